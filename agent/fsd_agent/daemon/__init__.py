@@ -1,0 +1,1 @@
+"""The process: configuration, construction of adapters, signals and exit codes."""

@@ -1,0 +1,1 @@
+"""The loops, and nothing but the loops: sense, finish (select, redact, seal), deliver, control."""

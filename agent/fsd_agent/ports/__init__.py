@@ -1,0 +1,1 @@
+"""Small Protocols between the pipelines and the world; each states size, order and thread contract."""

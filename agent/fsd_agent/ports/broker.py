@@ -1,0 +1,88 @@
+"""One connection to a region's MQTT broker, as events in and publishes out.
+
+Threads. One thread owns the connection and calls every method.
+
+Order. Messages of one topic arrive in the order they were sent. ``publish`` is QoS 1; its token comes back in
+an :class:`Acked` when the broker has taken it. **An Acked is not delivery**: only a receipt is.
+
+Size. At most ``window`` publishes may be unacknowledged; the caller keeps the queue. Whatever was
+unacknowledged when the connection went is forgotten here: the caller sends it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fsd_agent.records.region import Route
+
+
+class BrokerRefusedError(Exception):
+    """The peer is not this region's broker (authority, name or identity), or refused this vehicle.
+
+    Not a network fault: the status says so, and it is tried again only slowly.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker has accepted the connection; only now may anything be published."""
+
+    window: int
+    """Most publishes that may be unacknowledged: min(our window, the broker's Receive Maximum)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone; unacknowledged publishes are forgotten."""
+
+    reason: str
+    refused: bool
+    """True where :class:`BrokerRefusedError` applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The broker took this publish."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something arrived on a subscribed topic."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+BrokerEvent = Connected | Disconnected | Acked | Message
+
+
+class Broker(Protocol):
+    """See the module."""
+
+    def connect(self, route: Route, subscriptions: tuple[str, ...]) -> None:
+        """Start connecting to the route's endpoint; :class:`Connected` or :class:`Disconnected` follows.
+
+        The network connection is made with the route's own trust context; the peer's identity is checked
+        before any MQTT byte is sent.
+        """
+        ...
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send at QoS 1 and return its token. Only between Connected and Disconnected."""
+        ...
+
+    def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
+        """Wait up to ``timeout_s`` for at least one event and return all there are, in order."""
+        ...
+
+    def wake(self) -> None:
+        """Make a waiting ``events`` return early. The one method that any thread may call."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect cleanly. Safe to call twice."""
+        ...

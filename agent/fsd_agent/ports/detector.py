@@ -1,0 +1,24 @@
+"""Perception by the agent's own model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fsd_firmware.samples import Detections, Frame
+
+
+class DetectorError(Exception):
+    """The model can't be loaded or can't run; the message names the package, the field and the reason."""
+
+
+class Detector(Protocol):
+    """Finds persons and vehicles in one picture. One thread at a time."""
+
+    @property
+    def source(self) -> str:
+        """``name@version`` of the model package; appears in :attr:`Detections.source`."""
+        ...
+
+    def detect(self, frame: Frame, *, min_score: float) -> Detections:
+        """Boxes of one frame with a score of at least ``min_score``; raises :class:`DetectorError`."""
+        ...

@@ -1,0 +1,61 @@
+"""A campaign as the vehicle runs it: checked, compiled, with units in its names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fsd_agent.records.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSpec:
+    """Which seconds and which sources a firing asks for."""
+
+    before_ns: int
+    after_ns: int
+    cameras: tuple[str, ...]
+    signals: tuple[str, ...]
+    """VSS paths that the clip holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Per vehicle and UTC day; None is no limit."""
+
+    clips_per_day: int | None
+    bytes_per_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign."""
+
+    id: str
+    version: int
+    purpose: str
+    region_id: str
+    """The one region it is for; another region's vehicles refuse it."""
+    source: str
+    """The CEL condition as its author wrote it."""
+    program: Program
+    hold_ns: int
+    """The condition must stay true this long before it fires."""
+    cooldown_ns: int
+    """No second firing sooner than this after the last."""
+    capture: CaptureSpec
+    budget: Budget
+    sample_ratio: float
+    """Share of firings to keep, 0 < ratio <= 1, decided by a hash of the firing so that it is reproducible."""
+    priority: int
+    valid_from_wall_ns: int
+    valid_until_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSet:
+    """What a region's operators have in force; swapped in whole."""
+
+    region_id: str
+    version: int
+    """Grows with every push; an older one is refused."""
+    campaigns: tuple[Campaign, ...]

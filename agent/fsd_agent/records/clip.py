@@ -1,0 +1,121 @@
+"""A clip on its way: one type a stage, so that a skipped stage is a type error.
+
+Clip --redact--> RedactedClip --seal--> SealedClip --deliver--> Receipt
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_firmware.catalogue import CatalogueEntry
+from fsd_firmware.samples import Detections, EncodedPacket, GnssFixes, ModeChange, Signals
+
+
+class ClipState(StrEnum):
+    """Where a clip is on its way; the journal stores it. Transitions: ``rules/spool/lifecycle.py``."""
+
+    STAGED = "staged"
+    """Its window is still open; samples are being appended to staging."""
+    CAPTURED = "captured"
+    """Its window is closed; waiting for redaction and sealing."""
+    SEALED = "sealed"
+    """Encrypted to its region and durable in the spool; waiting for delivery."""
+    DELIVERED = "delivered"
+    """The region's signed receipt was verified; the file is erased."""
+    DROPPED = "dropped"
+    """Given up with a reason; nothing of it is left on the vehicle."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """What the journal knows of a clip."""
+
+    clip_id: str
+    """32 lower-case hex digits, unique for ever."""
+    region_id: str
+    """Fixed at the first firing, for good."""
+    state: ClipState
+    start_ns: int
+    end_ns: int
+    wall_minus_mono_ns: int
+    cameras: tuple[str, ...]
+    signals: tuple[str, ...]
+    """VSS paths that may leave the vehicle with this clip; nothing else does."""
+    priority: int
+    """Highest of its campaigns; larger goes first."""
+    cut: bool = False
+    """The vehicle lost power or the source ended before the window closed."""
+    size_bytes: int = 0
+    """Of the sealed file."""
+    sha256: bytes = b""
+    """Of the sealed file; what a receipt must name."""
+    drop: DropReason | None = None
+    drop_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """Everything captured for one event, un-redacted. Never leaves the vehicle."""
+
+    row: ClipRow
+    firings: tuple[JudgedFiring, ...]
+    catalogue: tuple[CatalogueEntry, ...]
+    """Entries of the signals in ``signals``; its ``signal`` column indexes this tuple."""
+    signals: Signals
+    packets: tuple[EncodedPacket, ...]
+    """Cut at key frames: each camera's first packet is one, at or before the window's start."""
+    detections: tuple[Detections, ...]
+    gnss: GnssFixes
+    modes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionRecord:
+    """What was removed, by what, and what was looked at; it travels in the clip and its manifest."""
+
+    rules: tuple[str, ...]
+    """The region's rules that were applied, e.g. ``faces=head_zone``."""
+    sources: tuple[str, ...]
+    """Who looked: ``firmware``, ``nanodet_m_416@1``."""
+    frames: int
+    boxes: int
+    """Rectangles filled, counted per frame."""
+    filled_share: float
+    """Of all pixels of all frames, 0 to 1; overlapping rectangles counted once."""
+    location: str
+    """What was done to positions: ``dropped``, ``coarse:<degrees>`` or ``kept``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RedactedClip:
+    """A clip whose video, location and signals satisfy the region's rules.
+
+    Made only by ``pipeline.redact``; the only thing that sealing takes.
+    """
+
+    clip: Clip
+    redaction: RedactionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SealedClip:
+    """A clip encrypted to its region, durable in the spool."""
+
+    clip_id: str
+    region_id: str
+    size_bytes: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The region's receiver holds the opened clip durably. Verified before it is built."""
+
+    clip_id: str
+    region_id: str
+    vehicle: str
+    sha256: bytes
+    stored_wall_ns: int

@@ -1,0 +1,31 @@
+"""Why data was not delivered. Every drop carries one of these, and they are counted per campaign."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """One word that operators see in tables and status messages."""
+
+    # Selection, at the firing
+    BUDGET_CLIPS = "budget_clips"
+    BUDGET_BYTES = "budget_bytes"
+    SAMPLED_OUT = "sampled_out"
+    NO_REGION = "no_region"
+    # Capture
+    NO_VIDEO = "no_video"
+    DISK_FULL = "disk_full"
+    STAGING_LOST = "staging_lost"
+    # Redaction: fail closed
+    REDACTION_NO_CODEC = "redaction_no_codec"
+    REDACTION_NOT_LOOKED = "redaction_not_looked"
+    """A stretch of video on which no source looked for persons and vehicles."""
+    REDACTION_UNKNOWN_RULE = "redaction_unknown_rule"
+    REDACTION_FAILED = "redaction_failed"
+    VIDEO_DAMAGED = "video_damaged"
+    # Sealing and delivery
+    SEAL_FAILED = "seal_failed"
+    SPOOL_DAMAGED = "spool_damaged"
+    EVICTED = "evicted"
+    REFUSED_BY_REGION = "refused_by_region"

@@ -1,0 +1,1 @@
+"""Which frames and samples belong to an event."""

@@ -1,0 +1,1 @@
+"""What must be removed before a clip may leave the vehicle."""

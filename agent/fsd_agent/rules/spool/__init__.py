@@ -1,0 +1,1 @@
+"""When a clip is complete, recovered, or given up, and why."""

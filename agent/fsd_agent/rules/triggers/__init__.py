@@ -1,0 +1,1 @@
+"""Does a condition fire, and when."""

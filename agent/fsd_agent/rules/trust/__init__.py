@@ -1,0 +1,1 @@
+"""May this configuration be trusted: signature, version, region."""

@@ -1,0 +1,1 @@
+"""What is sent next, when to retry, when a clip may be deleted."""

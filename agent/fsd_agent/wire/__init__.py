@@ -1,0 +1,1 @@
+"""One encoder and one decoder for everything that crosses a boundary, each versioned."""

@@ -1,0 +1,1 @@
+"""CAN frames to signal samples, all ids at once."""

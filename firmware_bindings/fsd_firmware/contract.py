@@ -1,0 +1,60 @@
+"""What a vehicle's firmware implements for the agent, in Python terms.
+
+Thread contract: one thread calls ``poll``; ``registration`` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fsd_firmware.can.table import SignalTable
+from fsd_firmware.catalogue import Catalogue
+from fsd_firmware.samples import SensedBatch
+
+
+class FirmwareError(Exception):
+    """The source can't give what was asked; the message names the file or device, the field and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDescription:
+    """One camera of the vehicle."""
+
+    name: str
+    width: int
+    height: int
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleDescription:
+    """What this vehicle line has. Constant while the agent runs."""
+
+    cameras: tuple[CameraDescription, ...]
+    catalogue: Catalogue
+    signal_table: SignalTable | None
+    """How CAN frames become samples of ``catalogue``; None where the source gives samples only."""
+
+
+class Firmware(Protocol):
+    """A source of everything the vehicle senses."""
+
+    def describe(self) -> VehicleDescription:
+        """What this vehicle line has."""
+        ...
+
+    def registration(self) -> bytes | None:
+        """The vehicle's registration document as the maker's firmware holds it, or None when there is none."""
+        ...
+
+    def poll(self) -> SensedBatch | None:
+        """Wait for the next batch (some milliseconds of samples); None when the source has ended.
+
+        Raises :class:`FirmwareError` when the source breaks; what was given before stays valid.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release devices and files. Safe to call twice."""
+        ...

@@ -1,0 +1,1 @@
+"""The recorded-drive format: writer, reader and replay."""

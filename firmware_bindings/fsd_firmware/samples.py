@@ -1,0 +1,212 @@
+"""The vocabulary of what a vehicle gives: columns, not objects.
+
+Time. Every ``t_ns`` is int64 nanoseconds of the vehicle's monotonic clock (event time, not arrival time).
+A batch also carries ``wall_minus_mono_ns``: adding it to a ``t_ns`` gives Unix time in nanoseconds.
+
+Order. Inside one column set ``t_ns`` never decreases. A :class:`SensedBatch` promises that every later batch
+holds only samples with ``t_ns >= until_ns``, and itself holds only samples with ``t_ns < until_ns``, so a
+consumer may conclude everything up to ``until_ns``.
+
+Arrays in these values are never written to after construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+CAN_EFF_FLAG = 0x8000_0000
+"""Set in ``can_id`` for a 29-bit identifier, as in Linux' ``linux/can.h``."""
+
+
+class Kind(IntEnum):
+    """What a detection is. The lower-case name is what campaigns write (``d.kind == "pedestrian"``)."""
+
+    UNKNOWN = 0
+    PEDESTRIAN = 1
+    CYCLIST = 2
+    BICYCLE = 3
+    MOTORCYCLE = 4
+    CAR = 5
+    TRUCK = 6
+    BUS = 7
+    ANIMAL = 8
+
+
+PERSON_KINDS = frozenset({Kind.PEDESTRIAN, Kind.CYCLIST})
+VEHICLE_KINDS = frozenset({Kind.CAR, Kind.TRUCK, Kind.BUS, Kind.MOTORCYCLE})
+
+
+class DriveMode(IntEnum):
+    """Who drives. ``ASSISTED`` is the driving computer in control with the driver supervising."""
+
+    UNKNOWN = 0
+    PARKED = 1
+    MANUAL = 2
+    ASSISTED = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CanFrames:
+    """Received CAN frames, mixed buses and ids, in order of ``t_ns``. All arrays have length n."""
+
+    t_ns: NDArray[np.int64]
+    bus: NDArray[np.uint8]
+    can_id: NDArray[np.uint32]
+    """11-bit identifier, or 29-bit with :data:`CAN_EFF_FLAG` set."""
+    length: NDArray[np.uint8]
+    """Bytes received, 0 to 8."""
+    data: NDArray[np.uint8]
+    """Shape (n, 8); bytes past ``length`` are zero and mean nothing."""
+
+    def __len__(self) -> int:
+        """Count frames."""
+        return int(self.t_ns.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Decoded samples in long form: one row a sample, in order of ``t_ns``."""
+
+    t_ns: NDArray[np.int64]
+    signal: NDArray[np.int32]
+    """Row of the vehicle's signal catalogue (:attr:`contract.VehicleDescription.catalogue`)."""
+    value: NDArray[np.float64]
+    """Physical value in the catalogue's unit; booleans and enumerations as their number."""
+
+    def __len__(self) -> int:
+        """Count samples."""
+        return int(self.t_ns.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPacket:
+    """One video frame of one camera as its encoder gave it. No B-frames: decode order is display order."""
+
+    camera: str
+    t_ns: int
+    codec: str
+    """``av1``, ``h264``, ``h265`` or ``vp9``, as ``foxglove.CompressedVideo.format``."""
+    keyframe: bool
+    """Decoding can start here; parameter sets are included."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One raw picture for perception."""
+
+    camera: str
+    t_ns: int
+    bgr: NDArray[np.uint8]
+    """Shape (height, width, 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Detections of one camera by one source over f observed frames with n boxes in all.
+
+    A frame without any box is still in ``frame_t_ns``: "nothing seen" and "not looked" differ.
+    """
+
+    camera: str
+    source: str
+    """Who looked: ``firmware``, or a model package's ``name@version``."""
+    frame_t_ns: NDArray[np.int64]
+    """Shape (f,), increasing."""
+    frame: NDArray[np.int32]
+    """Shape (n,), not decreasing: index into ``frame_t_ns``."""
+    kind: NDArray[np.uint8]
+    """Shape (n,), values of :class:`Kind`."""
+    score: NDArray[np.float32]
+    """Shape (n,), 0 to 1."""
+    box: NDArray[np.float32]
+    """Shape (n, 4): x1, y1, x2, y2 in pixels of the camera's picture."""
+    distance_m: NDArray[np.float32]
+    """Shape (n,), NaN where unknown."""
+    track_id: NDArray[np.int32]
+    """Shape (n,), -1 where untracked."""
+
+    def __len__(self) -> int:
+        """Count boxes."""
+        return int(self.frame.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GnssFixes:
+    """Position fixes, all arrays of length n."""
+
+    t_ns: NDArray[np.int64]
+    lat_deg: NDArray[np.float64]
+    lon_deg: NDArray[np.float64]
+    alt_m: NDArray[np.float64]
+    speed_mps: NDArray[np.float64]
+    heading_deg: NDArray[np.float64]
+    """Clockwise from north."""
+
+    def __len__(self) -> int:
+        """Count fixes."""
+        return int(self.t_ns.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """The vehicle's mode from ``t_ns`` on."""
+
+    t_ns: int
+    mode: DriveMode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SensedBatch:
+    """Everything a source has for ``[previous until_ns, until_ns)``. Empty column sets have length 0."""
+
+    until_ns: int
+    wall_minus_mono_ns: int
+    can: CanFrames
+    signals: Signals
+    packets: tuple[EncodedPacket, ...]
+    frames: tuple[Frame, ...]
+    detections: tuple[Detections, ...]
+    gnss: GnssFixes
+    modes: tuple[ModeChange, ...]
+
+
+def empty_can() -> CanFrames:
+    """No frames."""
+    return CanFrames(
+        np.empty(0, np.int64),
+        np.empty(0, np.uint8),
+        np.empty(0, np.uint32),
+        np.empty(0, np.uint8),
+        np.empty((0, 8), np.uint8),
+    )
+
+
+def empty_signals() -> Signals:
+    """No samples."""
+    return Signals(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64))
+
+
+def empty_gnss() -> GnssFixes:
+    """No fixes."""
+    column = np.empty(0, np.float64)
+    return GnssFixes(np.empty(0, np.int64), column, column, column, column, column)
+
+
+def merge_signals(a: Signals, b: Signals) -> Signals:
+    """Both sets in order of time; samples of ``a`` before those of ``b`` at the same instant."""
+    if not len(b):
+        return a
+    if not len(a):
+        return b
+    t_ns = np.concatenate([a.t_ns, b.t_ns])
+    order = np.argsort(t_ns, kind="stable")
+    return Signals(
+        t_ns[order],
+        np.concatenate([a.signal, b.signal])[order],
+        np.concatenate([a.value, b.value])[order],
+    )

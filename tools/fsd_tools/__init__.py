@@ -1,0 +1,1 @@
+"""``fsdctl``: drives, campaigns, region, clips, demo and benchmarks."""

@@ -1,0 +1,1 @@
+"""``fsdctl bench``: figures against a peer in the same run."""

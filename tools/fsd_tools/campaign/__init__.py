@@ -1,0 +1,1 @@
+"""``fsdctl campaign``: check, compile, push and backtest campaigns."""

@@ -1,0 +1,1 @@
+"""``fsdctl clip``: inspect received clips."""

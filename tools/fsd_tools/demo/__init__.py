@@ -1,0 +1,1 @@
+"""``fsdctl demo``: the main job, end to end."""

@@ -1,0 +1,1 @@
+"""``fsdctl drive``: generate, import and inspect recorded drives."""

@@ -1,0 +1,7 @@
+"""Failures that a person can act on."""
+
+from __future__ import annotations
+
+
+class ToolError(Exception):
+    """An expected failure: ``fsdctl`` prints the message (file, field, reason, what to do) and exits with 1."""

@@ -1,0 +1,1 @@
+"""``fsdctl model``: verify and assemble model packages."""

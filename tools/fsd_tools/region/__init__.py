@@ -1,0 +1,1 @@
+"""``fsdctl region``: make a region, and serve it."""

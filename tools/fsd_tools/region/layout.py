@@ -1,0 +1,112 @@
+"""The files of a region's directory: one home for every name in it.
+
+region.toml             policy, public: what vehicles are given
+authority/              certificate authority (key stays here)
+broker/                 mosquitto's configuration, ACL, certificate, key, persistence
+receiver/               receiver's client certificate, sealing private key, receipt signing key
+operator/               operator's client certificate, campaign signing key
+vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
+store/<vehicle>/        received clips: <clip id>.mcap with its manifest and signed receipt
+incoming/<vehicle>/     transfers that are not complete yet
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RegionDir:
+    """Paths below one region's directory. Makes nothing."""
+
+    root: Path
+
+    @property
+    def policy(self) -> Path:
+        """The region policy, as vehicles get it."""
+        return self.root / "region.toml"
+
+    @property
+    def authority_cert(self) -> Path:
+        """The region's own certificate authority."""
+        return self.root / "authority" / "authority.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        """Its private key, mode 0600."""
+        return self.root / "authority" / "authority.key"
+
+    @property
+    def broker_conf(self) -> Path:
+        """mosquitto.conf."""
+        return self.root / "broker" / "mosquitto.conf"
+
+    @property
+    def broker_acl(self) -> Path:
+        """Mosquitto's ACL."""
+        return self.root / "broker" / "acl"
+
+    @property
+    def broker_cert(self) -> Path:
+        """The broker's certificate."""
+        return self.root / "broker" / "broker.pem"
+
+    @property
+    def broker_key(self) -> Path:
+        """Its private key."""
+        return self.root / "broker" / "broker.key"
+
+    @property
+    def broker_data(self) -> Path:
+        """Mosquitto's persistence folder."""
+        return self.root / "broker" / "data"
+
+    @property
+    def receiver_cert(self) -> Path:
+        """The receiver's client certificate (CN ``receiver``)."""
+        return self.root / "receiver" / "receiver.pem"
+
+    @property
+    def receiver_key(self) -> Path:
+        """Its private key."""
+        return self.root / "receiver" / "receiver.key"
+
+    @property
+    def sealing_key(self) -> Path:
+        """Raw X25519 private key, 32 bytes, mode 0600: opens clips."""
+        return self.root / "receiver" / "sealing.key"
+
+    @property
+    def receipt_key(self) -> Path:
+        """Raw Ed25519 private key, 32 bytes, mode 0600: signs receipts."""
+        return self.root / "receiver" / "receipt.key"
+
+    @property
+    def operator_cert(self) -> Path:
+        """The operator's client certificate (CN ``operator``)."""
+        return self.root / "operator" / "operator.pem"
+
+    @property
+    def operator_key(self) -> Path:
+        """Its private key."""
+        return self.root / "operator" / "operator.key"
+
+    @property
+    def campaign_key(self) -> Path:
+        """Raw Ed25519 private key, 32 bytes, mode 0600: signs campaign sets."""
+        return self.root / "operator" / "campaign.key"
+
+    def vehicle(self, vehicle: str) -> Path:
+        """What the region knows of one enrolled vehicle."""
+        return self.root / "vehicles" / f"{vehicle}.toml"
+
+    @property
+    def store(self) -> Path:
+        """Received clips."""
+        return self.root / "store"
+
+    @property
+    def incoming(self) -> Path:
+        """Transfers under way."""
+        return self.root / "incoming"

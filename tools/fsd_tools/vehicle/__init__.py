@@ -1,0 +1,1 @@
+"""``fsdctl vehicle``: enrol a vehicle with a region."""
