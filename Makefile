@@ -1,0 +1,52 @@
+# Two commands on a fresh Debian machine: `make demo` runs the main job, `make test` passes the tests.
+# Both do the set-up they need; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup system demo test lint format lock killtest bench clean
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/  make \1\t/' | expand -t 20
+
+setup: system $(STAMP)  ## own .venv from the committed lock, mosquitto from Debian when missing
+
+system:
+	@sh tools/setup_system.sh $(PYTHON)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup      ## two regions, two vehicles, one drive, end to end
+	$(BIN)/fsdctl demo
+
+test: setup      ## the whole test suite
+	$(BIN)/pytest -q
+
+lint: setup      ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup    ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for every firing
+	FSD_KILLS=$${KILLS:-500} $(BIN)/pytest -q -s hil_tests/test_kill.py
+
+bench: setup     ## run every benchmark and write docs/performance.md
+	$(BIN)/fsdctl bench report -o docs/performance.md
+
+lock: setup      ## resolve requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video -o requirements/car.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video --extra tools --group dev -o requirements/dev.txt
+
+clean:           ## remove what the build and the demo made
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
