@@ -1,0 +1,105 @@
+"""``agent.toml``: the whole configuration of one agent, checked before anything starts.
+
+Relative paths are relative to the file's own folder, so that a configuration can be moved with its vehicle.
+Unknown keys are refused: a misspelt limit must not silently become a default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the message names file, key and reason."""
+
+
+class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where samples come from."""
+
+    source: str
+    """``drive:FILE`` replays a recorded drive."""
+    registration: str
+    """JSON file in which the maker's firmware keeps the vehicle's registration."""
+    speed: Literal["real", "max"] = "real"
+    loop: bool = False
+    """Start the drive again when it ends; time goes on."""
+
+
+class VehicleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The vehicle's own keys and region policies, as ``fsdctl vehicle enrol`` lays them down."""
+
+    dir: str
+
+
+class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the journal, staging and the spool live."""
+
+    dir: str
+
+
+class SenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sensing loop."""
+
+    tick_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    """Samples are evaluated in batches of this length: latency against CPU time."""
+    ring_seconds: Annotated[int, msgspec.Meta(ge=1, le=120)] = 30
+    """How far back a campaign's before-window can reach."""
+    ring_max_bytes: Positive = 64_000_000
+    """Memory that encoded video may take in the ring."""
+
+
+class PerceptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The agent's own detector; leave the table out to use the driving computer's detections alone."""
+
+    package: str
+    """A model package folder (``fsdctl model assemble``)."""
+    rate_hz: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    min_score: Share = 0.35
+    halves: bool = True
+    """Look at two half frames: sees smaller persons for twice the time."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+
+
+class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The connection to the region."""
+
+    window: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+    """Segments that may be unacknowledged."""
+    status_every_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+
+
+class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """See the module."""
+
+    firmware: FirmwareConfig
+    vehicle: VehicleConfig
+    storage: StorageConfig
+    sense: SenseConfig = SenseConfig()
+    perception: PerceptionConfig | None = None
+    uplink: UplinkConfig = UplinkConfig()
+
+
+def load_config(path: Path) -> tuple[AgentConfig, Path]:
+    """Read and check ``path``; returns the configuration and the folder its relative paths start from.
+
+    Raises :class:`ConfigError`.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    try:
+        config = msgspec.convert(raw, AgentConfig, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config, path.resolve().parent

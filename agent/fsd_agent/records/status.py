@@ -1,0 +1,42 @@
+"""What a vehicle says of itself: the retained status message, and where an operator looks first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignStatus:
+    """One campaign's account since the journal began; counts are firings."""
+
+    id: str
+    fired: int
+    in_progress: int
+    delivered: int
+    dropped: dict[str, int]
+    """By :class:`~fsd_agent.records.reasons.DropReason`."""
+    delivered_clips: int
+    delivered_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One moment of one vehicle."""
+
+    vehicle: str
+    region: str
+    wall_ns: int
+    agent_version: str
+    campaign_set: int
+    """Version in force; 0 for none."""
+    campaigns: tuple[CampaignStatus, ...]
+    suspended: dict[str, str]
+    """Campaigns that can't be evaluated, with the reason."""
+    refused_push: str
+    """Why the newest push was refused; empty when it was not."""
+    clips: dict[str, int]
+    """Clips by state."""
+    lost: dict[str, int]
+    """Input dropped by bounded queues and damaged sources, by name."""
+    trouble: str
+    """The newest fault that a person should look at; empty when there is none."""
