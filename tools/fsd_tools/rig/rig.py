@@ -1,0 +1,181 @@
+"""Regions and vehicles laid down in one folder, each as an operator would make them, and their processes.
+
+<root>/regions/<id>/      a region directory (``fsdctl region init``)
+<root>/vehicles/<id>/     keys, policies, registration, agent.toml and the agent's data
+<root>/logs/              what every process printed
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fsd_tools.errors import ToolError
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.rig.processes import Child, OnEvent, fsdctl, wait_until
+
+START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleDir:
+    """Paths of one vehicle of the rig."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The agent's configuration."""
+        return self.root / "agent.toml"
+
+    @property
+    def registration(self) -> Path:
+        """What firmware says of where it belongs."""
+        return self.root / "registration.json"
+
+    @property
+    def data(self) -> Path:
+        """Journal, staging and spool."""
+        return self.root / "data"
+
+
+class Rig:
+    """Makes and runs regions and vehicles. Close it to stop every process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything."""
+        self.close()
+
+    def region(self, region_id: str) -> RegionDir:
+        """One region's directory."""
+        return RegionDir(self.root / "regions" / region_id)
+
+    def vehicle(self, vehicle: str) -> VehicleDir:
+        """One vehicle's directory."""
+        return VehicleDir(self.root / "vehicles" / vehicle)
+
+    def add_region(self, region_id: str, jurisdictions: Sequence[str], **options: str) -> RegionDir:
+        """Make a region on a free loopback port; ``options`` are further ``region init`` options."""
+        served = [part for code in jurisdictions for part in ("--jurisdiction", code)]
+        extra = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+        directory = self.region(region_id)
+        fsdctl(
+            "region", "init", directory.root, "--id", region_id, "--port", str(free_port()), *served, *extra
+        )
+        return directory
+
+    def add_vehicle(
+        self, vehicle: str, jurisdiction: str, regions: Sequence[str], agent: dict[str, dict[str, Any]]
+    ) -> VehicleDir:
+        """Enrol a vehicle with ``regions``, register it, and write its configuration.
+
+        ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and the registration.
+        """
+        directory = self.vehicle(vehicle)
+        for region_id in regions:
+            fsdctl(
+                "vehicle", "enrol", self.region(region_id).root, "--vehicle", vehicle, "-o", directory.root
+            )
+        self.register(vehicle, jurisdiction, serial=1)
+        firmware = {**agent.get("firmware", {}), "registration": directory.registration.name}
+        tables = {**agent, "firmware": firmware, "vehicle": {"dir": "."}, "storage": {"dir": "data"}}
+        directory.config.write_text(_toml(tables), encoding="utf-8")
+        return directory
+
+    def register(self, vehicle: str, jurisdiction: str, *, serial: int) -> None:
+        """(Re-)register a vehicle to a jurisdiction."""
+        fsdctl(
+            "vehicle",
+            "register",
+            self.vehicle(vehicle).root,
+            "--vehicle",
+            vehicle,
+            "--jurisdiction",
+            jurisdiction,
+            "--serial",
+            str(serial),
+        )
+
+    def serve(self, region_id: str, on_event: OnEvent | None = None) -> Child:
+        """Start a region's broker and receiver, and wait until they take connections."""
+        ready: list[bool] = []
+
+        def heard(event: Any) -> None:
+            if event.get("event") == "ready":
+                ready.append(True)
+            if on_event is not None:
+                on_event(event)
+
+        argv = [
+            sys.executable,
+            "-m",
+            "fsd_tools",
+            "region",
+            "serve",
+            str(self.region(region_id).root),
+            "--json",
+        ]
+        child = self._start(f"region {region_id}", argv, f"region-{region_id}.log", heard)
+        wait_until(
+            lambda: bool(ready) or not child.running(),
+            timeout_s=START_TIMEOUT_S,
+            what=f"region {region_id} starts",
+        )
+        if not ready:
+            child.wait(1.0)
+            raise ToolError(f"region {region_id} did not start:\n{child.log_tail()}")
+        return child
+
+    def push(self, region_id: str, campaigns: Sequence[Path], *, drive: Path) -> None:
+        """Publish campaigns to a region, checked against what the vehicle of ``drive`` has."""
+        fsdctl(
+            "campaign", "push", *campaigns, "--region", self.region(region_id).root, "--vehicle", str(drive)
+        )
+
+    def start_agent(self, vehicle: str, *arguments: str, on_event: OnEvent | None = None) -> Child:
+        """Start a vehicle's agent with further ``fsd-agent run`` arguments."""
+        config = str(self.vehicle(vehicle).config)
+        argv = [sys.executable, "-m", "fsd_agent", "run", "--config", config, "--json", *arguments]
+        return self._start(f"agent {vehicle}", argv, f"agent-{vehicle}.log", on_event)
+
+    def close(self) -> None:
+        """Stop every process, newest first."""
+        while self._children:
+            child = self._children.pop()
+            if child.running():
+                child.stop()
+
+    def _start(self, name: str, argv: Sequence[str], log: str, on_event: OnEvent | None) -> Child:
+        child = Child(name, argv, log=self.root / "logs" / log, on_event=on_event)
+        self._children.append(child)
+        return child
+
+
+def free_port() -> int:
+    """A loopback TCP port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _toml(tables: dict[str, dict[str, Any]]) -> str:
+    """Two levels of TOML with strings, numbers and booleans: JSON's forms of these are TOML's."""
+    lines: list[str] = []
+    for table, values in tables.items():
+        lines.append(f"[{table}]")
+        lines.extend(f"{key} = {json.dumps(value)}" for key, value in values.items())
+        lines.append("")
+    return "\n".join(lines)
