@@ -43,9 +43,11 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The broker took this publish."""
+    """The broker answered this publish."""
 
     token: int
+    refusal: str = ""
+    """Why it did not take it (its rules forbid the topic, a quota is used up); empty when it did."""
 
 
 @dataclass(frozen=True, slots=True)
