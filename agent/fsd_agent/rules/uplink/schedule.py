@@ -1,0 +1,232 @@
+"""What is sent next, and when a clip may be erased.
+
+- Clips of the route's own region only; a clip of another region is not even known here.
+- Highest priority first, then oldest. Up to ``active_clips`` of one priority at a time, so that a transfer that
+  waits for its answer does not idle the link; a clip of higher priority always starts, and goes first.
+- A transfer that made no progress backs off and gives its place to the next: one bad clip blocks nobody.
+- A clip is finished by one thing: a receipt, or a refusal, that the route's region signed for exactly this clip,
+  region, vehicle and hash. Anything else that claims to be one is counted and changes nothing.
+
+No input or output; times are monotonic nanoseconds and ``random`` is uniform in [0, 1).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fsd_agent.records.clip import ClipRow, Receipt
+from fsd_agent.records.region import Route
+from fsd_agent.rules.uplink.transfer import (
+    Emission,
+    Heard,
+    Phase,
+    SendSegment,
+    Transfer,
+    UplinkLimits,
+)
+from fsd_agent.wire.receipt import ReceiptError, verify_receipt
+from fsd_agent.wire.refusal import Refusal, RefusalError, verify_refusal
+from fsd_agent.wire.transfer import DownAddress, DownKind, Have, TransferError, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Erase the clip: its region has it."""
+
+    receipt: Receipt
+    envelope: bytes
+    """The signed receipt, to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Drop the clip: its region will never take it."""
+
+    refusal: Refusal
+
+
+Decision = Delivered | Refused
+
+
+@dataclass(slots=True)
+class UplinkCounts:
+    """What happened since the schedule was made."""
+
+    bad_receipts: int = 0
+    """Receipts and refusals that were not for the clip they came for, or not signed by its region."""
+    bad_answers: int = 0
+    """Answers that are malformed or impossible for their clip."""
+    stale_answers: int = 0
+    unknown_clips: int = 0
+    """Answers about clips that are not (or no longer) waiting here; normal after a repeated receipt."""
+    timeouts: int = 0
+
+
+class Schedule:
+    """See the module."""
+
+    def __init__(self, route: Route, limits: UplinkLimits, first_ask: int) -> None:
+        self.counts = UplinkCounts()
+        self._route = route
+        self._limits = limits
+        self._ask = first_ask % 2**32
+        self._transfers: dict[str, Transfer] = {}
+        self._order: list[Transfer] = []
+        self._active: list[Transfer] = []
+        self._quiet_until_ns = 0
+        """No waiting transfer is due before this."""
+
+    def __len__(self) -> int:
+        """Count clips that wait for delivery."""
+        return len(self._transfers)
+
+    def update(self, rows: Sequence[ClipRow]) -> None:
+        """Every sealed clip as the journal has it now: adds new ones, forgets those that are gone."""
+        mine = {row.clip_id: row for row in rows if row.region_id == self._route.policy.region_id}
+        for clip_id in self._transfers.keys() - mine.keys():
+            self.done(clip_id)
+        new = [Transfer(row, self._limits) for clip_id, row in mine.items() if clip_id not in self._transfers]
+        if new:
+            self._transfers.update((transfer.row.clip_id, transfer) for transfer in new)
+            self._order = sorted([*self._order, *new], key=lambda transfer: transfer.order)
+            self._quiet_until_ns = 0
+
+    def next(self, now_ns: int) -> Emission | None:
+        """What to publish now, if anything."""
+        self._promote(now_ns)
+        for transfer in self._active:
+            emission = transfer.next(now_ns, self._ask)
+            if emission is not None:
+                if not isinstance(emission, SendSegment):
+                    self._ask = (self._ask + 1) % 2**32
+                return emission
+        return None
+
+    def _promote(self, now_ns: int) -> None:
+        """Fill the active places with the best clips whose time has come."""
+        if now_ns < self._quiet_until_ns:
+            return
+        soonest_ns = now_ns + self._limits.retry.most_ns
+        active = set(map(id, self._active))
+        for transfer in self._order:
+            if id(transfer) in active:
+                continue
+            if not self._place_for(transfer):
+                return
+            if transfer.due_ns <= now_ns:
+                insort(self._active, transfer, key=lambda each: each.order)
+            else:
+                soonest_ns = min(soonest_ns, transfer.due_ns)
+        self._quiet_until_ns = soonest_ns
+
+    def _place_for(self, transfer: Transfer) -> bool:
+        """Whether it may start; the order of asking makes every later one wait too if it may not."""
+        rivals = sum(each.row.priority >= transfer.row.priority for each in self._active)
+        return rivals < self._limits.active_clips and len(self._active) < self._limits.active_clips_in_all
+
+    def taken(self, emission: Emission, now_ns: int) -> None:
+        """The broker acknowledged this publish."""
+        transfer = self._transfers.get(emission.clip_id)
+        if transfer is not None:
+            transfer.taken(emission, now_ns)
+
+    def heard(self, address: DownAddress, payload: bytes, now_ns: int, random: float) -> Decision | None:
+        """An answer arrived. A decision is to be carried out and then confirmed with :meth:`done`."""
+        transfer = self._transfers.get(address.clip_id)
+        if transfer is None:
+            self.counts.unknown_clips += 1
+            return None
+        if address.kind is DownKind.HAVE:
+            self._answer(transfer, payload, now_ns, random)
+            return None
+        try:
+            return self._verdict(transfer.row, address.kind, payload)
+        except (ReceiptError, RefusalError):
+            self.counts.bad_receipts += 1
+            return None
+
+    def _answer(self, transfer: Transfer, payload: bytes, now_ns: int, random: float) -> None:
+        try:
+            heard = transfer.answer(decode(Have, payload), now_ns, random)
+        except TransferError:
+            heard = Heard.BAD
+        self.counts.bad_answers += heard is Heard.BAD
+        self.counts.stale_answers += heard is Heard.STALE
+        self._settle(transfer)
+
+    def _verdict(self, row: ClipRow, kind: DownKind, payload: bytes) -> Decision:
+        policy, vehicle = self._route.policy, self._route.registration.vehicle
+        if kind is DownKind.RECEIPT:
+            receipt = verify_receipt(
+                payload,
+                policy.receipt_public_key,
+                clip_id=row.clip_id,
+                region_id=policy.region_id,
+                vehicle=vehicle,
+                sha256=row.sha256,
+            )
+            return Delivered(receipt, payload)
+        refusal = verify_refusal(
+            payload,
+            policy.receipt_public_key,
+            clip_id=row.clip_id,
+            region_id=policy.region_id,
+            vehicle=vehicle,
+            sha256=row.sha256,
+        )
+        return Refused(refusal)
+
+    def done(self, clip_id: str) -> None:
+        """The journal holds the clip's end: forget it."""
+        transfer = self._transfers.pop(clip_id, None)
+        if transfer is not None:
+            self._order.remove(transfer)
+            if transfer in self._active:
+                self._active.remove(transfer)
+            self._quiet_until_ns = 0
+
+    def postpone(self, clip_id: str, now_ns: int, random: float) -> None:
+        """It can't be sent or concluded now (a publish refused, a journal full): later, with back-off."""
+        transfer = self._transfers.get(clip_id)
+        if transfer is not None:
+            transfer.postpone(now_ns, random)
+            self._settle(transfer)
+
+    def unreadable(self, clip_id: str, now_ns: int, random: float) -> bool:
+        """Its file could not be read; True when that has happened so often that the file counts as damaged."""
+        transfer = self._transfers.get(clip_id)
+        if transfer is None:
+            return False
+        transfer.failed_reads += 1
+        self.postpone(clip_id, now_ns, random)
+        return transfer.failed_reads >= self._limits.read_attempts
+
+    def expire(self, now_ns: int, random: float) -> None:
+        """Give up on answers that are overdue."""
+        for transfer in tuple(self._active):
+            if transfer.expire(now_ns, random):
+                self.counts.timeouts += 1
+                self._settle(transfer)
+
+    def disconnected(self, now_ns: int) -> None:
+        """Everything that was open is asked again after the next connection."""
+        for transfer in self._active:
+            transfer.interrupt(now_ns)
+        self._active.clear()
+        self._quiet_until_ns = 0
+
+    def _settle(self, transfer: Transfer) -> None:
+        """Give up the place of a transfer that rests now."""
+        if transfer.phase is Phase.WAITING:
+            if transfer in self._active:
+                self._active.remove(transfer)
+            self._quiet_until_ns = 0
+
+    def next_due_ns(self, now_ns: int) -> int:
+        """When something may be due without any event, at the earliest."""
+        times = [each.deadline_ns for each in self._active if each.deadline_ns is not None]
+        if len(self._active) < len(self._transfers):
+            times.append(max(self._quiet_until_ns, now_ns))
+        return min(times, default=now_ns + self._limits.retry.most_ns)
