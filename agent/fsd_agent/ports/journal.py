@@ -25,6 +25,13 @@ class StorageFullError(JournalError):
     """No space (or no inodes) left; what was committed before is intact."""
 
 
+class IllegalMoveError(JournalError):
+    """The clip is unknown, or is not in a state that this move starts from; nothing was changed.
+
+    The table is ``rules/spool/lifecycle.py``.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class CampaignTotals:
     """One campaign's account since the journal began."""
@@ -46,7 +53,11 @@ class Journal(Protocol):
     """See the module."""
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
-        """Insert new firings; insert new clips (state STAGED) or widen known STAGED ones, by ``clip_id``."""
+        """Insert new firings; insert new clips (state STAGED) or widen known STAGED ones, by ``clip_id``.
+
+        Widening: ``rules.spool.lifecycle.widen``. Raises :class:`IllegalMoveError` when a firing's clip is not
+        STAGED, :class:`JournalError` for a firing id that is known or a clip that would change its region.
+        """
         ...
 
     def captured(self, clip_id: str, *, cut: bool) -> None:
@@ -65,8 +76,11 @@ class Journal(Protocol):
         """Any state but DELIVERED and DROPPED to DROPPED."""
         ...
 
-    def clips(self, states: Collection[ClipState]) -> tuple[ClipRow, ...]:
-        """Clips in any of ``states``, by priority (highest first), then oldest first."""
+    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
+        """Clips in any of ``states``, by priority (highest first), then oldest (accepted) first.
+
+        At most ``limit`` of them; a loop that needs only the next few says so.
+        """
         ...
 
     def clip(self, clip_id: str) -> ClipRow | None:
@@ -78,7 +92,11 @@ class Journal(Protocol):
         ...
 
     def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
-        """(firings kept, sealed bytes of their clips) of a campaign since a moment."""
+        """(firings kept, sealed bytes of their clips) of a campaign since a moment.
+
+        A firing counts as kept when selection gave it a clip, whatever became of the clip later; a clip that
+        several of the firings share is weighed once.
+        """
         ...
 
     def totals(self) -> tuple[CampaignTotals, ...]:

@@ -38,8 +38,10 @@ class Staging(Protocol):
         ...
 
     def read(self, clip_id: str) -> Iterator[bytes]:
-        """Every whole part in order; stops before a torn end. Raises :class:`SpoolError` if there is no file
-        or a part that is not at the end is damaged.
+        """Every whole part in order; stops before a torn end.
+
+        Everything that a ``sync`` covered is either yielded or missed aloud: raises :class:`SpoolError`, while
+        iterating, if there is no file or a part that was synced is damaged.
         """
         ...
 
@@ -72,4 +74,12 @@ class SpoolStore(Protocol):
 
     def entries(self) -> frozenset[tuple[str, str]]:
         """(region id, clip id) of every file."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what interrupted puts left behind; how many. Only at start, before the first put."""
+        ...
+
+    def free_bytes(self) -> int:
+        """What the volume can still take; moves with everything else that writes to it."""
         ...

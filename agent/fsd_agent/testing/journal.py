@@ -1,0 +1,195 @@
+"""A journal in memory that keeps every promise of ``ports.journal`` but durability."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, StorageFullError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
+
+
+class MemoryJournal:
+    """See :class:`fsd_agent.ports.journal.Journal`. Set ``full`` to make every change find the disk full."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.receipts: dict[str, bytes] = {}
+        self._clips: dict[str, ClipRow] = {}
+        self._firings: dict[str, JudgedFiring] = {}
+        self._state: dict[str, bytes] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
+        """See the port."""
+        with self._lock:
+            self._writable()
+            after = dict(self._clips)
+            for clip in clips:
+                _put_staged(after, clip)
+            new: dict[str, JudgedFiring] = {}
+            for firing in firings:
+                _check_firing(firing, after)
+                if firing.firing_id in self._firings or firing.firing_id in new:
+                    raise JournalError(f"firing {firing.firing_id}: already journalled")
+                new[firing.firing_id] = firing
+            self._clips = after
+            self._firings.update(new)
+
+    def captured(self, clip_id: str, *, cut: bool) -> None:
+        """See the port."""
+        with self._lock:
+            row = self._movable(clip_id, ClipState.CAPTURED)
+            self._clips[clip_id] = replace(row, state=ClipState.CAPTURED, cut=cut)
+
+    def sealed(self, clip_id: str, *, size_bytes: int, sha256: bytes) -> None:
+        """See the port."""
+        with self._lock:
+            row = self._movable(clip_id, ClipState.SEALED)
+            self._clips[clip_id] = replace(row, state=ClipState.SEALED, size_bytes=size_bytes, sha256=sha256)
+
+    def delivered(self, clip_id: str, *, receipt: bytes) -> None:
+        """See the port."""
+        with self._lock:
+            row = self._movable(clip_id, ClipState.DELIVERED)
+            self._clips[clip_id] = replace(row, state=ClipState.DELIVERED)
+            self.receipts[clip_id] = receipt
+
+    def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
+        """See the port."""
+        with self._lock:
+            row = self._movable(clip_id, ClipState.DROPPED)
+            self._clips[clip_id] = replace(row, state=ClipState.DROPPED, drop=reason, drop_detail=detail)
+
+    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            found = [row for row in self._clips.values() if row.state in states]
+            return tuple(sorted(found, key=lambda row: -row.priority)[:limit])
+
+    def clip(self, clip_id: str) -> ClipRow | None:
+        """See the port."""
+        with self._lock:
+            self._open()
+            return self._clips.get(clip_id)
+
+    def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            found = [judged for judged in self._firings.values() if judged.clip_id == clip_id]
+            return tuple(sorted(found, key=lambda judged: judged.firing.t_ns))
+
+    def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            kept = [
+                judged.clip_id
+                for judged in self._of(campaign_id)
+                if judged.clip_id is not None and judged.wall_ns >= since_wall_ns
+            ]
+            return len(kept), sum(self._clips[clip_id].size_bytes for clip_id in set(kept))
+
+    def totals(self) -> tuple[CampaignTotals, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            ids = sorted({judged.firing.campaign_id for judged in self._firings.values()})
+            return tuple(self._total(campaign_id) for campaign_id in ids)
+
+    def get_state(self, key: str) -> bytes | None:
+        """See the port."""
+        with self._lock:
+            self._open()
+            return self._state.get(key)
+
+    def set_state(self, key: str, value: bytes) -> None:
+        """See the port."""
+        with self._lock:
+            self._writable()
+            self._state[key] = value
+
+    def close(self) -> None:
+        """See the port."""
+        self._closed = True
+
+    def _of(self, campaign_id: str) -> list[JudgedFiring]:
+        """Every firing of one campaign."""
+        return [judged for judged in self._firings.values() if judged.firing.campaign_id == campaign_id]
+
+    def _total(self, campaign_id: str) -> CampaignTotals:
+        """Counted anew from the rows each time: the adapter's running counts are checked against this."""
+        in_progress = delivered = 0
+        dropped: Counter[DropReason] = Counter()
+        arrived: set[str] = set()
+        firings = self._of(campaign_id)
+        for judged in firings:
+            row = self._clips[judged.clip_id] if judged.clip_id is not None else None
+            reason = judged.drop if row is None else row.drop
+            if reason is not None:
+                dropped[reason] += 1
+            elif row is not None and row.state in LIVE:
+                in_progress += 1
+            elif row is not None:
+                delivered += 1
+                arrived.add(row.clip_id)
+        return CampaignTotals(
+            campaign_id=campaign_id,
+            fired=len(firings),
+            in_progress=in_progress,
+            delivered=delivered,
+            dropped=tuple(sorted(dropped.items())),
+            delivered_clips=len(arrived),
+            delivered_bytes=sum(self._clips[clip_id].size_bytes for clip_id in arrived),
+        )
+
+    def _movable(self, clip_id: str, after: ClipState) -> ClipRow:
+        self._writable()
+        row = self._clips.get(clip_id)
+        refused = refuse_move(clip_id, None if row is None else row.state, after)
+        if row is None or refused is not None:
+            raise IllegalMoveError(f"memory journal: {refused}")
+        return row
+
+    def _open(self) -> None:
+        if self._closed:
+            raise JournalError("memory journal: closed")
+
+    def _writable(self) -> None:
+        self._open()
+        if self.full:
+            raise StorageFullError("memory journal: no space left")
+
+
+def _put_staged(after: dict[str, ClipRow], clip: ClipRow) -> None:
+    """Insert or widen one clip."""
+    known = after.get(clip.clip_id)
+    if clip.state is not ClipState.STAGED or (known is not None and known.state is not ClipState.STAGED):
+        state = clip.state if known is None else known.state
+        raise IllegalMoveError(
+            f"memory journal: clip {clip.clip_id}: is {state}, only staged clips are accepted"
+        )
+    try:
+        after[clip.clip_id] = clip if known is None else widen(known, clip)
+    except ValueError as error:
+        raise JournalError(f"memory journal: {error}") from error
+
+
+def _check_firing(judged: JudgedFiring, clips: dict[str, ClipRow]) -> None:
+    """Exactly one of clip and drop; the clip is there and its window is open."""
+    if (judged.clip_id is None) == (judged.drop is None):
+        raise JournalError(f"firing {judged.firing_id}: needs exactly one of clip_id and drop")
+    if judged.clip_id is None:
+        return
+    row = clips.get(judged.clip_id)
+    if row is None or row.state is not ClipState.STAGED:
+        state = "unknown" if row is None else row.state
+        raise IllegalMoveError(f"firing {judged.firing_id}: its clip {judged.clip_id} is {state}, not staged")
