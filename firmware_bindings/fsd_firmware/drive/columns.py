@@ -1,0 +1,83 @@
+"""Cutting and joining column sets: what the writer, the reader and the replay do to samples.
+
+Rows keep their order; every function returns views where it can and never writes to what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_firmware.samples import CanFrames, Detections, GnssFixes, Signals
+
+Table = TypeVar("Table", CanFrames, Signals, GnssFixes)
+
+BOX_COLUMNS = ("kind", "score", "box", "distance_m", "track_id")
+"""Columns of :class:`Detections` that have one row a box, beside ``frame``."""
+
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (CanFrames, Signals, GnssFixes)
+}
+
+
+def rows(table: Table, low: int, high: int) -> Table:
+    """Rows ``low`` to ``high`` (exclusive)."""
+    return type(table)(*(getattr(table, name)[low:high] for name in _NAMES[type(table)]))
+
+
+def join(tables: Sequence[Table]) -> Table:
+    """One after the other; at least one."""
+    if len(tables) == 1:
+        return tables[0]
+    names = _NAMES[type(tables[0])]
+    return type(tables[0])(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
+
+
+def detection_rows(detections: Detections, low: int, high: int) -> Detections:
+    """Observed frames ``low`` to ``high`` (exclusive) with their boxes."""
+    first, last = np.searchsorted(detections.frame, (low, high)).tolist()
+    return Detections(
+        detections.camera,
+        detections.source,
+        detections.frame_t_ns[low:high],
+        (detections.frame[first:last] - low).astype(np.int32, copy=False),
+        *(getattr(detections, name)[first:last] for name in BOX_COLUMNS),
+    )
+
+
+def join_detections(parts: Iterable[Detections]) -> tuple[Detections, ...]:
+    """One value for each camera and source, in order of first appearance."""
+    groups: dict[tuple[str, str], list[Detections]] = {}
+    for part in parts:
+        groups.setdefault((part.camera, part.source), []).append(part)
+    return tuple(_join_one(group) for group in groups.values())
+
+
+def _join_one(group: list[Detections]) -> Detections:
+    if len(group) == 1:
+        return group[0]
+    starts = np.cumsum([0, *(len(part.frame_t_ns) for part in group[:-1])]).tolist()
+    return Detections(
+        group[0].camera,
+        group[0].source,
+        np.concatenate([part.frame_t_ns for part in group]),
+        np.concatenate([part.frame + start for part, start in zip(group, starts, strict=True)]).astype(
+            np.int32
+        ),
+        *(np.concatenate([getattr(part, name) for part in group]) for name in BOX_COLUMNS),
+    )
+
+
+def spans(t_ns: NDArray[np.int64], cell_ns: int) -> Iterator[tuple[int, int, int]]:
+    """Runs of equal ``t_ns // cell_ns`` as (cell, low, high); ``t_ns`` must not decrease."""
+    if not len(t_ns):
+        return
+    cells = t_ns // cell_ns
+    edges = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), len(cells)]
+    for low, high in pairwise(edges):
+        yield int(cells[low]), low, high
