@@ -178,7 +178,8 @@ def _packets(parts: Sequence[StagedPart], camera: str, row: ClipRow) -> list[Enc
     keys = [at for at, packet in enumerate(ordered) if packet.keyframe]
     lead = [at for at in keys if ordered[at].t_ns <= row.start_ns]
     begin = lead[-1] if lead else (keys[0] if keys else len(ordered))
-    return ordered[begin:]
+    # A camera without a frame inside the window has nothing to show.
+    return ordered[begin:] if ordered and ordered[-1].t_ns >= row.start_ns else []
 
 
 def _signals(parts: Sequence[StagedPart], catalogue: Sequence[CatalogueEntry], row: ClipRow) -> Signals:

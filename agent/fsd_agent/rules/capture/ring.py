@@ -4,7 +4,7 @@ Holds encoded packets, decoded samples, detections, fixes and modes. Raw CAN fra
 kept: no clip may hold them.
 
 Eviction. Time first: what is older than the horizon goes, except that each camera keeps the key frame which the
-oldest wanted frame needs. Then ``max_bytes``: the oldest group of pictures or the oldest batch of columns goes,
+oldest wanted frame needs, and columns stay as long as the oldest picture. Then ``max_bytes``: the oldest group of pictures or the oldest batch of columns goes,
 whichever is older, until the rest fits, and that is counted in :attr:`Ring.dropped`. The last value of every
 evicted signal is kept, so a slow signal's value at a window's start stays known.
 
@@ -77,7 +77,7 @@ class Ring:
     """See the module. One thread."""
 
     def __init__(self, catalogue: Catalogue, *, horizon_ns: int, max_bytes: int) -> None:
-        """``horizon_ns`` is how far back a window may begin; it must cover the longest ``before_ns``."""
+        """``horizon_ns``: how far back a window may begin. Make it the longest ``before_ns`` plus a batch."""
         self.dropped = Dropped()
         self.size_bytes = 0
         """Held now; the constant last values are not counted."""
@@ -159,8 +159,12 @@ class Ring:
 
     def _forget_before(self, cut_ns: int) -> None:
         for stream in self._streams.values():
-            while len(stream.keys_ns) > 1 and stream.keys_ns[1] <= cut_ns:
+            silent = bool(stream.packets) and stream.packets[-1].t_ns < cut_ns
+            while stream.packets and (silent or (len(stream.keys_ns) > 1 and stream.keys_ns[1] <= cut_ns)):
                 self._pop_group(stream)
+        # Columns stay as long as the oldest picture: looks at a window's lead-in belong to the window.
+        oldest_ns = [stream.packets[0].t_ns for stream in self._streams.values() if stream.packets]
+        cut_ns = min(cut_ns, *oldest_ns) if oldest_ns else cut_ns
         while self._slices and self._slices[0].until_ns <= cut_ns:
             self._pop_slice()
 
