@@ -1,0 +1,34 @@
+"""Vehicle lines that ship with the tools: one DBC file and one mapping to VSS paths each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fsd_firmware.can.table import SignalTable
+from fsd_firmware.catalogue import Catalogue
+from fsd_tools.drive.dbc_compile import DbcSource, compile_table, load_mapping
+
+HERE = Path(__file__).parent
+DEMO_BUSES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VehicleLine:
+    """One compiled vehicle line."""
+
+    name: str
+    dbc: str
+    """The text that describes all buses."""
+    catalogue: Catalogue
+    table: SignalTable
+
+
+@cache
+def fsd_demo() -> VehicleLine:
+    """The fictional electric car of generated drives; one DBC text serves both of its buses."""
+    text = (HERE / "fsd_demo.dbc").read_text(encoding="utf-8")
+    sources = [DbcSource(bus, "fsd_demo.dbc", text) for bus in range(DEMO_BUSES)]
+    catalogue, table = compile_table(sources, load_mapping(HERE / "fsd_demo.toml"))
+    return VehicleLine("fsd_demo", text, catalogue, table)
