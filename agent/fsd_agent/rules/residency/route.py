@@ -1,0 +1,48 @@
+"""Where a vehicle's data may go: exactly one region, or nowhere.
+
+The rule. A vehicle has one registration; its jurisdiction is served by exactly one region whose policy the vehicle
+holds; that region is the route. Everything else is a hold: no registration, one that can't be read, a jurisdiction
+that no region serves, one that two regions claim, a policy that can't be read. There is no default, no order of
+preference and no fallback: what is unknown stays in the vehicle.
+
+A damaged policy holds even where a sound one serves the jurisdiction: the damaged one may claim it too, and then
+which region is right is for people to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fsd_agent.records.region import Hold, HoldReason, RegionPolicy, Registration, Route
+from fsd_agent.wire.policy import PolicyError
+from fsd_agent.wire.registration import RegistrationError
+
+
+def route(
+    registration: Registration | RegistrationError | None, policies: Sequence[RegionPolicy | PolicyError]
+) -> Route | Hold:
+    """The route of a vehicle, or why there is none. A function of its arguments, whatever their order.
+
+    ``registration`` is None where firmware has no document and the error where the document is unusable; likewise
+    an error stands among ``policies`` for each file that could not be used.
+    """
+    if registration is None:
+        return Hold(HoldReason.NO_REGISTRATION, "firmware holds no registration document")
+    if isinstance(registration, RegistrationError):
+        return Hold(HoldReason.BAD_REGISTRATION, str(registration))
+    damaged = sorted(str(policy) for policy in policies if isinstance(policy, PolicyError))
+    if damaged or not policies:
+        return Hold(HoldReason.NO_POLICY, "; ".join(damaged) or "the vehicle is enrolled with no region")
+    usable = [policy for policy in policies if isinstance(policy, RegionPolicy)]
+    serving = [policy for policy in usable if registration.jurisdiction in policy.jurisdictions]
+    if not serving:
+        return Hold(
+            HoldReason.NO_REGION, f"jurisdiction {registration.jurisdiction}; known: {_names(usable)}"
+        )
+    if len(serving) > 1:
+        return Hold(HoldReason.TWO_REGIONS, f"jurisdiction {registration.jurisdiction}: {_names(serving)}")
+    return Route(registration, serving[0])
+
+
+def _names(policies: Sequence[RegionPolicy]) -> str:
+    return ", ".join(sorted(f"{policy.region_id} ({' '.join(policy.jurisdictions)})" for policy in policies))
