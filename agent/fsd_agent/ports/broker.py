@@ -17,13 +17,6 @@ from typing import Protocol
 from fsd_agent.records.region import Route
 
 
-class BrokerRefusedError(Exception):
-    """The peer is not this region's broker (authority, name or identity), or refused this vehicle.
-
-    Not a network fault: the status says so, and it is tried again only slowly.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The broker has accepted the connection; only now may anything be published."""
@@ -38,7 +31,9 @@ class Disconnected:
 
     reason: str
     refused: bool
-    """True where :class:`BrokerRefusedError` applies."""
+    """The peer is not this region's broker (authority, name or identity), or it refused this vehicle. Not a network
+    fault: the status says so, and it is tried again only slowly.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +81,8 @@ class Broker(Protocol):
         ...
 
     def close(self) -> None:
-        """Disconnect cleanly. Safe to call twice."""
+        """Disconnect cleanly; no event of the closed connection comes after this.
+
+        Safe to call twice, and :meth:`connect` may follow.
+        """
         ...

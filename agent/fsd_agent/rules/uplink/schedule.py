@@ -82,6 +82,15 @@ class Schedule:
         """Count clips that wait for delivery."""
         return len(self._transfers)
 
+    @property
+    def region_id(self) -> str:
+        """The one region whose clips are sent."""
+        return self._route.policy.region_id
+
+    def row(self, clip_id: str) -> ClipRow:
+        """What the journal said of a clip that waits here. Raises ``KeyError``."""
+        return self._transfers[clip_id].row
+
     def update(self, rows: Sequence[ClipRow]) -> None:
         """Every sealed clip as the journal has it now: adds new ones, forgets those that are gone."""
         mine = {row.clip_id: row for row in rows if row.region_id == self._route.policy.region_id}

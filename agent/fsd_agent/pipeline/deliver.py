@@ -1,0 +1,318 @@
+"""Deliver: sealed clips go to the one region of the route, and are erased on its signed receipt.
+
+- Where: the current route's endpoint. On hold nothing is connected and nothing is sent. When the route changes,
+  the connection is closed first, and everything about the old region is forgotten here (not on disk).
+- What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
+- When it may be erased: see :mod:`fsd_agent.pipeline.endings`.
+
+Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post`` and ``stats`` are for any.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from fsd_agent.pipeline.endings import Endings
+from fsd_agent.pipeline.link import Link, LinkLimits
+from fsd_agent.pipeline.outbox import Outbox, SmallMessage
+from fsd_agent.pipeline.sealed_files import DamagedError, SealedFiles
+from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.spool import SpoolError, SpoolStore
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.delivery import DeliveryStats
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import Hold, Route
+from fsd_agent.rules.uplink.schedule import Decision, Delivered, Schedule, UplinkCounts
+from fsd_agent.rules.uplink.transfer import Emission, UplinkLimits
+from fsd_agent.wire.transfer import Topics
+
+REFRESH_NS = 5_000_000_000
+"""The journal is asked again at least this often, for clips that nobody notified us of."""
+CLIPS_AT_ONCE = 256
+"""Sealed clips held in memory here; the journal gives the best ones first."""
+IDLE_S = 0.5
+"""Longest wait of one step in ``run``."""
+UPLINK_LIMITS = UplinkLimits()
+LINK_LIMITS = LinkLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Everything that belongs to one route, made anew when the route changes."""
+
+    route: Route
+    topics: Topics
+    schedule: Schedule
+    files: SealedFiles
+
+
+class Deliverer:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        journal: Journal,
+        spool: SpoolStore,
+        clock: Clock,
+        events: EventSink,
+        route_source: Callable[[], Route | Hold],
+        on_message: Callable[[Route, Message], None],
+        random: Callable[[], float],
+        limits: UplinkLimits = UPLINK_LIMITS,
+        link_limits: LinkLimits = LINK_LIMITS,
+    ) -> None:
+        """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
+
+        ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number.
+        """
+        self._journal = journal
+        self._spool = spool
+        self._clock = clock
+        self._events = events
+        self._endings = Endings(journal, events)
+        self._route_source = route_source
+        self._on_message = on_message
+        self._random = random
+        self._limits = limits
+        self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
+        self._outbox = Outbox()
+        self._lane: _Lane | None = None
+        self._stale = True
+        self._refresh_at_ns = 0
+        self._past = UplinkCounts()
+        self._publishes_refused = 0
+        self._trouble = ""
+        self._stats = self._picture()
+
+    # ---- any thread
+
+    def notify(self) -> None:
+        """A clip was sealed, or the route may have changed: look now."""
+        self._stale = True
+        self._link.broker.wake()
+
+    def post(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Send a small message ahead of clips; the newest of a topic wins. See :mod:`.outbox`."""
+        self._outbox.put(topic, payload, retain=retain)
+        self._link.broker.wake()
+
+    def stats(self) -> DeliveryStats:
+        """As of the end of the last step."""
+        return self._stats
+
+    # ---- the loop
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until ``stop`` is set (call ``notify`` after setting it to end a wait at once), and close."""
+        try:
+            while not stop.is_set():
+                self.step(IDLE_S)
+        finally:
+            self.close()
+
+    def step(self, timeout_s: float) -> None:
+        """Follow the route, fill the window, and wait up to ``timeout_s`` for what comes back."""
+        now_ns = self._clock.monotonic_ns()
+        self._follow(self._route_source(), now_ns)
+        wait_s = timeout_s
+        if self._lane is not None:
+            lane = self._lane
+            dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
+            if dead is not None:
+                self._on_event(dead, now_ns)
+            self._refresh(lane.schedule, now_ns)
+            self._fill(lane, now_ns)
+            wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
+        for event in self._link.broker.events(wait_s):
+            self._on_event(event, self._clock.monotonic_ns())
+        if self._lane is not None:
+            self._lane.schedule.expire(self._clock.monotonic_ns(), self._random())
+        self._stats = self._picture()
+
+    def close(self) -> None:
+        """Disconnect. Safe to call twice; a later step connects again."""
+        self._interrupt(self._clock.monotonic_ns())
+        self._link.close()
+        self._stats = self._picture()
+
+    def _follow(self, wanted: Route | Hold, now_ns: int) -> None:
+        """Make ``wanted`` the route that everything below works for."""
+        route = wanted if isinstance(wanted, Route) else None
+        current = self._lane.route if self._lane is not None else None
+        if route is current or route == current:
+            return
+        self._interrupt(now_ns)
+        self._link.close()
+        self._past = self._counts()
+        self._lane = None
+        if route is not None:
+            topics = Topics(route.policy.region_id, route.registration.vehicle)
+            schedule = Schedule(route, self._limits, int(self._random() * 2**32))
+            self._lane = _Lane(route, topics, schedule, SealedFiles(self._spool, topics))
+            self._stale = True
+
+    def _refresh(self, schedule: Schedule, now_ns: int) -> None:
+        """Take over the journal's sealed clips, when asked to and now and then."""
+        if not self._stale and now_ns < self._refresh_at_ns:
+            return
+        self._stale = False
+        self._refresh_at_ns = now_ns + REFRESH_NS
+        try:
+            schedule.update(self._sealed(schedule.region_id))
+        except JournalError as error:
+            self._trouble = f"journal: {error}"
+
+    def _sealed(self, region_id: str) -> list[ClipRow]:
+        """The best clips of this region; looks deeper while clips of other regions are in the way."""
+        limit = CLIPS_AT_ONCE
+        while True:
+            rows = self._journal.clips({ClipState.SEALED}, limit=limit)
+            mine = [row for row in rows if row.region_id == region_id]
+            if len(rows) < limit or len(mine) >= CLIPS_AT_ONCE // 2:
+                return mine[:CLIPS_AT_ONCE]
+            limit *= 4
+
+    def _fill(self, lane: _Lane, now_ns: int) -> None:
+        """Publish until the window is full or there is nothing to say."""
+        while self._link.room > 0:
+            small = self._outbox.take(lane.topics)
+            if small is not None:
+                self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+                continue
+            emission = lane.schedule.next(now_ns)
+            if emission is None:
+                return
+            try:
+                topic, payload = lane.files.render(emission)
+            except DamagedError as error:
+                self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+            except SpoolError as error:
+                self._trouble = f"spool: {error}"
+                if lane.schedule.unreadable(emission.clip_id, now_ns, self._random()):
+                    self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+            else:
+                self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+
+    def _next_due_ns(self, lane: _Lane, now_ns: int) -> int:
+        """When there may be something to do without an event."""
+        due_ns = min(self._refresh_at_ns, self._link.next_due_ns(now_ns))
+        return min(due_ns, lane.schedule.next_due_ns(now_ns)) if self._link.connected else due_ns
+
+    # ---- what comes back
+
+    def _on_event(self, event: BrokerEvent, now_ns: int) -> None:
+        if isinstance(event, Acked):
+            self._on_acked(event, now_ns)
+        elif isinstance(event, Message):
+            self._on_inbound(event, now_ns)
+        elif isinstance(event, Connected):
+            self._link.on_connected(event, now_ns)
+            self._events.emit("connected", region=self._region_id())
+        else:
+            self._on_disconnected(event, now_ns)
+
+    def _on_disconnected(self, event: Disconnected, now_ns: int) -> None:
+        self._interrupt(now_ns)
+        self._link.on_disconnected(event, now_ns)
+        self._trouble = f"broker: {event.reason}"
+        self._events.emit(
+            "disconnected", region=self._region_id(), reason=event.reason, refused=event.refused
+        )
+
+    def _interrupt(self, now_ns: int) -> None:
+        """Nothing that was in flight can be counted on."""
+        self._outbox.interrupted()
+        if self._lane is not None:
+            self._lane.schedule.disconnected(now_ns)
+
+    def _on_acked(self, event: Acked, now_ns: int) -> None:
+        what = self._link.on_acked(event, now_ns)
+        if what is None or self._lane is None:
+            return
+        if event.refusal:
+            self._publishes_refused += 1
+            self._trouble = f"the broker refused a publish: {event.refusal}"
+        if isinstance(what, SmallMessage):
+            self._outbox.settled(what, taken=not event.refusal)
+        elif event.refusal:
+            self._lane.schedule.postpone(what.clip_id, now_ns, self._random())
+        else:
+            self._lane.schedule.taken(what, now_ns)
+
+    def _on_inbound(self, message: Message, now_ns: int) -> None:
+        if self._lane is None:
+            return
+        address = self._lane.topics.parse_down(message.topic)
+        if address is None:
+            self._on_message(self._lane.route, message)
+            return
+        decision = self._lane.schedule.heard(address, message.payload, now_ns, self._random())
+        if decision is not None:
+            self._conclude(self._lane, decision)
+
+    def _conclude(self, lane: _Lane, decision: Decision) -> None:
+        """The region has spoken."""
+        if isinstance(decision, Delivered):
+            row = lane.schedule.row(decision.receipt.clip_id)
+            ended = self._endings.deliver(lane.files, row, decision.envelope)
+            self._ended(lane, row.clip_id, ended=ended)
+        else:
+            refusal = decision.refusal
+            detail = f"{refusal.reason}: {refusal.detail}"
+            self._drop(lane, refusal.clip_id, DropReason.REFUSED_BY_REGION, detail)
+
+    def _drop(self, lane: _Lane, clip_id: str, reason: DropReason, detail: str) -> None:
+        ended = self._endings.drop(lane.files, lane.schedule.row(clip_id), reason, detail)
+        self._ended(lane, clip_id, ended=ended)
+
+    def _ended(self, lane: _Lane, clip_id: str, *, ended: bool) -> None:
+        """Forget a finished clip; keep one whose end could not be recorded, and learn its state again."""
+        if ended:
+            lane.schedule.done(clip_id)
+        else:
+            lane.schedule.postpone(clip_id, self._clock.monotonic_ns(), self._random())
+        self._trouble = self._endings.trouble or self._trouble
+        self._stale = self._stale or not ended or not len(lane.schedule)
+
+    # ---- what it says of itself
+
+    def _region_id(self) -> str:
+        return self._lane.topics.region if self._lane is not None else ""
+
+    def _counts(self) -> UplinkCounts:
+        """Of this route and of those before it."""
+        now = self._lane.schedule.counts if self._lane is not None else UplinkCounts()
+        names = [field.name for field in fields(UplinkCounts)]
+        return UplinkCounts(**{name: getattr(self._past, name) + getattr(now, name) for name in names})
+
+    def _picture(self) -> DeliveryStats:
+        counts = self._counts()
+        return DeliveryStats(
+            region_id=self._region_id(),
+            connected=self._link.connected,
+            waiting_clips=len(self._lane.schedule) if self._lane is not None else 0,
+            in_flight=self._link.in_flight,
+            sent=self._link.sent,
+            acknowledged=self._link.acknowledged,
+            connections=self._link.connections,
+            connection_failures=self._link.failures,
+            brokers_refused=self._link.refused,
+            publishes_refused=self._publishes_refused,
+            delivered_clips=self._endings.delivered_clips,
+            delivered_bytes=self._endings.delivered_bytes,
+            refused_clips=self._endings.dropped_clips.get(DropReason.REFUSED_BY_REGION, 0),
+            damaged_clips=self._endings.dropped_clips.get(DropReason.SPOOL_DAMAGED, 0),
+            bad_receipts=counts.bad_receipts,
+            bad_answers=counts.bad_answers,
+            stale_answers=counts.stale_answers,
+            answer_timeouts=counts.timeouts,
+            outbox_dropped=self._outbox.dropped,
+            trouble=self._trouble,
+        )

@@ -1,0 +1,155 @@
+"""The connection to the route's broker: kept up with jittered back-off, and what is in flight on it.
+
+    state        event                         then
+    -----------  ----------------------------  ------------------------------------------------------
+    down         the retry time has come       connecting
+    connecting   Connected                     up
+    connecting   nothing for ``connect_ns``    down, back-off
+    any          Disconnected                  down, back-off (slow where the peer was refused)
+    up           no Acked for ``stall_ns``     down, back-off: alive to pings, dead to publishes
+                 while something is in flight
+
+The back-off starts anew after a connection that lasted ``steady_ns``: one that is dropped at once, again and again,
+is a failing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fsd_agent.ports.broker import Acked, Broker, Connected, Disconnected
+from fsd_agent.records.delivery import BytesSent
+from fsd_agent.records.region import Endpoint, Route
+from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
+
+NETWORK_RETRY = BackoffPolicy(first_ns=1_000_000_000, most_ns=60_000_000_000)
+"""After a lost connection or a failed attempt: tunnels and dead zones are short."""
+REFUSED_RETRY = BackoffPolicy(first_ns=30_000_000_000, most_ns=3_600_000_000_000)
+"""After the wrong broker, or a broker that refused us: a person must act first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Times, in nanoseconds."""
+
+    connect_ns: int = 30_000_000_000
+    stall_ns: int = 60_000_000_000
+    """A full window of 64 KiB segments takes this long at 70 kbit/s."""
+    steady_ns: int = 30_000_000_000
+    network_retry: BackoffPolicy = NETWORK_RETRY
+    refused_retry: BackoffPolicy = REFUSED_RETRY
+
+
+T = TypeVar("T")
+
+
+class Link(Generic[T]):
+    """See the module. ``T`` is what a publish was for."""
+
+    def __init__(self, broker: Broker, limits: LinkLimits, random: Callable[[], float]) -> None:
+        self.broker = broker
+        self.connected = False
+        self.connections = 0
+        self.failures = 0
+        self.refused = 0
+        self.acknowledged = 0
+        self._limits = limits
+        self._random = random
+        self._window = 0
+        self._in_flight: dict[int, T] = {}
+        self._sent: dict[tuple[str, Endpoint], tuple[int, int]] = {}
+        self._route: Route | None = None
+        self._connecting = False
+        self._attempt = 0
+        self._retry_at_ns = 0
+        self._since_ns = 0
+        """When the state began, or (up) when the broker last acknowledged or had nothing to acknowledge."""
+        self._up_since_ns = 0
+
+    @property
+    def room(self) -> int:
+        """Publishes that may be made now."""
+        return self._window - len(self._in_flight) if self.connected else 0
+
+    @property
+    def in_flight(self) -> int:
+        """Publishes that are not acknowledged."""
+        return len(self._in_flight)
+
+    @property
+    def sent(self) -> tuple[BytesSent, ...]:
+        """What was given to each endpoint so far."""
+        return tuple(
+            BytesSent(region_id, endpoint.host, endpoint.port, messages, count)
+            for (region_id, endpoint), (messages, count) in self._sent.items()
+        )
+
+    def keep(self, route: Route, subscriptions: tuple[str, ...], now_ns: int) -> Disconnected | None:
+        """Connect when it is time to. A connection that is found dead is closed and returned as an event."""
+        self._route = route
+        waited_ns = now_ns - self._since_ns
+        if self._connecting and waited_ns >= self._limits.connect_ns:
+            return self._give_up("the broker did not answer the connection request")
+        if self.connected and self._in_flight and waited_ns >= self._limits.stall_ns:
+            return self._give_up("the broker stopped acknowledging")
+        if not self.connected and not self._connecting and now_ns >= self._retry_at_ns:
+            self._connecting, self._since_ns = True, now_ns
+            self.broker.connect(route, subscriptions)
+        return None
+
+    def _give_up(self, reason: str) -> Disconnected:
+        self.broker.close()
+        return Disconnected(reason, refused=False)
+
+    def publish(self, what: T, topic: str, payload: bytes, *, retain: bool, now_ns: int) -> None:
+        """Send; only while there is :attr:`room`."""
+        if self.room <= 0 or self._route is None:
+            raise AssertionError("publish without room")
+        if not self._in_flight:
+            self._since_ns = now_ns
+        self._in_flight[self.broker.publish(topic, payload, retain=retain)] = what
+        key = (self._route.policy.region_id, self._route.policy.endpoint)
+        messages, count = self._sent.get(key, (0, 0))
+        self._sent[key] = (messages + 1, count + len(payload))
+
+    def on_connected(self, event: Connected, now_ns: int) -> None:
+        """The broker has accepted us."""
+        self.connected, self._connecting, self._window = True, False, event.window
+        self.connections += 1
+        self._since_ns = self._up_since_ns = now_ns
+
+    def on_acked(self, event: Acked, now_ns: int) -> T | None:
+        """What the acknowledged publish was for; None when it is not of this connection."""
+        self._since_ns = now_ns
+        what = self._in_flight.pop(event.token, None)
+        self.acknowledged += what is not None
+        return what
+
+    def on_disconnected(self, event: Disconnected, now_ns: int) -> None:
+        """The connection, or the attempt, is over."""
+        if self.connected and now_ns - self._up_since_ns >= self._limits.steady_ns:
+            self._attempt = 0
+        policy = self._limits.refused_retry if event.refused else self._limits.network_retry
+        self._retry_at_ns = now_ns + delay_ns(policy, self._attempt, self._random())
+        self._attempt += 1
+        self.failures += 1
+        self.refused += event.refused
+        self._down()
+
+    def close(self) -> None:
+        """Disconnect; the next :meth:`keep` connects at once."""
+        self.broker.close()
+        self._attempt = self._retry_at_ns = 0
+        self._down()
+
+    def _down(self) -> None:
+        self.connected = self._connecting = False
+        self._in_flight.clear()
+
+    def next_due_ns(self, now_ns: int) -> int:
+        """When :meth:`keep` has something to do, at the latest."""
+        if self.connected:
+            return self._since_ns + self._limits.stall_ns if self._in_flight else now_ns + 10**12
+        return self._since_ns + self._limits.connect_ns if self._connecting else self._retry_at_ns

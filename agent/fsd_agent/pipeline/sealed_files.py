@@ -1,0 +1,58 @@
+"""Reading sealed files for sending: a segment at a time, and never one that is not what was sealed.
+
+Before the first question about a clip its file is hashed as a whole and compared with the journal, so that a
+damaged file is found here, instead of being sent for ever to a receiver that can never accept it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from fsd_agent.ports.spool import SpoolStore
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit
+from fsd_agent.wire.transfer import Topics, encode
+
+
+class DamagedError(Exception):
+    """The spooled file is not what was sealed; the message names the clip and the reason."""
+
+
+class SealedFiles:
+    """The sealed clips of one route."""
+
+    def __init__(self, spool: SpoolStore, topics: Topics) -> None:
+        self._spool = spool
+        self._topics = topics
+        self._whole: set[str] = set()
+
+    def render(self, emission: Emission) -> tuple[str, bytes]:
+        """Topic and payload of what is to be sent. Raises :class:`DamagedError` or ``SpoolError``."""
+        clip_id = emission.clip_id
+        if isinstance(emission, SendInit):
+            message = emission.message
+            if clip_id not in self._whole:
+                self._check_whole(clip_id, message.size, message.sha256, message.segment_bytes)
+                self._whole.add(clip_id)
+            return self._topics.init(clip_id), encode(message)
+        if isinstance(emission, SendFin):
+            return self._topics.fin(clip_id), encode(emission.message)
+        data = self._spool.read(self._topics.region, clip_id, emission.offset, emission.length)
+        if len(data) != emission.length:
+            raise DamagedError(f"clip {clip_id}: file ends before byte {emission.offset + emission.length}")
+        return self._topics.segment(clip_id, emission.offset), data
+
+    def _check_whole(self, clip_id: str, size: int, sha256: bytes, step: int) -> None:
+        digest = hashlib.sha256()
+        done = 0
+        while data := self._spool.read(self._topics.region, clip_id, done, step):
+            digest.update(data)
+            done += len(data)
+        if done != size:
+            raise DamagedError(f"clip {clip_id}: {done} bytes on disk, {size} were sealed")
+        if digest.digest() != sha256:
+            raise DamagedError(f"clip {clip_id}: SHA-256 of the file is not that of what was sealed")
+
+    def erase(self, clip_id: str) -> None:
+        """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
+        self._whole.discard(clip_id)
+        self._spool.erase(self._topics.region, clip_id)
