@@ -1,0 +1,137 @@
+"""The one home of durable files.
+
+Invariants
+- A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder.
+- When :func:`write_file`, :func:`remove` or :func:`make_folder` returns, a power cut can't undo it.
+- A write that fails leaves nothing half-written and the earlier file of that name intact.
+
+"Full" is ENOSPC (space or inodes), EDQUOT (quota) and EFBIG (a process' file size limit): what could be freed
+or evicted helps against each. It becomes :class:`SpoolFullError`; every other fault :class:`SpoolError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fsd_agent.ports.spool import SpoolError, SpoolFullError
+from fsd_agent.rules.spool.names import TMP_SUFFIX, is_tmp
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn ``OSError`` about ``path`` into the port's errors."""
+    try:
+        yield
+    except OSError as error:
+        kind = SpoolFullError if error.errno in _FULL else SpoolError
+        raise kind(f"{path}: {error.strerror or error}") from error
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Every byte of ``data``; the kernel may take less at a time, above all on a full disk."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_at(fd: int, offset: int, length: int) -> bytes:
+    """``length`` bytes from ``offset``; fewer only at the end of the file."""
+    parts: list[bytes] = []
+    while length > 0 and (part := os.pread(fd, length, offset)):
+        parts.append(part)
+        offset += len(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def write_file(path: Path, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    """Put ``chunks`` at ``path`` durably, replacing what was there; size in bytes and sha256.
+
+    The folder must exist. Raises :class:`SpoolFullError`, :class:`SpoolError`, and whatever ``chunks`` raises;
+    then only the earlier file, if any, is there.
+    """
+    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
+    with translated(path):
+        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            size, digest = _fill(fd, path, chunks)
+        finally:
+            os.close(fd)
+        with translated(path):
+            tmp.replace(path)
+    except BaseException:
+        # Also for a cancelled or interrupted put: the space is wanted now, not at the next start.
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return size, digest
+
+
+def _fill(fd: int, path: Path, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    """Write and fsync. Errors of ``chunks`` itself are the caller's and pass as they are."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        with translated(path):
+            write_all(fd, chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    with translated(path):
+        os.fsync(fd)
+    return size, digest.digest()
+
+
+def remove(path: Path) -> bool:
+    """Unlink durably; False when there was nothing."""
+    with translated(path):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+    sync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Create ``path`` and its missing parents durably.
+
+    A folder that is there is synced all the same: whoever made it may have died before the sync.
+    """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    with translated(path):
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """When this returns, names made, changed and removed in ``path`` survive a power cut."""
+    with translated(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what interrupted writes left in ``folder``; how many. Only while nobody writes there."""
+    with translated(folder):
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found if is_tmp(entry.name)]
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    if names:
+        sync_folder(folder)
+    return len(names)

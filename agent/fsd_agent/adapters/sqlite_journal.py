@@ -1,0 +1,227 @@
+"""The journal on SQLite. Tables: ``sqlite_schema.py``; durability and faults: ``sqlite_file.py``.
+
+Every change is one transaction that first reads the clip's state, asks the table of moves
+(``rules/spool/lifecycle.py``), then writes the row and the tallies of its campaigns together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from fsd_agent.adapters.sqlite_file import SqliteFile
+from fsd_agent.adapters.sqlite_rows import (
+    CLIP_COLUMNS,
+    FIRING_COLUMNS,
+    clip_of,
+    clip_values,
+    firing_of,
+    firing_values,
+)
+from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
+from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import refuse_move, widen
+
+# Names of our own columns are put into these statements, values never.
+_SELECT_CLIP = f"SELECT {CLIP_COLUMNS} FROM clips WHERE clip_id = ?"  # noqa: S608 - see above
+_PUT_CLIP = f"""
+    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (clip_id) DO UPDATE SET start_ns = excluded.start_ns, end_ns = excluded.end_ns,
+        cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority
+"""  # noqa: S608 - see above
+_PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
+_TALLY_FIRING = """
+    INSERT INTO tallies (campaign_id, outcome, firings, clips, bytes) VALUES (?, ?, 1, 0, 0)
+    ON CONFLICT (campaign_id, outcome) DO UPDATE SET firings = firings + 1
+"""
+# "WHERE true" keeps SQLite's parser from reading ON CONFLICT as a join.
+_TALLY_CLIP = """
+    INSERT INTO tallies (campaign_id, outcome, firings, clips, bytes)
+        SELECT campaign_id, :outcome, :sign * n, :clips, :bytes
+        FROM (SELECT campaign_id, count(*) AS n FROM firings WHERE clip_id = :clip GROUP BY campaign_id)
+        WHERE true
+    ON CONFLICT (campaign_id, outcome) DO UPDATE SET
+        firings = firings + excluded.firings, clips = clips + excluded.clips, bytes = bytes + excluded.bytes
+"""
+
+
+class SqliteJournal:
+    """See :class:`fsd_agent.ports.journal.Journal`. ``path`` is created, with its folder, where it is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path)
+        self._path = path
+
+    def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            for clip in clips:
+                self._put_staged(db, clip)
+            for judged in firings:
+                self._put_firing(db, judged)
+
+    def captured(self, clip_id: str, *, cut: bool) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            self._check_move(db, clip_id, ClipState.CAPTURED)
+            db.execute("UPDATE clips SET state = 'captured', cut = ? WHERE clip_id = ?", (int(cut), clip_id))
+
+    def sealed(self, clip_id: str, *, size_bytes: int, sha256: bytes) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            self._check_move(db, clip_id, ClipState.SEALED)
+            db.execute(
+                "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ?",
+                (size_bytes, sha256, clip_id),
+            )
+
+    def delivered(self, clip_id: str, *, receipt: bytes) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            row = self._check_move(db, clip_id, ClipState.DELIVERED)
+            db.execute(
+                "UPDATE clips SET state = 'delivered', receipt = ? WHERE clip_id = ?", (receipt, clip_id)
+            )
+            _tally_end(db, row, DELIVERED, clips=1, size_bytes=row.size_bytes)
+
+    def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            row = self._check_move(db, clip_id, ClipState.DROPPED)
+            db.execute(
+                "UPDATE clips SET state = 'dropped', drop_reason = ?, drop_detail = ? WHERE clip_id = ?",
+                (reason, detail, clip_id),
+            )
+            _tally_end(db, row, reason, clips=0, size_bytes=0)
+
+    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
+        """See the port."""
+        marks = ", ".join("?" * len(states))
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ({marks}) "  # noqa: S608 - marks are question marks
+            "ORDER BY priority DESC, seq LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (*states, -1 if limit is None else limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def clip(self, clip_id: str) -> ClipRow | None:
+        """See the port."""
+        with self._file.read() as db:
+            return _find(db, clip_id)
+
+    def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            rows = db.execute(
+                f"SELECT {FIRING_COLUMNS} FROM firings WHERE clip_id = ? ORDER BY t_ns, seq",  # noqa: S608 - see above
+                (clip_id,),
+            ).fetchall()
+        return tuple(map(firing_of, rows))
+
+    def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
+        """See the port."""
+        with self._file.read() as db:
+            kept, size = db.execute(
+                "SELECT coalesce(sum(n), 0), coalesce(sum(size_bytes), 0) FROM "
+                "(SELECT clip_id, count(*) AS n FROM firings WHERE campaign_id = ? AND wall_ns >= ? "
+                "AND clip_id IS NOT NULL GROUP BY clip_id) JOIN clips USING (clip_id)",
+                (campaign_id, since_wall_ns),
+            ).fetchone()
+        return int(kept), int(size)
+
+    def totals(self) -> tuple[CampaignTotals, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            rows = db.execute("SELECT campaign_id, outcome, firings, clips, bytes FROM tallies").fetchall()
+        by_campaign: dict[str, dict[str, tuple[int, int, int]]] = {}
+        for campaign_id, outcome, *counts in rows:
+            by_campaign.setdefault(campaign_id, {})[outcome] = (counts[0], counts[1], counts[2])
+        return tuple(_totals(campaign_id, by_campaign[campaign_id]) for campaign_id in sorted(by_campaign))
+
+    def get_state(self, key: str) -> bytes | None:
+        """See the port."""
+        with self._file.read() as db:
+            row = db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def set_state(self, key: str, value: bytes) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            db.execute("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """See the port."""
+        self._file.close()
+
+    def _check_move(self, db: sqlite3.Connection, clip_id: str, after: ClipState) -> ClipRow:
+        """The row as it is; raises :class:`IllegalMoveError` when the table lacks the step."""
+        row = _find(db, clip_id)
+        refused = refuse_move(clip_id, None if row is None else row.state, after)
+        if row is None or refused is not None:
+            raise IllegalMoveError(f"{self._path}: {refused}")
+        return row
+
+    def _put_staged(self, db: sqlite3.Connection, clip: ClipRow) -> None:
+        """Insert or widen one clip."""
+        known = _find(db, clip.clip_id)
+        if clip.state is not ClipState.STAGED or (known is not None and known.state is not ClipState.STAGED):
+            state = clip.state if known is None else known.state
+            raise IllegalMoveError(
+                f"{self._path}: clip {clip.clip_id}: is {state}, only staged clips are accepted"
+            )
+        try:
+            row = clip if known is None else widen(known, clip)
+        except ValueError as error:
+            raise JournalError(f"{self._path}: {error}") from error
+        db.execute(_PUT_CLIP, clip_values(row))
+
+    def _put_firing(self, db: sqlite3.Connection, judged: JudgedFiring) -> None:
+        """Insert one firing, once its clip is known to be open."""
+        if (judged.clip_id is None) == (judged.drop is None):
+            raise JournalError(f"firing {judged.firing_id}: needs exactly one of clip_id and drop")
+        if judged.clip_id is not None:
+            row = _find(db, judged.clip_id)
+            if row is None or row.state is not ClipState.STAGED:
+                state = "unknown" if row is None else row.state
+                raise IllegalMoveError(
+                    f"{self._path}: firing {judged.firing_id}: its clip {judged.clip_id} is {state}, not staged"
+                )
+        if db.execute("SELECT 1 FROM firings WHERE firing_id = ?", (judged.firing_id,)).fetchone():
+            raise JournalError(f"{self._path}: firing {judged.firing_id}: already journalled")
+        db.execute(_PUT_FIRING, firing_values(judged))
+        db.execute(_TALLY_FIRING, (judged.firing.campaign_id, judged.drop or IN_PROGRESS))
+
+
+def _tally_end(db: sqlite3.Connection, row: ClipRow, outcome: str, *, clips: int, size_bytes: int) -> None:
+    """Move the firings of a clip from in progress to ``outcome``, for each of its campaigns."""
+    gone = {"clip": row.clip_id, "outcome": IN_PROGRESS, "sign": -1, "clips": 0, "bytes": 0}
+    come = {"clip": row.clip_id, "outcome": outcome, "sign": 1, "clips": clips, "bytes": size_bytes}
+    db.execute(_TALLY_CLIP, gone)
+    db.execute(_TALLY_CLIP, come)
+
+
+def _totals(campaign_id: str, outcomes: dict[str, tuple[int, int, int]]) -> CampaignTotals:
+    """``outcomes``: firings, clips, bytes by outcome."""
+    delivered, clips, size_bytes = outcomes.get(DELIVERED, (0, 0, 0))
+    drops = [
+        (DropReason(name), n) for name, (n, _, _) in outcomes.items() if name not in {IN_PROGRESS, DELIVERED}
+    ]
+    return CampaignTotals(
+        campaign_id=campaign_id,
+        fired=sum(n for n, _, _ in outcomes.values()),
+        in_progress=outcomes.get(IN_PROGRESS, (0, 0, 0))[0],
+        delivered=delivered,
+        dropped=tuple(sorted(drops)),
+        delivered_clips=clips,
+        delivered_bytes=size_bytes,
+    )
+
+
+def _find(db: sqlite3.Connection, clip_id: str) -> ClipRow | None:
+    row = db.execute(_SELECT_CLIP, (clip_id,)).fetchone()
+    return None if row is None else clip_of(row)

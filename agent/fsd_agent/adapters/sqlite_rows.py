@@ -1,0 +1,83 @@
+"""Records as columns of the journal and back. Lists are msgpack; what reads back wrong is damage, said by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fsd_agent.ports.journal import JournalError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+
+CLIP_COLUMNS = (
+    "clip_id, region_id, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
+    "size_bytes, sha256, drop_reason, drop_detail"
+)
+FIRING_COLUMNS = "firing_id, campaign_id, campaign_version, t_ns, wall_ns, evidence, clip_id, drop_reason"
+
+Row = tuple[Any, ...]
+_pack = msgspec.msgpack.encode
+_names = msgspec.msgpack.Decoder(tuple[str, ...])
+_evidence = msgspec.msgpack.Decoder(tuple[tuple[str, float | str], ...])
+
+
+def clip_values(row: ClipRow) -> Row:
+    """In the order of ``CLIP_COLUMNS``."""
+    return (
+        row.clip_id, row.region_id, row.state, row.start_ns, row.end_ns, row.wall_minus_mono_ns,
+        _pack(row.cameras), _pack(row.signals), row.priority, int(row.cut),
+        row.size_bytes, row.sha256, row.drop, row.drop_detail,
+    )  # fmt: skip
+
+
+def clip_of(row: Row) -> ClipRow:
+    """From the order of ``CLIP_COLUMNS``. Raises :class:`JournalError` for values that we never wrote."""
+    clip_id, region_id, state, start_ns, end_ns, offset_ns, cameras, signals, priority = row[:9]
+    cut, size_bytes, sha256, drop, detail = row[9:]
+    try:
+        return ClipRow(
+            clip_id=clip_id,
+            region_id=region_id,
+            state=ClipState(state),
+            start_ns=start_ns,
+            end_ns=end_ns,
+            wall_minus_mono_ns=offset_ns,
+            cameras=_names.decode(cameras),
+            signals=_names.decode(signals),
+            priority=priority,
+            cut=bool(cut),
+            size_bytes=size_bytes,
+            sha256=sha256,
+            drop=None if drop is None else DropReason(drop),
+            drop_detail=detail,
+        )
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise JournalError(f"journal: the row of clip {clip_id} is damaged: {error}") from error
+
+
+def firing_values(judged: JudgedFiring) -> Row:
+    """In the order of ``FIRING_COLUMNS``."""
+    firing = judged.firing
+    # Evidence comes out of arrays: NumPy's floats are floats, but not to an encoder.
+    evidence = [(name, seen if isinstance(seen, str) else float(seen)) for name, seen in firing.evidence]
+    return (
+        judged.firing_id, firing.campaign_id, firing.campaign_version, firing.t_ns, judged.wall_ns,
+        _pack(evidence), judged.clip_id, judged.drop,
+    )  # fmt: skip
+
+
+def firing_of(row: Row) -> JudgedFiring:
+    """From the order of ``FIRING_COLUMNS``. Raises :class:`JournalError` for values that we never wrote."""
+    firing_id, campaign_id, version, t_ns, wall_ns, evidence, clip_id, drop = row
+    try:
+        return JudgedFiring(
+            firing_id=firing_id,
+            firing=Firing(campaign_id, version, t_ns, _evidence.decode(evidence)),
+            wall_ns=wall_ns,
+            clip_id=clip_id,
+            drop=None if drop is None else DropReason(drop),
+        )
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise JournalError(f"journal: the row of firing {firing_id} is damaged: {error}") from error
