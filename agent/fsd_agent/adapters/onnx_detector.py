@@ -1,0 +1,75 @@
+"""Perception by a model package in an ONNX session; implements :class:`ports.detector.Detector`.
+
+Kinds of ``fsd_models`` and of ``fsd_firmware`` meet here, by name: the two packages don't know each other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fsd_agent.ports.detector import DetectorError
+from fsd_firmware.samples import Detections, Frame, Kind
+from fsd_models.errors import ModelPackageError, ModelRunError
+from fsd_models.kinds import ModelKind
+from fsd_models.package import load_package
+from fsd_models.session import SessionLimits
+from fsd_models.vru import EVIDENCE, with_cyclists
+
+_KIND = np.array(
+    [Kind.UNKNOWN if kind is ModelKind.NONE else Kind[kind.name] for kind in ModelKind], np.uint8
+)
+"""``Kind`` by ``ModelKind``."""
+
+
+class OnnxDetector:
+    """One model. One thread at a time.
+
+    ``halves`` looks at two overlapping halves of each picture: twice the time, far more of the small persons.
+    ``threads`` bounds the runtime and OpenCV. ``run_limit_s`` stops a picture that takes longer (None: never).
+
+    Raises :class:`DetectorError` when the package is damaged or can't run here.
+    """
+
+    def __init__(
+        self, package_dir: Path, *, halves: bool, threads: int, run_limit_s: float | None = None
+    ) -> None:
+        try:
+            from fsd_models.nanodet import Nanodet
+        except ImportError as error:
+            raise DetectorError(
+                f"{package_dir}: perception needs the optional part `video`: {error}"
+            ) from None
+        try:
+            package = load_package(package_dir)
+            self._model = Nanodet(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
+        except ModelPackageError as error:
+            raise DetectorError(str(error)) from None
+        self._halves = halves
+        self._kinds = np.array(package.manifest.kind_of_class(), np.uint8)
+
+    @property
+    def source(self) -> str:
+        """``name@version`` of the model package."""
+        return self._model.manifest.source
+
+    def detect(self, frame: Frame, *, min_score: float) -> Detections:
+        """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart."""
+        try:
+            found = self._model.detect(frame.bgr, min_score * EVIDENCE, halves=self._halves)
+        except ModelRunError as error:
+            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
+        seen = with_cyclists(found, self._kinds, min_score)
+        n = len(seen)
+        return Detections(
+            camera=frame.camera,
+            source=self.source,
+            frame_t_ns=np.array([frame.t_ns], np.int64),
+            frame=np.zeros(n, np.int32),
+            kind=_KIND[seen.kind],
+            score=seen.score,
+            box=seen.box,
+            distance_m=np.full(n, np.nan, np.float32),
+            track_id=np.full(n, -1, np.int32),
+        )

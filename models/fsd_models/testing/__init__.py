@@ -1,0 +1,1 @@
+"""A small real model for tests that can't have real weights."""
