@@ -6,7 +6,7 @@ Rows keep their order; every function returns views where it can and never write
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -36,6 +36,16 @@ def join(tables: Sequence[Table]) -> Table:
         return tables[0]
     names = _NAMES[type(tables[0])]
     return type(tables[0])(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
+
+
+def shifted_table(table: Table, by_ns: int) -> Table:
+    """The same rows later."""
+    return replace(table, t_ns=table.t_ns + by_ns)
+
+
+def shifted_detections(detections: Detections, by_ns: int) -> Detections:
+    """The same detections later."""
+    return replace(detections, frame_t_ns=detections.frame_t_ns + by_ns)
 
 
 def detection_rows(detections: Detections, low: int, high: int) -> Detections:

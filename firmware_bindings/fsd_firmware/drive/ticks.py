@@ -50,7 +50,7 @@ def _cut_all(batches: Iterator[SensedBatch], tick_ns: int) -> Iterator[SensedBat
             break
         held = batch if rest is None else _joined(rest, batch)
         if start_ns is None:
-            first = _first_ns(held)
+            first = first_ns(held)
             if first is None:
                 continue
             start_ns = first // tick_ns * tick_ns
@@ -65,7 +65,8 @@ def _cut_all(batches: Iterator[SensedBatch], tick_ns: int) -> Iterator[SensedBat
         raise failure
 
 
-def _first_ns(batch: SensedBatch) -> int | None:
+def first_ns(batch: SensedBatch) -> int | None:
+    """Time of the earliest sample, None when there is none."""
     times = [int(table.t_ns[0]) for table in (batch.can, batch.signals, batch.gnss) if len(table)]
     times += [int(seen.frame_t_ns[0]) for seen in batch.detections if len(seen.frame_t_ns)]
     times += [packet.t_ns for packet in batch.packets[:1]] + [mode.t_ns for mode in batch.modes[:1]]
