@@ -1,0 +1,83 @@
+"""What of a vehicle's position may leave with a clip.
+
+``keep``: fixes as they are. ``coarse``: one fix for the whole clip, the centre of the grid cell of its first
+fix, without height, speed and heading; one, because a second cell would tell the moment at which the vehicle
+crossed the border between them, and with it the exact place. ``drop``: none.
+
+Unless positions are kept, signals that carry one go too, and signals that name the vehicle always do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import LocationRule, RedactionRules
+from fsd_agent.rules.privacy.plan import Refused
+from fsd_firmware.samples import GnssFixes, empty_gnss
+
+_POSITION_BRANCH = "Vehicle.CurrentLocation."
+_POSITION_LEAVES = frozenset({"Latitude", "Longitude"})
+_IDENTITY_BRANCH = "Vehicle.VehicleIdentification."
+
+
+def locate(rules: RedactionRules, gnss: GnssFixes) -> tuple[GnssFixes, str] | Refused:
+    """The fixes that may leave, and what was done: ``dropped``, ``coarse:<degrees>`` or ``kept``."""
+    give = _GIVERS.get(rules.location)
+    if give is None:
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"location: {rules.location}")
+    return give(gnss, rules.location_grid_deg)
+
+
+def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
+    """The centre of the cell of ``grid_deg`` that holds the first fix; nothing for nothing."""
+    if not len(gnss):
+        return gnss
+    unknown = np.full(1, np.nan)
+    return GnssFixes(
+        gnss.t_ns[:1],
+        _centre(float(gnss.lat_deg[0]), grid_deg, 90.0),
+        _centre(float(gnss.lon_deg[0]), grid_deg, 180.0),
+        unknown,
+        unknown,
+        unknown,
+    )
+
+
+def may_leave(rules: RedactionRules, path: str) -> bool:
+    """Whether the signal at this VSS path may be in a redacted clip."""
+    if path.startswith(_IDENTITY_BRANCH):
+        return False
+    if rules.location == LocationRule.KEEP:
+        return True
+    return not (path.startswith(_POSITION_BRANCH) or path.rsplit(".", 1)[-1] in _POSITION_LEAVES)
+
+
+def _drop(_gnss: GnssFixes, _grid_deg: float) -> tuple[GnssFixes, str]:
+    return empty_gnss(), "dropped"
+
+
+def _keep(gnss: GnssFixes, _grid_deg: float) -> tuple[GnssFixes, str]:
+    return gnss, "kept"
+
+
+def _coarsen(gnss: GnssFixes, grid_deg: float) -> tuple[GnssFixes, str] | Refused:
+    if not (math.isfinite(grid_deg) and grid_deg > 0):
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"location_grid_deg: {grid_deg}")
+    return coarse(gnss, grid_deg), f"coarse:{grid_deg:g}"
+
+
+_GIVERS: dict[LocationRule, Callable[[GnssFixes, float], tuple[GnssFixes, str] | Refused]] = {
+    LocationRule.DROP: _drop,
+    LocationRule.KEEP: _keep,
+    LocationRule.COARSE: _coarsen,
+}
+
+
+def _centre(degrees: float, grid_deg: float, limit_deg: float) -> NDArray[np.float64]:
+    centre = math.floor(degrees / grid_deg) * grid_deg + grid_deg / 2
+    return np.array([min(max(centre, -limit_deg), limit_deg)], np.float64)

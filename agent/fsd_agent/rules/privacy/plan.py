@@ -1,0 +1,227 @@
+"""Which rectangles of which frames are painted, or why that can't be said.
+
+Sources. Everyone who looked counts: the firmware's detections and the agent's own are united, never averaged.
+
+Time. A source looks at some frames. What it saw is painted on every frame within ``hold_ns`` of the look, and on
+every frame up to its neighbouring looks where those are further away (up to ``max_gap_ns``), so nothing blinks
+between two looks. A box that is found again in the next look (same track, or overlapping) is also painted as the
+one rectangle around both places, because between the looks it was somewhere on the way.
+
+Refusals. A rule that this version does not know. Video without a single look, or with a stretch longer than
+``max_gap_ns`` between looks of all sources together: nobody knows who is in it. A box that is not a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.zones import has_head, has_plate, head_zones, plate_bands, to_pixels, union_area
+from fsd_firmware.samples import PERSON_KINDS, Detections
+
+MIN_SCORE = 0.15
+"""Boxes below are not painted. At this score the detectors' head zones cover the most that they ever cover;
+lower ones add area and no heads. A campaign's own threshold (0.35 and more) would lose a fifth of the heads."""
+SAME_BOX_IOU = 0.1
+"""Two boxes of neighbouring looks that overlap this much are taken for one that moved."""
+
+_PAINTS_HEADS = {FaceRule.HEAD_ZONE: True, FaceRule.NONE: False}
+_PAINTS_PLATES = {PlateRule.PLATE_BAND: True, PlateRule.NONE: False}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What the region's rules require can't be done: the clip must not leave."""
+
+    reason: DropReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RedactionPlan:
+    """Rectangles for each of f frames, n in all, already clipped and widened to even pixels."""
+
+    first: NDArray[np.int64]
+    """Shape (f + 1,): frame i has ``boxes[first[i]:first[i + 1]]``."""
+    boxes: NDArray[np.int32]
+    """Shape (n, 4): x1, y1, x2, y2, the latter two exclusive."""
+    persons: int
+    """Boxes of persons in the looks that the plan was made from."""
+    filled_px: int
+    """Pixels painted over all frames, overlapping rectangles counted once."""
+
+    def at(self, frame: int) -> NDArray[np.int32]:
+        """Rectangles of one frame, shape (m, 4)."""
+        return self.boxes[self.first[frame] : self.first[frame + 1]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strokes:
+    """Rectangles with the time for which they are painted, both ends inclusive."""
+
+    start_ns: NDArray[np.int64]
+    end_ns: NDArray[np.int64]
+    zone: NDArray[np.float64]
+
+
+def paints_video(rules: RedactionRules) -> bool | Refused:
+    """Whether anything of the video has to be painted."""
+    heads, plates = _PAINTS_HEADS.get(rules.faces), _PAINTS_PLATES.get(rules.plates)
+    if heads is None:
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"faces: {rules.faces}")
+    if plates is None:
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"plates: {rules.plates}")
+    return heads or plates
+
+
+def plan_redaction(
+    rules: RedactionRules,
+    detections: Sequence[Detections],
+    frame_t_ns: NDArray[np.int64],
+    width: int,
+    height: int,
+) -> RedactionPlan | Refused:
+    """Rectangles for the frames at ``frame_t_ns`` (f,), increasing, of one camera's ``width`` x ``height`` video.
+
+    ``detections`` are all of that camera, from any number of sources.
+    """
+    paints = paints_video(rules)
+    if isinstance(paints, Refused):
+        return paints
+    if paints:
+        refused = _unlooked(rules, detections, frame_t_ns) or _not_numbers(detections)
+        if refused is not None:
+            return refused
+    strokes = [stroke for one in detections for stroke in _strokes(rules, one)]
+    start_ns = np.concatenate([np.empty(0, np.int64), *(one.start_ns for one in strokes)])
+    end_ns = np.concatenate([np.empty(0, np.int64), *(one.end_ns for one in strokes)])
+    zone = np.concatenate([np.empty((0, 4)), *(one.zone for one in strokes)])
+    frames = [
+        np.unique(to_pixels(zone[(start_ns <= t_ns) & (t_ns <= end_ns)], width, height), axis=0)
+        for t_ns in frame_t_ns
+    ]
+    return RedactionPlan(
+        first=np.cumsum([0] + [boxes.shape[0] for boxes in frames], dtype=np.int64),
+        boxes=np.concatenate([np.empty((0, 4), np.int32), *frames]),
+        persons=sum(_persons(one) for one in detections),
+        filled_px=sum(union_area(boxes) for boxes in frames),
+    )
+
+
+def persons_claimed(firings: Sequence[JudgedFiring]) -> bool:
+    """Whether a condition fired on persons: its evidence has ``detections.pedestrian`` or the like above 0."""
+    names = {f"detections.{kind.name.lower()}" for kind in PERSON_KINDS}
+    return any(
+        name in names and isinstance(value, int | float) and value > 0
+        for judged in firings
+        for name, value in judged.firing.evidence
+    )
+
+
+def _unlooked(
+    rules: RedactionRules, detections: Sequence[Detections], frame_t_ns: NDArray[np.int64]
+) -> Refused | None:
+    """The first stretch of the video that nobody looked at for longer than allowed."""
+    if not frame_t_ns.shape[0]:
+        return None
+    begin, end = int(frame_t_ns[0]), int(frame_t_ns[-1])
+    looks = np.unique(np.concatenate([np.empty(0, np.int64), *(one.frame_t_ns for one in detections)]))
+    looks = looks[(looks >= begin) & (looks <= end)]
+    if not looks.shape[0]:
+        return Refused(
+            DropReason.REDACTION_NOT_LOOKED, f"no source looked at any of {frame_t_ns.shape[0]} frames"
+        )
+    edges = np.concatenate([[begin], looks, [end]])
+    gaps = np.diff(edges)
+    worst = int(np.argmax(gaps))
+    if gaps[worst] <= rules.max_gap_ns:
+        return None
+    return Refused(
+        DropReason.REDACTION_NOT_LOOKED,
+        f"no look for {gaps[worst] / 1e9:.3f} s from {(edges[worst] - begin) / 1e9:.3f} s on, "
+        f"{rules.max_gap_ns / 1e9:.3f} s allowed",
+    )
+
+
+def _not_numbers(detections: Sequence[Detections]) -> Refused | None:
+    for one in detections:
+        if not np.isfinite(one.box).all():
+            return Refused(DropReason.REDACTION_FAILED, f"{one.source}: a box of {one.camera} is not finite")
+    return None
+
+
+def _strong(one: Detections) -> NDArray[np.bool_]:
+    """Boxes that count; a score that is not a number does."""
+    return ~(one.score < MIN_SCORE)
+
+
+def _persons(one: Detections) -> int:
+    return int((np.isin(one.kind, [int(kind) for kind in PERSON_KINDS]) & _strong(one)).sum())
+
+
+def _strokes(rules: RedactionRules, one: Detections) -> list[_Strokes]:
+    strokes = []
+    if _PAINTS_HEADS[rules.faces]:
+        mine = np.flatnonzero(_strong(one) & has_head(one.kind))
+        strokes += [_held(rules, one, mine, head_zones(one.box[mine]))]
+        strokes += _swept(rules, one, mine, head_zones(one.box[mine]))
+    if _PAINTS_PLATES[rules.plates]:
+        mine = np.flatnonzero(_strong(one) & has_plate(one.kind))
+        strokes += [_held(rules, one, mine, plate_bands(one.box[mine]))]
+        strokes += _swept(rules, one, mine, plate_bands(one.box[mine]))
+    return strokes
+
+
+def _held(
+    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
+) -> _Strokes:
+    """Each zone from its look back and forth: the hold, or as far as the neighbouring looks."""
+    gap = np.minimum(np.diff(one.frame_t_ns), rules.max_gap_ns)
+    reach_back = np.maximum(np.concatenate([[rules.max_gap_ns], gap]), rules.hold_ns)
+    reach_on = np.maximum(np.concatenate([gap, [rules.max_gap_ns]]), rules.hold_ns)
+    look = one.frame[mine]
+    t_ns = one.frame_t_ns[look]
+    return _Strokes(t_ns - reach_back[look], t_ns + reach_on[look], zone)
+
+
+def _swept(
+    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
+) -> list[_Strokes]:
+    """For zones found again in the next look: the rectangle around both places, between the looks."""
+    look = one.frame[mine]
+    swept = []
+    for at in np.flatnonzero(np.diff(one.frame_t_ns) <= rules.max_gap_ns):
+        begin, middle, end = np.searchsorted(look, [at, at + 1, at + 2])
+        if middle in (begin, end):
+            continue
+        here, there = mine[begin:middle], mine[middle:end]
+        a, b = _found_again(one, here, there)
+        both_low = np.minimum(zone[begin:middle][a, :2], zone[middle:end][b, :2])
+        both_high = np.maximum(zone[begin:middle][a, 2:], zone[middle:end][b, 2:])
+        start_ns = np.full(a.shape[0], one.frame_t_ns[at])
+        end_ns = np.full(a.shape[0], one.frame_t_ns[at + 1])
+        swept.append(_Strokes(start_ns, end_ns, np.concatenate([both_low, both_high], axis=1)))
+    return swept
+
+
+def _found_again(
+    one: Detections, here: NDArray[np.intp], there: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs (place in ``here``, place in ``there``) of the same thing: by track, else by the best overlap."""
+    a, b = one.box[here].astype(np.float64), one.box[there].astype(np.float64)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_a, area_b = (np.prod(np.abs(box[:, 2:] - box[:, :2]), axis=1) for box in (a, b))
+    iou = shared / np.maximum(area_a[:, None] + area_b[None, :] - shared, 1e-9)
+    track_a, track_b = one.track_id[here], one.track_id[there]
+    iou[(track_a[:, None] == track_b[None, :]) & (track_a[:, None] >= 0)] = 2.0
+    best = np.argmax(iou, axis=1)
+    found = np.flatnonzero(iou[np.arange(here.shape[0]), best] > SAME_BOX_IOU)
+    return found, best[found]
