@@ -1,0 +1,182 @@
+"""The vehicle's own keys and region policies as files: one home for every name in a vehicle directory.
+
+::
+
+    registration.json      what firmware says of where the vehicle belongs (``wire.registration``)
+    keys/device.key        raw Ed25519 private key, 32 bytes: signs manifests
+    keys/staging.key       32 random bytes: encrypts what has not been redacted yet
+    tls/<region>.key       EC P-256 private key, PEM: identifies the vehicle to one region's broker
+    tls/<region>.pem       its certificate, issued by that region's authority
+    policies/<region>.toml the region's policy (``wire.policy``)
+
+Private keys are made on the vehicle and never copied from it. A key that others may read, or a folder of keys that
+others may write to, is refused: somebody else could already hold it or have put it there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.policy import MAX_POLICY_BYTES, PolicyError, decode_policy
+
+KEY_BYTES = 32
+PRIVATE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+class KeyFileError(Exception):
+    """A key can't be used; the message names the file, the reason and what to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleDir:
+    """Paths below one vehicle's directory. Makes nothing."""
+
+    root: Path
+
+    @property
+    def registration(self) -> Path:
+        """The registration document, as firmware would hold it."""
+        return self.root / "registration.json"
+
+    @property
+    def device_key(self) -> Path:
+        """Signs manifests."""
+        return self.root / "keys" / "device.key"
+
+    @property
+    def staging_key(self) -> Path:
+        """Encrypts staging."""
+        return self.root / "keys" / "staging.key"
+
+    @property
+    def policies(self) -> Path:
+        """Folder of region policies."""
+        return self.root / "policies"
+
+    def policy(self, region_id: str) -> Path:
+        """One region's policy."""
+        return self.policies / f"{region_id}.toml"
+
+    def tls_certificate(self, region_id: str) -> Path:
+        """The vehicle's certificate for one region's broker."""
+        return self.root / "tls" / f"{region_id}.pem"
+
+    def tls_key(self, region_id: str) -> Path:
+        """Its private key."""
+        return self.root / "tls" / f"{region_id}.key"
+
+
+class KeyFiles:
+    """Implements :class:`fsd_agent.ports.vehicle_keys.VehicleKeys` on a vehicle directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Read the device and staging keys; raises :class:`KeyFileError`."""
+        self._files = VehicleDir(directory)
+        self._device = Ed25519PrivateKey.from_private_bytes(read_private(self._files.device_key, KEY_BYTES))
+        self._staging = read_private(self._files.staging_key, KEY_BYTES)
+
+    def device_public_key(self) -> bytes:
+        """Raw Ed25519 public key: what a region enrols."""
+        return self._device.public_key().public_bytes_raw()
+
+    def device_key_id(self) -> str:
+        """See the port."""
+        return key_id_of(self.device_public_key())
+
+    def sign(self, message: bytes) -> bytes:
+        """See the port."""
+        return self._device.sign(message)
+
+    def staging_key(self) -> bytes:
+        """See the port."""
+        return self._staging
+
+    def tls_certificate(self, region_id: str) -> tuple[Path, Path]:
+        """See the port; raises :class:`KeyFileError` where the vehicle is not enrolled with the region."""
+        certificate, key = self._files.tls_certificate(region_id), self._files.tls_key(region_id)
+        read_private(key)
+        if not certificate.is_file():
+            raise KeyFileError(f"{certificate}: missing; enrol the vehicle with region {region_id!r}")
+        return certificate, key
+
+
+def create_keys(directory: Path) -> None:
+    """Make the device and staging keys that do not exist yet; existing ones are left alone.
+
+    Raises :class:`KeyFileError`.
+    """
+    files = VehicleDir(directory)
+    if not files.device_key.exists():
+        write_private(files.device_key, Ed25519PrivateKey.generate().private_bytes_raw())
+    if not files.staging_key.exists():
+        write_private(files.staging_key, os.urandom(KEY_BYTES))
+
+
+def load_policies(directory: Path) -> tuple[RegionPolicy | PolicyError, ...]:
+    """Every region policy of a vehicle, by file name; the error in place of one that can't be used."""
+    return tuple(_load_policy(path) for path in sorted(VehicleDir(directory).policies.glob("*.toml")))
+
+
+def read_private(path: Path, size: int | None = None) -> bytes:
+    """A private key file, checked for its owner, modes and (if given) size. Raises :class:`KeyFileError`."""
+    try:
+        folder = path.parent.stat()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(16 * 1024)
+    except OSError as error:
+        raise KeyFileError(f"{path}: can't be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path}: is not a regular file")
+    if status.st_mode & 0o077:
+        raise KeyFileError(f"{path}: others may read or change it; run: chmod 600 {path}")
+    if folder.st_mode & 0o022:
+        raise KeyFileError(f"{path.parent}: others may put keys here; run: chmod 700 {path.parent}")
+    if size is not None and len(data) != size:
+        raise KeyFileError(f"{path}: {len(data)} bytes, expected {size}")
+    return data
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create a private key file that only its owner can read, durably; never replaces one.
+
+    Raises :class:`KeyFileError`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        # O_EXCL also refuses a link that someone has laid there; the mode holds from the first moment.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise KeyFileError(f"{path}: can't be made: {error.strerror}") from error
+
+
+def _load_policy(path: Path) -> RegionPolicy | PolicyError:
+    try:
+        with path.open("rb") as file:
+            policy = decode_policy(file.read(MAX_POLICY_BYTES + 1), str(path))
+    except OSError as error:
+        return PolicyError(f"{path}: can't be read: {error.strerror}")
+    except PolicyError as error:
+        return error
+    if policy.region_id != path.stem:
+        return PolicyError(
+            f"{path}: is the policy of region {policy.region_id!r}; its name must be that region's"
+        )
+    return policy

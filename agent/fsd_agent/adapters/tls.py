@@ -1,0 +1,147 @@
+"""TLS to one region's broker: whoever else answers learns nothing of the vehicle.
+
+A connection must pass, in this order: (a) the peer's chain ends in the region's own authority, the only one that is
+trusted; (b) its certificate carries the policy's ``server_name``, whatever host was dialled; (c) it carries the
+region's identity as its one URI, and no wildcard. TLS 1.3 (RFC 8446), nothing older.
+
+All three are decided before the vehicle's certificate is sent. OpenSSL does (a) and (b) when the peer's Certificate
+message arrives. It has no rule for URIs, so (c) looks at that same message as it is read, through the context's
+message callback; where the identity is wrong the socket is shut down under OpenSSL, whose next flight, the one with
+the vehicle's certificate, then has nowhere to go. The callback is a private name of Python's ssl module: if it ever
+stops being called, the check after the handshake notices that nobody looked, and refuses every peer.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from fsd_agent.records.region import RegionPolicy
+
+_CERTIFICATE = 11
+"""Handshake message type (RFC 8446, section 4)."""
+_HANDSHAKE = 22
+"""Content type (RFC 8446, section 5.1)."""
+
+
+class BrokerRefusedError(Exception):
+    """The peer is not this region's broker (authority, name or identity); the message says in what way.
+
+    Not a network fault: trying again soon doesn't help.
+    """
+
+
+def region_context(policy: RegionPolicy, cert: Path, key: Path) -> ssl.SSLContext:
+    """A client context for this region's broker and no other; ``cert`` and ``key`` are the vehicle's PEM files.
+
+    Sockets that it wraps ignore the ``server_hostname`` they are given. Their handshake raises
+    :class:`BrokerRefusedError` for a peer that is not the region's broker, and ssl.SSLError or OSError for broken connections. A broker that refuses the *vehicle's* certificate shows on the first read, as an
+    ssl.SSLError (RFC 8446, section 4.4.2.4). Raises OSError (ssl.SSLError included) when the files can't be used.
+    """
+    context = _RegionContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.policy = policy
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = True
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.hostname_checks_common_name = False
+    context.load_verify_locations(cadata=policy.authority_pem.decode("ascii"))
+    context.load_cert_chain(cert, key)
+    context._msg_callback = _look  # type: ignore[attr-defined]  # noqa: SLF001 - see the module
+    return context
+
+
+def identity_fault(certificate: bytes, policy: RegionPolicy) -> str | None:
+    """What is wrong with a broker's DER certificate as this region's identity; None where nothing is."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound) as error:
+        return f"has no readable alternative names: {error}"
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    if uris != [policy.identity_uri]:
+        return f"has the identity {', '.join(uris) or 'none'}, expected {policy.identity_uri} alone"
+    dns = names.get_values_for_type(x509.DNSName)
+    if policy.endpoint.server_name not in dns or any("*" in name for name in dns):
+        return f"has the names {', '.join(dns) or 'none'}, expected {policy.endpoint.server_name} and no wildcard"
+    return None
+
+
+class _RegionSocket(ssl.SSLSocket):
+    """Refuses a peer that is not the region's broker."""
+
+    region_peer: bytes | None = None
+    """The certificate that (c) was decided on, DER."""
+    region_fault: str | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands or raise; see :func:`region_context`."""
+        try:
+            super().do_handshake(block)
+        except ssl.SSLCertVerificationError as error:
+            raise self._refusal(error.verify_message) from error
+        except OSError as error:
+            if self.region_fault is None:
+                raise
+            raise self._refusal(f"its certificate {self.region_fault}") from error
+        if self.region_fault is not None:
+            self.close()
+            raise self._refusal(f"its certificate {self.region_fault}")
+        if self.region_peer is None or self.region_peer != self.getpeercert(binary_form=True):
+            self.close()
+            raise self._refusal("its identity was not checked during the handshake")
+
+    def _refusal(self, reason: str) -> BrokerRefusedError:
+        context = self.context
+        region = context.policy.region_id if isinstance(context, _RegionContext) else "unknown"
+        return BrokerRefusedError(f"the peer is not the broker of region {region!r}: {reason}")
+
+
+class _RegionContext(ssl.SSLContext):
+    """Carries the policy that its sockets check, and the only server name they ask for."""
+
+    sslsocket_class = _RegionSocket
+    policy: RegionPolicy
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,  # noqa: ARG002 - what was dialled does not say who must answer
+        session: ssl.SSLSession | None = None,  # noqa: ARG002 - a resumed session would skip the certificate
+    ) -> ssl.SSLSocket:
+        """As the base class does, for the policy's server name."""
+        return super().wrap_socket(
+            sock,
+            server_side=server_side,
+            do_handshake_on_connect=do_handshake_on_connect,
+            suppress_ragged_eofs=suppress_ragged_eofs,
+            server_hostname=self.policy.endpoint.server_name,
+        )
+
+
+def _look(connection: Any, direction: str, _version: Any, content: Any, kind: Any, data: bytes) -> None:
+    """Called for every protocol message: decide (c) on the peer's Certificate message.
+
+    What is raised here comes out only when the handshake is over, so nothing is raised: the socket is shut down.
+    """
+    if direction != "read" or content != _HANDSHAKE or kind != _CERTIFICATE:
+        return
+    leaf = _leaf(data)
+    connection.region_peer = leaf
+    connection.region_fault = identity_fault(leaf, connection.context.policy)
+    if connection.region_fault is not None:
+        # Not SSLSocket.shutdown, which would forget the TLS state that OpenSSL is using at this moment.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _leaf(message: bytes) -> bytes:
+    """The first certificate (DER) of a TLS 1.3 Certificate message (RFC 8446, section 4.4.2); empty if there is none."""
+    entries = 4 + 1 + message[4] + 3 if len(message) > 4 else len(message)
+    length = int.from_bytes(message[entries : entries + 3], "big")
+    return message[entries + 3 : entries + 3 + length]

@@ -1,0 +1,235 @@
+"""Real TLS on loopback: only the region's own broker learns who the vehicle is, and only it hears a byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from fsd_agent.adapters import tls
+from fsd_agent.adapters.tls import BrokerRefusedError, region_context
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.testing.regions import sample_region
+from fsd_tools.region import authority as ca
+from fsd_tools.region.authority import Authority
+
+NOW = dt.datetime.now(dt.UTC)
+NAME = "broker.cn.fsd.invalid"
+URI = "urn:fsd:region:cn"
+HELLO = b"CONNECT car-1"
+HANDSHAKE, APPLICATION_DATA = 22, 23
+
+
+class Server:
+    """A TLS server with one certificate that takes one connection and remembers all it was told."""
+
+    def __init__(
+        self, folder: Path, certificate: bytes, key: bytes, clients: bytes, *, newest: bool = True
+    ) -> None:
+        pem = folder / "server.pem"
+        pem.write_bytes(certificate + key)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pem)
+        self._context.load_verify_locations(cadata=clients.decode())
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        if not newest:
+            self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.client_certificate: bytes | None = None
+        self.heard = b""
+        self.raw = b""
+        """Every byte that arrived, TLS and all."""
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with self._listener, self._listener.accept()[0] as raw:
+            raw.settimeout(10)
+            peer = self._context.wrap_bio(incoming, outgoing, server_side=True)
+            greeted = False
+            try:
+                while True:
+                    try:
+                        if not greeted:
+                            peer.do_handshake()
+                            greeted, self.client_certificate = True, peer.getpeercert(binary_form=True)
+                        part = peer.read(4096)
+                        self.heard += part
+                        peer.write(part)
+                    except ssl.SSLWantReadError:
+                        raw.sendall(outgoing.read())
+                        if not (data := raw.recv(65536)):
+                            return
+                        self.raw += data
+                        incoming.write(data)
+            except OSError:
+                return  # The client went away, which is what most of these tests are about.
+
+    def records(self) -> list[int]:
+        """Content types of the TLS records that arrived (RFC 8446, section 5.1)."""
+        types, rest = [], self.raw
+        while rest:
+            types.append(rest[0])
+            rest = rest[5 + int.from_bytes(rest[3:5], "big") :]
+        return types
+
+    def join(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def own() -> Authority:
+    return ca.new_authority("cn", NOW)
+
+
+@pytest.fixture
+def vehicle(tmp_path: Path, own: Authority) -> tuple[Path, Path]:
+    key = ca.new_key()
+    certificate = ca.issue_client(own, ca.request_client("car-1", key), common_name="car-1", now=NOW)
+    paths = tmp_path / "vehicle.pem", tmp_path / "vehicle.key"
+    paths[0].write_bytes(ca.certificate_pem(certificate))
+    paths[1].write_bytes(ca.key_pem(key))
+    return paths
+
+
+def policy_of(authority: Authority) -> RegionPolicy:
+    policy = sample_region("cn").policy
+    return dataclasses.replace(policy, authority_pem=ca.certificate_pem(authority.certificate))
+
+
+def broker(
+    folder: Path,
+    authority: Authority,
+    own: Authority,
+    name: str = NAME,
+    uri: str = URI,
+    *,
+    newest: bool = True,
+) -> Server:
+    key = ca.new_key()
+    certificate = ca.issue_broker(authority, key.public_key(), server_name=name, identity_uri=uri, now=NOW)
+    clients = ca.certificate_pem(own.certificate)
+    return Server(folder, ca.certificate_pem(certificate), ca.key_pem(key), clients, newest=newest)
+
+
+def talk(context: ssl.SSLContext, server: Server) -> bytes:
+    """As paho does it: wrap without a handshake, then shake hands, then talk."""
+    try:
+        raw = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        with context.wrap_socket(
+            raw, server_hostname="127.0.0.1", do_handshake_on_connect=False
+        ) as connection:
+            connection.settimeout(10)
+            connection.do_handshake()
+            connection.sendall(HELLO)
+            return connection.recv(4096)
+    finally:
+        server.join()
+
+
+def refused(context: ssl.SSLContext, server: Server, match: str) -> None:
+    with pytest.raises(BrokerRefusedError, match=match):
+        talk(context, server)
+    assert server.client_certificate is None
+    assert server.heard == b""
+    # Everything from the vehicle's certificate on travels in records of type "application data".
+    assert server.records()[0] == HANDSHAKE
+    assert APPLICATION_DATA not in server.records()[1:]
+
+
+def test_the_regions_broker_is_talked_to(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    context = region_context(policy_of(own), *vehicle)
+    for _ in range(2):
+        server = broker(tmp_path, own, own)
+        assert talk(context, server) == HELLO
+        assert server.heard == HELLO
+        sent = x509.load_pem_x509_certificate(vehicle[0].read_bytes())
+        assert server.client_certificate is not None
+        assert x509.load_der_x509_certificate(server.client_certificate) == sent
+
+
+def test_another_authority_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    other = ca.new_authority("cn", NOW)
+    refused(
+        region_context(policy_of(own), *vehicle), broker(tmp_path, other, own), "self-signed|unable to get"
+    )
+
+
+def test_another_name_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    server = broker(tmp_path, own, own, name="broker.eu.fsd.invalid")
+    refused(region_context(policy_of(own), *vehicle), server, "fsd.invalid|ostname")
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_another_regions_identity_is_refused_before_the_vehicle_is_known(
+    tmp_path: Path, own: Authority, vehicle: tuple[Path, Path], attempt: int
+) -> None:
+    server = broker(tmp_path, own, own, uri="urn:fsd:region:eu")
+    refused(region_context(policy_of(own), *vehicle), server, "identity urn:fsd:region:eu")
+
+
+def test_a_wildcard_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    server = broker(tmp_path, own, own, name="*.cn.fsd.invalid")
+    refused(region_context(policy_of(own), *vehicle), server, "no wildcard")
+
+
+def test_two_identities_are_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    key = ca.new_key()
+    uris = [x509.UniformResourceIdentifier(uri) for uri in (URI, "urn:fsd:region:eu")]
+    names = x509.SubjectAlternativeName([x509.DNSName(NAME), *uris])
+    builder = ca._issue(own, ca._name(NAME), key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH, NOW)
+    certificate = builder.add_extension(names, critical=False).sign(own.key, hashes.SHA256())
+    pem = ca.certificate_pem(own.certificate)
+    server = Server(tmp_path, ca.certificate_pem(certificate), ca.key_pem(key), pem)
+    refused(region_context(policy_of(own), *vehicle), server, "alone")
+
+
+def test_another_vehicle_of_the_region_can_not_pose_as_its_broker(
+    tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
+) -> None:
+    certificate, key = (path.read_bytes() for path in vehicle)
+    server = Server(tmp_path, certificate, key, ca.certificate_pem(own.certificate))
+    refused(region_context(policy_of(own), *vehicle), server, "purpose|certificate")
+
+
+def test_an_older_protocol_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    server = broker(tmp_path, own, own, newest=False)
+    with pytest.raises(ssl.SSLError):
+        talk(region_context(policy_of(own), *vehicle), server)
+    assert (server.client_certificate, server.heard) == (None, b"")
+
+
+def test_if_nobody_looked_at_the_identity_the_peer_is_refused(
+    tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
+) -> None:
+    context = region_context(policy_of(own), *vehicle)
+    context._msg_callback = None  # type: ignore[attr-defined]
+    server = broker(tmp_path, own, own)
+    with pytest.raises(BrokerRefusedError, match="was not checked"):
+        talk(context, server)
+    assert server.heard == b""
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"\x0b\0\0\0", b"\x0b\0\0\0\xff", b"\x0b\0\0\4\0\0\0\0", b"\x0b" * 40]
+)
+def test_a_certificate_message_that_makes_no_sense_is_a_fault(message: bytes) -> None:
+    assert tls.identity_fault(tls._leaf(message), sample_region("cn").policy) is not None
+
+
+def test_an_unusable_certificate_is_an_os_error(
+    tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
+) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        region_context(policy_of(own), tmp_path / "none.pem", vehicle[1])
