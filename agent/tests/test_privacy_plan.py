@@ -1,0 +1,264 @@
+"""What is painted when: held over neighbours, swept between looks, united over sources; else refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.location import coarse, locate, may_leave
+from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, persons_claimed, plan_redaction
+from fsd_agent.rules.privacy.zones import head_zones, to_pixels
+from fsd_agent.testing.streams import looks
+from fsd_firmware.samples import Detections, GnssFixes, Kind
+
+RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 30, 100, LocationRule.DROP, 0.1)
+FRAMES = np.arange(0, 200, 10, dtype=np.int64)
+PERSON = (100.0, 100.0, 140.0, 200.0)
+NOTHING: list[tuple[int, float, tuple[float, ...]]] = []
+
+
+def planned(
+    *detections: Detections, rules: RedactionRules = RULES, frames: np.ndarray = FRAMES
+) -> RedactionPlan:
+    plan = plan_redaction(rules, detections, frames, 640, 480)
+    assert isinstance(plan, RedactionPlan), plan
+    return plan
+
+
+def refused(*detections: Detections, rules: RedactionRules = RULES) -> Refused:
+    plan = plan_redaction(rules, detections, FRAMES, 640, 480)
+    assert isinstance(plan, Refused)
+    return plan
+
+
+def person(
+    t_ns: int, x: float = 0, *, score: float = 0.9, kind: Kind = Kind.PEDESTRIAN
+) -> tuple[int, list[tuple[int, float, tuple[float, ...]]]]:
+    x1, y1, x2, y2 = PERSON
+    return t_ns, [(int(kind), score, (x1 + x, y1, x2 + x, y2))]
+
+
+def every(step: int, *seen: tuple[int, list[tuple[int, float, tuple[float, ...]]]]) -> Detections:
+    """Looks at every ``step``, empty except for ``seen``."""
+    by_time = dict(seen)
+    return looks("front", "firmware", [(t, by_time.get(t, NOTHING)) for t in range(0, 200, step)])
+
+
+def painted_times(plan: RedactionPlan) -> list[int]:
+    return [int(t) for at, t in enumerate(FRAMES) if plan.at(at).shape[0]]
+
+
+def test_a_box_is_held_before_and_after_its_look() -> None:
+    plan = planned(every(10, person(100)))
+    assert painted_times(plan) == [70, 80, 90, 100, 110, 120, 130]
+    zone = to_pixels(head_zones(np.array([PERSON], np.float32)), 640, 480)
+    assert plan.at(10).tolist() == zone.tolist() == [[94, 90, 146, 140]]
+    assert plan.persons == 1
+    assert plan.filled_px == 7 * 52 * 50
+
+
+def test_between_sparse_looks_it_is_held_to_the_neighbours() -> None:
+    assert painted_times(planned(every(60, person(60)))) == list(range(0, 130, 10))
+
+
+def test_before_the_first_and_after_the_last_look_it_is_held_too() -> None:
+    seen = looks("front", "firmware", [person(40), (120, NOTHING), person(180)])
+    assert painted_times(planned(seen)) == FRAMES.tolist()
+
+
+def test_what_moves_between_looks_is_covered_on_its_way() -> None:
+    plan = planned(every(60, person(60), person(120, 20.0)))
+    middle = plan.at(9)
+    assert [94, 90, 166, 140] in middle.tolist()
+    assert [94, 90, 166, 140] not in plan.at(0).tolist()
+
+
+def test_a_track_is_followed_where_boxes_do_not_overlap() -> None:
+    seen = every(60, person(60), person(120, 300.0))
+    assert [94, 90, 446, 140] not in planned(seen).at(9).tolist()
+    tracked = replace(seen, track_id=np.array([5, 5], np.int32))
+    assert [94, 90, 446, 140] in planned(tracked).at(9).tolist()
+
+
+def test_sources_are_united() -> None:
+    firmware = every(60, person(60))
+    model = replace(every(30, person(150, 200.0)), source="nanodet@1")
+    plan = planned(firmware, model)
+    both = {tuple(box) for at in range(len(FRAMES)) for box in plan.at(at).tolist()}
+    assert {(94, 90, 146, 140), (294, 90, 346, 140)} <= both
+
+
+def test_weak_boxes_are_not_painted_and_scores_that_are_no_number_are() -> None:
+    assert painted_times(planned(every(10, person(100, score=0.14)))) == []
+    assert painted_times(planned(every(10, person(100, score=float("nan"))))) != []
+
+
+def test_each_rule_paints_its_own_zones() -> None:
+    seen = every(10, (100, [(int(Kind.PEDESTRIAN), 0.9, PERSON), (int(Kind.CAR), 0.9, (300, 100, 400, 200))]))
+    heads = planned(seen, rules=replace(RULES, plates=PlateRule.NONE)).at(10).tolist()
+    plates = planned(seen, rules=replace(RULES, faces=FaceRule.NONE)).at(10).tolist()
+    assert heads == [[94, 90, 146, 140]]
+    assert plates == [[292, 144, 408, 208]]
+    assert planned(seen).at(10).tolist() == heads + plates
+    nothing = replace(RULES, faces=FaceRule.NONE, plates=PlateRule.NONE)
+    assert painted_times(planned(rules=nothing)) == []
+
+
+NAN_BOX = every(10, (100, [(int(Kind.ANIMAL), 0.9, (0.0, 0.0, float("nan"), 1.0))]))
+
+
+@pytest.mark.parametrize(
+    ("detections", "rules", "reason", "detail"),
+    [
+        ((), RULES, DropReason.REDACTION_NOT_LOOKED, "no source looked at any of 20 frames"),
+        (
+            (looks("front", "firmware", [(-500, NOTHING), (900, NOTHING)]),),
+            RULES,
+            DropReason.REDACTION_NOT_LOOKED,
+            "no source looked at any",
+        ),
+        (
+            (looks("front", "firmware", [(0, NOTHING), (90, NOTHING)]),),
+            replace(RULES, max_gap_ns=99),
+            DropReason.REDACTION_NOT_LOOKED,
+            "no look for 0.000 s from",
+        ),
+        (
+            (looks("front", "firmware", [(101, NOTHING), (190, NOTHING)]),),
+            RULES,
+            DropReason.REDACTION_NOT_LOOKED,
+            "from 0.000 s on",
+        ),
+        (
+            (every(10),),
+            replace(RULES, faces="blur"),  # type: ignore[arg-type]  # what a newer policy might hold
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "faces: blur",
+        ),
+        (
+            (every(10),),
+            replace(RULES, plates="blur"),  # type: ignore[arg-type]  # what a newer policy might hold
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "plates: blur",
+        ),
+        ((NAN_BOX,), RULES, DropReason.REDACTION_FAILED, "not finite"),
+    ],
+)
+def test_what_can_not_be_done_is_refused(
+    detections: tuple[Detections, ...], rules: RedactionRules, reason: DropReason, detail: str
+) -> None:
+    got = refused(*detections, rules=rules)
+    assert got.reason == reason
+    assert detail in got.detail
+
+
+def test_a_gap_that_one_source_fills_is_no_gap() -> None:
+    ends = looks("front", "firmware", [(0, NOTHING), (190, NOTHING)])
+    assert refused(ends).reason == DropReason.REDACTION_NOT_LOOKED
+    assert painted_times(planned(ends, looks("front", "nanodet@1", [(95, NOTHING)]))) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    times=st.sets(st.integers(0, 190), min_size=2, max_size=12).filter(
+        lambda t: max(np.diff([0, *sorted(t), 190])) <= 100
+    ),
+    xs=st.lists(st.floats(0, 400), min_size=12, max_size=12),
+)
+def test_every_look_is_covered_at_its_own_frame_and_its_neighbours(times: set[int], xs: list[float]) -> None:
+    at = sorted(times)
+    plan = planned(looks("front", "firmware", [person(t, x) for t, x in zip(at, xs, strict=False)]))
+    for frame, t_ns in enumerate(FRAMES):
+        before = [i for i, t in enumerate(at) if t <= t_ns][-1:]
+        after = [i for i, t in enumerate(at) if t >= t_ns][:1]
+        near = [i for i, t in enumerate(at) if abs(t - t_ns) <= 30]
+        boxes = plan.at(frame).tolist()
+        for i in {*before, *after, *near}:
+            x = xs[i]
+            x1, y1, x2, y2 = to_pixels(
+                head_zones(np.array([[100 + x, 100, 140 + x, 200]], np.float32)), 640, 480
+            )[0]
+            assert any(a <= x1 and b <= y1 and c >= x2 and d >= y2 for a, b, c, d in boxes)
+
+
+def test_evidence_tells_whether_persons_were_seen() -> None:
+    def firing(*evidence: tuple[str, float | str]) -> JudgedFiring:
+        return JudgedFiring("f", Firing("c", 1, 0, evidence), 0, "0" * 32, None)
+
+    assert persons_claimed([firing(("Vehicle.Speed", 3.0)), firing(("detections.cyclist", 1.0))])
+    assert not persons_claimed([firing(("detections.pedestrian", 0.0), ("detections.car", 4.0))])
+
+
+FIXES = GnssFixes(
+    np.array([5, 6]),
+    np.array([31.2304, 31.31]),
+    np.array([-121.4737, -121.5]),
+    *(np.array([4.0, 5.0]) for _ in range(3)),
+)
+
+
+def test_a_coarse_position_is_one_cell_for_the_whole_clip() -> None:
+    fixes = coarse(FIXES, 0.1)
+    assert fixes.t_ns.tolist() == [5]
+    np.testing.assert_allclose([fixes.lat_deg[0], fixes.lon_deg[0]], [31.25, -121.45])
+    assert np.isnan([fixes.alt_m[0], fixes.speed_mps[0], fixes.heading_deg[0]]).all()
+    assert len(coarse(replace_fixes(0), 0.1)) == 0
+
+
+def replace_fixes(n: int) -> GnssFixes:
+    return GnssFixes(
+        *(
+            getattr(FIXES, name)[:n]
+            for name in ("t_ns", "lat_deg", "lon_deg", "alt_m", "speed_mps", "heading_deg")
+        )
+    )
+
+
+def test_each_location_rule_says_what_it_did() -> None:
+    drop, coarse_rule, keep = (replace(RULES, location=rule) for rule in LocationRule)
+    assert [
+        len(located[0])
+        for located in (locate(r, FIXES) for r in (drop, coarse_rule, keep))
+        if not isinstance(located, Refused)
+    ] == [0, 1, 2]
+    assert [
+        located[1]
+        for located in (locate(r, FIXES) for r in (drop, coarse_rule, keep))
+        if not isinstance(located, Refused)
+    ] == ["dropped", "coarse:0.1", "kept"]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        replace(RULES, location="fuzzy"),  # type: ignore[arg-type]  # what a newer policy might hold
+        replace(RULES, location=LocationRule.COARSE, location_grid_deg=0.0),
+        replace(RULES, location=LocationRule.COARSE, location_grid_deg=float("nan")),
+    ],
+)
+def test_an_unknown_location_rule_is_refused(rules: RedactionRules) -> None:
+    located = locate(rules, FIXES)
+    assert isinstance(located, Refused)
+    assert located.reason == DropReason.REDACTION_UNKNOWN_RULE
+
+
+@pytest.mark.parametrize(
+    ("path", "dropped", "kept"),
+    [
+        ("Vehicle.Speed", True, True),
+        ("Vehicle.CurrentLocation.Latitude", False, True),
+        ("Vehicle.CurrentLocation.Heading", False, True),
+        ("Vehicle.Cabin.Infotainment.Navigation.DestinationSet.Longitude", False, True),
+        ("Vehicle.VehicleIdentification.VIN", False, False),
+    ],
+)
+def test_signals_that_carry_a_position_or_the_identity_stay(path: str, dropped: bool, kept: bool) -> None:
+    assert may_leave(RULES, path) is dropped
+    assert may_leave(replace(RULES, location=LocationRule.KEEP), path) is kept

@@ -1,0 +1,288 @@
+"""Redaction with a codec that loses nothing: what is painted, what stays, and every way in which it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fsd_agent.pipeline.redact import redact
+from fsd_agent.records.clip import Clip, RedactedClip
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.plan import Refused
+from fsd_agent.testing.codec import PictureCodec, PictureFrame
+from fsd_agent.testing.detector import MARKERS, MarkerDetector
+from fsd_agent.testing.streams import looks, row
+from fsd_firmware.catalogue import CatalogueEntry
+from fsd_firmware.samples import (
+    Detections,
+    DriveMode,
+    EncodedPacket,
+    GnssFixes,
+    Kind,
+    ModeChange,
+    Signals,
+)
+
+STEP = 50_000_000
+RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 3 * STEP, 10 * STEP, LocationRule.DROP, 0.1)
+NO_PAINT = replace(RULES, faces=FaceRule.NONE, plates=PlateRule.NONE)
+FRAMES, LEAD = 20, 3
+WIDTH, HEIGHT = 160, 120
+PATHS = ("Vehicle.Speed", "Vehicle.CurrentLocation.Latitude", "Vehicle.Secret")
+
+
+def picture(number: int, *, persons: bool = True) -> np.ndarray:
+    """Grey noise, a pedestrian walking right and a standing car, in the colours that the detector sees."""
+    bgr = np.random.default_rng(number).integers(90, 130, (HEIGHT, WIDTH, 3), np.uint8)
+    if persons:
+        x = 20 + 2 * number
+        bgr[30:80, x : x + 16] = MARKERS[Kind.PEDESTRIAN]
+    bgr[70:110, 100:150] = MARKERS[Kind.CAR]
+    return bgr
+
+
+def video(camera: str = "front", *, persons: bool = True) -> tuple[EncodedPacket, ...]:
+    frames = [PictureFrame((n - LEAD) * STEP, picture(n, persons=persons)) for n in range(FRAMES + LEAD)]
+    return tuple(PictureCodec().encode(camera, frames, fps=20, keyframe_every=8))
+
+
+def firmware(camera: str = "front", *, persons: bool = True) -> Detections:
+    seen = []
+    for n in range(FRAMES + LEAD):
+        x = 20 + 2 * n
+        boxes: list[tuple[int, float, tuple[float, ...]]] = [(int(Kind.CAR), 0.9, (100, 70, 150, 110))]
+        if persons:
+            boxes.append((int(Kind.PEDESTRIAN), 0.8, (x, 30, x + 16, 80)))
+        seen.append(((n - LEAD) * STEP, boxes))
+    return looks(camera, "firmware", seen)
+
+
+def clip(**changes: Any) -> Clip:
+    evidence = (("Vehicle.Speed", 3.5), ("Vehicle.Secret", 1.0), ("detections.pedestrian", 1.0))
+    values: dict[str, Any] = {
+        "row": row(0, FRAMES * STEP, cameras=("front",), signals=PATHS[:2]),
+        "firings": (JudgedFiring("f", Firing("c", 1, 5 * STEP, evidence), 5, "0" * 32, None),),
+        "catalogue": tuple(CatalogueEntry(path, "double", "", 0, 1, "") for path in PATHS),
+        "signals": Signals(
+            np.array([0, 1, 2, 3]), np.array([2, 0, 1, 0], np.int32), np.array([0.1, 0.2, 0.3, 0.4])
+        ),
+        "packets": video(),
+        "detections": (firmware(),),
+        "gnss": GnssFixes(np.array([1]), *(np.array([7.0]) for _ in range(5))),
+        "modes": (ModeChange(0, DriveMode.MANUAL),),
+        **changes,
+    }
+    return Clip(**values)
+
+
+def done(
+    source: Clip,
+    rules: RedactionRules = RULES,
+    codec: PictureCodec | None = None,
+    detector: Any = None,
+    **more: Any,
+) -> RedactedClip:
+    result = redact(source, rules, codec or PictureCodec(), detector, **more)
+    assert isinstance(result, RedactedClip), result
+    return result
+
+
+def pictures(packets: Sequence[EncodedPacket]) -> dict[int, np.ndarray]:
+    return {frame.t_ns: frame.bgr() for frame in PictureCodec().decode(packets)}
+
+
+def test_heads_and_plates_are_black_and_the_rest_is_untouched() -> None:
+    redacted = done(clip())
+    before, after = pictures(video()), pictures(redacted.clip.packets)
+    assert list(after) == [n * STEP for n in range(FRAMES)]
+    assert redacted.clip.packets[0].keyframe
+    for t_ns, now in after.items():
+        x = 20 + 2 * (t_ns // STEP + LEAD)
+        head = now[30:50, x : x + 16]
+        plate = now[88:110, 100:150]
+        assert not head.any()
+        assert not plate.any()
+        changed = (now != before[t_ns]).any(axis=2)
+        assert not now[changed].any()  # what changed is black
+        assert not changed[:24].any()
+        assert not changed[52:86, :94].any()
+
+
+def test_the_record_counts_what_was_done() -> None:
+    redacted = done(clip())
+    record = redacted.redaction
+    assert record.rules == ("faces=head_zone", "plates=plate_band", "location=drop")
+    assert record.sources == ("firmware",)
+    assert record.frames == FRAMES
+    assert record.boxes >= 2 * FRAMES
+    black = sum(int((~bgr.any(axis=2)).sum()) for bgr in pictures(redacted.clip.packets).values())
+    assert record.filled_share == pytest.approx(black / (FRAMES * WIDTH * HEIGHT))
+    assert record.location == "dropped"
+
+
+def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() -> None:
+    detector = MarkerDetector()
+    redacted = done(clip(detections=()), detector=detector)
+    assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 9, 12, 15, 18, 19]
+    for t_ns, now in pictures(redacted.clip.packets).items():
+        x = 20 + 2 * (t_ns // STEP + LEAD)
+        assert not now[30:50, x : x + 16].any()
+        assert not now[88:110, 100:150].any()
+    assert [one.source for one in redacted.clip.detections] == ["marker@1"]
+    assert redacted.redaction.sources == ("marker@1",)
+
+
+def test_looks_can_be_spaced_in_time() -> None:
+    detector = MarkerDetector()
+    done(clip(), detector=detector, look_every_ns=200_000_000)
+    assert [t // STEP for _, t in detector.looked_at] == [0, 4, 8, 12, 16, 19]
+
+
+def test_firmware_and_detector_are_united() -> None:
+    cars_only = firmware(persons=False)
+    redacted = done(clip(detections=(cars_only,)), detector=MarkerDetector())
+    assert redacted.redaction.sources == ("firmware", "marker@1")
+    for t_ns, now in pictures(redacted.clip.packets).items():
+        x = 20 + 2 * (t_ns // STEP + LEAD)
+        assert not now[30:50, x : x + 16].any()
+
+
+def test_only_allowed_signals_evidence_and_positions_leave() -> None:
+    redacted = done(clip()).clip
+    assert [entry.path for entry in redacted.catalogue] == ["Vehicle.Speed"]
+    assert redacted.signals.value.tolist() == [0.2, 0.4]
+    assert redacted.signals.signal.tolist() == [0, 0]
+    assert redacted.firings[0].firing.evidence == (("Vehicle.Speed", 3.5), ("detections.pedestrian", 1.0))
+    assert len(redacted.gnss) == 0
+    assert redacted.modes == ()
+    kept = done(clip(), replace(RULES, location=LocationRule.KEEP)).clip
+    assert [entry.path for entry in kept.catalogue] == list(PATHS[:2])
+    assert len(kept.gnss) == 1
+
+
+def test_without_rules_packets_pass_unchanged_and_no_codec_is_needed() -> None:
+    source = clip()
+    result = redact(source, NO_PAINT, None, None)
+    assert isinstance(result, RedactedClip)
+    assert result.clip.packets == source.packets
+    assert (result.redaction.boxes, result.redaction.filled_share) == (0, 0.0)
+    assert len(result.clip.gnss) == 0  # the location rule still holds
+
+
+def test_a_clip_without_cameras_needs_no_video() -> None:
+    no_cameras = replace(clip().row, cameras=())
+    result = redact(clip(row=no_cameras, packets=(), detections=()), RULES, None, None)
+    assert isinstance(result, RedactedClip)
+    assert result.redaction.frames == 0
+
+
+def damaged(at: int) -> tuple[EncodedPacket, ...]:
+    packets = list(video())
+    packets[at] = replace(packets[at], data=packets[at].data[:-9])
+    return tuple(packets)
+
+
+def broken_detector() -> MarkerDetector:
+    detector = MarkerDetector()
+    detector.fail_next()
+    return detector
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules", "codec", "detector", "reason", "detail"),
+    [
+        ({}, RULES, None, None, DropReason.REDACTION_NO_CODEC, "no codec"),
+        ({"packets": ()}, RULES, PictureCodec(), None, DropReason.NO_VIDEO, "no packet of front"),
+        ({"packets": video()[:2]}, RULES, PictureCodec(), None, DropReason.NO_VIDEO, "no frame inside"),
+        (
+            {"detections": ()},
+            RULES,
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_NOT_LOOKED,
+            "no source looked",
+        ),
+        (
+            {"detections": (firmware("rear"),)},
+            RULES,
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_NOT_LOOKED,
+            "front: no source",
+        ),
+        (
+            {"packets": video() + video("rear")},
+            RULES,
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_NOT_LOOKED,
+            "rear: no source",
+        ),
+        ({}, RULES, PictureCodec(fail_decode_at=7), None, DropReason.VIDEO_DAMAGED, "told to fail"),
+        ({"packets": damaged(0)}, RULES, PictureCodec(), None, DropReason.VIDEO_DAMAGED, "can't be decoded"),
+        ({"packets": damaged(22)}, RULES, PictureCodec(), None, DropReason.VIDEO_DAMAGED, "can't be decoded"),
+        ({"packets": video()[1:]}, RULES, PictureCodec(), None, DropReason.VIDEO_DAMAGED, "no key frame"),
+        ({}, RULES, PictureCodec(fail_encode_at=7), None, DropReason.REDACTION_FAILED, "can't be encoded"),
+        ({}, RULES, PictureCodec(), broken_detector(), DropReason.REDACTION_FAILED, "told to fail"),
+        (
+            {"detections": (firmware(persons=False),)},
+            RULES,
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_FAILED,
+            "fired on persons",
+        ),
+        (
+            {},
+            replace(RULES, faces="unheard of"),
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "faces: unheard of",
+        ),
+        (
+            {},
+            replace(RULES, location="unheard of"),
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "location: unheard of",
+        ),
+    ],
+)
+def test_it_fails_closed(
+    changes: dict[str, Any],
+    rules: RedactionRules,
+    codec: PictureCodec | None,
+    detector: MarkerDetector | None,
+    reason: DropReason,
+    detail: str,
+) -> None:
+    result = redact(clip(**changes), rules, codec, detector)
+    assert isinstance(result, Refused)
+    assert result.reason == reason
+    assert detail in result.detail
+
+
+class ShortCodec(PictureCodec):
+    """Loses the last packet without saying so."""
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any:
+        return list(super().encode(*args, **kwargs))[:-1]
+
+
+def test_an_encoder_that_loses_a_frame_is_refused() -> None:
+    result = redact(clip(), RULES, ShortCodec(), None)
+    assert isinstance(result, Refused)
+    assert result.reason == DropReason.REDACTION_FAILED
+    assert "19 packets for 20 frames" in result.detail
+
+
+def test_where_faces_need_no_cover_nobody_has_to_be_seen() -> None:
+    assert done(clip(detections=(firmware(persons=False),)), replace(RULES, faces=FaceRule.NONE))
