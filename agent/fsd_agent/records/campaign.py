@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from fsd_agent.records.program import Program
+
+SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignLimits:
+    """Bounds of a campaign's fields, checked where it is written and again where it arrives."""
+
+    before_ns: int = 30 * SECOND_NS
+    """The ring holds this in memory for every camera: about 20 MB each at 5 Mbit/s."""
+    after_ns: int = 60 * SECOND_NS
+    """A longer window is a recording, not an event, and keeps its clip open to power cuts."""
+    hold_ns: int = 60 * SECOND_NS
+    """A condition that must hold longer is a state, not an event."""
+    cooldown_ns: int = 7 * 86_400 * SECOND_NS
+    """A week; a campaign that should rest longer has a shorter validity."""
+    cameras: int = 16
+    signals: int = 256
+    """Of a clip; more is a log of the bus."""
+    source_chars: int = 4096
+    """Of the condition."""
+    purpose_chars: int = 1024
+    priority: int = 1000
+    """Magnitude."""
+    campaigns: int = 1000
+    """In one set."""
+
+
+LIMITS: Final = CampaignLimits()
 
 
 @dataclass(frozen=True, slots=True)
