@@ -1,0 +1,314 @@
+"""One MQTT 5 connection over TLS, driven by its owner's thread.
+
+paho-mqtt is used for the protocol alone. What it would do by itself is kept away from it:
+
+- The socket is ours: dialled here, with TCP_NODELAY (without it 64 KiB messages crawl), the TLS handshake and the
+  peer's identity done before paho has a socket, so nothing of MQTT reaches a wrong broker.
+- No thread of paho's and no reconnecting: a connection that is lost is over, and the next one is a new client.
+  paho would send its whole memory queue in a burst at reconnect, and back off without jitter.
+- Its queue holds at most ``min(window, Receive Maximum)`` messages, because nobody may publish more; nothing is
+  published before the CONNACK.
+- Inbound messages are taken up to a bound per call; then the socket is left unread, and TCP tells the broker.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from fsd_agent.adapters.mqtt_dial import Dial, dial_tls, explain
+from fsd_agent.adapters.tls import BrokerRefusedError
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+
+MISC_S = 1.0
+"""paho's keep-alive is looked after at least this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttOptions:
+    """Bounds of a connection."""
+
+    window: int = 16
+    """Publishes that may be unacknowledged; 4 fill 20 Mbit/s at 50 ms, 16 fill a LAN."""
+    connect_timeout_s: float = 5.0
+    """For TCP, and again for TLS, and again for the CONNACK and the subscriptions."""
+    keepalive_s: int = 10
+    """A dead link is noticed after at most twice this."""
+    session_expiry_s: int = 3600
+    """The broker keeps answers for us through a tunnel; after that they are asked for again."""
+    inbound_bytes: int = 1 << 20
+    """Largest packet that the broker may send us."""
+    inbound_messages: int = 128
+    """Taken from the socket in one call of ``events``, and Receive Maximum that we announce."""
+    close_timeout_s: float = 1.0
+    """For what is already in paho's hands, at a clean end."""
+
+
+class _Client(paho.Client):
+    """paho with our socket. ``_create_socket`` is the one private method that we replace; a test guards it."""
+
+    def __init__(self, client_id: str, dial: Callable[[], ssl.SSLSocket]) -> None:
+        super().__init__(
+            callback_api_version=CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._dial = dial
+
+    def _create_socket(self) -> ssl.SSLSocket:
+        return self._dial()
+
+
+class MqttLink:
+    """See the module; the contract of the methods is that of :class:`fsd_agent.ports.broker.Broker`."""
+
+    def __init__(self, options: MqttOptions) -> None:
+        self._options = options
+        self._events: deque[BrokerEvent] = deque()
+        self._client: _Client | None = None
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._subscriptions: tuple[str, ...] = ()
+        self._up = False
+        self._window = 0
+        self._deadline_s = 0.0
+        self._fault = ""
+        self._refused = False
+        self._last_misc_s = 0.0
+
+    def connect(self, dial: Dial) -> None:
+        """Dial; blocks at most twice ``connect_timeout_s``. Faults come as :class:`Disconnected`."""
+        self.close()
+        self._fault, self._refused, self._up = "", False, False
+        self._subscriptions = dial.subscriptions
+        self._deadline_s = time.monotonic() + 3 * self._options.connect_timeout_s
+        client = _Client(dial.client_id, lambda: dial_tls(dial, self._options.connect_timeout_s))
+        client.max_inflight_messages_set(self._options.window)
+        client.max_queued_messages_set(self._options.window)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
+        client.on_log = self._on_log
+        self._client = client
+        try:
+            client.connect(
+                dial.host,
+                dial.port,
+                keepalive=self._options.keepalive_s,
+                clean_start=False,
+                properties=self._properties(),
+            )
+        except (BrokerRefusedError, OSError) as error:
+            reason, refused = explain(error)
+            self.fail(reason, refused=refused)
+
+    def _properties(self) -> Properties:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's is not annotated
+        properties.SessionExpiryInterval = self._options.session_expiry_s
+        properties.ReceiveMaximum = self._options.inbound_messages
+        properties.MaximumPacketSize = self._options.inbound_bytes
+        return properties
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send at QoS 1 and return its token; only while connected and inside the window."""
+        if self._client is None or not self._up:
+            raise AssertionError("publish without a connection")
+        # What paho can't write now stays with it, bounded by the window; a lost connection is told by an event.
+        return self._client.publish(topic, payload, qos=1, retain=retain).mid
+
+    def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
+        """Drive the connection until something happened, somebody woke us, or the time is over."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            woken = self._turn(0.0 if self._events else min(left_s, MISC_S))
+            if self._events or woken or time.monotonic() >= deadline_s:
+                found = tuple(self._events)
+                self._events.clear()
+                return found
+
+    def wake(self) -> None:
+        """Make ``events`` return. Any thread."""
+        try:
+            self._wake_out.send(b"\0")
+        except (BlockingIOError, OSError):
+            return  # Full: it will wake anyway. Closed: nobody waits.
+
+    def close(self) -> None:
+        """Disconnect cleanly, giving what paho holds a moment to leave."""
+        client, self._client = self._client, None
+        self._events.clear()
+        self._up = False
+        if client is None:
+            return
+        client.disconnect()
+        deadline_s = time.monotonic() + self._options.close_timeout_s
+        while client.socket() is not None and client.want_write() and time.monotonic() < deadline_s:
+            _wait_writable(client.socket(), deadline_s - time.monotonic())
+            client.loop_write()
+        _shut(client)
+
+    def release(self) -> None:
+        """Close for good."""
+        self.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    # ---- the network
+
+    def _turn(self, wait_s: float) -> bool:
+        """Wait for the socket or a wake-up, and let paho read and write; True when woken."""
+        client = self._client
+        sock = client.socket() if client is not None else None
+        if client is None or sock is None:
+            return self._select(None, selectors.EVENT_READ, wait_s)[1]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0)
+        # TLS may hold a whole record that the kernel no longer has: select would not see it.
+        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        ready, woken = self._select(sock, wanted, 0.0 if pending else wait_s)
+        if ready & selectors.EVENT_WRITE:
+            client.loop_write()
+        if pending or ready & selectors.EVENT_READ:
+            self._read(client)
+        self._misc(client)
+        return woken
+
+    def _select(self, sock: Any, wanted: int, wait_s: float) -> tuple[int, bool]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_in, selectors.EVENT_READ)
+            if sock is not None:
+                selector.register(sock, wanted)
+            ready, woken = 0, False
+            for key, mask in selector.select(wait_s):
+                if key.fileobj is self._wake_in:
+                    woken = True
+                    self._drain_wake()
+                else:
+                    ready = mask
+        return ready, woken
+
+    def _drain_wake(self) -> None:
+        try:
+            while self._wake_in.recv(4096):
+                pass
+        except BlockingIOError:
+            return
+
+    def _read(self, client: _Client) -> None:
+        """Read until the socket is empty or as much has arrived as one call may return."""
+        while client is self._client and len(self._events) < self._options.inbound_messages:
+            sock = client.socket()
+            if sock is None or client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            sock = client.socket()
+            if not (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0):
+                return
+
+    def _misc(self, client: _Client) -> None:
+        """Keep-alive, and an end to a connection that never came to be."""
+        now_s = time.monotonic()
+        if now_s - self._last_misc_s >= MISC_S:
+            self._last_misc_s = now_s
+            client.loop_misc()
+        if client is self._client and not self._up and now_s >= self._deadline_s:
+            self.fail("no answer from the broker in time", refused=False)
+
+    def fail(self, reason: str, *, refused: bool) -> None:
+        """The connection, or the attempt, is over: :class:`Disconnected` comes next."""
+        client, self._client = self._client, None
+        self._up = False
+        if client is not None:
+            _shut(client)
+        self._events.append(Disconnected(reason, refused))
+
+    # ---- what paho says
+
+    def _on_connect(
+        self, client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if client is not self._client:
+            return
+        if reason.is_failure:
+            self._fault, self._refused = f"the broker refused the connection: {reason}", True
+            return
+        receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
+        self._window = min(self._options.window, int(receive_maximum))
+        if not self._subscriptions:
+            self._rise()
+            return
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
+
+    def _on_subscribe(
+        self, client: paho.Client, _user: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if client is not self._client:
+            return
+        failed = [str(reason) for reason in reasons if reason.is_failure]
+        if failed:
+            self._fault, self._refused = f"the broker refused a subscription: {', '.join(failed)}", True
+            client.disconnect()
+        else:
+            self._rise()
+
+    def _rise(self) -> None:
+        self._up = True
+        self._events.append(Connected(self._window))
+
+    def _on_publish(
+        self, client: paho.Client, _user: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if client is self._client:
+            self._events.append(Acked(mid, str(reason) if reason.is_failure else ""))
+
+    def _on_message(self, client: paho.Client, _user: Any, message: paho.MQTTMessage) -> None:
+        if client is not self._client:
+            return
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # Not a topic that anyone subscribed to
+        self._events.append(Message(topic, bytes(message.payload), message.retain))
+
+    def _on_disconnect(
+        self, client: paho.Client, _user: Any, flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if client is not self._client:
+            return
+        said = f"the broker closed the connection: {reason}" if flags.is_disconnect_packet_from_server else ""
+        self.fail(self._fault or said or f"connection lost: {reason}", refused=self._refused)
+
+    def _on_log(self, client: paho.Client, _user: Any, level: int, text: str) -> None:
+        """Paho tells why a socket failed only here. A TLS alert after the handshake is a certificate refused."""
+        if client is self._client and level == paho.MQTT_LOG_ERR:
+            self._fault = text
+            self._refused = self._refused or "ALERT" in text
+
+
+def _wait_writable(sock: Any, wait_s: float) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_WRITE)
+        selector.select(max(0.0, wait_s))
+
+
+def _shut(client: paho.Client) -> None:
+    """Close the socket of a client that is given up; paho closes its own on the paths that it knows."""
+    sock = client.socket()
+    if sock is not None:
+        sock.close()
