@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import zstandard
-from mcap.exceptions import McapError
+from mcap.exceptions import InvalidMagic, McapError
 from mcap.records import Attachment, Chunk, DataEnd, Header, McapRecord, Metadata
 from mcap.stream_reader import CRCValidationError, StreamReader
 
@@ -156,6 +156,8 @@ class DriveReader:
             # Chunks are checked one by one; this is the sum over the file, such as a chunk that was removed.
             raise self._bad(f"damaged: {error}") from error
         except _FOREIGN as error:
+            if byte == 0 and isinstance(error, InvalidMagic):
+                raise self._bad("not a drive: it doesn't begin as an MCAP file") from error
             raise _DamagedError(byte, error) from error
         except OSError as error:
             raise self._bad(f"can't be read: {error.strerror or error}") from error
