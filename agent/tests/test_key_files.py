@@ -1,0 +1,108 @@
+"""Keys are made once, stay private, and are refused when others could have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsd_agent.adapters.key_files import (
+    KeyFileError,
+    KeyFiles,
+    VehicleDir,
+    create_keys,
+    load_policies,
+    read_private,
+    write_private,
+)
+from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.testing.regions import sample_region
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.policy import PolicyError, encode_policy
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> VehicleDir:
+    create_keys(tmp_path)
+    return VehicleDir(tmp_path)
+
+
+def test_keys_are_made_once_and_only_their_owner_can_read_them(files: VehicleDir) -> None:
+    before = files.device_key.read_bytes(), files.staging_key.read_bytes()
+    create_keys(files.root)
+    assert (files.device_key.read_bytes(), files.staging_key.read_bytes()) == before
+    assert before[0] != before[1]
+    for path in (files.device_key, files.staging_key):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_port(files: VehicleDir) -> None:
+    own = KeyFiles(files.root)
+    keys: VehicleKeys = own
+    assert keys.staging_key() == files.staging_key.read_bytes()
+    assert keys.device_key_id() == key_id_of(own.device_public_key())
+    assert len(keys.sign(b"x")) == 64
+    with pytest.raises(KeyFileError, match=r"cn\.key"):
+        keys.tls_certificate("cn")
+    write_private(files.tls_key("cn"), b"key")
+    with pytest.raises(KeyFileError, match=r"cn\.pem: missing; enrol"):
+        keys.tls_certificate("cn")
+    files.tls_certificate("cn").write_bytes(b"certificate")
+    assert keys.tls_certificate("cn") == (files.tls_certificate("cn"), files.tls_key("cn"))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
+def test_a_key_that_others_may_read_or_change_is_refused_with_what_to_run(
+    files: VehicleDir, mode: int
+) -> None:
+    files.device_key.chmod(mode)
+    with pytest.raises(KeyFileError, match=f"chmod 600 {files.device_key}"):
+        KeyFiles(files.root)
+
+
+def test_a_folder_in_which_others_may_put_keys_is_refused(files: VehicleDir) -> None:
+    files.device_key.parent.chmod(0o777)
+    with pytest.raises(KeyFileError, match="chmod 700"):
+        KeyFiles(files.root)
+
+
+def test_missing_and_torn_keys_are_named(files: VehicleDir) -> None:
+    files.staging_key.write_bytes(b"short")
+    with pytest.raises(KeyFileError, match=r"staging\.key: 5 bytes, expected 32"):
+        KeyFiles(files.root)
+    files.device_key.unlink()
+    with pytest.raises(KeyFileError, match=r"device\.key: can't be read: No such file"):
+        KeyFiles(files.root)
+
+
+def test_an_existing_key_is_never_replaced_nor_written_through_a_link(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with pytest.raises(KeyFileError, match="File exists"):
+        write_private(link, b"key")
+    assert not target.exists()
+    write_private(target, b"key")
+    with pytest.raises(KeyFileError, match="File exists"):
+        write_private(target, b"other")
+    assert read_private(target) == b"key"
+
+
+def test_policies_are_loaded_with_the_faults_in_their_place(files: VehicleDir) -> None:
+    assert load_policies(files.root) == ()
+    files.policies.mkdir()
+    cn, eu = sample_region("cn").policy, sample_region("eu", ("DE",)).policy
+    files.policy("cn").write_bytes(encode_policy(cn))
+    files.policy("eu").write_bytes(encode_policy(eu)[:-40])
+    files.policy("us").write_bytes(encode_policy(cn))
+    files.policy("xx").mkdir()
+    loaded = load_policies(files.root)
+    assert loaded[0] == cn
+    faults = [str(item) for item in loaded[1:] if isinstance(item, PolicyError)]
+    assert len(faults) == 3
+    for fault, path, match in zip(
+        faults, ("eu", "us", "xx"), ("eu.toml", "'cn'", "can't be read"), strict=True
+    ):
+        assert str(files.policy(path)) in fault
+        assert match in fault
