@@ -1,0 +1,139 @@
+"""The detector port: by a real session on a tiny model, by real weights on a street scene, and by the fake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fsd_agent.adapters.onnx_detector import OnnxDetector
+from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.testing.detector import MARKERS, MarkerDetector
+from fsd_firmware.samples import Detections, Frame, Kind
+from fsd_models.testing.marker_model import COLOURS, write_marker_package
+from fsd_tools.data import data_dir
+from fsd_tools.model.assemble import assemble_package
+
+WEIGHTS = data_dir() / "models"
+VIDEO = data_dir() / "video" / "pedestrian_cyclist_1.mp4"
+
+
+def scene(*patches: tuple[tuple[int, int, int], int, int, int, int]) -> Frame:
+    bgr = np.zeros((64, 64, 3), np.uint8)
+    for colour, x1, y1, x2, y2 in patches:
+        bgr[y1:y2, x1:x2] = colour
+    return Frame("front", 123, bgr)
+
+
+def check_columns(found: Detections, *, source: str, n: int) -> None:
+    assert (found.camera, found.source, found.frame_t_ns.tolist()) == ("front", source, [123])
+    assert found.frame.tolist() == [0] * n
+    assert found.frame.dtype == np.int32
+    assert found.kind.dtype == np.uint8
+    assert found.box.shape == (n, 4)
+    assert found.box.dtype == np.float32
+    assert found.score.dtype == np.float32
+    assert np.isnan(found.distance_m).all()
+    assert found.track_id.tolist() == [-1] * n
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> OnnxDetector:
+    package = write_marker_package(tmp_path / "marker")
+    return OnnxDetector(package, halves=False, threads=1, run_limit_s=30.0)
+
+
+def test_kinds_of_the_model_become_kinds_of_the_vehicle(detector: Detector) -> None:
+    found = detector.detect(
+        scene((COLOURS["person"], 0, 0, 8, 8), (COLOURS["bicycle"], 40, 40, 48, 48)), min_score=0.5
+    )
+    check_columns(found, source="marker@1", n=2)
+    assert sorted(found.kind.tolist()) == [Kind.PEDESTRIAN, Kind.BICYCLE]
+
+
+def test_a_person_above_a_bicycle_is_a_cyclist(detector: Detector) -> None:
+    """A coarse cell, still mostly red, over a fine green one in its lower half: one box around both."""
+    frame = scene((COLOURS["person"], 16, 16, 32, 32))
+    frame.bgr[24:32, 16:24] = COLOURS["bicycle"]
+    found = detector.detect(frame, min_score=0.005)
+    assert found.box[found.kind == Kind.CYCLIST].tolist() == [[15.5, 15.5, 31.5, 31.5]]
+    assert Kind.BICYCLE not in found.kind.tolist()
+
+
+def test_nothing_seen_is_a_frame_without_boxes(detector: Detector) -> None:
+    check_columns(detector.detect(scene(), min_score=0.5), source="marker@1", n=0)
+
+
+def test_the_threshold_is_kept(detector: Detector) -> None:
+    frame = scene((COLOURS["person"], 0, 0, 8, 6))
+    weak = detector.detect(frame, min_score=0.01)
+    assert weak.score.min() >= 0.01
+    assert len(detector.detect(frame, min_score=float(weak.score.max()) + 0.001)) == 0
+
+
+def test_a_damaged_package_is_a_detector_error_that_names_the_file(tmp_path: Path) -> None:
+    package = write_marker_package(tmp_path / "marker")
+    (package / "weights.onnx").write_bytes(b"other")
+    with pytest.raises(DetectorError, match=r"marker/weights\.onnx: weights\.bytes"):
+        OnnxDetector(package, halves=False, threads=1)
+
+
+def test_a_bad_picture_is_a_detector_error_that_names_camera_and_time(detector: Detector) -> None:
+    grey = Frame("front", 123, np.zeros((8, 8), np.uint8))
+    with pytest.raises(DetectorError, match=r"front at 123 ns: marker@1: a picture must be"):
+        detector.detect(grey, min_score=0.5)
+
+
+def test_the_fake_finds_marker_rectangles() -> None:
+    fake = MarkerDetector()
+    found = fake.detect(
+        scene(
+            (MARKERS[Kind.PEDESTRIAN], 4, 5, 14, 25),
+            (MARKERS[Kind.PEDESTRIAN], 4, 40, 10, 60),
+            (MARKERS[Kind.CAR], 30, 30, 60, 50),
+        ),
+        min_score=0.9,
+    )
+    check_columns(found, source="marker@1", n=3)
+    boxes = sorted(zip(found.kind.tolist(), found.box.tolist(), strict=True))
+    assert boxes == [
+        (Kind.PEDESTRIAN, [4, 5, 14, 25]),
+        (Kind.PEDESTRIAN, [4, 40, 10, 60]),
+        (Kind.CAR, [30, 30, 60, 50]),
+    ]
+
+
+def test_the_fake_scores_by_filling_and_overlooks_specks() -> None:
+    frame = scene((MARKERS[Kind.CYCLIST], 10, 10, 20, 20), (MARKERS[Kind.CYCLIST], 40, 40, 42, 42))
+    frame.bgr[12:18, 12:18] = 0
+    assert MarkerDetector().detect(frame, min_score=0.6).score.tolist() == pytest.approx([0.64])
+    assert len(MarkerDetector().detect(frame, min_score=0.65)) == 0
+
+
+def test_the_fake_fails_when_told_and_goes_on() -> None:
+    fake = MarkerDetector()
+    fake.fail_next()
+    with pytest.raises(DetectorError, match="told to fail"):
+        fake.detect(scene(), min_score=0.5)
+    assert len(fake.detect(scene(), min_score=0.5)) == 0
+    assert fake.looked_at == [("front", 123), ("front", 123)]
+
+
+@pytest.mark.skipif(
+    not (WEIGHTS.is_dir() and VIDEO.is_file()), reason=f"no real weights and video in {data_dir()} (FSD_DATA)"
+)
+def test_real_weights_find_the_pedestrian_and_the_cyclist_of_a_street_scene(tmp_path: Path) -> None:
+    package = assemble_package("nanodet-m-416-int8", WEIGHTS, tmp_path / "package")
+    detector = OnnxDetector(package, halves=True, threads=1)
+    video = cv2.VideoCapture(str(VIDEO))
+    kinds = []
+    for index in range(63):
+        more, bgr = video.read()
+        assert more
+        if index % 3 == 0:
+            found = detector.detect(Frame("front", index, bgr), min_score=0.35)
+            kinds.append(set(found.kind.tolist()))
+    assert sum(Kind.PEDESTRIAN in seen for seen in kinds) >= 19
+    assert sum(Kind.CYCLIST in seen for seen in kinds) >= 16
