@@ -98,16 +98,16 @@ class RecordCipher:
         return Record(index, synced, part, end)
 
     def claimed_later(self, file: RandomAccess, offset: int, index: int) -> bool:
-        """Whether an authentic record after ``offset`` says that record ``index`` had been synced."""
-        for at in self._marks_after(file, offset):
+        """Whether an authentic record from ``offset`` on says that record ``index`` had been synced."""
+        for at in self._marks_from(file, offset):
             record = self.decode(file, at)
             if record is not None and record.synced > index:
                 return True
         return False
 
-    def _marks_after(self, file: RandomAccess, offset: int) -> Iterator[int]:
-        """Offsets greater than ``offset`` at which the file's mark stands."""
-        start = offset + 1
+    def _marks_from(self, file: RandomAccess, offset: int) -> Iterator[int]:
+        """Offsets from ``offset`` on at which the file's mark stands."""
+        start = offset
         while start < file.size:
             window = file.at(start, _SEARCH_BYTES)
             found = window.find(self._mark)

@@ -1,0 +1,290 @@
+"""The journal's file: what it survives, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.ports.journal import IllegalMoveError, Journal, JournalError, StorageFullError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.testing.journal import MemoryJournal
+
+
+def clip_id(n: int) -> str:
+    return f"{n:032x}"
+
+
+def row(n: int, *, priority: int = 0) -> ClipRow:
+    return ClipRow(clip_id(n), "eu", ClipState.STAGED, 10, 20, 5, ("front",), ("Vehicle.Speed",), priority)
+
+
+def firing(
+    n: int, *, clip: int | None = None, drop: DropReason | None = None, campaign: str = "c"
+) -> JudgedFiring:
+    evidence = (("Vehicle.Speed", 12.5), ("Vehicle.Mode", "auto"), ("detections.cyclist", 1.0))
+    at = None if clip is None else clip_id(clip)
+    return JudgedFiring(f"firing-{n}", Firing(campaign, 3, 100 + n, evidence), 1_000 + n, at, drop)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    made: Journal = MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "journal.db")
+    yield made
+    made.close()
+
+
+def test_a_clip_goes_its_way_and_is_counted(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1), firing(2, clip=1, campaign="d")], [row(1)])
+    journal.accept([firing(3, drop=DropReason.SAMPLED_OUT)], [])
+    journal.captured(clip_id(1), cut=True)
+    journal.sealed(clip_id(1), size_bytes=77, sha256=b"h" * 32)
+    assert journal.usage("c", since_wall_ns=0) == (1, 77)
+    assert journal.usage("c", since_wall_ns=2_000) == (0, 0)
+    journal.delivered(clip_id(1), receipt=b"signed")
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert (found.state, found.cut, found.size_bytes, found.sha256) == (
+        ClipState.DELIVERED,
+        True,
+        77,
+        b"h" * 32,
+    )
+    c, d = journal.totals()
+    assert (c.campaign_id, c.fired, c.delivered, c.delivered_clips, c.delivered_bytes) == ("c", 2, 1, 1, 77)
+    assert c.dropped == ((DropReason.SAMPLED_OUT, 1),)
+    assert (d.campaign_id, d.fired, d.delivered, d.delivered_bytes) == ("d", 1, 1, 77)
+    assert journal.firings_of(clip_id(1)) == (firing(1, clip=1), firing(2, clip=1, campaign="d"))
+
+
+def test_a_second_firing_widens_an_open_clip_only(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.accept(
+        [firing(2, clip=1)], [ClipRow(clip_id(1), "eu", ClipState.STAGED, 5, 40, 5, ("left",), (), 8)]
+    )
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert (found.start_ns, found.end_ns, found.cameras, found.priority) == (5, 40, ("front", "left"), 8)
+    journal.captured(clip_id(1), cut=False)
+    with pytest.raises(IllegalMoveError, match="captured"):
+        journal.accept([firing(3, clip=1)], [])
+    with pytest.raises(IllegalMoveError, match="unknown"):
+        journal.accept([firing(4, clip=9)], [])
+    assert journal.totals()[0].fired == 2
+
+
+def test_a_refused_call_changes_nothing(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1)], [row(1)])
+    with pytest.raises(JournalError, match="already journalled"):
+        journal.accept([firing(2, clip=2), firing(1, clip=2)], [row(2)])
+    assert journal.clip(clip_id(2)) is None
+    assert journal.totals()[0].fired == 1
+    moves: list[Callable[[], None]] = [
+        lambda: journal.sealed(clip_id(1), size_bytes=1, sha256=b""),
+        lambda: journal.delivered(clip_id(1), receipt=b""),
+        lambda: journal.captured(clip_id(7), cut=False),
+    ]
+    for move in moves:
+        with pytest.raises(IllegalMoveError, match="can't become"):
+            move()
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert found.state is ClipState.STAGED
+
+
+def test_what_has_ended_stays_ended(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.dropped(clip_id(1), DropReason.NO_VIDEO, "no packets")
+    for _ in range(2):
+        with pytest.raises(IllegalMoveError, match="is dropped, can't become dropped"):
+            journal.dropped(clip_id(1), DropReason.EVICTED, "")
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert (found.drop, found.drop_detail) == (DropReason.NO_VIDEO, "no packets")
+
+
+def test_order_is_priority_then_acceptance(journal: Journal) -> None:
+    for n, priority in enumerate([1, 5, 1, 5]):
+        journal.accept([], [row(n, priority=priority)])
+    journal.captured(clip_id(3), cut=False)
+    assert [int(each.clip_id, 16) for each in journal.clips(tuple(ClipState))] == [1, 3, 0, 2]
+    assert [int(each.clip_id, 16) for each in journal.clips([ClipState.STAGED], limit=2)] == [1, 0]
+    assert journal.clips([]) == ()
+
+
+def test_evidence_from_arrays_is_kept(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    judged = JudgedFiring("f", Firing("c", 1, 5, (("Vehicle.Speed", np.float64(2.5)),)), 9, clip_id(1), None)
+    journal.accept([judged], [row(1)])
+    assert journal.firings_of(clip_id(1)) == (judged,)
+    journal.close()
+
+
+def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "journal.db"
+    first = SqliteJournal(path)
+    first.accept([firing(1, clip=1)], [row(1)])
+    first.set_state("set", b"\x00v2")
+    before = (first.clips(tuple(ClipState)), first.totals(), first.firings_of(clip_id(1)))
+    first.close()
+    first.close()
+    with pytest.raises(JournalError, match="closed"):
+        first.totals()
+    again = SqliteJournal(path)
+    assert (again.clips(tuple(ClipState)), again.totals(), again.firings_of(clip_id(1))) == before
+    assert (again.get_state("set"), again.get_state("other")) == (b"\x00v2", None)
+    again.close()
+
+
+def test_many_threads(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+
+    def work(base: int) -> None:
+        for n in range(base, base + 20):
+            journal.accept([firing(n, clip=n)], [row(n)])
+            journal.captured(clip_id(n), cut=False)
+
+    threads = [threading.Thread(target=work, args=(base,)) for base in (0, 100, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(journal.clips([ClipState.CAPTURED])) == 60
+    assert journal.totals()[0].in_progress == 60
+    journal.close()
+
+
+def refusal(path: Path) -> str:
+    """The message; the file stays as it is, byte for byte."""
+    before = path.read_bytes()
+    with pytest.raises(JournalError) as caught:
+        SqliteJournal(path)
+    assert path.read_bytes() == before
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    SqliteJournal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    assert "version 2, this agent knows 1" in refusal(path)
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    assert "not an agent's journal" in refusal(path)
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"not a database at all " * 100)
+    assert "damaged" in refusal(path)
+    assert "Move it away" in refusal(path)
+
+
+def test_a_damaged_page_is_refused_at_start(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    for n in range(200):
+        journal.accept([firing(n, clip=n)], [row(n)])
+    journal.close()
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 : 3 * 4096 + 2048] = b"\xa5" * 2048
+    path.write_bytes(content)
+    assert "damaged" in refusal(path)
+
+
+def test_a_damaged_value_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE clips SET cameras = x'c1'")
+    db.close()
+    again = SqliteJournal(path)
+    with pytest.raises(JournalError, match=f"row of clip {clip_id(1)} is damaged"):
+        again.clip(clip_id(1))
+    again.close()
+
+
+def fill(journal: Journal) -> int:
+    """Accept until the disk is full; how many calls returned."""
+    for n in range(20_000):
+        try:
+            journal.accept([firing(n, clip=n)], [row(n)])
+        except StorageFullError:
+            return n
+    raise AssertionError("never full")
+
+
+def test_a_full_disk_leaves_earlier_commits(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    journal = SqliteJournal(path)
+    done = fill(journal)
+    assert done > 10
+    with pytest.raises(StorageFullError, match="no space left"):
+        journal.accept([firing(99_999, clip=99_999)], [row(99_999)])
+    assert len(journal.clips(tuple(ClipState))) == done  # the connection still answers
+    (small_disk / "ballast").unlink()
+    journal.accept([firing(99_999, clip=99_999)], [row(99_999)])  # and works again once there is room
+    journal.close()
+    again = SqliteJournal(path)
+    assert (len(again.clips(tuple(ClipState))), again.totals()[0].fired) == (done + 1, done + 1)
+    again.close()
+
+
+def test_no_room_to_create_it(small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        (small_disk / "rest").write_bytes(bytes(4 << 20))
+    with pytest.raises(StorageFullError, match=r"journal\.db"):
+        SqliteJournal(small_disk / "journal.db")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+journal = SqliteJournal(Path(sys.argv[1]))
+n = int(sys.argv[2])
+while True:
+    row = ClipRow(f"{n:032x}", "eu", ClipState.STAGED, n, n + 1, 0, ("front",), (), 0)
+    judged = JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, row.clip_id, None)
+    journal.accept([judged], [row])
+    print(n, flush=True)
+    n += 1
+"""
+
+
+def test_killed_in_the_middle_of_commits(tmp_path: Path, kill_after_lines: Callable[..., list[str]]) -> None:
+    path = tmp_path / "journal.db"
+    told = 0
+    for lines in (1, 7, 40):
+        told = int(kill_after_lines(KILLED, lines, str(path), str(1_000 * lines))[-1])
+        journal = SqliteJournal(path)
+        known = {int(each.clip_id, 16) for each in journal.clips(tuple(ClipState))}
+        assert set(range(1_000 * lines, told + 1)) <= known
+        assert max(known) <= told + 1  # at most the one whose confirmation was not read
+        assert journal.totals()[0].fired == len(known)
+        journal.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(JournalError, match="file"):
+        SqliteJournal(tmp_path / "file" / "journal.db")

@@ -1,0 +1,212 @@
+"""Recovery carried out, on real files and in memory, cut off after any action and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.pipeline.recover import RecoveryRefusedError, RecoveryReport, apply_recovery
+from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.spool import SpoolStore, Staging
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.staging import MemoryStaging
+
+Disk = tuple[Journal, Staging, SpoolStore]
+
+
+def clip_id(n: int) -> str:
+    return f"{n:032x}"
+
+
+@pytest.fixture(params=["memory", "files"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    if request.param == "memory":
+        return MemoryJournal(), MemoryStaging(), MemorySpool()
+    staging = StagingFiles(tmp_path / "staging", bytes(32))
+    return SqliteJournal(tmp_path / "journal.db"), staging, SpoolFiles(tmp_path / "spool")
+
+
+def stage(disk: Disk, n: int) -> None:
+    journal, staging, _ = disk
+    writer = staging.open(clip_id(n))
+    writer.append(b"part")
+    writer.close()
+    row = ClipRow(clip_id(n), "eu", ClipState.STAGED, 1, 2, 0, (), (), 0)
+    journal.accept([JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, clip_id(n), None)], [row])
+
+
+def seal(disk: Disk, n: int) -> None:
+    journal, _, spool = disk
+    journal.captured(clip_id(n), cut=False)
+    size, sha256 = spool.put("eu", clip_id(n), [b"sealed"])
+    journal.sealed(clip_id(n), size_bytes=size, sha256=sha256)
+
+
+def a_bad_day(disk: Disk) -> None:
+    """One clip of each kind of trouble."""
+    journal, staging, spool = disk
+    for n in range(8):
+        stage(disk, n)
+    staging.erase(clip_id(1))  # 0 open, 1 open without its file
+    journal.captured(clip_id(2), cut=False)  # 2 captured; its sealed file is there, the row does not know yet
+    spool.put("eu", clip_id(2), [b"sealed"])
+    journal.captured(clip_id(3), cut=False)
+    staging.erase(clip_id(3))  # 3 captured without its file
+    seal(disk, 4)  # 4 sealed, staging not erased yet
+    seal(disk, 5)
+    spool.erase("eu", clip_id(5))  # 5 sealed, its file gone
+    seal(disk, 6)
+    journal.delivered(clip_id(6), receipt=b"signed")  # 6 delivered, nothing erased yet
+    journal.dropped(clip_id(7), DropReason.EVICTED, "")  # 7 dropped, nothing erased yet
+    staging.open(clip_id(8)).close()  # 8 never accepted
+    spool.put("cn", clip_id(9), [b"stray"])  # 9 never heard of
+
+
+def check_after(disk: Disk) -> None:
+    journal, staging, spool = disk
+    states = {int(row.clip_id, 16): (row.state, row.drop, row.cut) for row in journal.clips(tuple(ClipState))}
+    assert states == {
+        0: (ClipState.CAPTURED, None, True),
+        1: (ClipState.DROPPED, DropReason.STAGING_LOST, False),
+        2: (ClipState.CAPTURED, None, False),
+        3: (ClipState.DROPPED, DropReason.STAGING_LOST, False),
+        4: (ClipState.SEALED, None, False),
+        5: (ClipState.DROPPED, DropReason.SPOOL_DAMAGED, False),
+        6: (ClipState.DELIVERED, None, False),
+        7: (ClipState.DROPPED, DropReason.EVICTED, False),
+    }
+    assert staging.entries() == {clip_id(0), clip_id(2)}
+    assert spool.entries() == {("eu", clip_id(4))}
+
+
+def test_everything_at_once(disk: Disk) -> None:
+    a_bad_day(disk)
+    report = apply_recovery(*disk)
+    counts = (report.live, report.closed_cut, report.dropped, report.erased_staging, report.erased_sealed)
+    assert counts == (6, 1, 3, 5, 3)
+    assert len(report.reasons) == 12
+    assert f"Drop {clip_id(1)}: staged, but its staging file is gone" in report.reasons
+    check_after(disk)
+    again = apply_recovery(*disk)
+    assert again == RecoveryReport(3, 0, 0, 0, 0, 0, ())
+    disk[0].close()
+
+
+class PowerCutError(Exception):
+    """The test's own."""
+
+
+class DyingJournal(MemoryJournal):
+    """Behaves until it is told to die: then the next change raises instead."""
+
+    left = 1 << 30
+
+    def captured(self, clip_id: str, *, cut: bool) -> None:
+        _spend(self)
+        super().captured(clip_id, cut=cut)
+
+    def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
+        _spend(self)
+        super().dropped(clip_id, reason, detail)
+
+
+def _spend(journal: DyingJournal) -> None:
+    if journal.left == 0:
+        raise PowerCutError
+    journal.left -= 1
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_cut_off_and_started_again(steps: int) -> None:
+    journal = DyingJournal()
+    disk: Disk = (journal, MemoryStaging(), MemorySpool())
+    a_bad_day(disk)
+    journal.left = steps
+    if steps < 4:
+        with pytest.raises(PowerCutError):
+            apply_recovery(*disk)
+    journal.left = 1 << 30
+    apply_recovery(*disk)
+    check_after(disk)
+
+
+def test_a_lost_journal_does_not_erase_the_spool(disk: Disk) -> None:
+    _, staging, spool = disk
+    stage(disk, 1)
+    seal(disk, 1)
+    disk[0].close()
+    with pytest.raises(
+        RecoveryRefusedError, match="1 sealed clips, but the journal has never accepted a firing"
+    ):
+        apply_recovery(MemoryJournal(), staging, spool)
+    assert spool.entries() == {("eu", clip_id(1))}
+
+
+def test_a_first_start_has_nothing_to_do(disk: Disk) -> None:
+    assert apply_recovery(*disk) == RecoveryReport(0, 0, 0, 0, 0, 0, ())
+    disk[0].close()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+base = Path(sys.argv[1])
+journal = SqliteJournal(base / "journal.db")
+staging, spool = StagingFiles(base / "staging", bytes(32)), SpoolFiles(base / "spool")
+n = int(sys.argv[2])
+while True:
+    clip_id = f"{n:032x}"
+    writer = staging.open(clip_id)
+    writer.append(b"before the firing")
+    writer.sync()
+    row = ClipRow(clip_id, "eu", ClipState.STAGED, n, n + 1, 0, (), (), 0)
+    journal.accept([JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, clip_id, None)], [row])
+    print(n, flush=True)
+    writer.append(b"after it")
+    writer.close()
+    journal.captured(clip_id, cut=False)
+    size, sha256 = spool.put("eu", clip_id, [b"sealed"] * 100)
+    journal.sealed(clip_id, size_bytes=size, sha256=sha256)
+    staging.erase(clip_id)
+    if n % 2:
+        journal.delivered(clip_id, receipt=b"signed")
+        spool.erase("eu", clip_id)
+    n += 1
+"""
+
+
+def test_killed_anywhere_on_the_way(tmp_path: Path, kill_after_lines: Callable[..., list[str]]) -> None:
+    accepted = 0
+    for turn, lines in enumerate((1, 2, 3, 5, 9, 14)):
+        first = turn * 10_000
+        told = int(kill_after_lines(KILLED, lines, str(tmp_path), str(first))[-1])
+        journal = SqliteJournal(tmp_path / "journal.db")
+        staging, spool = StagingFiles(tmp_path / "staging", bytes(32)), SpoolFiles(tmp_path / "spool")
+        report = apply_recovery(journal, staging, spool)
+        assert report.dropped == 0
+        rows = {int(row.clip_id, 16): row for row in journal.clips(tuple(ClipState))}
+        assert set(range(first, told + 1)) <= set(rows)
+        accepted += sum(n >= first for n in rows)
+        (total,) = journal.totals()
+        assert total.fired == accepted == total.in_progress + total.delivered
+        for row in rows.values():
+            assert row.state is not ClipState.STAGED
+            if row.state is ClipState.CAPTURED:
+                assert list(staging.read(row.clip_id))[:1] == [b"before the firing"]
+            if row.state is ClipState.SEALED:
+                assert spool.read("eu", row.clip_id, 0, row.size_bytes) == b"sealed" * 100
+        journal.close()
