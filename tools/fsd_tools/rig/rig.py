@@ -11,10 +11,10 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from fsd_agent.adapters.key_files import VehicleDir
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.rig.processes import Child, OnEvent, fsdctl, wait_until
@@ -22,21 +22,13 @@ from fsd_tools.rig.processes import Child, OnEvent, fsdctl, wait_until
 START_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class VehicleDir:
-    """Paths of one vehicle of the rig."""
-
-    root: Path
+class RigVehicle(VehicleDir):
+    """A vehicle directory that also holds the agent's configuration and data."""
 
     @property
     def config(self) -> Path:
         """The agent's configuration."""
         return self.root / "agent.toml"
-
-    @property
-    def registration(self) -> Path:
-        """What firmware says of where it belongs."""
-        return self.root / "registration.json"
 
     @property
     def data(self) -> Path:
@@ -63,9 +55,9 @@ class Rig:
         """One region's directory."""
         return RegionDir(self.root / "regions" / region_id)
 
-    def vehicle(self, vehicle: str) -> VehicleDir:
+    def vehicle(self, vehicle: str) -> RigVehicle:
         """One vehicle's directory."""
-        return VehicleDir(self.root / "vehicles" / vehicle)
+        return RigVehicle(self.root / "vehicles" / vehicle)
 
     def add_region(self, region_id: str, jurisdictions: Sequence[str], **options: str) -> RegionDir:
         """Make a region on a free loopback port; ``options`` are further ``region init`` options."""
@@ -79,7 +71,7 @@ class Rig:
 
     def add_vehicle(
         self, vehicle: str, jurisdiction: str, regions: Sequence[str], agent: dict[str, dict[str, Any]]
-    ) -> VehicleDir:
+    ) -> RigVehicle:
         """Enrol a vehicle with ``regions``, register it, and write its configuration.
 
         ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and the registration.

@@ -1,0 +1,204 @@
+"""One running agent: four loops, their threads, and how it ends.
+
+    sense     the caller's thread, at normal priority
+    finish    redaction and sealing, nice 10: must never take time from the driving stack or from sensing
+    deliver   the connection to the region
+    tell      the status message
+
+A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.sense import Sense
+from fsd_agent.pipeline.tell import Teller
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal
+from fsd_agent.records.clip import ClipState
+from fsd_agent.records.region import Hold, Route
+from fsd_agent.wire.status import encode_status
+from fsd_agent.wire.transfer import Topics
+from fsd_firmware.contract import Firmware, FirmwareError
+
+_log = logging.getLogger(__name__)
+
+IDLE_S = 0.1
+"""Pause of the finishing loop when there is nothing to finish."""
+FINISH_NICE = 10
+PROGRESS_EVERY_S = 0.5
+JOIN_S = 10.0
+
+
+class Ended(Enum):
+    """Why the agent ended."""
+
+    DONE = auto()
+    """The source ended and everything was delivered or dropped with a reason."""
+    STOPPED = auto()
+    SOURCE_FAILED = auto()
+    UNDELIVERED = auto()
+    NO_CAMPAIGNS = auto()
+    LOOP_FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How benches and replays run an agent; a vehicle uses the defaults."""
+
+    wait_for_campaigns_s: float = 0.0
+    drain_s: float = 60.0
+
+
+class Agent:
+    """See the module. Built by :func:`fsd_agent.daemon.build.build_agent`."""
+
+    def __init__(
+        self,
+        *,
+        firmware: Firmware,
+        sense: Sense,
+        finisher: Finisher,
+        deliverer: Deliverer,
+        control: Control,
+        residence: Residence,
+        teller: Teller,
+        journal: Journal,
+        events: EventSink,
+        status_every_s: float,
+    ) -> None:
+        self._firmware = firmware
+        self._sense = sense
+        self._finisher = finisher
+        self._deliverer = deliverer
+        self._control = control
+        self._residence = residence
+        self._teller = teller
+        self._journal = journal
+        self._events = events
+        self._status_every_s = status_every_s
+        self._stopping = threading.Event()
+        self._failed = threading.Event()
+
+    def run(self, stop: threading.Event, options: RunOptions) -> Ended:
+        """Run until the source ends or ``stop`` is set; everything is closed when it returns."""
+        threads = [
+            threading.Thread(target=self._guard, args=(loop,), name=name)
+            for name, loop in (("deliver", self._deliver), ("finish", self._finish), ("tell", self._tell))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            ended = self._run(stop, options)
+        finally:
+            self._stopping.set()
+            self._deliverer.notify()
+            for thread in threads:
+                thread.join(JOIN_S)
+            self._firmware.close()
+            self._journal.close()
+        self._events.emit("ended", how=ended.name.lower())
+        return ended
+
+    def _run(self, stop: threading.Event, options: RunOptions) -> Ended:
+        if not self._campaigns_arrived(stop, options.wait_for_campaigns_s):
+            return Ended.NO_CAMPAIGNS
+        source_failed = False
+        try:
+            self._sense_all(stop)
+        except FirmwareError as error:
+            source_failed = True
+            self._events.emit("source_failed", what=str(error))
+            _log.error("the firmware source failed: %s", error)
+        if self._failed.is_set():
+            return Ended.LOOP_FAILED
+        if stop.is_set():
+            return Ended.STOPPED
+        left = self._drain(stop, options.drain_s)
+        if self._failed.is_set():
+            return Ended.LOOP_FAILED
+        if source_failed:
+            return Ended.SOURCE_FAILED
+        return Ended.UNDELIVERED if left else Ended.DONE
+
+    def _campaigns_arrived(self, stop: threading.Event, wait_s: float) -> bool:
+        deadline = time.monotonic() + wait_s
+        while wait_s and not self._ending(stop):
+            where = self._residence.refresh()
+            if isinstance(where, Route) and self._control.in_force(where.policy.region_id) is not None:
+                return True
+            if time.monotonic() > deadline:
+                _log.error("no campaign set within %.0f s", wait_s)
+                return False
+            time.sleep(0.02)
+        return True
+
+    def _sense_all(self, stop: threading.Event) -> None:
+        told = 0.0
+        more = True
+        while more and not self._ending(stop):
+            more = self._sense.step()
+            now = time.monotonic()
+            if not more or now - told >= PROGRESS_EVERY_S:
+                told = now
+                self._events.emit("progress", sensed_s=round(self._sense.sensed_ns / 1e9, 3))
+        if more:
+            self._sense.stop()
+
+    def _drain(self, stop: threading.Event, drain_s: float) -> int:
+        """Wait until nothing is left to do; returns the number of clips that are left."""
+        deadline = time.monotonic() + drain_s
+        while left := len(self._journal.clips({ClipState.CAPTURED, ClipState.SEALED})):
+            if (
+                self._ending(stop)
+                or time.monotonic() > deadline
+                or isinstance(self._residence.refresh(), Hold)
+            ):
+                self._events.emit("undelivered", clips=left)
+                return left
+            time.sleep(0.05)
+        return 0
+
+    def _finish(self) -> None:
+        # On Linux the nice value is a thread's own, and threads that it starts (codecs) inherit it.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
+        while not self._stopping.is_set():
+            if self._finisher.step():
+                self._deliverer.notify()
+            else:
+                self._stopping.wait(IDLE_S)
+
+    def _deliver(self) -> None:
+        self._deliverer.run(self._stopping)
+
+    def _tell(self) -> None:
+        while not self._stopping.wait(self._status_every_s):
+            self._publish_status()
+
+    def _publish_status(self) -> None:
+        where = self._residence.current
+        if isinstance(where, Route):
+            topics = Topics(where.policy.region_id, where.registration.vehicle)
+            self._deliverer.post(topics.status, encode_status(self._teller.status(where)), retain=True)
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception:  # noqa: BLE001 - the last frame of a thread: told, and the agent ends
+            _log.exception("the %s loop failed", threading.current_thread().name)
+            self._events.emit("loop_failed", loop=threading.current_thread().name)
+            self._failed.set()
+
+    def _ending(self, stop: threading.Event) -> bool:
+        return stop.is_set() or self._failed.is_set()

@@ -1,0 +1,201 @@
+"""Puts an agent together: the one place that constructs adapters.
+
+What can't be used is found here, before the first sample: a :class:`StartError` names the file and the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
+from fsd_agent.adapters.mqtt import MqttBroker
+from fsd_agent.adapters.mqtt_link import MqttOptions
+from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.adapters.system_clock import SystemClock
+from fsd_agent.daemon.agent import Agent
+from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig
+from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.record import Recorder
+from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
+from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.sense import Sense
+from fsd_agent.pipeline.tell import Teller
+from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import JournalError
+from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.region import Route
+from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_firmware.codec import VideoCodec
+from fsd_firmware.contract import Firmware, FirmwareError
+from fsd_firmware.drive.replay import DriveReplay
+
+_log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The agent can't start; the message names the file or key and says what to do."""
+
+
+def build_agent(
+    config: AgentConfig, base: Path, *, events: EventSink, speed: Literal["real", "max"] | None
+) -> Agent:
+    """Construct everything and bring the disk to order; raises :class:`StartError`.
+
+    ``base`` is where relative paths of ``config`` start; ``speed`` overrides the configured one.
+    """
+    try:
+        return _build(config, base, events=events, speed=speed)
+    except (
+        FirmwareError,
+        KeyFileError,
+        JournalError,
+        SpoolError,
+        DetectorError,
+        RecoveryRefusedError,
+    ) as error:
+        raise StartError(str(error)) from error
+
+
+def _build(
+    config: AgentConfig, base: Path, *, events: EventSink, speed: Literal["real", "max"] | None
+) -> Agent:
+    clock = SystemClock()
+    vehicle_dir, data = base / config.vehicle.dir, base / config.storage.dir
+    data.mkdir(parents=True, exist_ok=True)
+    keys = KeyFiles(vehicle_dir)
+    codec = _codec()
+    detector, redactor = _detectors(config.perception, base)
+    firmware = _firmware(config, base, speed or config.firmware.speed, codec)
+    description = firmware.describe()
+    journal = SqliteJournal(data / "journal.db")
+    staging = StagingFiles(data / "staging", keys.staging_key())
+    spool = SpoolFiles(data / "spool")
+    recovery = apply_recovery(journal, staging, spool)
+    if recovery.reasons:
+        _log.info("recovered: %s", "; ".join(recovery.reasons))
+    residence = Residence(firmware.registration, load_policies(vehicle_dir), events=events)
+    ring_ns = config.sense.ring_seconds * 1_000_000_000
+    control = Control(
+        journal=journal,
+        events=events,
+        catalogue=description.catalogue,
+        cameras=[camera.name for camera in description.cameras],
+        horizon_ns=ring_ns,
+    )
+    if isinstance(residence.current, Route):
+        control.restore(residence.current.policy)
+    ring = Ring(description.catalogue, horizon_ns=ring_ns, max_bytes=config.sense.ring_max_bytes)
+    engine = TriggerEngine(description.catalogue)
+    recorder = Recorder(ring=ring, staging=staging, journal=journal, events=events, new_id=_new_id)
+    sense = Sense(
+        firmware=firmware,
+        detector=detector,
+        min_score=config.perception.min_score if config.perception is not None else 0.0,
+        engine=engine,
+        ring=ring,
+        recorder=recorder,
+        control=control,
+        residence=residence,
+        journal=journal,
+        events=events,
+        new_id=_new_id,
+    )
+    finisher = Finisher(
+        journal=journal,
+        staging=staging,
+        spool=spool,
+        residence=residence,
+        codec=codec,
+        detector=redactor,
+        keys=keys,
+        clock=clock,
+        events=events,
+    )
+    deliverer = Deliverer(
+        broker=MqttBroker(keys, MqttOptions(window=config.uplink.window)),
+        journal=journal,
+        spool=spool,
+        clock=clock,
+        events=events,
+        route_source=lambda: residence.current,
+        on_message=control.on_message,
+        random=random.SystemRandom().random,
+    )
+    teller = Teller(
+        journal=journal,
+        control=control,
+        clock=clock,
+        lost=sense.lost,
+        suspended=engine.suspended,
+        trouble=lambda: deliverer.stats().trouble,
+    )
+    return Agent(
+        firmware=firmware,
+        sense=sense,
+        finisher=finisher,
+        deliverer=deliverer,
+        control=control,
+        residence=residence,
+        teller=teller,
+        journal=journal,
+        events=events,
+        status_every_s=config.uplink.status_every_s,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def _codec() -> VideoCodec | None:
+    """The software codec where its optional part is installed; without it redaction fails closed."""
+    try:
+        from fsd_firmware.codec_pyav import PyAvCodec
+    except ImportError as error:
+        _log.warning("no video codec (%s): clips that must be redacted will be dropped", error)
+        return None
+    return PyAvCodec()
+
+
+def _detectors(perception: PerceptionConfig | None, base: Path) -> tuple[Detector | None, Detector | None]:
+    """One detector for the sensing loop and one for redaction: each is used by one thread."""
+    if perception is None:
+        return None, None
+    from fsd_agent.adapters.onnx_detector import OnnxDetector
+
+    package = base / perception.package
+
+    def load() -> Detector:
+        return OnnxDetector(package, halves=perception.halves, threads=perception.threads)
+
+    return load(), load()
+
+
+def _firmware(
+    config: AgentConfig, base: Path, speed: Literal["real", "max"], codec: VideoCodec | None
+) -> Firmware:
+    wanted: FirmwareConfig = config.firmware
+    scheme, _, rest = wanted.source.partition(":")
+    if scheme != "drive" or not rest:
+        raise StartError(f"[firmware] source = {wanted.source!r}: expected drive:FILE")
+    if config.perception is not None and codec is None:
+        raise StartError("[perception] needs a video codec to look at a drive: install the 'video' extra")
+    return DriveReplay(
+        base / rest,
+        registration=base / wanted.registration,
+        speed=speed,
+        tick_ns=config.sense.tick_ms * 1_000_000,
+        frames_hz=config.perception.rate_hz if config.perception is not None else 0.0,
+        codec=codec,
+        loop=wanted.loop,
+    )

@@ -1,0 +1,93 @@
+"""``fsd-agent``: the daemon's command line.
+
+Exit codes: 0 done or stopped, 1 the configuration or a key can't be used, 2 wrong usage, 3 the firmware source
+failed (what it gave before was kept and delivered), 4 clips are left that could not be delivered in time,
+5 an internal loop failed (the log has the traceback; a supervisor should restart the agent).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsd_agent
+from fsd_agent.adapters.event_log import StreamEvents
+from fsd_agent.daemon.agent import Ended, RunOptions
+from fsd_agent.daemon.build import StartError, build_agent
+from fsd_agent.daemon.config import ConfigError, load_config
+
+EXIT_OF = {
+    Ended.DONE: 0,
+    Ended.STOPPED: 0,
+    Ended.SOURCE_FAILED: 3,
+    Ended.UNDELIVERED: 4,
+    Ended.LOOP_FAILED: 5,
+    Ended.NO_CAMPAIGNS: 4,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.verbose else logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    events = StreamEvents(sys.stdout, as_json=arguments.json)
+    try:
+        config, base = load_config(Path(arguments.config))
+        if arguments.command == "check":
+            print(f"{arguments.config}: ok")  # noqa: T201 - the command's answer
+            return 0
+        agent = build_agent(config, base, events=events, speed=arguments.speed)
+    except (ConfigError, StartError) as error:
+        print(f"fsd-agent: error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    options = RunOptions(wait_for_campaigns_s=arguments.wait_for_campaigns, drain_s=arguments.drain)
+    ended = agent.run(stop, options)
+    return EXIT_OF[ended]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fsd-agent",
+        description="The agent on the vehicle's driving computer.",
+        epilog="example: fsd-agent run --config agent.toml --speed max --drain 60",
+    )
+    parser.add_argument("--version", action="version", version=fsd_agent.__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="check a configuration file and exit")
+    run = commands.add_parser("run", help="run until the source ends or SIGTERM")
+    for command in (check, run):
+        command.add_argument("--config", required=True, metavar="FILE", help="agent.toml")
+        command.add_argument("--verbose", action="store_true", help="log more")
+        command.add_argument("--json", action="store_true", help="events as one JSON object a line")
+    run.add_argument("--speed", choices=("real", "max"), help="of a replayed drive, over the configuration's")
+    run.add_argument(
+        "--wait-for-campaigns",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="sense nothing before a campaign set is in force; give up after this long (benches)",
+    )
+    run.add_argument(
+        "--drain",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="after the source has ended, wait this long for everything to be delivered (default 60)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The sensing loop: poll, decode, perceive, trigger, judge, record.
+
+One step handles one batch of the firmware, in this order, so that a firing always finds its window in the ring:
+
+    firmware.poll -> CAN decoded -> frames seen by the detector -> engine -> ring -> selection -> recorder
+
+Everything keeps arriving whatever happens downstream: redaction, sealing and delivery run on other threads and
+are reached only through staging and the journal.
+
+Threads: one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.record import Recorder
+from fsd_agent.pipeline.residence import Residence
+from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal
+from fsd_agent.records.campaign import Campaign, CampaignSet
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import Route
+from fsd_agent.rules.capture.plan import KeptFiring
+from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
+from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_firmware.can.decoder import Decoder
+from fsd_firmware.contract import Firmware
+from fsd_firmware.samples import Detections, SensedBatch, Signals, merge_signals
+
+REFRESH_EVERY_NS = 1_000_000_000
+"""Event time between looks at firmware's registration."""
+
+
+class Sense:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        firmware: Firmware,
+        detector: Detector | None,
+        min_score: float,
+        engine: TriggerEngine,
+        ring: Ring,
+        recorder: Recorder,
+        control: Control,
+        residence: Residence,
+        journal: Journal,
+        events: EventSink,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._firmware = firmware
+        table = firmware.describe().signal_table
+        self._decoder = Decoder(table) if table is not None else None
+        self._detector = detector
+        self._min_score = min_score
+        self._engine = engine
+        self._ring = ring
+        self._recorder = recorder
+        self._control = control
+        self._residence = residence
+        self._journal = journal
+        self._events = events
+        self._new_id = new_id
+        self._campaigns: dict[str, Campaign] = {}
+        self._in_force: CampaignSet | None = None
+        self._refreshed_ns: int | None = None
+        self._first_ns: int | None = None
+        self.sensed_ns = 0
+        """Event time handled so far."""
+
+    @property
+    def engine(self) -> TriggerEngine:
+        """For the status: which campaigns are suspended."""
+        return self._engine
+
+    def lost(self) -> dict[str, int]:
+        """Input that was dropped or unusable so far, by name."""
+        ring = self._ring.dropped
+        lost = {
+            "ring_packets": ring.packets,
+            "ring_samples": ring.samples,
+            "ring_looks": ring.looks,
+            "unrecorded_drops": self._recorder.unrecorded_lost,
+        }
+        if self._decoder is not None:
+            lost["can_frames_short"] = self._decoder.counts.frames_short
+        return lost
+
+    def stop(self) -> None:
+        """No more steps will follow: close open windows, marked cut."""
+        self._recorder.close_all()
+
+    def step(self) -> bool:
+        """Handle one batch; False when the source has ended (open windows are closed and marked cut).
+
+        Raises :class:`~fsd_firmware.contract.FirmwareError` after closing open windows the same way.
+        """
+        try:
+            batch = self._firmware.poll()
+        except Exception:
+            self._recorder.close_all()
+            raise
+        if batch is None:
+            self._recorder.close_all()
+            return False
+        if self._first_ns is None:
+            self._first_ns = batch.until_ns
+        self.sensed_ns = batch.until_ns - self._first_ns
+        self._follow_region(batch.until_ns)
+        signals = self._decode(batch)
+        detections = self._perceive(batch)
+        firings = self._engine.advance(
+            signals, detections, until_ns=batch.until_ns, wall_minus_mono_ns=batch.wall_minus_mono_ns
+        )
+        self._ring.append(batch, signals, detections)
+        kept, dropped = self._judge(firings, batch.wall_minus_mono_ns)
+        self._recorder.step(
+            kept,
+            dropped,
+            until_ns=batch.until_ns,
+            region_id=self._in_force.region_id if self._in_force is not None else "",
+            wall_minus_mono_ns=batch.wall_minus_mono_ns,
+        )
+        return True
+
+    def _follow_region(self, now_ns: int) -> None:
+        """Look at the registration now and then, and swap in what the control path has accepted."""
+        if self._refreshed_ns is None or now_ns - self._refreshed_ns >= REFRESH_EVERY_NS:
+            self._residence.refresh()
+            self._refreshed_ns = now_ns
+        where = self._residence.current
+        region_id = where.policy.region_id if isinstance(where, Route) else None
+        wanted = self._control.in_force(region_id)
+        if wanted is self._in_force:
+            return
+        self._in_force = wanted
+        self._engine.set_campaigns(wanted if wanted is not None else CampaignSet("", 0, ()))
+        self._campaigns = {one.id: one for one in wanted.campaigns} if wanted is not None else {}
+
+    def _decode(self, batch: SensedBatch) -> Signals:
+        if self._decoder is None or not len(batch.can):
+            return batch.signals
+        return merge_signals(self._decoder.decode(batch.can), batch.signals)
+
+    def _perceive(self, batch: SensedBatch) -> tuple[Detections, ...]:
+        if self._detector is None:
+            return batch.detections
+        seen = tuple(self._detector.detect(frame, min_score=self._min_score) for frame in batch.frames)
+        return batch.detections + seen
+
+    def _judge(
+        self, firings: Sequence[Firing], wall_minus_mono_ns: int
+    ) -> tuple[tuple[KeptFiring, ...], tuple[JudgedFiring, ...]]:
+        kept: list[KeptFiring] = []
+        dropped: list[JudgedFiring] = []
+        for firing in firings:
+            campaign = self._campaigns[firing.campaign_id]
+            wall_ns = firing.t_ns + wall_minus_mono_ns
+            reason = self._verdict(firing, campaign, wall_ns, kept)
+            if reason is None:
+                kept.append(KeptFiring(self._new_id(), firing, wall_ns, campaign.capture, campaign.priority))
+            else:
+                dropped.append(JudgedFiring(self._new_id(), firing, wall_ns, clip_id=None, drop=reason))
+        return tuple(kept), tuple(dropped)
+
+    def _verdict(
+        self, firing: Firing, campaign: Campaign, wall_ns: int, kept_now: Sequence[KeptFiring]
+    ) -> DropReason | None:
+        clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))
+        clips += sum(one.firing.campaign_id == campaign.id for one in kept_now)
+        return judge(firing, campaign, wall_ns=wall_ns, usage=(clips, size_bytes))

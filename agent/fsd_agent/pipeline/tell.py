@@ -1,0 +1,71 @@
+"""Builds the status message from the journal and the loops.
+
+Threads: one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from fsd_agent import __version__
+from fsd_agent.pipeline.control import Control
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.journal import CampaignTotals, Journal
+from fsd_agent.records.clip import ClipState
+from fsd_agent.records.region import Route
+from fsd_agent.records.status import CampaignStatus, Status
+
+
+class Teller:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        control: Control,
+        clock: Clock,
+        lost: Callable[[], Mapping[str, int]],
+        suspended: Callable[[], Mapping[str, str]],
+        trouble: Callable[[], str],
+    ) -> None:
+        self._journal = journal
+        self._control = control
+        self._clock = clock
+        self._lost = lost
+        self._suspended = suspended
+        self._trouble = trouble
+
+    def status(self, where: Route) -> Status:
+        """This moment, for the region of ``where``."""
+        in_force = self._control.in_force(where.policy.region_id)
+        clips = Counter(str(row.state) for row in self._journal.clips(_UNFINISHED))
+        return Status(
+            vehicle=where.registration.vehicle,
+            region=where.policy.region_id,
+            wall_ns=self._clock.wall_ns(),
+            agent_version=__version__,
+            campaign_set=in_force.version if in_force is not None else 0,
+            campaigns=tuple(_campaign(one) for one in self._journal.totals()),
+            suspended=dict(self._suspended()),
+            refused_push=self._control.refused,
+            clips=dict(clips),
+            lost=dict(self._lost()),
+            trouble=self._trouble(),
+        )
+
+
+_UNFINISHED = frozenset({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
+
+
+def _campaign(totals: CampaignTotals) -> CampaignStatus:
+    return CampaignStatus(
+        id=totals.campaign_id,
+        fired=totals.fired,
+        in_progress=totals.in_progress,
+        delivered=totals.delivered,
+        dropped={str(reason): count for reason, count in totals.dropped},
+        delivered_clips=totals.delivered_clips,
+        delivered_bytes=totals.delivered_bytes,
+    )

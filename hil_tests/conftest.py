@@ -1,0 +1,29 @@
+"""Shared by the benches: one small rendered drive, and the campaigns that fire on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsd_tools.demo.scenario import CAMPAIGNS
+from fsd_tools.rig.processes import fsdctl
+
+FIRING_CAMPAIGNS = ("pedestrian_crossing_ahead", "cyclist_overtaken_close")
+
+
+@pytest.fixture(scope="session")
+def city_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty seconds of city in small pictures: cheap to redact, rich in firings."""
+    drive = tmp_path_factory.mktemp("drive") / "city.mcap"
+    fsdctl(
+        "drive", "generate", "-o", drive, "--seconds", "20", "--seed", "7",
+        "--width", "160", "--height", "120", "--fps", "10",
+    )  # fmt: skip
+    return drive
+
+
+@pytest.fixture(scope="session")
+def campaigns() -> tuple[Path, ...]:
+    """Campaigns that fire on :func:`city_drive`."""
+    return tuple(CAMPAIGNS / f"{name}.yaml" for name in FIRING_CAMPAIGNS)

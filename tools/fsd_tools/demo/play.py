@@ -1,0 +1,114 @@
+"""Runs a scenario: two regions, two vehicles, campaigns pushed, everything delivered, everything stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsd_tools.demo.account import Account, Heard, settle
+from fsd_tools.demo.scenario import Scenario
+from fsd_tools.errors import ToolError
+from fsd_tools.rig.processes import Child, wait_until
+from fsd_tools.rig.rig import Rig
+
+REGIONS: Mapping[str, tuple[str, ...]] = {"cn": ("CN",), "eu": ("DE", "FR", "NL")}
+HOME: Mapping[str, str] = {"car-sh-01": "cn", "car-be-01": "eu"}
+"""The demo's vehicles and the region where each is registered."""
+JURISDICTION: Mapping[str, str] = {"car-sh-01": "CN", "car-be-01": "DE"}
+
+AGENT_TIMEOUT_S = 180.0
+DRAIN_S = "90"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the screen shows while the demo runs; written by reader threads, read by the painter."""
+
+    heard: dict[str, Heard] = field(default_factory=dict)
+    received: dict[str, Counter[str]] = field(default_factory=dict)
+    """Bytes by region and vehicle."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def play(
+    scenario: Scenario,
+    root: Path,
+    *,
+    say: Callable[[str], None],
+    paint: Callable[[Progress], None],
+) -> Account:
+    """Run to the end and settle. Raises :class:`ToolError` when a process fails."""
+    progress = Progress(
+        heard={vehicle: Heard() for vehicle in HOME},
+        received={region: Counter() for region in REGIONS},
+    )
+    with Rig(root) as rig:
+        _lay_down(rig, scenario, say)
+        for region in REGIONS:
+            say(f"starting region {region}")
+            rig.serve(region, on_event=_region_ear(progress, region))
+            rig.push(region, scenario.campaigns, drive=scenario.drive)
+        agents = {
+            vehicle: rig.start_agent(
+                vehicle,
+                "--wait-for-campaigns",
+                "30",
+                "--drain",
+                DRAIN_S,
+                on_event=_agent_ear(progress, vehicle),
+            )
+            for vehicle in HOME
+        }
+        _wait(agents, lambda: paint(progress))
+    return settle(
+        journals={vehicle: rig.vehicle(vehicle).data / "journal.db" for vehicle in HOME},
+        stores={region: rig.region(region).store for region in REGIONS},
+        home=HOME,
+        heard=progress.heard,
+        received=progress.received,
+    )
+
+
+def _lay_down(rig: Rig, scenario: Scenario, say: Callable[[str], None]) -> None:
+    say("making two regions, each with its own authority, broker and keys")
+    for region, jurisdictions in REGIONS.items():
+        rig.add_region(region, jurisdictions)
+    say("enrolling two vehicles")
+    for vehicle, region in HOME.items():
+        # Both vehicles hold both policies, as a maker would ship them: the registration alone decides.
+        others = [other for other in REGIONS if other != region]
+        rig.add_vehicle(vehicle, JURISDICTION[vehicle], [region, *others], scenario.agent)
+
+
+def _wait(agents: Mapping[str, Child], paint: Callable[[], None]) -> None:
+    def ended() -> bool:
+        paint()
+        return not any(child.running() for child in agents.values())
+
+    wait_until(ended, timeout_s=AGENT_TIMEOUT_S, what="both agents have delivered everything")
+    for vehicle, child in agents.items():
+        code = child.wait(1.0)
+        if code != 0:
+            raise ToolError(f"the agent of {vehicle} ended with exit code {code}:\n{child.log_tail()}")
+    paint()
+
+
+def _agent_ear(progress: Progress, vehicle: str) -> Callable[[Mapping[str, Any]], None]:
+    def hear(event: Mapping[str, Any]) -> None:
+        with progress.lock:
+            progress.heard[vehicle].take(event)
+
+    return hear
+
+
+def _region_ear(progress: Progress, region: str) -> Callable[[Mapping[str, Any]], None]:
+    def hear(event: Mapping[str, Any]) -> None:
+        if event.get("event") == "received":
+            with progress.lock:
+                progress.received[region][event["vehicle"]] += int(event["bytes"])
+
+    return hear

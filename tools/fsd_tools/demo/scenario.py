@@ -1,0 +1,77 @@
+"""What the demo plays: a drive, campaigns, and who looks at the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsd_agent
+from fsd_tools.errors import ToolError
+from fsd_tools.rig.processes import fsdctl
+
+CAMPAIGNS = Path(fsd_agent.__file__).parent / "campaigns"
+"""The campaign families that ship with the agent."""
+
+REAL_VIDEO = "pedestrian_cyclist_1.mp4"
+REAL_MODEL = "nanodet_m_416_int8"
+REAL_CAMERA_AT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One drive for every vehicle of the demo."""
+
+    title: str
+    drive: Path
+    seconds: float
+    campaigns: tuple[Path, ...]
+    agent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Tables of ``agent.toml``."""
+
+
+def rendered(root: Path, *, seconds: float, seed: int, say: Callable[[str], None]) -> Scenario:
+    """A procedural city drive, day and night, with the driving computer's own detections."""
+    drive = root / "city.mcap"
+    say(f"rendering a city drive of {seconds:.0f} s")
+    fsdctl(
+        "drive", "generate", "-o", drive, "--seconds", str(seconds), "--seed", str(seed),
+        "--width", "960", "--height", "720", "--fps", "20",
+        timeout_s=300,
+    )  # fmt: skip
+    names = ("pedestrian_crossing_ahead", "cyclist_overtaken_close", "hard_braking_vru_near")
+    return Scenario(
+        title="a rendered city drive, seen by the driving computer",
+        drive=drive,
+        seconds=seconds,
+        campaigns=tuple(CAMPAIGNS / f"{name}.yaml" for name in names),
+        agent={"firmware": {"source": f"drive:{drive}", "speed": "max"}},
+    )
+
+
+def real(root: Path, data: Path, *, say: Callable[[str], None]) -> Scenario:
+    """The real minute with a real street as its camera, seen by NanoDet on the vehicle."""
+    source, video, weights = data / "comma2k19", data / "video" / REAL_VIDEO, data / "models"
+    for path in (source, video, weights):
+        if not path.exists():
+            raise ToolError(f"--data {data}: {path.relative_to(data)} is not there")
+    drive = root / "real.mcap"
+    say("importing the real minute and its camera")
+    fsdctl(
+        "drive", "import", "comma2k19", source, "--camera", video, "--camera-at", str(REAL_CAMERA_AT_S),
+        "-o", drive, timeout_s=300,
+    )  # fmt: skip
+    package = root / "models" / REAL_MODEL
+    say("assembling the model package")
+    fsdctl("model", "assemble", REAL_MODEL, "--weights-from", weights, "-o", package)
+    return Scenario(
+        title="the real minute with a real street, seen by NanoDet on the vehicle",
+        drive=drive,
+        seconds=60.0,
+        campaigns=(CAMPAIGNS / "vru_any.yaml",),
+        agent={
+            "firmware": {"source": f"drive:{drive}", "speed": "max"},
+            "perception": {"package": str(package), "rate_hz": 10.0, "halves": True},
+        },
+    )
