@@ -4,8 +4,8 @@ Order, for every firing: stage the before-window, fsync it, then commit firing a
 exists from that commit on; staging without a row was never accepted and is erased at the next start.
 
 Full disk. A new firing that can't be staged is dropped with that reason; a clip whose window was open is closed
-early and marked cut; what is on disk already stays. A drop that the journal itself has no room for is kept in
-memory and offered again at each step.
+early and marked cut; what is on disk already stays. What the journal itself has no room for (a drop, a closing) is
+kept in memory and offered again at each step; a closing that is never taken is made up for by recovery.
 
 Threads: one, the sensing loop's.
 """
@@ -62,6 +62,8 @@ class Recorder:
         self._limits = limits or Limits()
         self._open: dict[str, _Staged] = {}
         self._unrecorded: list[JudgedFiring] = []
+        self._uncaptured: dict[str, bool] = {}
+        """Closed windows that the journal has not taken yet, and whether they were cut."""
         self.unrecorded_lost = 0
         """Drops that found neither room in the journal nor in memory."""
 
@@ -76,6 +78,7 @@ class Recorder:
     ) -> None:
         """Everything before ``until_ns`` is in the ring: record new firings, stage what is new, close what is whole."""
         self._drop_firings(dropped)
+        self._journal_captured()
         decisions = plan(
             tuple(staged.open for staged in self._open.values()),
             kept,
@@ -123,10 +126,7 @@ class Recorder:
 
     def _widen(self, decision: Extend) -> None:
         row = decision.row
-        staged = self._open.get(row.clip_id)
-        if staged is None:  # its own opening in this very step found the disk full
-            self._drop_firings(tuple(_as_drop(judged) for judged in decision.firings))
-            return
+        staged = self._open[row.clip_id]
         try:
             for window in decision.backfill:
                 staged.writer.append(self._part(window))
@@ -158,12 +158,21 @@ class Recorder:
         staged = self._open.pop(clip_id)
         try:
             staged.writer.close()
-            self._journal.captured(clip_id, cut=cut)
-        except (SpoolFullError, StorageFullError) as error:
-            # The row stays STAGED: recovery closes it as cut at the next start.
+        except SpoolFullError as error:
             self._events.emit("disk_full", clip=clip_id, what=str(error))
-            return
-        self._events.emit("captured", clip=clip_id, cut=cut)
+            cut = True
+        self._uncaptured[clip_id] = cut
+        self._journal_captured()
+
+    def _journal_captured(self) -> None:
+        for clip_id, cut in tuple(self._uncaptured.items()):
+            try:
+                self._journal.captured(clip_id, cut=cut)
+            except StorageFullError as error:
+                self._events.emit("disk_full", clip=clip_id, what=str(error))
+                return
+            del self._uncaptured[clip_id]
+            self._events.emit("captured", clip=clip_id, cut=cut)
 
     def _part(self, window: Window) -> bytes:
         return encode_part(

@@ -1,0 +1,51 @@
+"""Configuration: what is wrong is said with file and key, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsd_agent.daemon.config import ConfigError, load_config
+
+GOOD = """
+[firmware]
+source = "drive:city.mcap"
+registration = "registration.json"
+[vehicle]
+dir = "."
+[storage]
+dir = "data"
+"""
+
+
+def test_a_short_configuration_gets_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD)
+    config, base = load_config(path)
+    assert base == tmp_path
+    assert config.firmware.speed == "real"
+    assert config.perception is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("[storage]", "[storge]"), "storge"),
+        (('dir = "data"', "dir = 3"), r"\$.storage.dir"),
+        (('dir = "data"', 'dir = "data"\n[sense]\ntick_ms = 0'), r"\$.sense.tick_ms"),
+        (('source = "drive:city.mcap"\n', ""), "source"),
+        (("[vehicle]", "[vehicle"), "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD.replace(*change))
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere.toml: can't be read"):
+        load_config(tmp_path / "nowhere.toml")

@@ -1,0 +1,156 @@
+"""The recorder: staged before journalled, shared clips, and a disk that fills in the middle of everything."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+
+from fsd_agent.pipeline.record import Recorder
+from fsd_agent.records.campaign import CaptureSpec
+from fsd_agent.records.clip import Clip, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.capture.plan import KeptFiring
+from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.testing.streams import CATALOGUE, stream
+from fsd_agent.wire.staged import assemble, decode_part
+
+TICK = 5
+SPEC = CaptureSpec(before_ns=20, after_ns=15, cameras=("front",), signals=("Vehicle.S1",))
+
+
+@dataclass
+class Bench:
+    """A recorder over fakes, fed from a made-up stream."""
+
+    staging: MemoryStaging = field(default_factory=MemoryStaging)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    events: RememberedEvents = field(default_factory=RememberedEvents)
+
+    def __post_init__(self) -> None:
+        ids = itertools.count(1)
+        self.stream = stream(3)
+        self.ring = Ring(CATALOGUE, horizon_ns=60, max_bytes=1 << 20)
+        self.recorder = Recorder(
+            ring=self.ring,
+            staging=self.staging,
+            journal=self.journal,
+            events=self.events,
+            new_id=lambda: f"{next(ids):032x}",
+        )
+
+    def play(self, start: int, until: int, firings: dict[int, str]) -> None:
+        """Feed ``[start, until)`` in ticks; ``firings`` are times and campaigns."""
+        for now in range(start, until, TICK):
+            self.ring.append(*self.stream.batch(now, now + TICK))
+            kept = [kept_firing(name, t) for t, name in firings.items() if now <= t < now + TICK]
+            self.step(now + TICK, kept)
+
+    def step(self, until: int, kept: list[KeptFiring], dropped: tuple[JudgedFiring, ...] = ()) -> None:
+        self.recorder.step(kept, dropped, until_ns=until, region_id="cn", wall_minus_mono_ns=0)
+
+    def clip(self, clip_id: str) -> Clip:
+        row = self.journal.clip(clip_id)
+        assert row is not None
+        parts = [decode_part(part) for part in self.staging.read(clip_id)]
+        return assemble(parts, row, self.journal.firings_of(clip_id))
+
+    def only(self, state: ClipState) -> str:
+        (row,) = self.journal.clips({state})
+        return row.clip_id
+
+
+def kept_firing(campaign: str, t_ns: int) -> KeptFiring:
+    firing = Firing(campaign, 1, t_ns, ())
+    return KeptFiring(f"{campaign}-{t_ns}", firing, t_ns, SPEC, priority=1)
+
+
+def test_a_firing_becomes_a_whole_clip() -> None:
+    bench = Bench()
+    bench.play(0, 100, {50: "a"})
+    clip = bench.clip(bench.only(ClipState.CAPTURED))
+    times = [packet.t_ns for packet in clip.packets]
+    assert clip.packets[0].keyframe
+    assert times[0] <= 30
+    assert times[-1] < 65
+    assert len(times) == len({packet.t_ns for packet in bench.stream.packets if packet.camera == "front"
+                              and times[0] <= packet.t_ns < 65})  # fmt: skip
+    assert not clip.row.cut
+    assert bench.events.of("fired")[0]["clip"] == clip.row.clip_id
+
+
+def test_touching_firings_share_one_clip() -> None:
+    bench = Bench()
+    bench.play(0, 110, {50: "a", 60: "b"})
+    clip = bench.clip(bench.only(ClipState.CAPTURED))
+    assert {judged.firing.campaign_id for judged in clip.firings} == {"a", "b"}
+    assert (clip.row.start_ns, clip.row.end_ns) == (30, 75)
+
+
+def test_the_source_ends_in_the_after_window() -> None:
+    bench = Bench()
+    bench.play(0, 60, {55: "a"})
+    bench.recorder.close_all()
+    clip = bench.clip(bench.only(ClipState.CAPTURED))
+    assert clip.row.cut
+    assert clip.packets
+
+
+def test_a_power_cut_right_after_a_firing_keeps_its_before_window() -> None:
+    bench = Bench()
+    bench.play(0, 55, {51: "a"})
+    bench.staging.power_cut()
+    clip = bench.clip(bench.only(ClipState.STAGED))
+    assert [packet.t_ns for packet in clip.packets][0] <= 31
+    assert len(clip.signals)
+
+
+def test_no_room_for_a_new_firing_drops_it_with_the_reason() -> None:
+    bench = Bench(staging=MemoryStaging(capacity_bytes=10))
+    bench.play(0, 100, {50: "a"})
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.DISK_FULL, 1),)
+    assert not bench.staging.entries()
+    assert bench.events.of("disk_full")
+
+
+@pytest.mark.parametrize("room", range(2000, 6000, 500))
+def test_no_room_in_the_after_window_keeps_what_there_is(room: int) -> None:
+    bench = Bench(staging=MemoryStaging(capacity_bytes=room))
+    bench.play(0, 110, {50: "a"})
+    (totals,) = bench.journal.totals()
+    if totals.in_progress:
+        clip = bench.clip(bench.only(ClipState.CAPTURED))
+        assert clip.packets
+    else:
+        assert totals.dropped == ((DropReason.DISK_FULL, 1),)
+
+
+def test_a_journal_without_room_gets_the_drops_later() -> None:
+    bench = Bench()
+    bench.journal.full = True
+    drop = JudgedFiring("d", Firing("b", 1, 10, ()), 10, clip_id=None, drop=DropReason.SAMPLED_OUT)
+    bench.step(15, [], (drop,))
+    bench.play(15, 60, {50: "a"})
+    assert not bench.journal.totals()
+    bench.journal.full = False
+    bench.play(60, 70, {})
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": ((DropReason.DISK_FULL, 1),), "b": ((DropReason.SAMPLED_OUT, 1),)}
+    assert not bench.staging.entries(), "a firing that was not journalled left its window behind"
+
+
+def test_a_closing_that_the_journal_has_no_room_for_is_made_up_later() -> None:
+    bench = Bench()
+    bench.play(0, 60, {50: "a"})
+    bench.journal.full = True
+    bench.play(60, 80, {})
+    assert bench.journal.clips({ClipState.STAGED})
+    bench.journal.full = False
+    bench.play(80, 85, {})
+    assert bench.journal.clips({ClipState.CAPTURED})
