@@ -157,12 +157,12 @@ class DriveWriter:
         if packet.codec not in fmt.CODECS:
             raise ValueError(f"camera {packet.camera}: codec {packet.codec!r} is not one a drive holds")
         since = 0 if packet.keyframe else self._since_key.get(packet.camera, 0) + 1
-        self._since_key[packet.camera] = since
         self._put(
             fmt.CAMERA_PREFIX + packet.camera,
             np.array([packet.t_ns], np.int64),
             lambda cell, _low, _high: cell.packets.append((packet, since)),
         )
+        self._since_key[packet.camera] = since
 
     def write_mode(self, change: ModeChange) -> None:
         """Add a change of mode."""
