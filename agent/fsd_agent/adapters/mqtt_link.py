@@ -90,6 +90,7 @@ class MqttLink:
         self._fault = ""
         self._refused = False
         self._last_misc_s = 0.0
+        self._lost_tokens = 0
 
     def connect(self, dial: Dial) -> None:
         """Dial; blocks at most twice ``connect_timeout_s``. Faults come as :class:`Disconnected`."""
@@ -129,9 +130,14 @@ class MqttLink:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send at QoS 1 and return its token; only while connected and inside the window."""
         if self._client is None or not self._up:
-            raise AssertionError("publish without a connection")
-        # What paho can't write now stays with it, bounded by the window; a lost connection is told by an event.
-        return self._client.publish(topic, payload, qos=1, retain=retain).mid
+            # Lost since the last ``events``, which the caller will learn from the next: forgotten like the others.
+            self._lost_tokens -= 1
+            return self._lost_tokens
+        # What paho can't write now stays with it, bounded by the window.
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc is MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            raise AssertionError(f"more than {self._options.window} publishes in flight")
+        return info.mid
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """Drive the connection until something happened, somebody woke us, or the time is over."""

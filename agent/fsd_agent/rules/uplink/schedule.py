@@ -123,7 +123,7 @@ class Schedule:
             if id(transfer) in active:
                 continue
             if not self._place_for(transfer):
-                return
+                break  # Nor for any after it, until a place is given up
             if transfer.due_ns <= now_ns:
                 insort(self._active, transfer, key=lambda each: each.order)
             else:
