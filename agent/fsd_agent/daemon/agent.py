@@ -77,7 +77,9 @@ class Agent:
         journal: Journal,
         events: EventSink,
         status_every_s: float,
+        release: Callable[[], None],
     ) -> None:
+        """``release`` is called last: it lets another agent have the data folder."""
         self._firmware = firmware
         self._sense = sense
         self._finisher = finisher
@@ -88,6 +90,7 @@ class Agent:
         self._journal = journal
         self._events = events
         self._status_every_s = status_every_s
+        self._release = release
         self._stopping = threading.Event()
         self._failed = threading.Event()
 
@@ -108,6 +111,7 @@ class Agent:
                 thread.join(JOIN_S)
             self._firmware.close()
             self._journal.close()
+            self._release()
         self._events.emit("ended", how=ended.name.lower())
         return ended
 
@@ -121,6 +125,10 @@ class Agent:
             source_failed = True
             self._events.emit("source_failed", what=str(error))
             _log.error("the firmware source failed: %s", error)
+        except Exception as error:  # noqa: BLE001 - the last frame of this loop: told, and the agent ends
+            _log.exception("the sense loop failed")
+            self._events.emit("loop_failed", loop="sense", what=str(error))
+            self._failed.set()
         if self._failed.is_set():
             return Ended.LOOP_FAILED
         if stop.is_set():

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Literal
 
+from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
@@ -56,6 +57,7 @@ def build_agent(
     try:
         return _build(config, base, events=events, speed=speed)
     except (
+        DataLockedError,
         FirmwareError,
         KeyFileError,
         JournalError,
@@ -72,6 +74,7 @@ def _build(
     clock = SystemClock()
     vehicle_dir, data = base / config.vehicle.dir, base / config.storage.dir
     data.mkdir(parents=True, exist_ok=True)
+    lock = DataLock(data)
     keys = KeyFiles(vehicle_dir)
     codec = _codec()
     detector, redactor = _detectors(config.perception, base)
@@ -150,6 +153,7 @@ def _build(
         journal=journal,
         events=events,
         status_every_s=config.uplink.status_every_s,
+        release=lock.release,
     )
 
 
