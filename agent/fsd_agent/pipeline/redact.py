@@ -28,6 +28,8 @@ from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.codec import VideoCodec
 from fsd_firmware.samples import Signals
 
+__all__ = ["Refused", "redact"]
+
 
 def redact(
     clip: Clip,

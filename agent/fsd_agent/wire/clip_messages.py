@@ -1,0 +1,226 @@
+"""The messages inside a clip, one encoder and one decoder each. The file around them: ``wire/clip.py``.
+
+Protobuf messages are Foxglove's own. JSON messages have the schemas below; numbers are written with the fewest
+digits that read back as the same double, and what is no number is ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
+from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
+from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from fsd_agent.records.clip import ClipRow
+from fsd_agent.records.firing import JudgedFiring
+from fsd_firmware.catalogue import CatalogueEntry, SignalType
+
+VERSION: Final = 1
+FORMAT: Final = "fsd-clip"
+META_FOXGLOVE: Final = "foxglove"
+META_FSD: Final = "fsd"
+
+CAMERA: Final = "/camera/"
+VIDEO: Final = "/video"
+ANNOTATIONS: Final = "/annotations"
+GNSS: Final = "/gnss"
+SIGNALS: Final = "/signals/"
+FIRING: Final = "/firing"
+PROVENANCE: Final = "/provenance"
+
+
+class ClipMessageError(ValueError):
+    """A message is not what its schema says; the text names the field."""
+
+
+SIGNAL_SCHEMA: Final = {
+    "title": "fsd.Signal",
+    "type": "object",
+    "properties": {"value": {"type": ["number", "null"]}},
+    "required": ["value"],
+}
+FIRING_SCHEMA: Final = {
+    "title": "fsd.Firing",
+    "type": "object",
+    "properties": {
+        "firing": {"type": "string"},
+        "campaign": {"type": "string"},
+        "version": {"type": "integer"},
+        "t_ns": {"type": "integer"},
+        "wall_ns": {"type": "integer"},
+        "evidence": {"type": "object"},
+    },
+    "required": ["firing", "campaign", "version", "t_ns", "wall_ns", "evidence"],
+}
+PROVENANCE_SCHEMA: Final = {
+    "title": "fsd.Provenance",
+    "type": "object",
+    "properties": {
+        "clip": {"type": "string"},
+        "region": {"type": "string"},
+        "vehicle": {"type": "string"},
+        "campaigns": {"type": "array", "items": {"type": "object"}},
+        "window": {"type": "object"},
+        "cut": {"type": "boolean"},
+        "wall_minus_mono_ns": {"type": "integer"},
+        "cameras": {"type": "array", "items": {"type": "string"}},
+        "signals": {"type": "array", "items": {"type": "string"}},
+        "models": {"type": "array", "items": {"type": "string"}},
+        "redaction": {"type": "object"},
+    },
+    "required": ["clip", "region", "vehicle", "campaigns", "window", "cut", "redaction"],
+}
+
+PROTOBUF: Final[Mapping[str, Any]] = {
+    "foxglove.CompressedVideo": CompressedVideo,
+    "foxglove.ImageAnnotations": ImageAnnotations,
+    "foxglove.LocationFix": LocationFix,
+}
+_JSON: Final = {
+    "fsd.Signal": SIGNAL_SCHEMA,
+    "fsd.Firing": FIRING_SCHEMA,
+    "fsd.Provenance": PROVENANCE_SCHEMA,
+}
+
+
+def encode_value(value: float) -> bytes:
+    """``{"value": x}``."""
+    return b'{"value": %s}' % (repr(value).encode() if math.isfinite(value) else b"null")
+
+
+def decode_value(data: bytes) -> float:
+    """Inverse of :func:`encode_value`; ``null`` is NaN. Raises :class:`ClipMessageError`."""
+    value = decode_json(data).get("value", "nothing")
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ClipMessageError(f"value: {value!r} is no number")
+    return float(value)
+
+
+def encode_firing(judged: JudgedFiring) -> bytes:
+    """The firing, its campaign and what the condition saw."""
+    firing = judged.firing
+    return encode_json(
+        {
+            "firing": judged.firing_id,
+            "campaign": firing.campaign_id,
+            "version": firing.campaign_version,
+            "t_ns": firing.t_ns,
+            "wall_ns": judged.wall_ns,
+            "evidence": dict(firing.evidence),
+        }
+    )
+
+
+def encode_json(value: Mapping[str, Any]) -> bytes:
+    """UTF-8 JSON. Raises ``TypeError`` on what JSON can't hold; NaN becomes ``null``."""
+    return msgspec.json.encode(value)
+
+
+def decode_json(data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises :class:`ClipMessageError`."""
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ClipMessageError(f"not a JSON object: {error}") from None
+
+
+class _About(msgspec.Struct, frozen=True):
+    """Metadata record ``fsd``. MCAP keeps text only, so it is read without strictness."""
+
+    format: Literal["fsd-clip"]
+    version: Literal[1]
+    clip: str
+    region: str
+    vehicle: str
+    start_ns: int
+    end_ns: int
+    wall_minus_mono_ns: int
+    cut: bool
+
+
+def encode_about(row: ClipRow, vehicle: str) -> dict[str, str]:
+    """The metadata record ``fsd``."""
+    return {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "clip": row.clip_id,
+        "region": row.region_id,
+        "vehicle": vehicle,
+        "start_ns": str(row.start_ns),
+        "end_ns": str(row.end_ns),
+        "wall_minus_mono_ns": str(row.wall_minus_mono_ns),
+        "cut": str(row.cut).lower(),
+    }
+
+
+def decode_about(metadata: Mapping[str, str] | None) -> _About:
+    """Inverse of :func:`encode_about`. Raises :class:`ClipMessageError`."""
+    if metadata is None:
+        raise ClipMessageError(f"metadata {META_FSD}: missing")
+    try:
+        return msgspec.convert(metadata, _About, strict=False)
+    except msgspec.ValidationError as error:
+        raise ClipMessageError(f"metadata {META_FSD}: {error}") from None
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """Metadata of a signal's channel."""
+
+    type: SignalType
+    unit: str
+    minimum: float
+    maximum: float
+    description: str
+
+
+def encode_entry(entry: CatalogueEntry) -> dict[str, str]:
+    """The metadata of a signal's channel."""
+    return {
+        "type": entry.type,
+        "unit": entry.unit,
+        "minimum": repr(entry.minimum),
+        "maximum": repr(entry.maximum),
+        "description": entry.description,
+    }
+
+
+def decode_entry(path: str, metadata: Mapping[str, str]) -> CatalogueEntry:
+    """Inverse of :func:`encode_entry`. Raises :class:`ClipMessageError`."""
+    try:
+        raw = msgspec.convert(metadata, _Entry, strict=False)
+    except msgspec.ValidationError as error:
+        raise ClipMessageError(f"{SIGNALS}{path}: {error}") from None
+    return CatalogueEntry(path, raw.type, raw.unit, raw.minimum, raw.maximum, raw.description)
+
+
+def schema(name: str) -> tuple[str, bytes]:
+    """MCAP's schema encoding and data for a message type of this module."""
+    if name in PROTOBUF:
+        return "protobuf", _protobuf_schema(PROTOBUF[name].DESCRIPTOR.file)
+    return "jsonschema", json.dumps(_JSON[name], sort_keys=True).encode()
+
+
+def _protobuf_schema(file: FileDescriptor) -> bytes:
+    """Schema data for MCAP's ``protobuf`` encoding: ``file`` and all it imports, imports first."""
+    found: dict[str, FileDescriptor] = {}
+
+    def visit(one: FileDescriptor) -> None:
+        if one.name not in found:
+            for imported in one.dependencies:
+                visit(imported)
+            found[one.name] = one
+
+    visit(file)
+    result = FileDescriptorSet()
+    for one in found.values():
+        one.CopyToProto(result.file.add())
+    return result.SerializeToString(deterministic=True)
