@@ -32,6 +32,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fsd_agent.adapters.mqtt_dial import Dial, dial_tls, explain
 from fsd_agent.adapters.tls import BrokerRefusedError
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.wire.envelope import MAX_ENVELOPE_BYTES
 
 MISC_S = 1.0
 """paho's keep-alive is looked after at least this often."""
@@ -49,9 +50,9 @@ class MqttOptions:
     """A dead link is noticed after at most twice this."""
     session_expiry_s: int = 3600
     """The broker keeps answers for us through a tunnel; after that they are asked for again."""
-    inbound_bytes: int = 1 << 20
-    """Largest packet that the broker may send us."""
-    inbound_messages: int = 128
+    inbound_bytes: int = MAX_ENVELOPE_BYTES + (64 << 10)
+    """Largest packet that the broker may send us: a campaign set."""
+    inbound_messages: int = 64
     """Taken from the socket in one call of ``events``, and Receive Maximum that we announce."""
     close_timeout_s: float = 1.0
     """For what is already in paho's hands, at a clean end."""

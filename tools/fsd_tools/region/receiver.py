@@ -1,0 +1,263 @@
+"""The region's receiver, without a network: a message in, answers out.
+
+It believes nothing but what it can check: the broker says which vehicle a message is from (the topic, bound to the
+certificate by the ACL), the vehicle's key is the one it was enrolled with, and a clip is what its manifest says.
+
+    init   stored with this hash: the receipt again; with another: refuse; else: what is missing
+    seg    written at its offset, if it fits the announced transfer; never answered
+    fin    incomplete: what is missing; wrong hash: thrown away, everything is missing; else open, store, receipt
+
+A clip is stored, durably, before its receipt is signed. Signing is deterministic, so every receipt for a clip is the
+same. A refusal ends a clip on the vehicle for good, so it is given only for what no restart, no disk and no key could
+make acceptable; in any other trouble (unknown vehicle, unknown key, newer format, full disk) the receiver is silent,
+tells its operator, and the vehicle asks again later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from fsd_agent.adapters.key_files import read_private
+from fsd_agent.records.clip import Receipt
+from fsd_agent.wire.clip import ClipFormatError, decode_clip
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.policy import decode_policy
+from fsd_agent.wire.receipt import encode_receipt
+from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
+from fsd_agent.wire.sealed import MAGIC, SealedError, SealedManifest, open_sealed, read_manifest
+from fsd_agent.wire.transfer import (
+    CLIP_BYTES_MAX,
+    VERSION,
+    DownKind,
+    Fin,
+    Have,
+    Init,
+    Topics,
+    TransferError,
+    UpAddress,
+    UpKind,
+    decode,
+    encode,
+    parse_up,
+)
+from fsd_tools.errors import ToolError
+from fsd_tools.region.enrolled import device_keys
+from fsd_tools.region.incoming import Incoming, Transfer, Whole
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.store import ClipStore, StoredClip, StoreError, manifest_facts
+
+Answer = tuple[str, bytes]
+"""Topic and payload."""
+OnEvent = Callable[[str, dict[str, str | int]], None]
+
+
+class _HeldError(Exception):
+    """Not acceptable now, perhaps later: say nothing to the vehicle."""
+
+
+class _RefusedError(Exception):
+    """Never acceptable."""
+
+    def __init__(self, reason: RefusalReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Receiver:
+    """See the module. One thread at a time."""
+
+    def __init__(
+        self,
+        region: RegionDir,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        """Read the region's policy and keys, and sweep what an interrupted store left.
+
+        ``on_event`` is told ``stored``, ``refused``, ``held``, ``ignored`` and ``damaged``. Raises ``OSError``,
+        ``PolicyError`` or ``KeyFileError``.
+        """
+        policy = decode_policy(region.policy.read_bytes(), str(region.policy))
+        self.region_id = policy.region_id
+        self._sealing_key_id = policy.sealing_key_id
+        self._sealing_key = read_private(region.sealing_key, 32)
+        self._receipt_key = read_private(region.receipt_key, 32)
+        self._device_key = device_keys(region)
+        self._wall_ns = wall_ns
+        self._tell = on_event or (lambda _name, _fields: None)
+        self._incoming = Incoming(region.incoming)
+        self._store = ClipStore(region.store)
+        self._store.sweep()
+
+    def handle(self, topic: str, payload: bytes) -> list[Answer]:
+        """Take one message from the broker and give what is to be published."""
+        try:
+            address = parse_up(self.region_id, topic)
+        except TransferError as error:
+            self._tell("ignored", {"topic": topic[:200], "reason": str(error)})
+            return []
+        about: dict[str, str | int] = {"vehicle": address.vehicle, "clip": address.clip_id}
+        try:
+            return self._take(address, payload)
+        except TransferError as error:
+            self._tell("ignored", about | {"reason": str(error)})
+        except (_HeldError, StoreError, ToolError) as error:
+            self._tell("held", about | {"reason": str(error)})
+        except OSError as error:
+            self._tell("held", about | {"reason": f"{error.filename or 'disk'}: {error.strerror or error}"})
+        return []
+
+    def _take(self, address: UpAddress, payload: bytes) -> list[Answer]:
+        if address.kind is UpKind.SEGMENT:
+            self._segment(address, payload)
+            return []
+        if self._device_key(address.vehicle) is None:
+            raise _HeldError("the vehicle is not enrolled here")
+        if address.kind is UpKind.INIT:
+            return [self._question(address, decode(Init, payload))]
+        return [self._question(address, decode(Fin, payload))]
+
+    def _segment(self, address: UpAddress, payload: bytes) -> None:
+        transfer = self._incoming.find(address.vehicle, address.clip_id)
+        # None: of a clip that was stored meanwhile, or announced before we lost our files. The fin will tell.
+        if transfer is not None and not transfer.write(address.offset, payload):
+            raise TransferError(
+                f"segment at {address.offset} of {len(payload)} bytes does not fit its transfer"
+            )
+
+    def _question(self, address: UpAddress, message: Init | Fin) -> Answer:
+        whole = Whole.of(message)
+        try:
+            stored = self._stored(address, whole)
+            if stored is None:
+                transfer = self._incoming.begin(address.vehicle, address.clip_id, whole)
+                if isinstance(message, Init) or not transfer.complete:
+                    return self._have(address, message, transfer)
+                stored = self._conclude(address, transfer)
+            if stored is None:
+                transfer = self._incoming.begin(address.vehicle, address.clip_id, whole)
+                return self._have(address, message, transfer)
+        except _RefusedError as error:
+            return self._refuse(address, whole, error)
+        return self._receipt(address, whole, stored)
+
+    def _stored(self, address: UpAddress, whole: Whole) -> StoredClip | None:
+        """The clip if it is stored already; refuses another one under its id, and what is too large."""
+        stored = self._store.find(address.vehicle, address.clip_id)
+        if stored is not None and stored.sealed_sha256 != whole.sha256.hex():
+            raise _RefusedError(RefusalReason.ID_TAKEN, f"stored with SHA-256 {stored.sealed_sha256}")
+        if whole.size > CLIP_BYTES_MAX:
+            raise _RefusedError(RefusalReason.TOO_LARGE, f"{whole.size} bytes, at most {CLIP_BYTES_MAX}")
+        return stored
+
+    def _conclude(self, address: UpAddress, transfer: Transfer) -> StoredClip | None:
+        """Check, open and store a complete transfer; None when its bytes are not the announced ones."""
+        if not transfer.intact():
+            self._tell("damaged", {"vehicle": address.vehicle, "clip": address.clip_id})
+            self._incoming.discard(address.vehicle, address.clip_id)
+            return None
+        with transfer.open() as file:
+            self._check_owner(address, _manifest(file))
+            file.seek(0)
+            try:
+                manifest, parts = open_sealed(
+                    file,
+                    region_id=self.region_id,
+                    private_key=self._sealing_key,
+                    device_public_key=self._device_key,
+                    vehicle=address.vehicle,
+                    clip_id=address.clip_id,
+                )
+                stored = self._store.put(
+                    address.vehicle,
+                    address.clip_id,
+                    parts,
+                    check=_check_clip,
+                    facts=lambda size: self._facts(manifest, transfer.whole, size),
+                )
+            except SealedError as error:
+                raise _RefusedError(RefusalReason.NOT_OPENABLE, str(error)) from error
+        self._incoming.discard(address.vehicle, address.clip_id)
+        self._tell("stored", {"vehicle": stored.vehicle, "clip": stored.clip_id, "bytes": stored.clip_bytes})
+        return stored
+
+    def _check_owner(self, address: UpAddress, manifest: SealedManifest) -> None:
+        """Refuse what is somebody else's; hold what only our own configuration stands in the way of."""
+        for field, got, expected in (
+            ("region", manifest.region_id, self.region_id),
+            ("vehicle", manifest.vehicle, address.vehicle),
+            ("clip", manifest.clip_id, address.clip_id),
+        ):
+            if got != expected:
+                raise _RefusedError(RefusalReason.WRONG_OWNER, f"{field} is {got!r}, expected {expected!r}")
+        if manifest.sealing_key_id != self._sealing_key_id:
+            raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {self._sealing_key_id}")
+        device_key = self._device_key(address.vehicle)
+        if device_key is not None and manifest.device_key_id != key_id_of(device_key):
+            raise _HeldError(f"signed by device key {manifest.device_key_id}, which is not the enrolled one")
+
+    def _facts(self, manifest: SealedManifest, whole: Whole, clip_bytes: int) -> StoredClip:
+        return StoredClip(
+            clip_id=manifest.clip_id,
+            vehicle=manifest.vehicle,
+            region_id=manifest.region_id,
+            sealed_sha256=whole.sha256.hex(),
+            sealed_bytes=whole.size,
+            clip_bytes=clip_bytes,
+            stored_wall_ns=self._wall_ns(),
+            manifest=manifest_facts(manifest),
+        )
+
+    def _have(self, address: UpAddress, message: Init | Fin, transfer: Transfer) -> Answer:
+        have = Have(v=VERSION, ask=message.ask, sha256=message.sha256, missing=transfer.missing())
+        return self._topics(address).down(DownKind.HAVE, address.clip_id), encode(have)
+
+    def _receipt(self, address: UpAddress, whole: Whole, stored: StoredClip) -> Answer:
+        receipt = Receipt(
+            address.clip_id, self.region_id, address.vehicle, whole.sha256, stored.stored_wall_ns
+        )
+        topic = self._topics(address).down(DownKind.RECEIPT, address.clip_id)
+        return topic, encode_receipt(receipt, self._receipt_key)
+
+    def _refuse(self, address: UpAddress, whole: Whole, error: _RefusedError) -> Answer:
+        self._incoming.discard(address.vehicle, address.clip_id)
+        self._tell(
+            "refused",
+            {
+                "vehicle": address.vehicle,
+                "clip": address.clip_id,
+                "reason": str(error.reason),
+                "detail": str(error),
+            },
+        )
+        refusal = Refusal(
+            address.clip_id, self.region_id, address.vehicle, whole.sha256, error.reason, str(error)
+        )
+        topic = self._topics(address).down(DownKind.REFUSE, address.clip_id)
+        return topic, encode_refusal(refusal, self._receipt_key)
+
+    def _topics(self, address: UpAddress) -> Topics:
+        return Topics(self.region_id, address.vehicle)
+
+
+def _manifest(file: BinaryIO) -> SealedManifest:
+    """The manifest, not verified. A format that we do not know yet is held: newer software will read it."""
+    magic = file.read(len(MAGIC))
+    if magic.startswith(MAGIC[:-1]) and magic != MAGIC:
+        raise _HeldError(f"sealed in format {magic!r}, this software knows {MAGIC!r}")
+    file.seek(0)
+    try:
+        return read_manifest(file)
+    except SealedError as error:
+        raise _RefusedError(RefusalReason.NOT_OPENABLE, str(error)) from error
+
+
+def _check_clip(path: Path) -> None:
+    try:
+        decode_clip(path)
+    except ClipFormatError as error:
+        raise _RefusedError(RefusalReason.NOT_A_CLIP, str(error)) from error

@@ -1,0 +1,211 @@
+"""``fsdctl region serve``: the region's broker and its one receiver, until told to stop.
+
+What happens is printed as it happens: text for people, or one JSON object a line: ``ready``, ``received`` (bytes since
+the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``disconnected``, ``stopped``.
+
+One receiver, because a clip's segments must all reach the same one. Its session outlives it, so the broker keeps what
+vehicles send while it restarts; what the broker drops anyway is asked for again by the protocol.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from fsd_agent.adapters.key_files import KeyFileError
+from fsd_agent.adapters.mqtt_dial import Dial
+from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
+from fsd_agent.adapters.tls import region_context
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
+from fsd_agent.wire.policy import PolicyError, decode_policy
+from fsd_agent.wire.transfer import receiver_subscription
+from fsd_tools.errors import ToolError
+from fsd_tools.region.broker import RECEIVER
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.mosquitto import Mosquitto
+from fsd_tools.region.receiver import OnEvent, Receiver
+
+OPTIONS = MqttOptions(window=64, session_expiry_s=7 * 86_400, inbound_bytes=1 << 20, inbound_messages=64)
+"""A week: longer than any restart. 64 messages of 64 KiB are 4 MiB of memory."""
+ANSWERS_MAX = 4096
+"""Answers that wait for the broker; beyond, the oldest is dropped: its vehicle asks again."""
+RETRY = BackoffPolicy(first_ns=200_000_000, most_ns=5_000_000_000)
+REPORT_S = 0.25
+"""Between ``received`` events of one vehicle."""
+
+
+class Runner:
+    """Carries messages between the broker and the receiver."""
+
+    def __init__(self, link: MqttLink, dial: Callable[[], Dial], receiver: Receiver, tell: OnEvent) -> None:
+        self._link = link
+        self._dial = dial
+        self._receiver = receiver
+        self._tell = tell
+        self._room = 0
+        self._answers: deque[tuple[str, bytes]] = deque()
+        self._received: Counter[str] = Counter()
+        self._reported_s = 0.0
+        self._attempt = 0
+        self._ready = False
+
+    def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
+        """Until ``stop`` is set; ``check`` is called about once a second and may raise."""
+        self._link.connect(self._dial())
+        try:
+            while not stop.is_set():
+                for event in self._link.events(REPORT_S):
+                    self._on_event(event, stop)
+                self._flush()
+                self._report()
+                check()
+        finally:
+            self._report(last=True)
+            self._link.close()
+
+    def _on_event(self, event: BrokerEvent, stop: threading.Event) -> None:
+        if isinstance(event, Message):
+            self._on_message(event)
+        elif isinstance(event, Acked):
+            self._room += 1
+        elif isinstance(event, Connected):
+            self._room, self._attempt = event.window, 0
+            if not self._ready:
+                self._ready = True
+                self._tell("ready", {"region": self._receiver.region_id})
+        else:
+            self._reconnect(event, stop)
+
+    def _on_message(self, message: Message) -> None:
+        parts = message.topic.split("/")
+        self._received[parts[4] if len(parts) > 4 else ""] += len(message.payload)
+        for answer in self._receiver.handle(message.topic, message.payload):
+            if len(self._answers) >= ANSWERS_MAX:
+                self._answers.popleft()
+            self._answers.append(answer)
+
+    def _reconnect(self, event: Disconnected, stop: threading.Event) -> None:
+        """The broker is our own child: a refusal is a fault of the region's files, and nothing to wait out."""
+        if event.refused:
+            raise ToolError(
+                f"region {self._receiver.region_id}: its own broker is not usable: {event.reason}"
+            )
+        self._room = 0
+        self._tell("disconnected", {"reason": event.reason})
+        stop.wait(delay_ns(RETRY, self._attempt, random.random()) / 1e9)  # noqa: S311 - jitter
+        self._attempt += 1
+        self._link.connect(self._dial())
+
+    def _flush(self) -> None:
+        while self._answers and self._room > 0:
+            topic, payload = self._answers.popleft()
+            self._room -= 1
+            self._link.publish(topic, payload)
+
+    def _report(self, *, last: bool = False) -> None:
+        now_s = time.monotonic()
+        if not last and now_s - self._reported_s < REPORT_S:
+            return
+        self._reported_s = now_s
+        for vehicle, count in self._received.items():
+            self._tell("received", {"vehicle": vehicle, "bytes": count})
+        self._received.clear()
+
+
+def serve(directory: Path, *, json: bool = False) -> int:
+    """Run the region in DIRECTORY: its broker and its receiver, until SIGINT or SIGTERM.
+
+    Example: fsdctl region serve ./cn
+
+    Parameters
+    ----------
+    directory
+        As made by `fsdctl region init`.
+    json
+        Print one JSON object a line for everything that happens.
+    """
+    region = RegionDir(directory)
+    policy = _policy(region)
+    tell = _print_json if json else _print_text
+    try:
+        receiver = Receiver(region, on_event=tell)
+    except (KeyFileError, PolicyError, OSError) as error:
+        raise ToolError(f"region {directory}: {error}") from error
+    with (
+        Mosquitto(region, policy.endpoint.host, policy.endpoint.port) as broker,
+        _link() as link,
+        _stop_on_signals(link) as stop,
+    ):
+        Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, broker.check)
+    tell("stopped", {"region": policy.region_id})
+    return 0
+
+
+def _policy(region: RegionDir) -> RegionPolicy:
+    try:
+        return decode_policy(region.policy.read_bytes(), str(region.policy))
+    except OSError as error:
+        raise ToolError(
+            f"{region.policy}: {error.strerror}; make the region with `fsdctl region init`"
+        ) from error
+    except PolicyError as error:
+        raise ToolError(str(error)) from error
+
+
+def _dial(region: RegionDir, policy: RegionPolicy) -> Dial:
+    try:
+        context = region_context(policy, region.receiver_cert, region.receiver_key)
+    except OSError as error:
+        raise ToolError(
+            f"{region.receiver_cert}: the receiver's certificate can't be used: {error}"
+        ) from error
+    subscriptions = (receiver_subscription(policy.region_id),)
+    return Dial(policy.endpoint.host, policy.endpoint.port, context, RECEIVER, subscriptions)
+
+
+@contextmanager
+def _link() -> Iterator[MqttLink]:
+    link = MqttLink(OPTIONS)
+    try:
+        yield link
+    finally:
+        link.release()
+
+
+@contextmanager
+def _stop_on_signals(link: MqttLink) -> Iterator[threading.Event]:
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        stop.set()
+        link.wake()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_json(name: str, fields: dict[str, str | int]) -> None:
+    sys.stdout.write(msgspec.json.encode({"event": name, **fields}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _print_text(name: str, fields: dict[str, str | int]) -> None:
+    clock = time.strftime("%H:%M:%S")
+    said = "  ".join(f"{key} {value}" for key, value in fields.items())
+    sys.stdout.write(f"{clock}  {name:<12}  {said}\n")
+    sys.stdout.flush()
