@@ -95,9 +95,13 @@ def jaad(
 def load_tracks(path: Path) -> Tracks:
     """Read and check. Raises :class:`ToolError` naming the file, the table, the field and the reason."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            tables = {name: file[name] for name in FIELDS if name in file}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        # Opened here, because NumPy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ToolError(f"{path}: no .npz file that can be read: it holds a single array")
+            tables = {name: archive[name] for name in FIELDS if name in archive}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ToolError(f"{path}: no .npz file that can be read: {error}") from error
     for name, wanted in FIELDS.items():
         if name not in tables:
