@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import resource
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,30 @@ def test_a_folder_that_is_not_there_is_named(kit: Any, tmp_path: Path) -> None:
         _writer(kit, tmp_path / "no" / "drive.mcap"),
     ):
         pass
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file of this process may pass 200 kB while the test runs, which fails like a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0])
+def test_a_full_disk_leaves_nothing(kit: Any, tmp_path: Path, small_files: None, seconds: float) -> None:
+    """Both when it fills on the way and when it fills at the end, in which everything is still held back."""
+    noise = [
+        EncodedPacket(
+            "front", kit.start_ns + i * 50_000_000, "av1", i == 0, random.Random(i).randbytes(20_000)
+        )
+        for i in range(round(20 * seconds))
+    ]
+    what = kit.content(seconds, codec_packets=noise)
+    with pytest.raises(DriveError, match=r"drive\.mcap: can't be written: .*File too large"):
+        kit.write(tmp_path / "drive.mcap", what)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_samples_give_the_same_bytes_however_they_are_sliced(kit: Any, tmp_path: Path) -> None:

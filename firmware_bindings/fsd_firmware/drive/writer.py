@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -115,10 +115,12 @@ class DriveWriter:
             if kind is None:
                 self._finish()
         finally:
-            if self._file is not None:
-                self._file.close()
+            file, self._file, self._mcap = self._file, None, None
+            if file is not None:
+                # A full disk makes closing fail too, on bytes that are thrown away in any case.
+                with suppress(OSError):
+                    file.close()
             self._part.unlink(missing_ok=True)
-            self._file = self._mcap = None
 
     def write_can(self, frames: CanFrames) -> None:
         """Add received frames."""
