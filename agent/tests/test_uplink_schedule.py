@@ -187,11 +187,11 @@ def receipt_for(region: MemoryRegion, row: ClipRow, **change: object) -> bytes:
         "sha256": row.sha256,
         "stored_wall_ns": 1,
     }
-    return encode_receipt(Receipt(**(fields | change)), region.key.private_bytes_raw())  # type: ignore[arg-type]
+    return encode_receipt(Receipt(**(fields | change)), region.sample.receipt_key)  # type: ignore[arg-type]
 
 
 def test_a_receipt_for_exactly_this_clip_is_a_decision_and_any_other_is_not() -> None:
-    region, stranger = MemoryRegion(), MemoryRegion()
+    region, stranger = MemoryRegion(), MemoryRegion("eu")
     row, _ = clip_of(1)
     schedule = Schedule(region.route(), LIMITS, 0)
     schedule.update([row])

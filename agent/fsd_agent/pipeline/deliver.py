@@ -28,7 +28,7 @@ from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.uplink.schedule import Decision, Delivered, Schedule, UplinkCounts
-from fsd_agent.rules.uplink.transfer import Emission, UplinkLimits
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, UplinkLimits
 from fsd_agent.wire.transfer import Topics
 
 REFRESH_NS = 5_000_000_000
@@ -199,6 +199,8 @@ class Deliverer:
                     self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
             else:
                 self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+                if isinstance(emission, SendFin):
+                    self._events.emit("sent", clip=emission.clip_id, region=lane.topics.region)
 
     def _next_due_ns(self, lane: _Lane, now_ns: int) -> int:
         """When there may be something to do without an event."""

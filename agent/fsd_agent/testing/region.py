@@ -8,19 +8,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from fsd_agent.records.clip import Receipt
-from fsd_agent.records.region import (
-    Endpoint,
-    FaceRule,
-    LocationRule,
-    PlateRule,
-    RedactionRules,
-    RegionPolicy,
-    Registration,
-    Route,
-)
+from fsd_agent.records.region import Route
+from fsd_agent.testing.regions import sample_region
 from fsd_agent.wire.receipt import encode_receipt
 from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
 from fsd_agent.wire.transfer import (
@@ -66,33 +56,18 @@ class MemoryRegion:
 
     def __init__(self, region_id: str = "cn", *, port: int = 8883) -> None:
         self.region_id = region_id
-        self.key = Ed25519PrivateKey.generate()
+        self.sample = sample_region(region_id, port=port)
         self.stored: dict[tuple[str, str], bytes] = {}
         """Sealed files by (vehicle, clip id)."""
         self.stores = 0
         """How often something was stored."""
         self.refuses: set[str] = set()
         """Clip ids to refuse once they are complete."""
-        self._port = port
         self._partial: dict[tuple[str, str], _Partial] = {}
 
-    def route(self, vehicle: str = "car-1", *, version: int = 1) -> Route:
+    def route(self, vehicle: str = "car-1") -> Route:
         """A route of a vehicle to this region."""
-        rules = RedactionRules(FaceRule.NONE, PlateRule.NONE, 0, 10**12, LocationRule.DROP, 0.01)
-        policy = RegionPolicy(
-            region_id=self.region_id,
-            version=version,
-            jurisdictions=("CN",),
-            endpoint=Endpoint("127.0.0.1", self._port, f"broker.{self.region_id}.fsd.invalid"),
-            authority_pem=b"",
-            identity_uri=f"urn:fsd:region:{self.region_id}",
-            sealing_key_id="0" * 16,
-            sealing_public_key=bytes(32),
-            receipt_public_key=self.key.public_key().public_bytes_raw(),
-            campaign_public_key=bytes(32),
-            redaction=rules,
-        )
-        return Route(Registration(vehicle, "CN", 1), policy)
+        return self.sample.route(vehicle)
 
     def restart(self) -> None:
         """Lose every transfer that is not complete, as a receiver whose disk was replaced."""
@@ -137,13 +112,13 @@ class MemoryRegion:
 
     def _receipt(self, address: UpAddress, sha256: bytes) -> tuple[str, bytes]:
         receipt = Receipt(address.clip_id, self.region_id, address.vehicle, sha256, STORED_WALL_NS)
-        return self._down(address, DownKind.RECEIPT), encode_receipt(receipt, self.key.private_bytes_raw())
+        return self._down(address, DownKind.RECEIPT), encode_receipt(receipt, self.sample.receipt_key)
 
     def _refusal(self, address: UpAddress, sha256: bytes) -> tuple[str, bytes]:
         refusal = Refusal(
             address.clip_id, self.region_id, address.vehicle, sha256, RefusalReason.NOT_A_CLIP, "told to"
         )
-        return self._down(address, DownKind.REFUSE), encode_refusal(refusal, self.key.private_bytes_raw())
+        return self._down(address, DownKind.REFUSE), encode_refusal(refusal, self.sample.receipt_key)
 
     def _down(self, address: UpAddress, kind: DownKind) -> str:
         return Topics(self.region_id, address.vehicle).down(kind, address.clip_id)

@@ -1,0 +1,366 @@
+"""The delivering loop against a broker in memory: residency, crashes, refusals, backpressure, small messages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.link import LinkLimits
+from fsd_agent.pipeline.outbox import Outbox
+from fsd_agent.ports.broker import Message
+from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
+from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.region import MemoryRegion
+from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.wire.transfer import Topics, receiver_subscription
+
+LIMITS = UplinkLimits(segment_bytes=1024)
+SECOND = 1_000_000_000
+CN, EU = ("127.0.0.1", 8883), ("127.0.0.1", 8884)
+
+
+@dataclass
+class Bench:
+    """One vehicle between two regions."""
+
+    regions: dict[str, MemoryRegion] = field(
+        default_factory=lambda: {"cn": MemoryRegion("cn", port=8883), "eu": MemoryRegion("eu", port=8884)}
+    )
+    brokers: dict[tuple[str, int], MemoryBroker] = field(
+        default_factory=lambda: {CN: MemoryBroker(), EU: MemoryBroker()}
+    )
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    spool: MemorySpool = field(default_factory=MemorySpool)
+    clock: ManualClock = field(default_factory=ManualClock)
+    events: RememberedEvents = field(default_factory=RememberedEvents)
+    messages: list[tuple[str, Message]] = field(default_factory=list)
+    seed: int = 0
+    window: int = 4
+
+    def __post_init__(self) -> None:
+        for (_, broker), region in zip(self.brokers.items(), self.regions.values(), strict=True):
+            broker.listen(receiver_subscription(region.region_id), region.handle)
+        self.route: Route | Hold = self.regions["cn"].route()
+        self.start()
+
+    @property
+    def cn(self) -> MemoryBroker:
+        return self.brokers[CN]
+
+    def start(self) -> None:
+        """A new process on the same disk."""
+        self.deliverer = Deliverer(
+            broker=MemoryConnection(self.brokers, window=self.window),
+            journal=self.journal,
+            spool=self.spool,
+            clock=self.clock,
+            events=self.events,
+            route_source=lambda: self.route,
+            on_message=lambda route, message: self.messages.append((route.policy.region_id, message)),
+            random=random.Random(self.seed).random,
+            limits=LIMITS,
+            link_limits=LinkLimits(),
+        )
+
+    def add(self, number: int, size: int = 5000, *, region: str = "cn", priority: int = 0) -> str:
+        clip_id = f"{number:032x}"
+        row = ClipRow(clip_id, region, ClipState.STAGED, number, number + 1, 0, (), (), priority)
+        self.journal.accept((), (row,))
+        self.journal.captured(clip_id, cut=False)
+        data = random.Random(number).randbytes(size)
+        size_bytes, sha256 = self.spool.put(region, clip_id, [data])
+        self.journal.sealed(clip_id, size_bytes=size_bytes, sha256=sha256)
+        self.deliverer.notify()
+        return clip_id
+
+    def state(self, clip_id: str) -> ClipState:
+        row = self.journal.clip(clip_id)
+        assert row is not None
+        return row.state
+
+    def run(self, until: Callable[[], bool], *, steps: int = 400, tick_ns: int = SECOND // 100) -> bool:
+        for _ in range(steps):
+            if until():
+                return True
+            self.deliverer.step(0)
+            self.clock.advance(tick_ns)
+        return until()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_clip_is_sent_receipted_recorded_and_erased(bench: Bench) -> None:
+    clip = bench.add(1)
+    data = bench.spool.read("cn", clip, 0, 10_000)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+    assert bench.regions["cn"].stored == {("car-1", clip): data}
+    assert bench.spool.entries() == frozenset()
+    assert bench.journal.receipts[clip]
+    stats = bench.deliverer.stats()
+    assert (stats.delivered_clips, stats.delivered_bytes, stats.connected) == (1, 5000, True)
+    assert bench.events.of("delivered") == [{"clip": clip, "region": "cn", "bytes": 5000}]
+    assert bench.events.of("sent") == [{"clip": clip, "region": "cn"}]
+    (sent,) = stats.sent
+    assert (sent.region_id, sent.port) == ("cn", 8883)
+    assert sent.bytes == sum(len(each.payload) for each in bench.cn.published)
+
+
+def test_nothing_goes_to_another_region_and_its_clips_stay(bench: Bench) -> None:
+    foreign, own = bench.add(1, region="eu"), bench.add(2)
+    assert bench.run(lambda: bench.state(own) is ClipState.DELIVERED)
+    assert bench.run(lambda: False, steps=50) is False
+    assert bench.state(foreign) is ClipState.SEALED
+    assert bench.spool.entries() == {("eu", foreign)}
+    assert not bench.brokers[EU].published
+    assert not any(foreign in each.topic for each in bench.cn.published)
+
+
+def test_on_hold_nothing_is_connected_and_nothing_is_sent(bench: Bench) -> None:
+    bench.route = Hold(HoldReason.NO_REGISTRATION, "none")
+    clip = bench.add(1)
+    bench.deliverer.post(Topics("cn", "car-1").status, b"status", retain=True)
+    bench.run(lambda: False, steps=50)
+    assert not bench.cn.published
+    assert not bench.deliverer.stats().connected
+    bench.route = bench.regions["cn"].route()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+
+
+def test_a_new_route_ends_the_old_connection_before_anything_else_is_said(bench: Bench) -> None:
+    bench.window = 1
+    bench.start()
+    first, second = bench.add(1, 50_000), bench.add(2, region="eu")
+    bench.run(lambda: len(bench.cn.published) > 5)
+    before = len(bench.cn.published)
+    bench.deliverer.post(Topics("cn", "car-1").status, b"status", retain=True)
+    bench.route = bench.regions["eu"].route()
+    assert bench.run(lambda: bench.state(second) is ClipState.DELIVERED)
+    assert len(bench.cn.published) == before
+    assert bench.state(first) is ClipState.SEALED
+    assert all("/eu/" in each.topic for each in bench.brokers[EU].published)
+    assert bench.deliverer.stats().outbox_dropped == 1, (
+        "a status made for the old route is not for the new one"
+    )
+
+
+def test_hold_in_the_middle_keeps_the_clip(bench: Bench) -> None:
+    bench.window = 1
+    bench.start()
+    clip = bench.add(1, 50_000)
+    bench.run(lambda: len(bench.cn.published) > 5)
+    bench.route = Hold(HoldReason.BAD_REGISTRATION, "")
+    before = len(bench.cn.published)
+    bench.run(lambda: False, steps=50)
+    assert len(bench.cn.published) == before
+    assert bench.state(clip) is ClipState.SEALED
+
+
+def test_the_window_is_never_exceeded_and_small_messages_overtake(bench: Bench) -> None:
+    bench.cn.receive_maximum = 2
+    clip = bench.add(1, 20_000)
+    bench.run(lambda: len(bench.cn.published) > 6)
+    bench.deliverer.post(Topics("cn", "car-1").status, b"old", retain=True)
+    bench.deliverer.post(Topics("cn", "car-1").status, b"new", retain=True)
+    before = len(bench.cn.published)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+    later = bench.cn.published[before:]
+    assert [each.payload for each in later if each.topic.endswith("/status")] == [b"new"]
+    assert later[0].topic.endswith("/status")
+
+
+def test_campaigns_go_to_the_callback_with_their_route(bench: Bench) -> None:
+    bench.cn.publish("fsd/1/cn/campaigns", b"set", retain=True)
+    bench.run(lambda: bool(bench.messages))
+    assert bench.messages == [("cn", Message("fsd/1/cn/campaigns", b"set", retained=True))]
+
+
+def test_a_refused_clip_is_dropped_with_the_regions_reason(bench: Bench) -> None:
+    clip = bench.add(1)
+    bench.regions["cn"].refuses.add(clip)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DROPPED)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    assert row.drop is DropReason.REFUSED_BY_REGION
+    assert row.drop_detail == "not_a_clip: told to"
+    assert bench.spool.entries() == frozenset()
+
+
+def test_a_full_journal_keeps_the_clip_until_it_can_be_recorded(bench: Bench) -> None:
+    clip = bench.add(1)
+    bench.journal.full = True
+    bench.run(lambda: False, steps=200, tick_ns=SECOND)
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.spool.entries() == {("cn", clip)}
+    assert "journal" in bench.deliverer.stats().trouble
+    bench.journal.full = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND * 10)
+    assert bench.regions["cn"].stores == 1
+
+
+def test_a_file_that_is_not_what_was_sealed_is_dropped_and_nothing_of_it_sent(bench: Bench) -> None:
+    changed, cut, good = bench.add(1), bench.add(2), bench.add(3)
+    bench.spool.put("cn", changed, [bytes(5000)])
+    bench.spool.put("cn", cut, [bench.spool.read("cn", cut, 0, 4000)])
+    assert bench.run(lambda: bench.state(good) is ClipState.DELIVERED)
+    for clip in (changed, cut):
+        row = bench.journal.clip(clip)
+        assert row is not None
+        assert row.drop is DropReason.SPOOL_DAMAGED
+        assert not any(clip in each.topic for each in bench.cn.published)
+    assert bench.deliverer.stats().damaged_clips == 2
+
+
+def test_a_missing_file_is_tried_again_before_it_counts_as_damaged(bench: Bench) -> None:
+    clip = bench.add(1)
+    bench.spool.erase("cn", clip)
+    bench.deliverer.step(0)
+    bench.deliverer.step(0)
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.run(lambda: bench.state(clip) is ClipState.DROPPED, tick_ns=SECOND)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    assert row.drop is DropReason.SPOOL_DAMAGED
+
+
+class FailingErase(MemorySpool):
+    """A disk that went read-only."""
+
+    failing = False
+
+    def erase(self, region_id: str, clip_id: str) -> None:
+        if self.failing:
+            raise SpoolError("read-only file system")
+        super().erase(region_id, clip_id)
+
+
+def test_the_journal_comes_before_the_erasure() -> None:
+    spool = FailingErase()
+    bench = Bench(spool=spool)
+    clip = bench.add(1)
+    spool.failing = True
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+    assert spool.entries() == {("cn", clip)}, "left for recovery"
+    assert "read-only" in bench.deliverer.stats().trouble
+
+
+def test_a_wrong_broker_is_tried_again_only_slowly(bench: Bench) -> None:
+    bench.cn.refuse = "not this region's broker"
+    clip = bench.add(1)
+    bench.run(lambda: False, steps=100, tick_ns=SECOND)
+    stats = bench.deliverer.stats()
+    assert 1 <= stats.brokers_refused <= 7
+    assert stats.trouble == "broker: not this region's broker"
+    assert not bench.cn.published
+    assert bench.state(clip) is ClipState.SEALED
+
+
+def test_a_publish_that_the_broker_forbids_is_backed_off_from(bench: Bench) -> None:
+    bench.cn.forbid = lambda topic: "/up/" in topic
+    clip = bench.add(1)
+    bench.run(lambda: False, steps=60, tick_ns=SECOND)
+    stats = bench.deliverer.stats()
+    assert 1 <= stats.publishes_refused <= 10
+    assert "not authorized" in stats.trouble
+    assert bench.state(clip) is ClipState.SEALED
+
+
+def test_a_broker_that_stops_acknowledging_is_left(bench: Bench) -> None:
+    clip = bench.add(1)
+    bench.cn.silent = True
+    bench.run(lambda: bench.deliverer.stats().connection_failures > 0, steps=100, tick_ns=SECOND)
+    assert bench.deliverer.stats().connection_failures == 1
+    bench.cn.silent = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+
+
+def test_a_broker_that_acknowledges_and_forgets_loses_nothing(bench: Bench) -> None:
+    clip = bench.add(1)
+    bench.cn.forget = lambda _topic: True
+    bench.run(lambda: False, steps=100, tick_ns=SECOND)
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.deliverer.stats().answer_timeouts > 0
+    bench.cn.forget = lambda _topic: False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+
+
+def test_clips_of_other_regions_do_not_hide_those_of_this_one(bench: Bench) -> None:
+    for number in range(300):
+        bench.add(1000 + number, 10, region="eu", priority=9)
+    clip = bench.add(1)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_cuts_losses_and_restarts_end_in_one_receipt_a_clip(seed: int, count: int) -> None:
+    chance = random.Random(seed)
+    bench = Bench(seed=seed)
+    clips = [bench.add(number, chance.randint(1, 9000)) for number in range(1, count + 1)]
+    data = {("car-1", clip): bench.spool.read("cn", clip, 0, 10_000) for clip in clips}
+    rate = chance.choice([0.0, 0.1, 0.3])
+    bench.cn.forget = lambda _topic: chance.random() < rate
+
+    def disturb() -> bool:
+        fault = chance.randrange(60)
+        if fault == 0:
+            bench.cn.cut()
+        elif fault == 1:
+            bench.start()
+        elif fault == 2:
+            bench.regions["cn"].restart()
+        return all(bench.state(clip) is ClipState.DELIVERED for clip in clips)
+
+    assert bench.run(disturb, steps=20_000, tick_ns=SECOND)
+    assert bench.regions["cn"].stored == data
+    assert bench.regions["cn"].stores == count
+    assert bench.spool.entries() == frozenset()
+
+
+def test_the_outbox_keeps_the_newest_of_each_topic_and_is_bounded() -> None:
+    topics = Topics("cn", "car-1")
+    box = Outbox(topics_max=2)
+    for name, payload in (("a", b"1"), ("b", b"2"), ("a", b"3"), ("c", b"4")):
+        box.put(topics.base + name, payload, retain=False)
+    taken = box.take(topics)
+    assert taken is not None
+    assert (taken.topic, taken.payload) == (topics.base + "b", b"2")
+    assert box.dropped == 1
+    box.interrupted()
+    again = box.take(topics)
+    assert again is taken, "what was not acknowledged is sent again"
+    box.put(taken.topic, b"5", retain=False)
+    box.interrupted()
+    newer = box.take(topics)
+    assert newer is not None
+    assert newer.payload == b"5", "but not over something newer"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("a/+/c", "a/b/c", True),
+        ("a/+/c", "a/b/d", False),
+        ("a/#", "a/b/c", True),
+        ("a/#", "a", True),
+        ("a/+", "a/b/c", False),
+        ("a/b", "a/b/c", False),
+    ],
+)
+def test_the_fake_broker_matches_as_the_standard_says(pattern: str, topic: str, expected: bool) -> None:
+    assert matches(pattern, topic) is expected
