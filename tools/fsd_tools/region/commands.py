@@ -1,0 +1,102 @@
+"""``fsdctl region``: make a region and serve it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RegionPolicy
+from fsd_tools.region.init import init_region
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.policy import RedactionChoice
+
+app = cyclopts.App(
+    name="region",
+    help="""Make a region and serve it.
+
+    Example::
+
+        fsdctl region init ./cn --id cn --jurisdiction CN
+        fsdctl region serve ./cn
+    """,
+)
+app.command("fsd_tools.region.serve:serve", name="serve")
+
+
+@app.command
+def init(
+    directory: Path,
+    *,
+    id: Annotated[str, Parameter(name="--id")],  # noqa: A002 - the option's name
+    jurisdiction: Annotated[tuple[str, ...], Parameter(name="--jurisdiction", consume_multiple=False)],
+    host: str = "127.0.0.1",
+    port: int = 8883,
+    faces: FaceRule = FaceRule.HEAD_ZONE,
+    plates: PlateRule = PlateRule.PLATE_BAND,
+    hold_ms: int = 300,
+    max_gap_ms: int = 500,
+    location: LocationRule = LocationRule.COARSE,
+    location_grid_deg: float = 0.05,
+    json: bool = False,
+) -> int:
+    """Make a region in DIRECTORY: certificate authority, broker, receiver, operator, keys and policy.
+
+    Example: fsdctl region init ./eu --id eu --jurisdiction DE --jurisdiction FR --port 8884
+
+    Parameters
+    ----------
+    directory
+        Made here; a folder that has anything in it is not touched.
+    id
+        1 to 32 of a-z, 0-9 and the hyphen.
+    jurisdiction
+        ISO 3166-1 alpha-2 code of a jurisdiction that the region serves; may be repeated.
+    host
+        Where vehicles reach the broker.
+    port
+        Its port.
+    faces
+        What is done about persons.
+    plates
+        What is done about licence plates.
+    hold_ms
+        A box is painted this long before and after the frame in which it was seen.
+    max_gap_ms
+        Video with a longer stretch that nothing looked at is not sent.
+    location
+        What is done about positions.
+    location_grid_deg
+        Cell size for coarse positions, in degrees.
+    json
+        Print what was made as one JSON object.
+    """
+    choice = RedactionChoice(faces, plates, hold_ms, max_gap_ms, location, location_grid_deg)
+    now = dt.datetime.now(dt.UTC)
+    policy = init_region(directory, id, jurisdiction, host=host, port=port, redaction=choice, now=now)
+    if json:
+        print(msgspec.json.encode(_facts(RegionDir(directory), policy)).decode())
+    else:
+        served = ", ".join(policy.jurisdictions)
+        print(f"Region {policy.region_id} for {served} at {host}:{port} made in {directory}")
+        print(f"Vehicles get {RegionDir(directory).policy}; every *.key stays where it is.")
+    return 0
+
+
+def _facts(region: RegionDir, policy: RegionPolicy) -> dict[str, object]:
+    return {
+        "region": policy.region_id,
+        "jurisdictions": policy.jurisdictions,
+        "host": policy.endpoint.host,
+        "port": policy.endpoint.port,
+        "server_name": policy.endpoint.server_name,
+        "identity_uri": policy.identity_uri,
+        "sealing_key_id": policy.sealing_key_id,
+        "directory": str(region.root),
+        "policy": str(region.policy),
+        "broker_conf": str(region.broker_conf),
+    }

@@ -1,0 +1,136 @@
+"""Make a region: authority, broker, receiver, operator, policy. All of it or nothing.
+
+Everything is made in a folder beside the target, which then gets its name in one step; a folder that has anything in
+it is never touched.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from fsd_agent.adapters.key_files import KeyFileError, write_private
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.wire.policy import PolicyError, encode_policy
+from fsd_tools.errors import ToolError
+from fsd_tools.region.authority import (
+    Authority,
+    certificate_pem,
+    issue_broker,
+    issue_client,
+    key_pem,
+    new_authority,
+    new_key,
+    request_client,
+)
+from fsd_tools.region.broker import OPERATOR, RECEIVER, broker_acl, broker_conf
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.policy import PublicKeys, RedactionChoice, identity_uri, new_policy, server_name
+
+
+def init_region(
+    root: Path,
+    region_id: str,
+    jurisdictions: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    redaction: RedactionChoice,
+    now: dt.datetime,
+) -> RegionPolicy:
+    """Make a region's directory at ``root``; raises :class:`ToolError`."""
+    if root.is_symlink() or (root.exists() and not (root.is_dir() and not any(root.iterdir()))):
+        raise ToolError(f"{root}: exists and is not an empty folder; a region is never overwritten")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.", suffix=".partial") as work:
+            made = RegionDir(Path(work) / "region")
+            policy = _make(made, RegionDir(root), region_id, jurisdictions, host, port, redaction, now)
+            made.root.rename(root)
+    except (PolicyError, KeyFileError) as error:
+        raise ToolError(str(error)) from error
+    except OSError as error:
+        raise ToolError(f"{error.filename or root}: {error.strerror}") from error
+    return policy
+
+
+def write_broker_files(region: RegionDir, final: RegionDir, policy: RegionPolicy) -> None:
+    """Write mosquitto's configuration and ACL into ``region``, with the paths of ``final``."""
+    region.broker_data.mkdir(parents=True, exist_ok=True)
+    region.broker_acl.write_text(broker_acl(policy.region_id), encoding="utf-8")
+    region.broker_acl.chmod(0o600)
+    region.broker_conf.write_text(broker_conf(final, policy.endpoint), encoding="utf-8")
+
+
+def _make(
+    region: RegionDir,
+    final: RegionDir,
+    region_id: str,
+    jurisdictions: Sequence[str],
+    host: str,
+    port: int,
+    redaction: RedactionChoice,
+    now: dt.datetime,
+) -> RegionPolicy:
+    authority = new_authority(region_id, now)
+    sealing, receipt, campaigns = (
+        X25519PrivateKey.generate(),
+        Ed25519PrivateKey.generate(),
+        Ed25519PrivateKey.generate(),
+    )
+    policy = new_policy(
+        region_id,
+        jurisdictions,
+        host=host,
+        port=port,
+        redaction=redaction,
+        authority_pem=certificate_pem(authority.certificate),
+        keys=PublicKeys(
+            sealing.public_key().public_bytes_raw(),
+            receipt.public_key().public_bytes_raw(),
+            campaigns.public_key().public_bytes_raw(),
+        ),
+    )
+    text = encode_policy(policy)
+    region.root.mkdir(mode=0o700)
+    write_private(region.authority_key, key_pem(authority.key))
+    region.authority_cert.write_bytes(certificate_pem(authority.certificate))
+    for path, key in (
+        (region.sealing_key, sealing),
+        (region.receipt_key, receipt),
+        (region.campaign_key, campaigns),
+    ):
+        write_private(path, key.private_bytes_raw())
+    _certify(region, authority, region_id, now)
+    write_broker_files(region, final, policy)
+    for folder in (region.store, region.incoming, region.root / "vehicles"):
+        folder.mkdir(mode=0o700)
+    region.policy.write_bytes(text)
+    return policy
+
+
+def _certify(region: RegionDir, authority: Authority, region_id: str, now: dt.datetime) -> None:
+    """Keys and certificates of the broker, the receiver and the operator."""
+    key = new_key()
+    broker = issue_broker(
+        authority,
+        key.public_key(),
+        server_name=server_name(region_id),
+        identity_uri=identity_uri(region_id),
+        now=now,
+    )
+    write_private(region.broker_key, key_pem(key))
+    region.broker_cert.write_bytes(certificate_pem(broker))
+    for name, certificate_file, key_file in (
+        (RECEIVER, region.receiver_cert, region.receiver_key),
+        (OPERATOR, region.operator_cert, region.operator_key),
+    ):
+        key = new_key()
+        client = issue_client(authority, request_client(name, key), common_name=name, now=now)
+        write_private(key_file, key_pem(key))
+        certificate_file.write_bytes(certificate_pem(client))

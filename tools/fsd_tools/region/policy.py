@@ -1,0 +1,82 @@
+"""A new region's policy from what its operator chose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fsd_agent.records.region import (
+    Endpoint,
+    FaceRule,
+    LocationRule,
+    PlateRule,
+    RedactionRules,
+    RegionPolicy,
+)
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.policy import NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionChoice:
+    """Redaction rules of a new region, as given on the command line."""
+
+    faces: FaceRule = FaceRule.HEAD_ZONE
+    plates: PlateRule = PlateRule.PLATE_BAND
+    hold_ms: int = 300
+    max_gap_ms: int = 500
+    location: LocationRule = LocationRule.COARSE
+    location_grid_deg: float = 0.05
+    """About 5.5 km from north to south."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """Raw public keys of a new region, 32 bytes each."""
+
+    sealing: bytes
+    receipt: bytes
+    campaigns: bytes
+
+
+def identity_uri(region_id: str) -> str:
+    """The URI that identifies a region in its broker's certificate."""
+    return f"urn:fsd:region:{region_id}"
+
+
+def server_name(region_id: str) -> str:
+    """The name that only this region's broker carries; ``.invalid`` (RFC 2606) resolves nowhere."""
+    return f"broker.{region_id}.fsd.invalid"
+
+
+def new_policy(
+    region_id: str,
+    jurisdictions: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    redaction: RedactionChoice,
+    authority_pem: bytes,
+    keys: PublicKeys,
+) -> RegionPolicy:
+    """Version 1 of a policy; ``wire.policy`` checks it when it is encoded."""
+    return RegionPolicy(
+        region_id=region_id,
+        version=1,
+        jurisdictions=tuple(jurisdictions),
+        endpoint=Endpoint(host, port, server_name(region_id)),
+        authority_pem=authority_pem,
+        identity_uri=identity_uri(region_id),
+        sealing_key_id=key_id_of(keys.sealing),
+        sealing_public_key=keys.sealing,
+        receipt_public_key=keys.receipt,
+        campaign_public_key=keys.campaigns,
+        redaction=RedactionRules(
+            faces=redaction.faces,
+            plates=redaction.plates,
+            hold_ns=redaction.hold_ms * NS_PER_MS,
+            max_gap_ns=redaction.max_gap_ms * NS_PER_MS,
+            location=redaction.location,
+            location_grid_deg=redaction.location_grid_deg,
+        ),
+    )

@@ -1,0 +1,90 @@
+"""``fsdctl vehicle``: enrol a vehicle with a region and register it to a jurisdiction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+
+from fsd_tools.vehicle.enrol import enrol_vehicle, register_vehicle
+
+app = cyclopts.App(
+    name="vehicle",
+    help="""Enrol a vehicle with a region, and register it to a jurisdiction.
+
+    Example::
+
+        fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
+        fsdctl vehicle register ./car-1 --vehicle car-1 --jurisdiction CN
+    """,
+)
+
+
+@app.command
+def enrol(
+    region_dir: Path,
+    *,
+    vehicle: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    json: bool = False,
+) -> int:
+    """Enrol a vehicle with the region in REGION_DIR; again, to renew its certificate or policy.
+
+    Example: fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
+
+    Parameters
+    ----------
+    region_dir
+        The region's directory, with its authority's key.
+    vehicle
+        Pseudonym of the vehicle, never its VIN: 1 to 64 of a-z, 0-9 and the hyphen.
+    output
+        The vehicle's directory: keys are made there if there are none, and never leave it.
+    json
+        Print what was done as one JSON object.
+    """
+    done = enrol_vehicle(region_dir, vehicle, output, dt.datetime.now(dt.UTC))
+    if json:
+        print(msgspec.json.encode(done).decode())
+    else:
+        print(f"Vehicle {done.vehicle} (device key {done.device_key_id}) enrolled with region {done.region}")
+        print(f"Certificate until {done.certificate_expires:%Y-%m-%d}: {done.certificate}")
+    return 0
+
+
+@app.command
+def register(
+    vehicle_dir: Path,
+    *,
+    vehicle: str,
+    jurisdiction: str,
+    serial: int | None = None,
+    json: bool = False,
+) -> int:
+    """Write the registration document that firmware would hold, to registration.json in VEHICLE_DIR.
+
+    Example: fsdctl vehicle register ./car-1 --vehicle car-1 --jurisdiction CN --serial 1
+
+    Parameters
+    ----------
+    vehicle_dir
+        The vehicle's directory.
+    vehicle
+        Pseudonym of the vehicle.
+    jurisdiction
+        ISO 3166-1 alpha-2 code.
+    serial
+        Grows with every re-registration; by default one more than the present document's.
+    json
+        Print the registration as one JSON object.
+    """
+    registration = register_vehicle(vehicle_dir, vehicle, jurisdiction, serial)
+    if json:
+        print(msgspec.json.encode(registration).decode())
+    else:
+        print(f"Vehicle {vehicle} registered to {jurisdiction}, serial {registration.serial}")
+    return 0
