@@ -1,0 +1,156 @@
+"""``fsdctl bench``: figures against a peer in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from fsd_tools.bench.frame import BenchResult, Progress
+from fsd_tools.bench.registry import BENCHES, Bench, find_bench, method_of
+from fsd_tools.bench.report import Section, by_name, cells, read_result, render
+from fsd_tools.errors import ToolError
+
+ROUNDS = 5
+MAX_ROUNDS = 1000
+Rounds = Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=1, lte=MAX_ROUNDS))]
+
+app = cyclopts.App(
+    name="bench",
+    help="""Figures against a peer in the same run.
+
+    Examples::
+
+        fsdctl bench list
+        fsdctl bench detect --json
+        fsdctl bench report -o docs/performance.md
+    """,
+)
+
+
+@app.default
+def run(
+    name: str,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    rounds: Rounds = ROUNDS,
+    check: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run one benchmark and show its figures.
+
+    Example: fsdctl bench decode --rounds 9 --json
+
+    Parameters
+    ----------
+    name
+        One that `fsdctl bench list` shows.
+    as_json
+        Print one JSON object instead of a table.
+    rounds
+        Measured rounds; medians are shown.
+    check
+        Exit with 1 when a goal is missed.
+    """
+    bench = find_bench(name)
+    with _progress(bench.name) as progress:
+        result = bench.load()(rounds, progress)
+    if as_json:
+        print(result.to_json().decode())
+    else:
+        _show(result)
+    if check and result.missed:
+        raise ToolError(
+            f"bench {name}: missed: {'; '.join(f'{one.name} ({one.goal})' for one in result.missed)}"
+        )
+    return 0
+
+
+@app.command(name="list")
+def list_benches() -> int:
+    """Show the benchmarks there are.
+
+    Example: fsdctl bench list
+    """
+    table = Table("name", "what it measures")
+    for bench in BENCHES.values():
+        table.add_row(bench.name, bench.summary)
+    Console().print(table)
+    return 0
+
+
+@app.command
+def report(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    source: Annotated[tuple[Path, ...], Parameter(name="--from", consume_multiple=True)] = (),
+    rounds: Rounds = ROUNDS,
+) -> int:
+    """Write the performance page, from given results or by running every benchmark now.
+
+    Benchmarks whose data is missing are named on the page and on stderr, with the reason.
+
+    Example: fsdctl bench report -o docs/performance.md --from agent.json decode.json detect.json
+
+    Parameters
+    ----------
+    output
+        The Markdown page to write.
+    source
+        Files that `fsdctl bench NAME --json` wrote. Without any, all benchmarks run.
+    rounds
+        Measured rounds of a benchmark that runs now.
+    """
+    given = by_name([read_result(path) for path in source])
+    for name in given:
+        find_bench(name)
+    sections = [_section(bench, given, rounds, run_now=not source) for bench in BENCHES.values()]
+    if not any(section.result for section in sections):
+        raise ToolError("no benchmark could run; nothing written")
+    output.write_text(render(sections), encoding="utf-8")
+    print(
+        f"{output}: {sum(section.result is not None for section in sections)} of {len(sections)} benchmarks"
+    )
+    return 0
+
+
+def _section(bench: Bench, given: Mapping[str, BenchResult], rounds: int, *, run_now: bool) -> Section:
+    try:
+        method = method_of(bench)
+        if not run_now:
+            reason = None if bench.name in given else "no result was given"
+            return Section(bench.name, method, given.get(bench.name), reason)
+        with _progress(bench.name) as progress:
+            return Section(bench.name, method, bench.load()(rounds, progress), None)
+    except ToolError as error:
+        Console(stderr=True).print(f"bench {bench.name}: not run: {error}", markup=False, style="yellow")
+        return Section(bench.name, bench.summary, None, "its needs aren't met here; `fsdctl bench "
+                       f"{bench.name}` says which")  # fmt: skip
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Progress]:
+    """A line on stderr that says what is measured now."""
+    console = Console(stderr=True)
+    with console.status(f"{name} ...") as status:
+        yield lambda text: status.update(f"{name}: {text}")
+
+
+def _show(result: BenchResult) -> None:
+    machine = result.machine
+    table = Table(
+        "figure",
+        "value",
+        "peer",
+        "ratio",
+        "goal",
+        title=f"{result.bench}: {machine.cpu}, {machine.cores} cores",
+    )
+    for one in result.figures:
+        table.add_row(*(text.replace("**", "") for text in cells(one)))
+    Console().print(table)

@@ -1,0 +1,57 @@
+"""Every benchmark by name. A benchmark is imported when it is run, so that one's needs are no other's."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+
+from fsd_tools.bench.frame import BenchFunction
+from fsd_tools.errors import ToolError
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One benchmark."""
+
+    name: str
+    target: str
+    """``module:function``, a :data:`BenchFunction`."""
+    summary: str
+
+    def load(self) -> BenchFunction:
+        """Import it. Raises :class:`ToolError` naming what is missing."""
+        module, _, function = self.target.partition(":")
+        try:
+            loaded: BenchFunction = getattr(importlib.import_module(module), function)
+        except ModuleNotFoundError as error:
+            raise ToolError(f"bench {self.name}: {error.name} isn't installed") from None
+        return loaded
+
+
+BENCHES = {
+    bench.name: bench
+    for bench in (
+        Bench(
+            "agent",
+            "fsd_tools.bench.agent:bench_agent",
+            "CPU and memory of the whole agent on a generated drive",
+        ),
+        Bench("decode", "fsd_tools.bench.decode:bench_decode", "CAN frames to samples, against cantools"),
+        Bench(
+            "detect", "fsd_tools.bench.detect:bench_detect", "pictures to boxes, against the zoo's pipeline"
+        ),
+    )
+}
+
+
+def find_bench(name: str) -> Bench:
+    """Raises :class:`ToolError` naming those there are."""
+    if name not in BENCHES:
+        raise ToolError(f"no benchmark named {name!r}; there are: {', '.join(BENCHES)}")
+    return BENCHES[name]
+
+
+def method_of(bench: Bench) -> str:
+    """How it measures: the docstring of its function."""
+    return inspect.getdoc(bench.load()) or bench.summary
