@@ -1,0 +1,91 @@
+"""``fsdctl drive generate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import Progress
+
+from fsd_firmware.codec import CodecError
+from fsd_firmware.contract import FirmwareError
+from fsd_tools.drive.generate.options import Daylight, GenerateOptions
+from fsd_tools.errors import ToolError
+
+
+def generate(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    seconds: float = 30.0,
+    seed: int = 1,
+    width: int = 1280,
+    height: int = 960,
+    fps: float = 20.0,
+    daylight: Annotated[Daylight, Parameter(name="--light")] = Daylight.BOTH,
+    day: Annotated[bool, Parameter(negative="")] = False,
+    night: Annotated[bool, Parameter(negative="")] = False,
+    both: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Render a city drive: pictures, buses, position and the driving computer's detections.
+
+    The same options give the same drive. Example::
+
+        fsdctl drive generate -o city.mcap --seconds 30 --both
+
+    Parameters
+    ----------
+    output
+        The drive to write, an MCAP file.
+    seconds
+        Length; the story repeats every ten seconds.
+    seed
+        Another seed gives another street, other people and other noise.
+    width
+        Of the picture, in pixels.
+    height
+        Of the picture, in pixels.
+    fps
+        Pictures a second.
+    daylight
+        ``day``, ``night`` or ``both``: night falls in the middle.
+    day
+        The same as ``--light day``.
+    night
+        The same as ``--light night``.
+    both
+        The same as ``--light both``.
+    as_json
+        Print one JSON object about the file.
+    """
+    chosen = [
+        light for light, flag in ((Daylight.DAY, day), (Daylight.NIGHT, night), (Daylight.BOTH, both)) if flag
+    ]
+    if len(chosen) > 1:
+        raise ToolError("--day, --night, --both: choose one")
+    options = GenerateOptions(seconds, seed, width, height, fps, chosen[0] if chosen else daylight)
+    _write(output, options)
+    size = output.stat().st_size
+    if as_json:
+        print(json.dumps({"path": str(output), "bytes": size, "seconds": seconds, "seed": seed}))
+    else:
+        print(f"{output}: {seconds:g} s, {size / 1e6:.1f} MB")
+
+
+def _write(output: Path, options: GenerateOptions) -> None:
+    try:
+        from fsd_tools.drive.generate.drive import generate_drive
+    except ImportError as error:
+        raise ToolError(
+            f"drive generate needs the video part (pip install 'fsd-agent[video]'): {error}"
+        ) from None
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("rendering", total=1.0)
+        try:
+            generate_drive(output, options, lambda share: bar.update(task, completed=share))
+        except (FirmwareError, CodecError, OSError) as error:
+            raise ToolError(str(error)) from None

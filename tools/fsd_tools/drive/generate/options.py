@@ -1,0 +1,44 @@
+"""What a person may choose about a generated drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fsd_tools.errors import ToolError
+
+BLOCK_S = 10.0
+"""The story repeats in blocks: overtake a cyclist, then brake for a pedestrian."""
+
+
+class Daylight(StrEnum):
+    """When the drive takes place."""
+
+    DAY = "day"
+    NIGHT = "night"
+    BOTH = "both"
+    """Night falls in the middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """One drive. The same options give the same file, byte for byte, on the same machine."""
+
+    seconds: float = 30.0
+    seed: int = 1
+    width: int = 1280
+    height: int = 960
+    fps: float = 20.0
+    daylight: Daylight = Daylight.BOTH
+    detections_hz: float = 10.0
+    encoder_threads: int = 2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 3600:
+            raise ToolError(f"--seconds {self.seconds:g}: from 1 to 3600")
+        if self.width % 2 or self.height % 2 or not 96 <= self.width <= 4096 or not 96 <= self.height <= 4096:
+            raise ToolError(f"--width {self.width} --height {self.height}: even numbers from 96 to 4096")
+        if not 1 <= self.fps <= 60:
+            raise ToolError(f"--fps {self.fps:g}: from 1 to 60")
+        if self.seed < 0:
+            raise ToolError(f"--seed {self.seed}: not negative")
