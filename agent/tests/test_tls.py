@@ -184,15 +184,29 @@ def test_a_wildcard_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Pa
     refused(region_context(policy_of(own), *vehicle), server, "no wildcard")
 
 
-def test_two_identities_are_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(
+    ("dns", "uris", "match"),
+    [
+        ((NAME,), (URI, "urn:fsd:region:eu"), "alone"),
+        ((NAME,), (), "identity none"),
+        ((NAME, "*.fsd.invalid"), (URI,), "no wildcard"),
+    ],
+)
+def test_a_broker_that_is_somebody_else_too_is_refused(
+    tmp_path: Path,
+    own: Authority,
+    vehicle: tuple[Path, Path],
+    dns: tuple[str, ...],
+    uris: tuple[str, ...],
+    match: str,
+) -> None:
     key = ca.new_key()
-    uris = [x509.UniformResourceIdentifier(uri) for uri in (URI, "urn:fsd:region:eu")]
-    names = x509.SubjectAlternativeName([x509.DNSName(NAME), *uris])
+    names = x509.SubjectAlternativeName([*map(x509.DNSName, dns), *map(x509.UniformResourceIdentifier, uris)])
     builder = ca._issue(own, ca._name(NAME), key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH, NOW)
     certificate = builder.add_extension(names, critical=False).sign(own.key, hashes.SHA256())
     pem = ca.certificate_pem(own.certificate)
     server = Server(tmp_path, ca.certificate_pem(certificate), ca.key_pem(key), pem)
-    refused(region_context(policy_of(own), *vehicle), server, "alone")
+    refused(region_context(policy_of(own), *vehicle), server, match)
 
 
 def test_another_vehicle_of_the_region_can_not_pose_as_its_broker(
