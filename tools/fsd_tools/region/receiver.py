@@ -176,7 +176,7 @@ class Receiver:
                     address.vehicle,
                     address.clip_id,
                     parts,
-                    check=_check_clip,
+                    check=lambda path: _check_clip(path, manifest),
                     facts=lambda size: self._facts(manifest, transfer.whole, size),
                 )
             except SealedError as error:
@@ -256,8 +256,12 @@ def _manifest(file: BinaryIO) -> SealedManifest:
         raise _RefusedError(RefusalReason.NOT_OPENABLE, str(error)) from error
 
 
-def _check_clip(path: Path) -> None:
+def _check_clip(path: Path, manifest: SealedManifest) -> None:
+    """The content must be a clip, and the one that the manifest names."""
     try:
-        decode_clip(path)
+        clip = decode_clip(path)
     except ClipFormatError as error:
         raise _RefusedError(RefusalReason.NOT_A_CLIP, str(error)) from error
+    inside = (clip.clip_id, clip.region_id, clip.vehicle)
+    if inside != (manifest.clip_id, manifest.region_id, manifest.vehicle):
+        raise _RefusedError(RefusalReason.NOT_A_CLIP, f"the clip inside says {', '.join(inside)}")

@@ -1,0 +1,468 @@
+"""The receiver without a network: what it stores, what it signs, what it refuses, and what it never leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.region import Registration, Route
+from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
+from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.regions import sample_redacted_clip, sample_region
+from fsd_agent.testing.sealed import seal_bytes, sealed_sample
+from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.clip import decode_clip, encode_clip
+from fsd_agent.wire.policy import decode_policy
+from fsd_agent.wire.receipt import verify_receipt
+from fsd_agent.wire.refusal import RefusalReason, verify_refusal
+from fsd_agent.wire.transfer import (
+    CLIP_BYTES_MAX,
+    DownKind,
+    Fin,
+    Have,
+    Init,
+    Topics,
+    decode,
+    encode,
+    receiver_subscription,
+)
+from fsd_tools.main import main
+from fsd_tools.region.incoming import TRANSFERS_MAX
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.receiver import Receiver
+
+CLIP = "0123456789abcdef" * 2
+GRID = 1024
+SECOND = 1_000_000_000
+
+
+@dataclass
+class Yard:
+    """A region on disk, one enrolled vehicle, and a receiver that can be started again."""
+
+    region: RegionDir
+    keys: KeyFiles
+    told: list[tuple[str, dict[str, str | int]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        policy = decode_policy(self.region.policy.read_bytes(), "policy")
+        self.route = Route(Registration("car-1", "CN", 1), policy)
+        self.topics = Topics("cn", "car-1")
+        self.start()
+
+    def start(self) -> None:
+        self.receiver = Receiver(
+            self.region, wall_ns=lambda: 1_700, on_event=lambda name, fields: self.told.append((name, fields))
+        )
+
+    def handle(self, topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        """By the receiver that runs at the moment."""
+        return self.receiver.handle(topic, payload)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.told]
+
+    def question(
+        self, kind: type[Init | Fin], data: bytes, clip: str = CLIP, *, size: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        whole = hashlib.sha256(data).digest()
+        size = len(data) if size is None else size
+        message = kind(v=1, ask=7, size=size, sha256=whole, segment_bytes=GRID)
+        topic = self.topics.init(clip) if kind is Init else self.topics.fin(clip)
+        return self.receiver.handle(topic, encode(message))
+
+    def segments(self, data: bytes, clip: str = CLIP) -> None:
+        for offset in range(0, len(data), GRID):
+            topic = self.topics.segment(clip, offset)
+            assert self.receiver.handle(topic, data[offset : offset + GRID]) == []
+
+    def send(self, data: bytes, clip: str = CLIP) -> list[tuple[str, bytes]]:
+        self.question(Init, data, clip)
+        self.segments(data, clip)
+        return self.question(Fin, data, clip)
+
+    def stored(self) -> list[str]:
+        """Every file below the store, whatever its name."""
+        return sorted(
+            str(p.relative_to(self.region.store)) for p in self.region.store.rglob("*") if p.is_file()
+        )
+
+    def refusal(self, answers: list[tuple[str, bytes]], data: bytes, clip: str = CLIP) -> RefusalReason:
+        ((topic, payload),) = answers
+        assert topic == self.topics.down(DownKind.REFUSE, clip)
+        return verify_refusal(
+            payload,
+            self.route.policy.receipt_public_key,
+            clip_id=clip,
+            region_id="cn",
+            vehicle="car-1",
+            sha256=hashlib.sha256(data).digest(),
+        ).reason
+
+    def check_receipt(self, answers: list[tuple[str, bytes]], data: bytes, clip: str = CLIP) -> None:
+        ((topic, payload),) = answers
+        assert topic == self.topics.down(DownKind.RECEIPT, clip)
+        verify_receipt(
+            payload,
+            self.route.policy.receipt_public_key,
+            clip_id=clip,
+            region_id="cn",
+            vehicle="car-1",
+            sha256=hashlib.sha256(data).digest(),
+        )
+
+
+def make_yard(folder: Path) -> Yard:
+    assert main(["region", "init", str(folder / "cn"), "--id", "cn", "--jurisdiction", "CN"]) == 0
+    assert (
+        main(["vehicle", "enrol", str(folder / "cn"), "--vehicle", "car-1", "-o", str(folder / "car")]) == 0
+    )
+    return Yard(RegionDir(folder / "cn"), KeyFiles(folder / "car"))
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Yard:
+    return make_yard(tmp_path)
+
+
+@pytest.fixture
+def sealed(yard: Yard) -> bytes:
+    return sealed_sample(yard.route, yard.keys, CLIP, filler_bytes=9000)
+
+
+def have(answers: list[tuple[str, bytes]]) -> tuple[tuple[int, int], ...]:
+    ((_, payload),) = answers
+    return decode(Have, payload).missing
+
+
+def test_a_clip_is_opened_stored_and_receipted_and_opens_as_mcap(yard: Yard, sealed: bytes) -> None:
+    answers = yard.send(sealed)
+    yard.check_receipt(answers, sealed)
+    assert yard.stored() == [f"car-1/{CLIP}.json", f"car-1/{CLIP}.mcap"]
+    path = yard.region.store / "car-1" / f"{CLIP}.mcap"
+    assert decode_clip(path).clip_id == CLIP
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert facts["sealed_sha256"] == hashlib.sha256(sealed).hexdigest()
+    assert facts["manifest"]["vehicle"] == "car-1"
+    assert facts["clip_bytes"] == path.stat().st_size
+    assert not list(yard.region.incoming.rglob("*.*"))
+    assert yard.names() == ["stored"]
+
+
+def test_asked_again_it_answers_with_the_same_receipt_and_stores_nothing(yard: Yard, sealed: bytes) -> None:
+    first = yard.send(sealed)
+    path = yard.region.store / "car-1" / f"{CLIP}.mcap"
+    before = path.stat()
+    yard.start()
+    assert yard.question(Init, sealed) == first
+    yard.segments(sealed)
+    assert yard.question(Fin, sealed) == first
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert yard.names() == ["stored"]
+
+
+def test_missing_parts_are_named_and_survive_a_restart(yard: Yard, sealed: bytes) -> None:
+    assert have(yard.question(Init, sealed)) == ((0, len(sealed)),)
+    yard.receiver.handle(yard.topics.segment(CLIP, GRID), sealed[GRID : 2 * GRID])
+    yard.receiver.handle(yard.topics.segment(CLIP, 3 * GRID), sealed[3 * GRID : 4 * GRID])
+    expected = ((0, GRID), (2 * GRID, 3 * GRID), (4 * GRID, len(sealed)))
+    assert have(yard.question(Fin, sealed)) == expected
+    yard.start()
+    assert have(yard.question(Init, sealed)) == expected
+    yard.segments(sealed)
+    yard.start()
+    yard.check_receipt(yard.question(Fin, sealed), sealed)
+
+
+def test_segments_that_were_marked_and_lost_in_a_power_cut_are_asked_for_again(
+    yard: Yard, sealed: bytes
+) -> None:
+    yard.question(Init, sealed)
+    yard.segments(sealed)
+    with (yard.region.incoming / "car-1" / f"{CLIP}.part").open("r+b") as part:
+        part.seek(GRID)
+        part.write(bytes(GRID))
+    yard.start()
+    assert have(yard.question(Fin, sealed)) == ((0, len(sealed)),)
+    assert yard.names() == ["damaged"]
+    assert yard.stored() == []
+    yard.segments(sealed)
+    yard.check_receipt(yard.question(Fin, sealed), sealed)
+
+
+@pytest.mark.parametrize("name", [".part", ".have"])
+def test_a_torn_sidecar_starts_the_transfer_again(yard: Yard, sealed: bytes, name: str) -> None:
+    yard.question(Init, sealed)
+    yard.segments(sealed)
+    os.truncate(yard.region.incoming / "car-1" / f"{CLIP}{name}", 20)
+    yard.start()
+    assert have(yard.question(Init, sealed)) == ((0, len(sealed)),)
+    yard.check_receipt(yard.send(sealed), sealed)
+
+
+def test_another_clip_under_a_stored_id_is_refused_and_the_stored_one_stays(
+    yard: Yard, sealed: bytes
+) -> None:
+    yard.send(sealed)
+    before = (yard.region.store / "car-1" / f"{CLIP}.mcap").read_bytes()
+    other = sealed_sample(yard.route, yard.keys, CLIP, filler_bytes=100)
+    assert yard.refusal(yard.question(Init, other), other) is RefusalReason.ID_TAKEN
+    assert yard.refusal(yard.send(other), other) is RefusalReason.ID_TAKEN
+    assert (yard.region.store / "car-1" / f"{CLIP}.mcap").read_bytes() == before
+
+
+def _other_clip(yard: Yard) -> bytes:
+    return sealed_sample(yard.route, yard.keys, "f" * 32)
+
+
+def _other_vehicle(yard: Yard) -> bytes:
+    return sealed_sample(Route(Registration("car-2", "CN", 1), yard.route.policy), yard.keys, CLIP)
+
+
+def _other_region(yard: Yard) -> bytes:
+    return sealed_sample(sample_region("eu", ("DE",)).route(), yard.keys, CLIP)
+
+
+def _no_clip(yard: Yard) -> bytes:
+    return seal_bytes(yard.route, yard.keys, CLIP, b"this is no MCAP file")
+
+
+def _clip_of_another_id(yard: Yard) -> bytes:
+    inside = encode_clip(sample_redacted_clip("f" * 32), vehicle="car-1", provenance={})
+    return seal_bytes(yard.route, yard.keys, CLIP, inside)
+
+
+def _flipped(yard: Yard) -> bytes:
+    data = bytearray(sealed_sample(yard.route, yard.keys, CLIP, filler_bytes=5000))
+    data[-100] ^= 1
+    return bytes(data)
+
+
+def _truncated(yard: Yard) -> bytes:
+    return sealed_sample(yard.route, yard.keys, CLIP, filler_bytes=90_000)[:-70_000]
+
+
+def _unsigned(yard: Yard) -> bytes:
+    data = bytearray(sealed_sample(yard.route, yard.keys, CLIP))
+    data[12 + int.from_bytes(data[8:12], "big")] ^= 1
+    return bytes(data)
+
+
+def _noise(_yard: Yard) -> bytes:
+    return random.Random(1).randbytes(5000)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_other_clip, RefusalReason.WRONG_OWNER),
+        (_other_vehicle, RefusalReason.WRONG_OWNER),
+        (_other_region, RefusalReason.WRONG_OWNER),
+        (_no_clip, RefusalReason.NOT_A_CLIP),
+        (_clip_of_another_id, RefusalReason.NOT_A_CLIP),
+        (_flipped, RefusalReason.NOT_OPENABLE),
+        (_truncated, RefusalReason.NOT_OPENABLE),
+        (_unsigned, RefusalReason.NOT_OPENABLE),
+        (_noise, RefusalReason.NOT_OPENABLE),
+    ],
+)
+def test_what_can_never_be_a_clip_of_this_vehicle_is_refused_and_leaves_nothing(
+    yard: Yard, make: Callable[[Yard], bytes], reason: RefusalReason
+) -> None:
+    data = make(yard)
+    assert yard.refusal(yard.send(data), data) is reason
+    assert yard.stored() == []
+    assert not list(yard.region.incoming.rglob("*.*"))
+    assert yard.names() == ["refused"]
+
+
+def _unknown_device(yard: Yard) -> bytes:
+    return sealed_sample(yard.route, MemoryVehicleKeys("stranger"), CLIP)
+
+
+def _unknown_sealing_key(yard: Yard) -> bytes:
+    return sealed_sample(sample_region("cn").route(), yard.keys, CLIP)
+
+
+def _newer_format(yard: Yard) -> bytes:
+    return b"FSDSEAL2" + sealed_sample(yard.route, yard.keys, CLIP)[8:]
+
+
+@pytest.mark.parametrize("make", [_unknown_device, _unknown_sealing_key, _newer_format])
+def test_what_only_our_own_setup_stands_in_the_way_of_is_held(
+    yard: Yard, make: Callable[[Yard], bytes]
+) -> None:
+    """A region that lost a key, or runs old software, must not make its vehicles erase anything."""
+    assert yard.send(make(yard)) == []
+    assert yard.stored() == []
+    assert yard.names() == ["held"]
+
+
+def test_a_vehicle_that_is_not_enrolled_is_not_answered_and_gets_no_disk(yard: Yard, sealed: bytes) -> None:
+    yard.topics = Topics("cn", "car-9")
+    assert yard.send(sealed) == []
+    assert not (yard.region.incoming / "car-9").exists()
+    assert set(yard.names()) == {"held"}
+
+
+def test_a_broken_enrolment_file_is_told_and_stops_nobody(yard: Yard, sealed: bytes) -> None:
+    good = yard.region.vehicle("car-1").read_bytes()
+    yard.region.vehicle("car-1").write_text("broken")
+    assert yard.send(sealed) == []
+    assert set(yard.names()) == {"held"}
+    yard.region.vehicle("car-1").write_bytes(good)
+    yard.check_receipt(yard.send(sealed), sealed)
+
+
+def test_a_full_disk_is_told_and_the_clip_is_taken_later(yard: Yard, sealed: bytes) -> None:
+    yard.question(Init, sealed)
+    yard.segments(sealed)
+    folder = yard.region.store / "car-1"
+    folder.write_bytes(b"")  # What stands where the folder should be has the same effect as no space
+    assert yard.question(Fin, sealed) == []
+    assert yard.names() == ["held"]
+    folder.unlink()
+    yard.check_receipt(yard.question(Fin, sealed), sealed)
+
+
+def test_a_clip_beyond_the_limit_is_refused_before_it_takes_any_disk(yard: Yard) -> None:
+    data = b"x"
+    answers = yard.question(Init, data, size=CLIP_BYTES_MAX + 1)
+    assert yard.refusal(answers, data) is RefusalReason.TOO_LARGE
+    assert not list(yard.region.incoming.rglob("*.*"))
+
+
+def test_transfers_of_a_vehicle_are_bounded_and_the_one_untouched_for_longest_goes(yard: Yard) -> None:
+    clips = [f"{number:032x}" for number in range(TRANSFERS_MAX + 3)]
+    for clip in clips:
+        yard.question(Init, b"a" * 3000, clip)
+        yard.question(Init, b"a" * 3000, clips[0])
+    left = {path.stem for path in yard.region.incoming.rglob("*.have")}
+    assert len(left) == TRANSFERS_MAX
+    assert clips[0] in left
+    assert clips[-1] in left
+    assert clips[1] not in left
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 10), (0, GRID + 1), (1, GRID), (10**9 * GRID, GRID), (8 * GRID, GRID)]
+)
+def test_a_segment_that_does_not_fit_changes_nothing(
+    yard: Yard, sealed: bytes, offset: int, length: int
+) -> None:
+    yard.question(Init, sealed)
+    assert yard.receiver.handle(yard.topics.segment(CLIP, offset), bytes(length)) == []
+    fits = offset == 8 * GRID and len(sealed) >= 9 * GRID
+    assert (yard.names() == []) is fits
+    if not fits:
+        assert have(yard.question(Init, sealed)) == ((0, len(sealed)),)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["init", "seg", "fin"]),
+    st.text("0123456789abcdef./+#", max_size=40),
+    st.binary(max_size=99),
+)
+def test_noise_of_every_kind_is_ignored(yard: Yard, kind: str, rest: str, payload: bytes) -> None:
+    assert yard.receiver.handle(f"{yard.topics.base}up/{kind}/{rest}", payload) == []
+    assert yard.receiver.handle(f"{yard.topics.base}up/{kind}/{CLIP}", payload) == []
+    assert yard.stored() == []
+
+
+def test_what_an_interrupted_store_left_is_swept_at_the_start(yard: Yard, sealed: bytes) -> None:
+    folder = yard.region.store / "car-1"
+    folder.mkdir()
+    (folder / f".{CLIP}.mcap.new").write_bytes(b"half")
+    (folder / f"{CLIP}.mcap").write_bytes(b"named, but not recorded")
+    yard.start()
+    assert yard.stored() == []
+    yard.check_receipt(yard.send(sealed), sealed)
+
+
+@pytest.fixture(scope="module")
+def yards(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Yard]:
+    """Making keys takes long: one region, a fresh store for each example."""
+    base = make_yard(tmp_path_factory.mktemp("yard"))
+    fresh = iter(range(10**6))
+
+    def give() -> Yard:
+        root = base.region.root
+        for folder in (base.region.store, base.region.incoming):
+            folder.rename(root / f"{folder.name}.{next(fresh)}")
+            folder.mkdir()
+        return Yard(base.region, base.keys)
+
+    return give
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], Yard], seed: int) -> None:
+    """The car's delivering loop and the region's receiver, wired together through a broker that forgets."""
+    chance = random.Random(seed)
+    yard = yards()
+    broker = MemoryBroker()
+    broker.listen(receiver_subscription("cn"), yard.handle)
+    rate = chance.choice([0.0, 0.1, 0.25])
+    broker.forget = lambda _topic: chance.random() < rate
+    journal, spool, clock = MemoryJournal(), MemorySpool(), ManualClock()
+    data: dict[str, bytes] = {}
+    for number in range(chance.randint(1, 3)):
+        clip = f"{number:032x}"
+        data[clip] = sealed_sample(yard.route, yard.keys, clip, filler_bytes=chance.randint(0, 20_000))
+        journal.accept((), (ClipRow(clip, "cn", ClipState.STAGED, number, number + 1, 0, (), (), 0),))
+        journal.captured(clip, cut=False)
+        size, sha256 = spool.put("cn", clip, [data[clip]])
+        journal.sealed(clip, size_bytes=size, sha256=sha256)
+
+    def car() -> Deliverer:
+        return Deliverer(
+            broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoint.port): broker}),
+            journal=journal,
+            spool=spool,
+            clock=clock,
+            events=RememberedEvents(),
+            route_source=lambda: yard.route,
+            on_message=lambda _route, _message: None,
+            random=chance.random,
+            limits=UplinkLimits(segment_bytes=GRID),
+        )
+
+    deliverer = car()
+    for _ in range(20_000):
+        if not journal.clips({ClipState.SEALED}):
+            break
+        fault = chance.randrange(80)
+        if fault == 0:
+            broker.cut()
+        elif fault == 1:
+            deliverer = car()
+        elif fault == 2:
+            yard.start()
+        deliverer.step(0)
+        clock.advance(SECOND)
+    assert {row.clip_id for row in journal.clips({ClipState.DELIVERED})} == set(data)
+    assert yard.names().count("stored") == len(data)
+    assert yard.stored() == sorted(f"car-1/{clip}{end}" for clip in data for end in (".json", ".mcap"))
+    for clip, content in data.items():
+        path = yard.region.store / "car-1" / f"{clip}.mcap"
+        assert decode_clip(path).clip_id == clip
+        facts = json.loads(path.with_suffix(".json").read_text())
+        assert facts["sealed_sha256"] == hashlib.sha256(content).hexdigest()
