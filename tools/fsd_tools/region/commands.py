@@ -25,7 +25,7 @@ app = cyclopts.App(
         fsdctl region serve ./cn
     """,
 )
-app.command("fsd_tools.region.serve:serve", name="serve")
+app.command("fsd_tools.region.serve:serve", name="serve", help="Run a region: its broker and its receiver.")
 
 
 @app.command
@@ -33,7 +33,9 @@ def init(
     directory: Path,
     *,
     id: Annotated[str, Parameter(name="--id")],  # noqa: A002 - the option's name
-    jurisdiction: Annotated[tuple[str, ...], Parameter(name="--jurisdiction", consume_multiple=False)],
+    jurisdiction: Annotated[
+        tuple[str, ...], Parameter(name="--jurisdiction", consume_multiple=False, negative="")
+    ],
     host: str = "127.0.0.1",
     port: int = 8883,
     faces: FaceRule = FaceRule.HEAD_ZONE,
@@ -42,7 +44,7 @@ def init(
     max_gap_ms: int = 500,
     location: LocationRule = LocationRule.COARSE,
     location_grid_deg: float = 0.05,
-    json: bool = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make a region in DIRECTORY: certificate authority, broker, receiver, operator, keys and policy.
 

@@ -30,7 +30,7 @@ def enrol(
     *,
     vehicle: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    json: bool = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Enrol a vehicle with the region in REGION_DIR; again, to renew its certificate or policy.
 
@@ -63,7 +63,7 @@ def register(
     vehicle: str,
     jurisdiction: str,
     serial: int | None = None,
-    json: bool = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Write the registration document that firmware would hold, to registration.json in VEHICLE_DIR.
 
