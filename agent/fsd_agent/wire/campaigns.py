@@ -21,9 +21,9 @@ VERSION: Final = 1
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _RegionId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
-_Version = Annotated[int, Meta(ge=0, lt=2**53)]
-_Wall = Annotated[int, Meta(ge=0, lt=2**63)]
-_Count = Annotated[int, Meta(ge=0, lt=2**53)]
+_Version = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Wall = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class CampaignFormatError(ValueError):

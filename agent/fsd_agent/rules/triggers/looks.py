@@ -1,0 +1,179 @@
+"""Detections as columns: the newest frame of every stream (camera and source) at any instant.
+
+``detections`` at an instant are the boxes of the newest frame of each stream seen so far. A frame is good for
+less than :data:`STALE_NS`; from then on until the stream's next frame its boxes are unknown, so that ``exists`` can
+still be true because of another stream but is not false, and ``size`` is unknown. Before the first frame of any
+stream everything is unknown.
+
+A *look* is a stretch in which the newest frames stay the same: it begins at a frame's arrival or at the instant
+at which a frame goes stale. Look 0 of a batch is what the batch began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.staged import cut_detections, join_detections
+from fsd_agent.rules.triggers.values import Column, Plane
+from fsd_firmware.samples import Detections, Kind
+
+STALE_NS: Final = 500_000_000
+"""Ten frames at 20 Hz: what was seen longer ago says little about what is there."""
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """Points in time, and a row for every box that is seen at a point. Arrays of p points and r rows."""
+
+    points: int
+    whole: Plane
+    """Shape (p,): at least one stream was seen and none is stale."""
+    point: Index
+    """Shape (r,): the row's point."""
+    box: Index
+    """Shape (r,): the row's box in the batch's table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """The looks of one batch. k changes make k + 1 looks."""
+
+    changes_ns: NDArray[np.int64]
+    """Shape (k,), increasing."""
+    parts: tuple[Detections, ...]
+    """The batch's table of boxes is these in their order."""
+    fresh: Plane
+    """Shape (streams, k + 1): a frame that is not stale."""
+    stale: Plane
+    """Shape (streams, k + 1)."""
+    first: Index
+    """Shape (streams, k + 1): the newest frame's first box."""
+    count: Index
+    _fields: dict[str, Column] = field(default_factory=dict)
+
+    @cached_property
+    def axis(self) -> Axis:
+        """A point for each look."""
+        return self._axis(slice(None))
+
+    def at(self, instants: NDArray[np.int64]) -> Index:
+        """The look of each instant."""
+        return np.searchsorted(self.changes_ns, instants, side="right")
+
+    def axis_at(self, instants: NDArray[np.int64]) -> Axis:
+        """A point for each instant."""
+        return self._axis(self.at(instants))
+
+    def column(self, name: str) -> Column:
+        """A numeric field of every box of the table; NaN where an optional field is missing."""
+        found = self._fields.get(name)
+        if found is None:
+            found = self._fields[name] = self._numbers(name)
+        return found
+
+    def matches(self, name: str, text: str) -> Plane:
+        """Whether a text field equals ``text``, for every box of the table."""
+        if name == "kind":
+            code = Kind[text.upper()] if text.upper() in Kind.__members__ and text == text.lower() else -1
+            return np.asarray(self._joined([part.kind for part in self.parts]) == code, np.bool_)
+        same = [getattr(part, name) == text for part in self.parts]
+        return np.repeat(np.array(same, np.bool_), [len(part) for part in self.parts])
+
+    def count_kind(self, kind: str, t_ns: int) -> int | None:
+        """How many boxes of a kind are seen at ``t_ns``; None where that is unknown."""
+        axis = self.axis_at(np.array([t_ns], np.int64))
+        return int(np.count_nonzero(self.matches("kind", kind)[axis.box])) if axis.whole[0] else None
+
+    def _axis(self, looks: slice | Index) -> Axis:
+        fresh = self.fresh[:, looks]
+        points = fresh.shape[1]
+        streams, point = np.nonzero(fresh)
+        first, count = self.first[:, looks][streams, point], self.count[:, looks][streams, point]
+        whole: Plane = np.asarray(fresh.any(axis=0) & ~self.stale[:, looks].any(axis=0))
+        ends = np.cumsum(count)
+        total = int(ends[-1]) if ends.shape[0] else 0
+        box = np.arange(total) - np.repeat(ends - count - first, count)
+        return Axis(points, whole, np.repeat(point, count), box)
+
+    def _numbers(self, name: str) -> Column:
+        if name in _CORNERS:
+            at = _CORNERS[name]
+            return self._joined([part.box[:, at] for part in self.parts]).astype(np.float64)
+        if name == "width_px":
+            return self.column("x2") - self.column("x1")
+        if name == "height_px":
+            return self.column("y2") - self.column("y1")
+        return self._joined([getattr(part, name) for part in self.parts]).astype(np.float64)
+
+    def _joined(self, columns: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+        return np.concatenate(columns) if columns else np.empty(0)
+
+
+_CORNERS: Final = {"x1": 0, "y1": 1, "x2": 2, "y2": 3}
+
+
+class DetectionState:
+    """The newest frame of every stream, from batch to batch."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[str, str], Detections] = {}
+
+    def next_stale_ns(self, since_ns: int) -> int | None:
+        """When the first of the newest frames that is still good at ``since_ns`` goes stale; None for never."""
+        ends = (int(one.frame_t_ns[-1]) + STALE_NS for one in self._newest.values())
+        return min((end_ns for end_ns in ends if end_ns >= since_ns), default=None)
+
+    def looks(self, detections: Sequence[Detections], *, since_ns: int, until_ns: int) -> Looks:
+        """The looks of ``[since_ns, until_ns)``, given the frames that arrived in it."""
+        parts = join_detections([*self._newest.values(), *detections])
+        streams: list[tuple[NDArray[np.int64], Index]] = []
+        base = 0
+        for part in parts:
+            bounds = np.searchsorted(part.frame, np.arange(part.frame_t_ns.shape[0] + 1))
+            streams.append((part.frame_t_ns, base + bounds))
+            base += len(part)
+        changes = _changes(streams, since_ns, until_ns)
+        at_ns = np.concatenate([np.array([since_ns - 1], np.int64), changes])
+        return _lay(streams, parts, changes, at_ns)
+
+    def store(self, detections: Sequence[Detections]) -> None:
+        """The batch is over: keep each stream's newest frame."""
+        for one in join_detections([*self._newest.values(), *detections]):
+            last_ns = int(one.frame_t_ns[-1])
+            newest = cut_detections(one, last_ns, last_ns + 1)
+            if newest is not None:
+                self._newest[one.camera, one.source] = newest
+
+
+def _changes(
+    streams: Sequence[tuple[NDArray[np.int64], Index]], since_ns: int, until_ns: int
+) -> NDArray[np.int64]:
+    times = [t_ns for t_ns, _ in streams] + [t_ns + STALE_NS for t_ns, _ in streams]
+    every = np.unique(np.concatenate(times)) if times else np.empty(0, np.int64)
+    return every[(every >= since_ns) & (every < until_ns)]
+
+
+def _lay(
+    streams: Sequence[tuple[NDArray[np.int64], Index]],
+    parts: tuple[Detections, ...],
+    changes: NDArray[np.int64],
+    at_ns: NDArray[np.int64],
+) -> Looks:
+    shape = (len(streams), at_ns.shape[0])
+    fresh, stale = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    first, count = np.zeros(shape, np.intp), np.zeros(shape, np.intp)
+    for row, (t_ns, bounds) in enumerate(streams):
+        frame = np.searchsorted(t_ns, at_ns, side="right") - 1
+        seen = frame >= 0
+        old = at_ns - t_ns[frame] >= STALE_NS
+        fresh[row], stale[row] = seen & ~old, seen & old
+        first[row], count[row] = bounds[frame], bounds[frame + 1] - bounds[frame]
+    return Looks(changes, parts, fresh, stale, first, count)
