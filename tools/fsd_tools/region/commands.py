@@ -25,7 +25,14 @@ app = cyclopts.App(
         fsdctl region serve ./cn
     """,
 )
-app.command("fsd_tools.region.serve:serve", name="serve", help="Run a region: its broker and its receiver.")
+app.command(
+    "fsd_tools.region.serve:serve",
+    name="serve",
+    help="""Run the region in DIRECTORY: its broker and its receiver, until SIGINT or SIGTERM.
+
+    Example: fsdctl region serve ./cn
+    """,
+)
 
 
 @app.command
