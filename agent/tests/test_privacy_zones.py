@@ -13,6 +13,7 @@ from fsd_agent.rules.privacy.zones import (
     plate_bands,
     to_pixels,
     union_area,
+    without_covered,
 )
 from fsd_firmware.samples import Kind
 
@@ -71,3 +72,17 @@ def test_overlapping_rectangles_count_once(rectangles: list[tuple[int, int, int,
     for x1, y1, x2, y2 in rectangles:
         canvas[y1:y2, x1:x2] = True
     assert union_area(np.array(rectangles, np.int32).reshape(-1, 4)) == canvas.sum()
+
+
+@settings(max_examples=50, deadline=None)
+@given(rectangles=st.lists(RECTANGLE, max_size=8))
+def test_leaving_out_what_others_cover_covers_the_same(rectangles: list[tuple[int, int, int, int]]) -> None:
+    boxes = np.array(rectangles, np.int32).reshape(-1, 4)
+    fewer = without_covered(np.concatenate([boxes, boxes]))
+    assert union_area(fewer) == union_area(boxes)
+    assert len(fewer) <= len(set(rectangles))
+
+
+def test_a_box_inside_another_is_left_out() -> None:
+    boxes = np.array([[0, 0, 10, 10], [2, 2, 8, 10], [2, 2, 8, 12], [0, 0, 10, 10]], np.int32)
+    assert without_covered(boxes).tolist() == [[0, 0, 10, 10], [2, 2, 8, 12]]

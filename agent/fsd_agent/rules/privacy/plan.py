@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
-from fsd_agent.rules.privacy.zones import has_head, has_plate, head_zones, plate_bands, to_pixels, union_area
+from fsd_agent.rules.privacy.zones import (
+    has_head,
+    has_plate,
+    head_zones,
+    plate_bands,
+    to_pixels,
+    union_area,
+    without_covered,
+)
 from fsd_firmware.samples import PERSON_KINDS, Detections
 
 MIN_SCORE = 0.15
@@ -45,7 +53,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RedactionPlan:
-    """Rectangles for each of f frames, n in all, already clipped and widened to even pixels."""
+    """Rectangles for each of f frames, n in all, clipped, widened to even pixels, none inside another."""
 
     first: NDArray[np.int64]
     """Shape (f + 1,): frame i has ``boxes[first[i]:first[i + 1]]``."""
@@ -103,7 +111,7 @@ def plan_redaction(
     end_ns = np.concatenate([np.empty(0, np.int64), *(one.end_ns for one in strokes)])
     zone = np.concatenate([np.empty((0, 4)), *(one.zone for one in strokes)])
     frames = [
-        np.unique(to_pixels(zone[(start_ns <= t_ns) & (t_ns <= end_ns)], width, height), axis=0)
+        without_covered(to_pixels(zone[(start_ns <= t_ns) & (t_ns <= end_ns)], width, height))
         for t_ns in frame_t_ns
     ]
     return RedactionPlan(

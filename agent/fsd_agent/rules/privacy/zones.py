@@ -80,6 +80,16 @@ def to_pixels(zone: NDArray[np.float64], width: int, height: int) -> NDArray[np.
     return pixels[seen]
 
 
+def without_covered(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """``boxes`` (n, 4) without those that lie inside another one, and each only once."""
+    once: NDArray[np.int32] = np.unique(boxes, axis=0)
+    starts_later = (once[:, None, :2] >= once[None, :, :2]).all(axis=2)
+    ends_sooner = (once[:, None, 2:] <= once[None, :, 2:]).all(axis=2)
+    hosts = np.count_nonzero(starts_later & ends_sooner, axis=1)  # each box hosts itself
+    alone: NDArray[np.bool_] = hosts == 1
+    return once[alone]
+
+
 def union_area(boxes: NDArray[np.int32]) -> int:
     """Pixels that at least one of ``boxes`` (n, 4) covers, by coordinate compression."""
     if not boxes.shape[0]:

@@ -1,0 +1,131 @@
+"""``fsdctl clip info``: what is inside a clip."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fsd_agent.wire.clip import ClipContents
+from fsd_tools.clip.reading import read_clip
+
+
+def info(file: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Print what is inside FILE: window, video, annotations, signals, firings and what was redacted.
+
+    Example: fsdctl clip info store/veh-cn-1/4f0c...e1.mcap --json
+
+    Parameters
+    ----------
+    file
+        A clip as the region's receiver stored it.
+    as_json
+        One JSON object on stdout.
+    """
+    clip = read_clip(file)
+    facts = facts_of(clip, file.stat().st_size)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _show(facts, Console())
+    return 0
+
+
+def facts_of(clip: ClipContents, size_bytes: int) -> dict[str, Any]:
+    """Everything that the command prints, as plain values."""
+    record = clip.provenance["redaction"]
+    return {
+        "clip": clip.clip_id,
+        "region": clip.region_id,
+        "vehicle": clip.vehicle,
+        "size_bytes": size_bytes,
+        "start": utc(clip.start_ns + clip.wall_minus_mono_ns),
+        "seconds": (clip.end_ns - clip.start_ns) / 1e9,
+        "cut": clip.cut,
+        "firings": [
+            {
+                "campaign": firing["campaign"],
+                "version": firing["version"],
+                "at_s": (firing["t_ns"] - clip.start_ns) / 1e9,
+                "evidence": firing["evidence"],
+            }
+            for firing in clip.firings
+        ],
+        "cameras": [_camera(clip, camera) for camera in sorted({packet.camera for packet in clip.packets})],
+        "annotations": {
+            "frames": len(clip.frames),
+            "boxes": Counter(box.kind.name.lower() for frame in clip.frames for box in frame.boxes),
+        },
+        "signals": [
+            {"path": entry.path, "unit": entry.unit, "samples": int((clip.signals.signal == row).sum())}
+            for row, entry in enumerate(clip.catalogue)
+        ],
+        "fixes": len(clip.gnss),
+        "redaction": record,
+        "provenance": clip.provenance,
+    }
+
+
+def _camera(clip: ClipContents, camera: str) -> dict[str, Any]:
+    packets = [packet for packet in clip.packets if packet.camera == camera]
+    steps = np.diff([packet.t_ns for packet in packets])
+    return {
+        "name": camera,
+        "codec": packets[0].codec,
+        "frames": len(packets),
+        "keyframes": sum(packet.keyframe for packet in packets),
+        "fps": round(1e9 / float(np.median(steps)), 2) if steps.size else None,
+        "longest_gap_s": round(float(steps.max()) / 1e9, 3) if steps.size else None,
+        "bytes": sum(len(packet.data) for packet in packets),
+    }
+
+
+def _show(facts: dict[str, Any], console: Console) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, text in _lines(facts):
+        table.add_row(name, Text(text))  # a Text, because names from a file must not act as markup
+    console.print(table)
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "clip", facts["clip"]
+    yield "from, to", f"{facts['vehicle']}, {facts['region']}"
+    whole = "cut short" if facts["cut"] else "whole"
+    yield "window", f"{facts['start']}, {facts['seconds']:.2f} s, {whole}, {facts['size_bytes']:,} bytes"
+    for firing in facts["firings"]:
+        seen = ", ".join(f"{name} {_short(value)}" for name, value in firing["evidence"].items())
+        yield "firing", f"{firing['campaign']} v{firing['version']} at {firing['at_s']:.2f} s: {seen}"
+    for camera in facts["cameras"]:
+        rate = f"{camera['frames']} frames at {camera['fps']} per second, {camera['keyframes']} key frames"
+        yield "video", f"{camera['name']}: {camera['codec']}, {rate}, {camera['bytes']:,} bytes"
+    boxes = ", ".join(f"{count} {kind}" for kind, count in sorted(facts["annotations"]["boxes"].items()))
+    yield "annotations", f"{facts['annotations']['frames']} frames looked at; {boxes or 'nothing seen'}"
+    for signal in facts["signals"]:
+        yield "signal", f"{signal['path']} [{signal['unit'] or '-'}]: {signal['samples']} samples"
+    redaction = facts["redaction"]
+    looked = ", ".join(redaction["sources"]) or "nobody"
+    filled = f"{redaction['boxes']} rectangles in {redaction['frames']} frames"
+    share = f"{redaction['filled_share']:.1%} of all pixels"
+    yield "redaction", f"{', '.join(redaction['rules'])}; looked: {looked}; {filled}, {share}"
+    yield "position", f"{redaction['location']}, {facts['fixes']} fixes"
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def utc(wall_ns: int) -> str:
+    """Unix time in nanoseconds for people."""
+    at = dt.datetime.fromtimestamp(wall_ns / 1e9, dt.UTC)
+    return at.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,155 @@
+"""What ``fsdctl clip`` says and draws of a clip, and what it says when there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
+from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.testing.streams import looks, row
+from fsd_agent.wire.clip import encode_clip
+from fsd_agent.wire.clip_seen import COLOURS
+from fsd_firmware.catalogue import CatalogueEntry
+from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.samples import Kind, Signals, empty_gnss
+from fsd_tools.clip.sheet import THUMB_PX, make_sheet
+from fsd_tools.errors import ToolError
+from fsd_tools.main import main
+
+STEP = 100_000_000
+FRAMES = 60
+FIRED = 25
+WIDTH, HEIGHT = 160, 128
+
+
+def clip_bytes(*, video: bool = True) -> bytes:
+    """Six seconds at 10 fps; frame n is grey of value 3 n, so that a picture tells its number."""
+    frames = [
+        frame_from_bgr(n * STEP, np.full((HEIGHT, WIDTH, 3), 20 + 3 * n, np.uint8)) for n in range(FRAMES)
+    ]
+    box = (32.0, 32.0, 64.0, 96.0)
+    seen = [(n * STEP, [(int(Kind.PEDESTRIAN), 0.9, box), (int(Kind.CAR), 0.2, box)]) for n in range(FRAMES)]
+    evidence: tuple[tuple[str, float | str], ...] = (("Vehicle.Speed", 8.5),)
+    clip = Clip(
+        row=row(0, FRAMES * STEP, cameras=("front",) if video else (), signals=("Vehicle.Speed",)),
+        firings=(JudgedFiring("f1", Firing("crossing", 3, FIRED * STEP, evidence), 1, "0" * 32, None),),
+        catalogue=(CatalogueEntry("Vehicle.Speed", "double", "m/s", 0, 100, ""),),
+        signals=Signals(np.arange(5), np.zeros(5, np.int32), np.arange(5.0)),
+        packets=tuple(PyAvCodec().encode("front", frames, fps=10, keyframe_every=20)) if video else (),
+        detections=(looks("front", "firmware", seen),) if video else (),
+        gnss=empty_gnss(),
+        modes=(),
+    )
+    record = RedactionRecord(("faces=head_zone",), ("firmware",), FRAMES, 120, 0.25, "dropped")
+    return encode_clip(RedactedClip(clip, record), vehicle="veh-7", provenance={"agent": "0.1.0"})
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mcap"
+    path.write_bytes(clip_bytes())
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def test_info_as_json(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clip", "info", str(clip), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["vehicle"], facts["region"], facts["seconds"], facts["cut"]) == ("veh-7", "cn", 6.0, False)
+    (camera,) = facts["cameras"]
+    assert (camera["name"], camera["codec"], camera["frames"], camera["fps"]) == (
+        "front",
+        "av1",
+        FRAMES,
+        10.0,
+    )
+    assert camera["keyframes"] == 3
+    assert facts["annotations"]["boxes"] == {"pedestrian": FRAMES, "car": FRAMES}
+    assert facts["signals"] == [{"path": "Vehicle.Speed", "unit": "m/s", "samples": 5}]
+    assert facts["firings"] == [
+        {"campaign": "crossing", "version": 3, "at_s": 2.5, "evidence": {"Vehicle.Speed": 8.5}}
+    ]
+    assert facts["redaction"]["boxes"] == 120
+    assert facts["size_bytes"] == clip.stat().st_size
+
+
+def test_info_for_people(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clip", "info", str(clip)]) == 0
+    text = capsys.readouterr().out
+    for part in ("veh-7, cn", "crossing v3 at 2.50 s", "[m/s]: 5 samples", "25.0%", "60 frames at 10.0"):
+        assert part in " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", [["info"], ["sheet", "-o", "never.png"]])
+def test_what_is_no_clip_is_said_plainly(
+    command: list[str], tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, cut = tmp_path / "missing.mcap", tmp_path / "cut.mcap"
+    cut.write_bytes(clip.read_bytes()[:-100])
+    for path, reason in ((missing, "no such file"), (cut, "damaged, or no clip")):
+        assert main(["clip", command[0], str(path), *command[1:]]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"fsdctl: error: {path}: ")
+        assert reason in error
+    assert not Path("never.png").exists()
+
+
+def test_the_sheet_shows_the_frames_around_the_firing(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    make_sheet([("veh-7 to cn: crossing", clip)], out)
+    picture = pixels(out).astype(int)
+    assert picture.shape[1] > 6 * THUMB_PX
+    middle = picture[20 + 46 + 20]  # a line through the pictures of the first row, above their boxes
+    # The third picture is the firing's own; the ones about it are from the times that the sheet names.
+    wanted = [FIRED + offset for offset in (-15, -8, 0, 5, 10, 20)]
+    for column, number in enumerate(wanted):
+        left = 20 + column * (THUMB_PX + 8)
+        grey = np.median(middle[left : left + THUMB_PX])
+        assert abs(grey - (20 + 3 * number)) <= 4
+
+
+def test_strong_boxes_are_drawn_and_weak_ones_are_not(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    make_sheet([("one", clip), ("two", clip)], out)
+    picture = pixels(out)
+
+    def pixels_of(kind: Kind) -> int:
+        return int((picture == [round(255 * part) for part in COLOURS[kind]]).all(axis=2).sum())
+
+    outline = 2 * (64 + 128)  # 32 x 64 pixels at twice the size
+    assert pixels_of(Kind.PEDESTRIAN) == pytest.approx(2 * 6 * outline, rel=0.05)
+    assert pixels_of(Kind.CAR) == 0
+
+
+def test_a_clip_without_video_has_its_caption_only(tmp_path: Path) -> None:
+    path, out = tmp_path / "silent.mcap", tmp_path / "sheet.png"
+    path.write_bytes(clip_bytes(video=False))
+    assert main(["clip", "sheet", str(path), "-o", str(out)]) == 0
+    assert pixels(out).shape[0] < 200
+
+
+def test_a_long_list_is_cut_and_counted(clip: Path, tmp_path: Path) -> None:
+    silent, out = tmp_path / "silent.mcap", tmp_path / "sheet.png"
+    silent.write_bytes(clip_bytes(video=False))
+    make_sheet([("one", silent)] * 41, out)
+    tall = pixels(out).shape[0]
+    make_sheet([("one", silent)] * 60, out)
+    assert pixels(out).shape[0] == tall
+
+
+def test_a_sheet_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="at least one clip"):
+        make_sheet([], tmp_path / "sheet.png")
+    silent = tmp_path / "silent.mcap"
+    silent.write_bytes(clip_bytes(video=False))
+    with pytest.raises(ToolError, match="No such file"):
+        make_sheet([("one", silent)], tmp_path / "no" / "folder.png")
