@@ -15,7 +15,7 @@ CAMPAIGNS = Path(fsd_agent.__file__).parent / "campaigns"
 """The campaign families that ship with the agent."""
 
 REAL_VIDEO = "pedestrian_cyclist_1.mp4"
-REAL_MODEL = "nanodet_m_416_int8"
+REAL_MODEL = "nanodet-m-416-int8"
 REAL_CAMERA_AT_S = 20.0
 
 
