@@ -13,10 +13,12 @@ paho-mqtt is used for the protocol alone. What it would do by itself is kept awa
 
 from __future__ import annotations
 
+import contextlib
+import os
 import selectors
-import socket
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,9 +83,9 @@ class MqttLink:
         self._options = options
         self._events: deque[BrokerEvent] = deque()
         self._client: _Client | None = None
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # ``close`` may be followed by ``connect``, so this descriptor lives as long as the object.
+        weakref.finalize(self, os.close, self._wake)
         self._subscriptions: tuple[str, ...] = ()
         self._up = False
         self._window = 0
@@ -153,10 +155,8 @@ class MqttLink:
 
     def wake(self) -> None:
         """Make ``events`` return. Any thread."""
-        try:
-            self._wake_out.send(b"\0")
-        except (BlockingIOError, OSError):
-            return  # Full: it will wake anyway. Closed: nobody waits.
+        with contextlib.suppress(BlockingIOError):  # A counter at its limit: it will wake anyway
+            os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         """Disconnect cleanly, giving what paho holds a moment to leave."""
@@ -171,12 +171,6 @@ class MqttLink:
             _wait_writable(client.socket(), deadline_s - time.monotonic())
             client.loop_write()
         _shut(client)
-
-    def release(self) -> None:
-        """Close for good."""
-        self.close()
-        self._wake_in.close()
-        self._wake_out.close()
 
     # ---- the network
 
@@ -199,24 +193,17 @@ class MqttLink:
 
     def _select(self, sock: Any, wanted: int, wait_s: float) -> tuple[int, bool]:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_in, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
             if sock is not None:
                 selector.register(sock, wanted)
             ready, woken = 0, False
             for key, mask in selector.select(wait_s):
-                if key.fileobj is self._wake_in:
+                if key.fd == self._wake:
                     woken = True
-                    self._drain_wake()
+                    os.eventfd_read(self._wake)
                 else:
                     ready = mask
         return ready, woken
-
-    def _drain_wake(self) -> None:
-        try:
-            while self._wake_in.recv(4096):
-                pass
-        except BlockingIOError:
-            return
 
     def _read(self, client: _Client) -> None:
         """Read until the socket is empty or as much has arrived as one call may return."""

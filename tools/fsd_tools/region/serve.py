@@ -142,9 +142,9 @@ def serve(directory: Path, *, json: bool = False) -> int:
         receiver = Receiver(region, on_event=tell)
     except (KeyFileError, PolicyError, OSError) as error:
         raise ToolError(f"region {directory}: {error}") from error
+    link = MqttLink(OPTIONS)
     with (
         Mosquitto(region, policy.endpoint.host, policy.endpoint.port) as broker,
-        _link() as link,
         _stop_on_signals(link) as stop,
     ):
         Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, broker.check)
@@ -172,15 +172,6 @@ def _dial(region: RegionDir, policy: RegionPolicy) -> Dial:
         ) from error
     subscriptions = (receiver_subscription(policy.region_id),)
     return Dial(policy.endpoint.host, policy.endpoint.port, context, RECEIVER, subscriptions)
-
-
-@contextmanager
-def _link() -> Iterator[MqttLink]:
-    link = MqttLink(OPTIONS)
-    try:
-        yield link
-    finally:
-        link.release()
 
 
 @contextmanager

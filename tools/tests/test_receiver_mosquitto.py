@@ -1,0 +1,434 @@
+"""The whole uplink over a real mosquitto with mutual TLS: processes killed, connections cut, wrong brokers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
+from fsd_agent.adapters.mqtt_dial import Dial
+from fsd_agent.adapters.mqtt_link import MqttLink
+from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.system_clock import SystemClock
+from fsd_agent.adapters.tls import region_context
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.link import LinkLimits
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.region import Registration, Route
+from fsd_agent.rules.uplink.backoff import BackoffPolicy
+from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.sealed import sealed_sample
+from fsd_agent.wire.clip import decode_clip
+from fsd_agent.wire.policy import decode_policy, encode_policy
+from fsd_agent.wire.transfer import Topics
+from fsd_tools.errors import ToolError
+from fsd_tools.main import main
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.mosquitto import Mosquitto, find_mosquitto
+
+try:
+    find_mosquitto()
+except ToolError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+FAST = BackoffPolicy(first_ns=50_000_000, most_ns=200_000_000)
+LIMITS = UplinkLimits(answer_timeout_ns=1_000_000_000, retry=FAST)
+LINK_LIMITS = LinkLimits(network_retry=FAST, refused_retry=FAST)
+OPTIONS = MqttOptions(window=8)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Place:
+    """A region, an enrolled vehicle with a real journal and spool, and the region's process."""
+
+    def __init__(self, root: Path, region_id: str = "cn", jurisdiction: str = "CN") -> None:
+        self.root = root
+        self.region = RegionDir(root / region_id)
+        self.port = free_port()
+        argv = ["region", "init", str(self.region.root), "--id", region_id, "--jurisdiction", jurisdiction]
+        assert main([*argv, "--port", str(self.port)]) == 0
+        car = root / "car"
+        assert main(["vehicle", "enrol", str(self.region.root), "--vehicle", "car-1", "-o", str(car)]) == 0
+        self.keys = KeyFiles(car)
+        policy = decode_policy(self.region.policy.read_bytes(), "policy")
+        self.route = Route(Registration("car-1", jurisdiction, 1), policy)
+        self.topics = Topics(region_id, "car-1")
+        self.journal = SqliteJournal(root / "journal.db")
+        self.spool = SpoolFiles(root / "spool")
+        self.sent: dict[str, bytes] = {}
+        self.process: subprocess.Popen[str] | None = None
+        self.told: list[dict[str, Any]] = []
+        self._readers: list[threading.Thread] = []
+
+    def add(self, number: int, filler_bytes: int = 200_000) -> str:
+        clip = f"{number:032x}"
+        self.sent[clip] = sealed_sample(self.route, self.keys, clip, filler_bytes=filler_bytes)
+        region_id = self.route.policy.region_id
+        self.journal.accept(
+            (), (ClipRow(clip, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+        )
+        self.journal.captured(clip, cut=False)
+        size, sha256 = self.spool.put(region_id, clip, [self.sent[clip]])
+        self.journal.sealed(clip, size_bytes=size, sha256=sha256)
+        return clip
+
+    def serve(self) -> None:
+        argv = [sys.executable, "-m", "fsd_tools", "region", "serve", str(self.region.root), "--json"]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        reader = threading.Thread(target=self._read, args=(self.process,))
+        reader.start()
+        self._readers.append(reader)
+        start = len(self.told)
+        wait_for(lambda: any(event["event"] == "ready" for event in self.told[start:]), "the region is ready")
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                with contextlib.suppress(json.JSONDecodeError):  # the half line of a killed process
+                    self.told.append(json.loads(line))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(15)
+        self.process = None
+        while self._readers:
+            self._readers.pop().join()
+        return code
+
+    def deliverer(self, **more: Any) -> Deliverer:
+        return Deliverer(
+            broker=MqttBroker(self.keys, OPTIONS),
+            journal=self.journal,
+            spool=self.spool,
+            clock=SystemClock(),
+            events=RememberedEvents(),
+            route_source=lambda: self.route,
+            random=random.random,
+            limits=LIMITS,
+            link_limits=LINK_LIMITS,
+            **({"on_message": lambda _route, _message: None} | more),
+        )
+
+    def delivered(self) -> set[str]:
+        return {row.clip_id for row in self.journal.clips({ClipState.DELIVERED})}
+
+    def check_store(self) -> None:
+        """Every clip once, whole, and nothing else."""
+        folder = self.region.store / "car-1"
+        names = {path.name for path in folder.iterdir()}
+        assert names == {f"{clip}{end}" for clip in self.sent for end in (".mcap", ".json")}
+        for clip, sealed in self.sent.items():
+            assert decode_clip(folder / f"{clip}.mcap").clip_id == clip
+            facts = json.loads((folder / f"{clip}.json").read_text())
+            assert facts["sealed_sha256"] == hashlib.sha256(sealed).hexdigest()
+        stored = [event["clip"] for event in self.told if event["event"] == "stored"]
+        assert len(stored) == len(set(stored))
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.stop()
+        self.journal.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with contextlib.closing(Place(tmp_path)) as made:
+        yield made
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def run(deliverer: Deliverer, until: Callable[[], bool], timeout_s: float = 30.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not until() and time.monotonic() < deadline:
+        deliverer.step(0.05)
+    return until()
+
+
+def collect(broker: MqttBroker, until: Callable[[list[BrokerEvent]], bool]) -> list[BrokerEvent]:
+    seen: list[BrokerEvent] = []
+    deadline = time.monotonic() + 15
+    while not until(seen) and time.monotonic() < deadline:
+        seen.extend(broker.events(0.05))
+    assert until(seen), seen
+    return seen
+
+
+def has(kind: type[BrokerEvent]) -> Callable[[list[BrokerEvent]], bool]:
+    return lambda seen: any(isinstance(event, kind) for event in seen)
+
+
+def test_clips_arrive_and_the_region_stops_cleanly(place: Place) -> None:
+    for number in range(4):
+        place.add(number)
+    place.serve()
+    deliverer = place.deliverer()
+    assert run(deliverer, lambda: place.delivered() == set(place.sent))
+    deliverer.close()
+    assert place.spool.entries() == frozenset()
+    assert place.stop(signal.SIGINT) == 0
+    place.check_store()
+    assert place.told[-1]["event"] == "stopped"
+    received = sum(event["bytes"] for event in place.told if event["event"] == "received")
+    assert received == deliverer.stats().sent[0].bytes
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", place.port), timeout=1)
+
+
+def test_the_region_killed_again_and_again_stores_every_clip_once(place: Place) -> None:
+    chance = random.Random(7)
+    for number in range(6):
+        place.add(number, 300_000)
+    place.serve()
+    deliverer = place.deliverer()
+    for _ in range(4):
+        run(deliverer, lambda: place.delivered() == set(place.sent), timeout_s=chance.uniform(0.0, 0.4))
+        place.stop(signal.SIGKILL)
+        wait_for(lambda: not listens(place.port), "the broker ends with its parent")
+        place.serve()
+    assert run(deliverer, lambda: place.delivered() == set(place.sent))
+    deliverer.close()
+    place.stop()
+    place.check_store()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_the_car_killed_in_the_middle_starts_again_and_sends_what_is_missing(place: Place) -> None:
+    """Each round is a new delivering loop on the same disk, dropped without a word in the middle."""
+    for number in range(3):
+        place.add(number, 600_000)
+    place.serve()
+    for _ in range(6):
+        deliverer = place.deliverer()
+        run(deliverer, lambda: place.delivered() == set(place.sent), timeout_s=random.uniform(0.01, 0.1))
+    assert run(place.deliverer(), lambda: place.delivered() == set(place.sent))
+    place.stop()
+    place.check_store()
+
+
+def test_nothing_is_published_before_the_connack(place: Place) -> None:
+    """A server that finishes TLS and reads, but never answers the CONNECT, hears nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place.region.broker_cert, place.region.broker_key)
+    context.load_verify_locations(place.region.authority_cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    heard = bytearray()
+    done = threading.Event()
+
+    listener = socket.create_server(("127.0.0.1", place.port))
+
+    def answer_nothing() -> None:
+        with listener:
+            listener.settimeout(10)
+            with context.wrap_socket(listener.accept()[0], server_side=True) as peer:
+                peer.settimeout(0.2)
+                while not done.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        heard.extend(peer.recv(65536))
+
+    server = threading.Thread(target=answer_nothing)
+    server.start()
+    place.add(1)
+    deliverer = place.deliverer()
+    run(deliverer, lambda: False, timeout_s=1.5)
+    done.set()
+    deliverer.close()
+    server.join()
+    assert heard[0] == 0x10, "CONNECT"
+    assert heard[2 + heard[1] :] in (b"", b"\xe0\x00"), "and then nothing but DISCONNECT"
+    assert deliverer.stats().sent == ()
+
+
+def test_a_broker_of_another_region_gets_nothing_and_is_told_apart_from_a_network_fault(
+    place: Place, tmp_path: Path
+) -> None:
+    """The host answers as another region's broker: its authority, name and identity are wrong."""
+    with contextlib.closing(Place(tmp_path / "other", "eu", "DE")) as other:
+        other.serve()
+        policy = place.route.policy
+        moved = encode_policy(policy).replace(
+            f"port = {place.port}".encode(), f"port = {other.port}".encode()
+        )
+        place.route = Route(place.route.registration, decode_policy(moved, "moved"))
+        place.add(1)
+        deliverer = place.deliverer()
+        run(deliverer, lambda: deliverer.stats().brokers_refused > 0)
+        stats = deliverer.stats()
+        deliverer.close()
+        other.stop()
+    assert stats.brokers_refused > 0
+    assert "not the broker of region 'cn'" in stats.trouble
+    assert stats.sent == ()
+    assert not any(event["event"] == "received" for event in other.told)
+    assert place.journal.clips({ClipState.SEALED})
+
+
+def test_nobody_listening_is_a_network_fault(place: Place) -> None:
+    broker = MqttBroker(place.keys, OPTIONS)
+    broker.connect(place.route, place.topics.subscriptions)
+    (event,) = collect(broker, has(Disconnected))
+    assert isinstance(event, Disconnected)
+    assert not event.refused
+    assert "refused" in event.reason.lower()
+    broker.close()
+
+
+def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
+    (place.root / "car" / "tls" / "cn.pem").unlink()
+    broker = MqttBroker(place.keys, OPTIONS)
+    broker.connect(place.route, place.topics.subscriptions)
+    (event,) = collect(broker, has(Disconnected))
+    assert isinstance(event, Disconnected)
+    assert event.refused
+    assert "enrol the vehicle" in event.reason
+    broker.close()
+
+
+def test_the_adapter_publishes_hears_wakes_and_says_when_it_is_cut(place: Place) -> None:
+    with Mosquitto(place.region, "127.0.0.1", place.port) as mosquitto:
+        broker = MqttBroker(place.keys, OPTIONS)
+        broker.connect(place.route, place.topics.subscriptions)
+        assert Connected(8) in collect(broker, has(Connected))
+        token = broker.publish(place.topics.status, b"well", retain=True)
+        assert Acked(token) in collect(broker, has(Acked))
+        threading.Timer(0.1, broker.wake).start()
+        start = time.monotonic()
+        assert broker.events(10) == ()
+        assert time.monotonic() - start < 5
+        mosquitto.stop()
+        seen = collect(broker, has(Disconnected))
+        assert not any(isinstance(event, Disconnected) and event.refused for event in seen)
+        assert broker.publish(place.topics.status, b"into the void") < 0, "forgotten, as what was in flight"
+        broker.close()
+        broker.close()
+
+
+def test_a_publish_that_the_acl_forbids_is_answered_with_a_refusal(place: Place) -> None:
+    """Mosquitto 2.0.11 then also closes the connection, which is no refusal of this vehicle."""
+    with Mosquitto(place.region, "127.0.0.1", place.port):
+        broker = MqttBroker(place.keys, OPTIONS)
+        broker.connect(place.route, place.topics.subscriptions)
+        collect(broker, has(Connected))
+        token = broker.publish("fsd/1/cn/vehicles/car-2/status", b"lie")
+        (answer,) = [event for event in collect(broker, has(Acked)) if isinstance(event, Acked)]
+        assert answer.token == token
+        assert "authorized" in answer.refusal
+        broker.close()
+
+
+def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: Place) -> None:
+    with Mosquitto(place.region, "127.0.0.1", place.port):
+        broker = MqttBroker(place.keys, OPTIONS)
+        broker.connect(place.route, place.topics.subscriptions)
+        collect(broker, has(Connected))
+        broker.close()
+        topic = f"{place.topics.base}down/have/{'0' * 32}"
+        publish_as(place.region, "receiver", topic, b"while you were away")
+        broker.connect(place.route, place.topics.subscriptions)
+        assert Message(topic, b"while you were away", retained=False) in collect(broker, has(Message))
+        broker.close()
+
+
+def publish_as(region: RegionDir, who: str, topic: str, payload: bytes) -> None:
+    """With a link of the region's own."""
+    policy = decode_policy(region.policy.read_bytes(), "policy")
+    context = region_context(policy, region.receiver_cert, region.receiver_key)
+    link = MqttLink(OPTIONS)
+    link.connect(Dial("127.0.0.1", policy.endpoint.port, context, who, ()))
+    seen: list[BrokerEvent] = []
+    while not any(isinstance(event, Connected) for event in seen):
+        seen.extend(link.events(1))
+    link.publish(topic, payload)
+    while not any(isinstance(event, Acked) for event in seen):
+        seen.extend(link.events(1))
+    link.close()
+
+
+def test_a_large_message_both_ways_is_whole(place: Place) -> None:
+    """TLS records left in OpenSSL's buffer, and writes that the socket takes in parts."""
+    payload = secrets.token_bytes(200_000)
+    with Mosquitto(place.region, "127.0.0.1", place.port):
+        broker = MqttBroker(place.keys, OPTIONS)
+        broker.connect(place.route, place.topics.subscriptions)
+        collect(broker, has(Connected))
+        for number in range(8):
+            broker.publish(place.topics.segment("0" * 32, number * 65536), payload)
+        seen = collect(broker, lambda seen: sum(isinstance(event, Acked) for event in seen) == 8)
+        assert not any(event.refusal for event in seen if isinstance(event, Acked))
+        topic = f"{place.topics.base}down/have/{'0' * 32}"
+        publish_as(place.region, "receiver", topic, payload)
+        (message,) = [event for event in collect(broker, has(Message)) if isinstance(event, Message)]
+        assert message.payload == payload
+        broker.close()
+
+
+def test_a_port_that_is_taken_and_a_missing_region_are_plain_errors(place: Place, tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", place.port)),
+        pytest.raises(ToolError, match="listens there already"),
+    ):
+        Mosquitto(place.region, "127.0.0.1", place.port).__enter__()
+    assert main(["region", "serve", str(tmp_path / "nowhere")]) == 1
+
+
+def test_a_broken_configuration_shows_the_brokers_own_words(place: Place) -> None:
+    place.region.broker_conf.write_text("no_such_option true\n")
+    with pytest.raises(ToolError, match="no_such_option"):
+        Mosquitto(place.region, "127.0.0.1", place.port).__enter__()
+
+
+def test_the_broker_ends_when_its_parent_is_killed(place: Place) -> None:
+    place.serve()
+    assert place.process is not None
+    children = Path(f"/proc/{place.process.pid}/task/{place.process.pid}/children").read_text().split()
+    (pid,) = [int(child) for child in children]
+    place.stop(signal.SIGKILL)
+    wait_for(lambda: not _alive(pid), "mosquitto ended")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    os.kill(pid, 0)
+    return state != "Z"
