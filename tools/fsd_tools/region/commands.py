@@ -47,7 +47,7 @@ def init(
     port: int = 8883,
     faces: FaceRule = FaceRule.HEAD_ZONE,
     plates: PlateRule = PlateRule.PLATE_BAND,
-    hold_ms: int = 300,
+    hold_ms: int = 150,
     max_gap_ms: int = 500,
     location: LocationRule = LocationRule.COARSE,
     location_grid_deg: float = 0.05,

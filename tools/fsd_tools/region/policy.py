@@ -23,7 +23,7 @@ class RedactionChoice:
 
     faces: FaceRule = FaceRule.HEAD_ZONE
     plates: PlateRule = PlateRule.PLATE_BAND
-    hold_ms: int = 300
+    hold_ms: int = 150
     max_gap_ms: int = 500
     location: LocationRule = LocationRule.COARSE
     location_grid_deg: float = 0.05
