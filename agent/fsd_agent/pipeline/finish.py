@@ -30,8 +30,8 @@ from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.privacy.plan import Refused
-from fsd_agent.wire.clip import encode_clip
-from fsd_agent.wire.sealed import seal_clip
+from fsd_agent.wire.clip import ClipFormatError, encode_clip
+from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
 from fsd_firmware.codec import VideoCodec
 
@@ -91,6 +91,8 @@ class Finisher:
             return
         try:
             self._seal(outcome, where)
+        except (ClipFormatError, SealError) as error:
+            self._drop(row, DropReason.SEAL_FAILED, str(error))
         except (SpoolFullError, StorageFullError) as error:
             self._not_before_ns = self._clock.monotonic_ns() + RETRY_NS
             self._events.emit("disk_full", clip=row.clip_id, what=str(error))
