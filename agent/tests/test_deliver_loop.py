@@ -115,7 +115,7 @@ def test_a_clip_is_sent_receipted_recorded_and_erased(bench: Bench) -> None:
     stats = bench.deliverer.stats()
     assert (stats.delivered_clips, stats.delivered_bytes, stats.connected) == (1, 5000, True)
     assert bench.events.of("delivered") == [{"clip": clip, "region": "cn", "bytes": 5000}]
-    assert bench.events.of("sent") == [{"clip": clip, "region": "cn"}]
+    assert bench.events.of("sent") == [{"clip": clip, "region": "cn", "bytes": 5000}]
     (sent,) = stats.sent
     assert (sent.region_id, sent.port) == ("cn", 8883)
     assert sent.bytes == sum(len(each.payload) for each in bench.cn.published)
@@ -266,6 +266,7 @@ def test_a_wrong_broker_is_tried_again_only_slowly(bench: Bench) -> None:
     stats = bench.deliverer.stats()
     assert 1 <= stats.brokers_refused <= 7
     assert stats.trouble == "broker: not this region's broker"
+    assert bench.events.of("refused")[0] == {"region": "cn", "reason": "not this region's broker"}
     assert not bench.cn.published
     assert bench.state(clip) is ClipState.SEALED
 

@@ -9,6 +9,9 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
 from fsd_agent.adapters.tls import BrokerRefusedError
 
 
@@ -21,6 +24,27 @@ class Dial:
     context: ssl.SSLContext
     client_id: str
     subscriptions: tuple[str, ...]
+
+
+class Client(paho.Client):
+    """Paho with our socket.
+
+    ``_create_socket`` is the one private method that we replace; "nothing before the CONNACK" and the wrong-broker
+    tests fail if paho stops calling it.
+    """
+
+    def __init__(self, dial: Dial, timeout_s: float) -> None:
+        super().__init__(
+            callback_api_version=CallbackAPIVersion.VERSION2,
+            client_id=dial.client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._dial = dial
+        self._dial_timeout_s = timeout_s
+
+    def _create_socket(self) -> ssl.SSLSocket:
+        return dial_tls(self._dial, self._dial_timeout_s)
 
 
 def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:

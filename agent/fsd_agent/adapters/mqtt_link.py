@@ -20,18 +20,17 @@ import ssl
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fsd_agent.adapters.mqtt_dial import Dial, dial_tls, explain
+from fsd_agent.adapters.mqtt_dial import Client, Dial, explain
 from fsd_agent.adapters.tls import BrokerRefusedError
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.wire.envelope import MAX_ENVELOPE_BYTES
@@ -46,8 +45,9 @@ class MqttOptions:
 
     window: int = 16
     """Publishes that may be unacknowledged; 4 fill 20 Mbit/s at 50 ms, 16 fill a LAN."""
-    connect_timeout_s: float = 5.0
-    """For TCP, and again for TLS, and again for the CONNACK and the subscriptions."""
+    connect_timeout_s: float = 4.0
+    """For TCP, and again for TLS, and again for the CONNACK and the subscriptions. Dialling can't be interrupted,
+    so twice this is the longest that an agent waits for its end."""
     keepalive_s: int = 10
     """A dead link is noticed after at most twice this."""
     session_expiry_s: int = 3600
@@ -60,29 +60,13 @@ class MqttOptions:
     """For what is already in paho's hands, at a clean end."""
 
 
-class _Client(paho.Client):
-    """paho with our socket. ``_create_socket`` is the one private method that we replace; a test guards it."""
-
-    def __init__(self, client_id: str, dial: Callable[[], ssl.SSLSocket]) -> None:
-        super().__init__(
-            callback_api_version=CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            protocol=paho.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        self._dial = dial
-
-    def _create_socket(self) -> ssl.SSLSocket:
-        return self._dial()
-
-
 class MqttLink:
     """See the module; the contract of the methods is that of :class:`fsd_agent.ports.broker.Broker`."""
 
     def __init__(self, options: MqttOptions) -> None:
         self._options = options
         self._events: deque[BrokerEvent] = deque()
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # ``close`` may be followed by ``connect``, so this descriptor lives as long as the object.
         weakref.finalize(self, os.close, self._wake)
@@ -101,7 +85,7 @@ class MqttLink:
         self._fault, self._refused, self._up = "", False, False
         self._subscriptions = dial.subscriptions
         self._deadline_s = time.monotonic() + 3 * self._options.connect_timeout_s
-        client = _Client(dial.client_id, lambda: dial_tls(dial, self._options.connect_timeout_s))
+        client = Client(dial, self._options.connect_timeout_s)
         client.max_inflight_messages_set(self._options.window)
         client.max_queued_messages_set(self._options.window)
         client.on_connect = self._on_connect
@@ -172,8 +156,6 @@ class MqttLink:
             client.loop_write()
         _shut(client)
 
-    # ---- the network
-
     def _turn(self, wait_s: float) -> bool:
         """Wait for the socket or a wake-up, and let paho read and write; True when woken."""
         client = self._client
@@ -205,7 +187,7 @@ class MqttLink:
                     ready = mask
         return ready, woken
 
-    def _read(self, client: _Client) -> None:
+    def _read(self, client: Client) -> None:
         """Read until the socket is empty or as much has arrived as one call may return."""
         while client is self._client and len(self._events) < self._options.inbound_messages:
             sock = client.socket()
@@ -215,7 +197,7 @@ class MqttLink:
             if not (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0):
                 return
 
-    def _misc(self, client: _Client) -> None:
+    def _misc(self, client: Client) -> None:
         """Keep-alive, and an end to a connection that never came to be."""
         now_s = time.monotonic()
         if now_s - self._last_misc_s >= MISC_S:
@@ -231,8 +213,6 @@ class MqttLink:
         if client is not None:
             _shut(client)
         self._events.append(Disconnected(reason, refused))
-
-    # ---- what paho says
 
     def _on_connect(
         self, client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, properties: Properties | None

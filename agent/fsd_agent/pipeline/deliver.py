@@ -12,43 +12,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 from fsd_agent.pipeline.endings import Endings
+from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
-from fsd_agent.pipeline.sealed_files import DamagedError, SealedFiles
+from fsd_agent.pipeline.sealed_files import DamagedError
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.spool import SpoolError, SpoolStore
-from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
-from fsd_agent.rules.uplink.schedule import Decision, Delivered, Schedule, UplinkCounts
+from fsd_agent.rules.uplink.schedule import Decision, Delivered, UplinkCounts
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, UplinkLimits
-from fsd_agent.wire.transfer import Topics
 
 REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
-CLIPS_AT_ONCE = 256
-"""Sealed clips held in memory here; the journal gives the best ones first."""
 IDLE_S = 0.5
 """Longest wait of one step in ``run``."""
 UPLINK_LIMITS = UplinkLimits()
 LINK_LIMITS = LinkLimits()
-
-
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """Everything that belongs to one route, made anew when the route changes."""
-
-    route: Route
-    topics: Topics
-    schedule: Schedule
-    files: SealedFiles
 
 
 class Deliverer:
@@ -83,15 +69,13 @@ class Deliverer:
         self._limits = limits
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
-        self._lane: _Lane | None = None
+        self._lane: Lane | None = None
         self._stale = True
         self._refresh_at_ns = 0
         self._past = UplinkCounts()
         self._publishes_refused = 0
         self._trouble = ""
         self._stats = self._picture()
-
-    # ---- any thread
 
     def notify(self) -> None:
         """A clip was sealed, or the route may have changed: look now."""
@@ -106,8 +90,6 @@ class Deliverer:
     def stats(self) -> DeliveryStats:
         """As of the end of the last step."""
         return self._stats
-
-    # ---- the loop
 
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop`` is set (call ``notify`` after setting it to end a wait at once), and close."""
@@ -127,7 +109,7 @@ class Deliverer:
             dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
-            self._refresh(lane.schedule, now_ns)
+            self._refresh(lane, now_ns)
             self._fill(lane, now_ns)
             wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
         for event in self._link.broker.events(wait_s):
@@ -153,33 +135,21 @@ class Deliverer:
         self._past = self._counts()
         self._lane = None
         if route is not None:
-            topics = Topics(route.policy.region_id, route.registration.vehicle)
-            schedule = Schedule(route, self._limits, int(self._random() * 2**32))
-            self._lane = _Lane(route, topics, schedule, SealedFiles(self._spool, topics))
+            self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
             self._stale = True
 
-    def _refresh(self, schedule: Schedule, now_ns: int) -> None:
+    def _refresh(self, lane: Lane, now_ns: int) -> None:
         """Take over the journal's sealed clips, when asked to and now and then."""
         if not self._stale and now_ns < self._refresh_at_ns:
             return
         self._stale = False
         self._refresh_at_ns = now_ns + REFRESH_NS
         try:
-            schedule.update(self._sealed(schedule.region_id))
+            lane.refresh(self._journal)
         except JournalError as error:
             self._trouble = f"journal: {error}"
 
-    def _sealed(self, region_id: str) -> list[ClipRow]:
-        """The best clips of this region; looks deeper while clips of other regions are in the way."""
-        limit = CLIPS_AT_ONCE
-        while True:
-            rows = self._journal.clips({ClipState.SEALED}, limit=limit)
-            mine = [row for row in rows if row.region_id == region_id]
-            if len(rows) < limit or len(mine) >= CLIPS_AT_ONCE // 2:
-                return mine[:CLIPS_AT_ONCE]
-            limit *= 4
-
-    def _fill(self, lane: _Lane, now_ns: int) -> None:
+    def _fill(self, lane: Lane, now_ns: int) -> None:
         """Publish until the window is full or there is nothing to say."""
         while self._link.room > 0:
             small = self._outbox.take(lane.topics)
@@ -199,34 +169,30 @@ class Deliverer:
                     self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
             else:
                 self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
-                if isinstance(emission, SendFin):
-                    self._events.emit("sent", clip=emission.clip_id, region=lane.topics.region)
 
-    def _next_due_ns(self, lane: _Lane, now_ns: int) -> int:
+    def _next_due_ns(self, lane: Lane, now_ns: int) -> int:
         """When there may be something to do without an event."""
         due_ns = min(self._refresh_at_ns, self._link.next_due_ns(now_ns))
         return min(due_ns, lane.schedule.next_due_ns(now_ns)) if self._link.connected else due_ns
 
-    # ---- what comes back
-
     def _on_event(self, event: BrokerEvent, now_ns: int) -> None:
-        if isinstance(event, Acked):
-            self._on_acked(event, now_ns)
-        elif isinstance(event, Message):
-            self._on_inbound(event, now_ns)
-        elif isinstance(event, Connected):
-            self._link.on_connected(event, now_ns)
-            self._events.emit("connected", region=self._region_id())
-        else:
-            self._on_disconnected(event, now_ns)
+        match event:
+            case Acked():
+                self._on_acked(event, now_ns)
+            case Message():
+                self._on_inbound(event, now_ns)
+            case Disconnected():
+                self._on_disconnected(event, now_ns)
+            case Connected():
+                self._link.on_connected(event, now_ns)
+                self._events.emit("connected", region=self._region_id())
 
     def _on_disconnected(self, event: Disconnected, now_ns: int) -> None:
         self._interrupt(now_ns)
         self._link.on_disconnected(event, now_ns)
         self._trouble = f"broker: {event.reason}"
-        self._events.emit(
-            "disconnected", region=self._region_id(), reason=event.reason, refused=event.refused
-        )
+        name = "refused" if event.refused else "disconnected"
+        self._events.emit(name, region=self._region_id(), reason=event.reason)
 
     def _interrupt(self, now_ns: int) -> None:
         """Nothing that was in flight can be counted on."""
@@ -247,6 +213,9 @@ class Deliverer:
             self._lane.schedule.postpone(what.clip_id, now_ns, self._random())
         else:
             self._lane.schedule.taken(what, now_ns)
+            if isinstance(what, SendFin):
+                size, region_id = what.message.size, self._region_id()
+                self._events.emit("sent", clip=what.clip_id, region=region_id, bytes=size)
 
     def _on_inbound(self, message: Message, now_ns: int) -> None:
         if self._lane is None:
@@ -259,7 +228,7 @@ class Deliverer:
         if decision is not None:
             self._conclude(self._lane, decision)
 
-    def _conclude(self, lane: _Lane, decision: Decision) -> None:
+    def _conclude(self, lane: Lane, decision: Decision) -> None:
         """The region has spoken."""
         if isinstance(decision, Delivered):
             row = lane.schedule.row(decision.receipt.clip_id)
@@ -270,11 +239,11 @@ class Deliverer:
             detail = f"{refusal.reason}: {refusal.detail}"
             self._drop(lane, refusal.clip_id, DropReason.REFUSED_BY_REGION, detail)
 
-    def _drop(self, lane: _Lane, clip_id: str, reason: DropReason, detail: str) -> None:
+    def _drop(self, lane: Lane, clip_id: str, reason: DropReason, detail: str) -> None:
         ended = self._endings.drop(lane.files, lane.schedule.row(clip_id), reason, detail)
         self._ended(lane, clip_id, ended=ended)
 
-    def _ended(self, lane: _Lane, clip_id: str, *, ended: bool) -> None:
+    def _ended(self, lane: Lane, clip_id: str, *, ended: bool) -> None:
         """Forget a finished clip; keep one whose end could not be recorded, and learn its state again."""
         if ended:
             lane.schedule.done(clip_id)
@@ -283,16 +252,12 @@ class Deliverer:
         self._trouble = self._endings.trouble or self._trouble
         self._stale = self._stale or not ended or not len(lane.schedule)
 
-    # ---- what it says of itself
-
     def _region_id(self) -> str:
         return self._lane.topics.region if self._lane is not None else ""
 
     def _counts(self) -> UplinkCounts:
         """Of this route and of those before it."""
-        now = self._lane.schedule.counts if self._lane is not None else UplinkCounts()
-        names = [field.name for field in fields(UplinkCounts)]
-        return UplinkCounts(**{name: getattr(self._past, name) + getattr(now, name) for name in names})
+        return self._past + self._lane.schedule.counts if self._lane is not None else self._past
 
     def _picture(self) -> DeliveryStats:
         counts = self._counts()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fsd_agent.records.clip import ClipRow, Receipt
 from fsd_agent.records.region import Route
@@ -63,6 +63,10 @@ class UplinkCounts:
     """Answers about clips that are not (or no longer) waiting here; normal after a repeated receipt."""
     timeouts: int = 0
 
+    def __add__(self, other: UplinkCounts) -> UplinkCounts:
+        """Both together."""
+        return UplinkCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
 
 class Schedule:
     """See the module."""
@@ -81,11 +85,6 @@ class Schedule:
     def __len__(self) -> int:
         """Count clips that wait for delivery."""
         return len(self._transfers)
-
-    @property
-    def region_id(self) -> str:
-        """The one region whose clips are sent."""
-        return self._route.policy.region_id
 
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""

@@ -1,0 +1,49 @@
+"""Everything that the delivering loop has for one route; made anew when the route changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from fsd_agent.pipeline.sealed_files import SealedFiles
+from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.spool import SpoolStore
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.region import Route
+from fsd_agent.rules.uplink.schedule import Schedule
+from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.wire.transfer import Topics
+
+CLIPS_AT_ONCE = 256
+"""Sealed clips held in memory; the journal gives the best ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """See the module."""
+
+    route: Route
+    topics: Topics
+    schedule: Schedule
+    files: SealedFiles
+
+    @classmethod
+    def open(cls, route: Route, spool: SpoolStore, limits: UplinkLimits, first_ask: int) -> Self:
+        """A lane that knows of no clip yet."""
+        topics = Topics(route.policy.region_id, route.registration.vehicle)
+        return cls(route, topics, Schedule(route, limits, first_ask), SealedFiles(spool, topics))
+
+    def refresh(self, journal: Journal) -> None:
+        """Take over the journal's sealed clips of this region. Raises ``JournalError``."""
+        self.schedule.update(_sealed(journal, self.topics.region))
+
+
+def _sealed(journal: Journal, region_id: str) -> list[ClipRow]:
+    """The best clips of this region; looks deeper while clips of other regions are in the way."""
+    limit = CLIPS_AT_ONCE
+    while True:
+        rows = journal.clips({ClipState.SEALED}, limit=limit)
+        mine = [row for row in rows if row.region_id == region_id]
+        if len(rows) < limit or len(mine) >= CLIPS_AT_ONCE // 2:
+            return mine[:CLIPS_AT_ONCE]
+        limit *= 4
