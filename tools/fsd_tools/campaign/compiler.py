@@ -1,0 +1,154 @@
+"""Campaign files to campaigns: schema, then meaning, then the condition; every refusal names file, field and value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.program import Program
+from fsd_firmware.catalogue import Catalogue
+from fsd_tools.campaign.cel import ConditionError, Environment, did_you_mean
+from fsd_tools.campaign.lower import lower, refuse_has_of_signals
+from fsd_tools.campaign.schema import (
+    CampaignFile,
+    CaptureFile,
+    FieldError,
+    duration_ns,
+    parse_file,
+    read_text,
+    wall_ns,
+)
+from fsd_tools.errors import ToolError
+
+UNASSIGNED: Final = "unassigned"
+"""Stands for the region of a template that is checked or backtested, never of one that is pushed."""
+
+
+class CampaignError(ToolError):
+    """A campaign can't be compiled; says which file, which field and why."""
+
+    def __init__(self, file: str, field: str, reason: str) -> None:
+        super().__init__(f"{file}: {field}: {reason}")
+        self.file = file
+        self.field = field
+        self.reason = reason
+
+
+def compile_campaign(
+    text: str,
+    *,
+    file: str,
+    catalogue: Catalogue,
+    cameras: Collection[str],
+    region_id: str | None = None,
+) -> Campaign:
+    """Compile one campaign file for vehicles with this catalogue and these cameras.
+
+    ``region_id`` is where it is going: a file that names no region takes it, a file that names another is refused.
+    Without it the file's own region counts, or :data:`UNASSIGNED`. Raises :class:`CampaignError`.
+    """
+    try:
+        parsed = parse_file(text)
+        return _build(parsed, catalogue, tuple(cameras), _region(parsed.region, region_id))
+    except FieldError as error:
+        raise CampaignError(file, error.field, error.reason) from None
+
+
+def compile_condition(source: str, catalogue: Catalogue, cameras: Collection[str]) -> Program:
+    """Check and compile one CEL condition. Raises :class:`~.cel.ConditionError`."""
+    environment = _environment(catalogue.entries)
+    refuse_has_of_signals(environment.parse(source), catalogue)
+    tree, kind = environment.check(source)
+    if kind != "bool":
+        raise ConditionError(f"is a {kind}; a condition is a bool, true or false")
+    return lower(tree, catalogue, cameras)
+
+
+def compile_files(
+    paths: Sequence[Path],
+    *,
+    catalogue: Catalogue,
+    cameras: Collection[str],
+    region_id: str | None,
+    version: int,
+) -> CampaignSet:
+    """Compile files to one set. Raises :class:`ToolError` naming the file."""
+    campaigns: dict[str, tuple[Path, Campaign]] = {}
+    for path in paths:
+        campaign = compile_campaign(
+            read_text(path), file=str(path), catalogue=catalogue, cameras=cameras, region_id=region_id
+        )
+        if campaign.id in campaigns:
+            other = campaigns[campaign.id][0]
+            raise CampaignError(str(path), "id", f"{campaign.id!r} is also the id of {other}")
+        campaigns[campaign.id] = path, campaign
+    return CampaignSet(
+        region_id or UNASSIGNED, version, tuple(campaign for _, campaign in campaigns.values())
+    )
+
+
+def _build(parsed: CampaignFile, catalogue: Catalogue, cameras: tuple[str, ...], region_id: str) -> Campaign:
+    capture = _capture(parsed.capture, catalogue, cameras)
+    try:
+        program = compile_condition(parsed.condition, catalogue, cameras)
+    except ConditionError as error:
+        raise FieldError("condition", str(error)) from None
+    valid_from = wall_ns("valid.from", parsed.valid.from_, end_of_day=False)
+    valid_until = wall_ns("valid.until", parsed.valid.until, end_of_day=True)
+    if valid_from >= valid_until:
+        raise FieldError("valid", f"until {parsed.valid.until} is not after from {parsed.valid.from_}")
+    hold_why = "a condition that must hold longer is a state, not an event"
+    cooldown_why = "end the campaign earlier instead, with valid.until"
+    return Campaign(
+        id=parsed.id,
+        version=parsed.version,
+        purpose=parsed.purpose,
+        region_id=region_id,
+        source=parsed.condition,
+        program=program,
+        hold_ns=duration_ns("hold", parsed.hold, LIMITS.hold_ns, hold_why),
+        cooldown_ns=duration_ns("cooldown", parsed.cooldown, LIMITS.cooldown_ns, cooldown_why),
+        capture=capture,
+        budget=Budget(parsed.budget.clips_per_day, parsed.budget.bytes_per_day),
+        sample_ratio=parsed.sample_ratio,
+        priority=parsed.priority,
+        valid_from_wall_ns=valid_from,
+        valid_until_wall_ns=valid_until,
+    )
+
+
+def _region(named: str | None, going_to: str | None) -> str:
+    if named is not None and going_to not in {None, named}:
+        raise FieldError("region", f"{named!r}: the campaign is for another region than {going_to!r}")
+    return named or going_to or UNASSIGNED
+
+
+def _capture(capture: CaptureFile, catalogue: Catalogue, cameras: tuple[str, ...]) -> CaptureSpec:
+    before_why = "the vehicle's ring reaches no further back"
+    after_why = "a longer window is a recording, not an event"
+    before = duration_ns("capture.before", capture.before, LIMITS.before_ns, before_why)
+    after = duration_ns("capture.after", capture.after, LIMITS.after_ns, after_why)
+    if before + after == 0:
+        reason = f"before {capture.before!r} and after {capture.after!r}: the clip would be empty"
+        raise FieldError("capture", reason)
+    for camera in capture.cameras:
+        if camera not in cameras:
+            hint = did_you_mean(camera, cameras) or f"; there is {', '.join(cameras) or 'none'}"
+            raise FieldError("capture.cameras", f"no camera {camera!r} on this vehicle{hint}")
+    for path in capture.signals:
+        if path not in catalogue.rows:
+            hint = did_you_mean(path, tuple(catalogue.rows))
+            raise FieldError("capture.signals", f"unknown signal {path!r}{hint}")
+    for field, names in (("cameras", capture.cameras), ("signals", capture.signals)):
+        if len(set(names)) != len(names):
+            raise FieldError(f"capture.{field}", "a name is there twice")
+    return CaptureSpec(before, after, capture.cameras, capture.signals)
+
+
+@lru_cache(maxsize=8)
+def _environment(entries: tuple[object, ...]) -> Environment:
+    """Environments are kept: making one costs more than checking a condition. Keyed by what it depends on."""
+    return Environment(Catalogue(entries))  # type: ignore[arg-type]  # lru_cache takes any hashable
