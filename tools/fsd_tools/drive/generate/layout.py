@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fsd_tools.drive.generate.light import Colour
 from fsd_tools.drive.generate.shapes import Shape
@@ -38,8 +39,8 @@ class House:
     wall: Colour
     shop: Colour
     points: Floats
-    """Facade, gable, shop band and awning, then the windows: four points each."""
-    lit: tuple[int, ...]
+    """Facade, gable, shop band, awning and cornice, then the windows: four points each."""
+    lit: NDArray[np.bool_]
     """Windows with light at night."""
 
 
@@ -133,13 +134,14 @@ def _house(world: World, side: float, s: float, length: float, rng: np.random.Ge
         for column in range(columns):
             a, b = (column + 0.24) / columns, (column + 0.76) / columns
             windows.append(upright(along(a), along(b), low, low + 1.75))
-    lit = tuple(int(i) for i in np.flatnonzero(rng.random(len(windows)) < 0.3))
+    lit = rng.random(len(windows)) < 0.3
+    cornice = upright(along(0), along(1), height - 0.45, height)
     tone = rng.uniform(0.85, 1.08)
     wall_colour = WALLS[int(rng.integers(len(WALLS)))]
     colour = (wall_colour[0] * tone, wall_colour[1] * tone, wall_colour[2] * tone)
     return House(
         s, s + length, side, colour, SHOPS[int(rng.integers(len(SHOPS)))],
-        np.vstack([wall, gable, shop, awning, *windows]), lit,
+        np.vstack([wall, gable, shop, awning, cornice, *windows]), lit,
     )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ MISTAKEN = 0.015
 TRACK_LOST_NS = 1_000_000_000
 """An actor that was unseen for longer comes back under a new number."""
 
+NEVER_NS = -(1 << 62)
+
 
 @dataclass(slots=True)
 class _Track:
@@ -45,7 +47,7 @@ class _Track:
     mood: float = 0.0
     drift: Floats = field(default_factory=lambda: np.zeros(4))
     bias: float = 0.0
-    seen_ns: int = -TRACK_LOST_NS
+    seen_ns: int = NEVER_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Seen:
         ahead = self.viewed[:, 0] >= NEAR_M
         if not ahead.any():
             return None
-        reach = np.array(self.shape.pads)[ahead] * (self.focal_px / self.viewed[ahead, 0, None])
+        reach = self.shape.reach[ahead] * (self.focal_px / self.viewed[ahead, 0, None])
         low, high = (self.pixels[ahead] - reach).min(axis=0), (self.pixels[ahead] + reach).max(axis=0)
         x1, y1 = np.maximum(low, 0).tolist()
         x2, y2 = np.minimum(high, [width, height]).tolist()
@@ -60,7 +60,7 @@ def see(
     shape: Shape, place: tuple[float, float], heading_rad: float, camera: Camera, up_m: float = 0.0
 ) -> Seen:
     """Put ``shape`` on the world's ground and look at it."""
-    local = np.array(shape.points)
+    local = shape.local
     c, s = math.cos(heading_rad), math.sin(heading_rad)
     world = np.empty_like(local)
     world[:, 0] = place[0] + c * local[:, 0] - s * local[:, 1]

@@ -77,13 +77,17 @@ def _tone(colour: Colour, factor: float) -> Colour:
     return (min(255, colour[0] * factor), min(255, colour[1] * factor), min(255, colour[2] * factor))
 
 
-def pedestrian(looks: Looks, travelled_m: float, *, walking: bool, left_side_near: bool) -> Shape:
-    """A person on foot. ``left_side_near``: the camera sees more of the left side, so it is painted last."""
+def pedestrian(looks: Looks, travelled_m: float, turned_rad: float, *, walking: bool) -> Shape:
+    """A person on foot.
+
+    ``turned_rad`` is the heading against the direction of looking: 0 shows the back, a positive angle the left
+    side. What is nearer to the camera is painted later.
+    """
     k = looks.height_m / ADULT_M
     shape = Shape(reach_m=looks.height_m)
     phase = 2 * math.pi * travelled_m / (STRIDE_M * k) if walking else 0.0
     swing = 0.48 if walking else 0.04
-    near = 1.0 if left_side_near else -1.0
+    near = 1.0 if math.sin(turned_rad) > 0 else -1.0
     bob = 0.025 * abs(math.cos(phase)) if walking else 0.0
     for side in (-near, near):
         if side == near:
@@ -92,7 +96,7 @@ def pedestrian(looks: Looks, travelled_m: float, *, walking: bool, left_side_nea
         _leg(shape, looks, k, side, phase + (0 if side > 0 else math.pi), swing, bob)
         if side == near:
             _arm(shape, looks, k, side, -swing * math.sin(phase + (0 if side > 0 else math.pi)), bob)
-    _head(shape, looks, k, 0.03, 1.60 + bob, helmet=False)
+    _head(shape, looks, k, (0.03, 1.60 + bob), turned_rad, helmet=False)
     return shape
 
 
@@ -168,19 +172,44 @@ def _torso(shape: Shape, looks: Looks, k: float, bob: float) -> None:
         shape.limb((0, 0, waist), (0, 0, waist - 0.28 * k), 0.30 * k, _tone(looks.top, 0.95))
 
 
-def _head(shape: Shape, looks: Looks, k: float, forward: float, up: float, *, helmet: bool) -> None:
-    z = up * k
+def _head(
+    shape: Shape, looks: Looks, k: float, at: tuple[float, float], turned_rad: float, *, helmet: bool
+) -> None:
+    """Neck, hair, face: from behind the hair covers the face, from the front the face covers the hair."""
+    forward, z = at[0], at[1] * k
     shape.limb(
         (forward * 0.5, 0, z - 0.19 * k), (forward, 0, z - 0.08 * k), 0.10 * k, _tone(looks.skin, 0.85)
     )
-    if looks.long_hair:
-        shape.ball((forward - 0.05 * k, 0, z - 0.05 * k), 0.125 * k, looks.hair, tall=1.45)
+
+    def neck() -> None:
+        shape.limb(
+            (forward * 0.5, 0, z - 0.19 * k), (forward, 0, z - 0.08 * k), 0.10 * k, _tone(looks.skin, 0.85)
+        )
+
+    def back_of_head() -> None:
+        if looks.long_hair:
+            length = 1.5 if from_behind else 1.15  # in front it would look like a beard
+            shape.ball(
+                (forward - 0.05 * k, 0, z - 0.05 * k * (length - 0.5)), 0.12 * k, looks.hair, tall=length
+            )
+        shape.ball((forward - 0.05 * k, 0, z + 0.02 * k), 0.098 * k, looks.hair, tall=1.1)
+
+    from_behind = math.cos(turned_rad) > 0.25
+    if not from_behind:
+        back_of_head()
+    neck()
     shape.ball((forward, 0, z), 0.105 * k, looks.skin, tall=1.24)
+    if from_behind:
+        back_of_head()
+    if math.cos(turned_rad) < -0.5:
+        for side in (1.0, -1.0):
+            shape.ball(
+                (forward + 0.1 * k, side * 0.038 * k, z + 0.015 * k), 0.014 * k, (30, 30, 35), detail=True
+            )
     if helmet:
         shape.ball((forward - 0.01 * k, 0, z + 0.065 * k), 0.135 * k, looks.helmet, tall=0.72)
     else:
-        shape.ball((forward - 0.035 * k, 0, z + 0.062 * k), 0.108 * k, looks.hair, tall=0.72)
-        shape.ball((forward - 0.06 * k, 0, z + 0.01 * k), 0.09 * k, looks.hair, tall=1.0, detail=True)
+        shape.ball((forward - 0.02 * k, 0, z + 0.072 * k), 0.108 * k, looks.hair, tall=0.62)
 
 
 WHEEL_M = 0.34
@@ -227,12 +256,12 @@ def bicycle(looks: Looks, travelled_m: float) -> Shape:
     return shape
 
 
-def cyclist(looks: Looks, travelled_m: float, *, left_side_near: bool) -> Shape:
-    """A rider over a two-wheeled bicycle."""
+def cyclist(looks: Looks, travelled_m: float, turned_rad: float) -> Shape:
+    """A rider over a two-wheeled bicycle; ``turned_rad`` as in :func:`pedestrian`."""
     shape = bicycle(looks, travelled_m)
     shape.reach_m = 1.78
     turn = travelled_m / 1.05
-    near = 1.0 if left_side_near else -1.0
+    near = 1.0 if math.sin(turned_rad) > 0 else -1.0
     hip = (SEAT[0] + 0.02, 0.0, 1.0)
     chest = (0.14, 0.0, 1.40)
     for side in (-near, near):
@@ -242,7 +271,7 @@ def cyclist(looks: Looks, travelled_m: float, *, left_side_near: bool) -> Shape:
             _riding_torso(shape, looks, hip, chest)
         else:
             _riding_arm(shape, looks, chest, side)
-    _head(shape, looks, 1.0, chest[0] + 0.11, 1.63, helmet=True)
+    _head(shape, looks, 1.0, (chest[0] + 0.11, 1.63), turned_rad, helmet=True)
     return shape
 
 

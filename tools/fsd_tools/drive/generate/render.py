@@ -27,6 +27,8 @@ SIMPLE_PX, SMALLEST_PX = 17.0, 4.0
 """Below the first, actors are drawn without limbs and shadow; below the second, not at all."""
 PLATE_CAR_PX = 40.0
 """Cars at least this tall in the picture carry a plate."""
+MAX_SPOTS = 20_000
+"""Remembered places; moving actors never ask twice, so the memory must end."""
 SENSOR_NOISE = 2.6
 """Standard deviation of the night's noise, in grey levels."""
 
@@ -65,6 +67,7 @@ class Renderer:
         self._actors = make_actors(world) if actors is None else actors
         self._street = make_street(world)
         self._painter = StreetPainter(self._street, self._lens)
+        self._spots: dict[tuple[float, float], tuple[float, float, float]] = {}
         self._sky = Sky(self._lens, world.options.seed)
         rng = np.random.default_rng([world.options.seed, 5])
         size = (self._lens.height + 64, self._lens.width + 64, 1)
@@ -111,21 +114,32 @@ class Renderer:
             s, d = actor.path.at(camera.t_s)
             if not -4 < s - camera.s_m < SIGHT_M - 25:
                 continue
-            x, y = self._world.road.place(s, d).tolist()
+            x, y, road_heading = self._spot(s, d)
             forward, left = camera.ground(x, y)
             size_px = self._lens.focal_px * ACTOR_M / max(forward, NEAR_M)
             if forward < -3 or abs(left) > 1.2 * max(forward, 0) + 5 or size_px < SMALLEST_PX:
                 continue
-            heading = float(self._world.road.heading(s)) + actor.path.facing(camera.t_s)
-            up = KERB_HEIGHT_M * float(np.clip((abs(d) - KERB_D_M) / 0.2, 0, 1))
-            left_near = math.sin(heading - math.atan2(y - camera.y_m, x - camera.x_m)) < 0
-            shape = self._shape(actor, camera.t_s, simple=size_px < SIMPLE_PX, left_side_near=left_near)
+            heading = road_heading + actor.path.facing(camera.t_s)
+            up = KERB_HEIGHT_M * min(max((abs(d) - KERB_D_M) / 0.2, 0.0), 1.0)
+            turned = heading - math.atan2(y - camera.y_m, x - camera.x_m)
+            shape = self._shape(actor, camera.t_s, turned, simple=size_px < SIMPLE_PX)
             seen = see(shape, (x, y), heading, camera, up)
             if seen.viewed[:, 0].max() > NEAR_M:
                 placed.append(_Placed(actor, seen, (x, y), heading, up))
         return placed
 
-    def _shape(self, actor: Actor, t_s: float, *, simple: bool, left_side_near: bool) -> Shape:
+    def _spot(self, s: float, d: float) -> tuple[float, float, float]:
+        """World place and the road's heading there; what stands still asks for the same spot every frame."""
+        key = (s, d)
+        spot = self._spots.get(key)
+        if spot is None:
+            x, y = self._world.road.place(s, d).tolist()
+            spot = (x, y, float(self._world.road.heading(s)))
+            if len(self._spots) < MAX_SPOTS:
+                self._spots[key] = spot
+        return spot
+
+    def _shape(self, actor: Actor, t_s: float, turned_rad: float, *, simple: bool) -> Shape:
         if actor.car is not None:
             moving = actor.path.moving(t_s)
             return car(actor.car, lights=moving and self._world.night(t_s) > 0.3)
@@ -137,9 +151,9 @@ class Renderer:
         travelled = actor.path.travelled(t_s)
         if actor.kind is Kind.PEDESTRIAN:
             walking = actor.path.moving(t_s)
-            return pedestrian(actor.person, travelled, walking=walking, left_side_near=left_side_near)
+            return pedestrian(actor.person, travelled, turned_rad, walking=walking)
         if actor.kind is Kind.CYCLIST:
-            return cyclist(actor.person, travelled, left_side_near=left_side_near)
+            return cyclist(actor.person, travelled, turned_rad)
         return bicycle(actor.person, travelled)
 
     def _things(self, camera: Camera, placed: list[_Placed]) -> list[tuple[float, House | Fixture | _Placed]]:
@@ -183,11 +197,12 @@ class Renderer:
                     glow(picture, (u, v), radius, (235, 250, 255), light.night)
 
     def _fixture(self, picture: Picture, camera: Camera, light: Light, fixture: Fixture) -> None:
-        x, y = self._world.road.place(fixture.s_m, fixture.d_m).tolist()
-        heading = float(self._world.road.heading(fixture.s_m))
-        seen = see(fixture.shape, (x, y), heading, camera, KERB_HEIGHT_M)
-        if seen.forward_m < 1.0:
+        x, y, heading = self._spot(fixture.s_m, fixture.d_m)
+        forward, left = camera.ground(x, y)
+        size_px = self._lens.focal_px * fixture.shape.reach_m / max(forward, NEAR_M)
+        if forward < 1.0 or abs(left) > 1.0 * forward + 4 or size_px < SMALLEST_PX:
             return
+        seen = see(fixture.shape, (x, y), heading, camera, KERB_HEIGHT_M)
         paint(picture, camera, light, seen)
         if light.night > 0 and fixture.lamp_up_m:
             u, v = seen.pixels[-1].tolist()

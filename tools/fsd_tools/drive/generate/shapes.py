@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fsd_tools.drive.generate.light import Colour
 
@@ -41,7 +45,7 @@ class Primitive:
     """Left out when the shape is small in the picture."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Shape:
     """A thing under construction, and then painted."""
 
@@ -52,6 +56,16 @@ class Shape:
     primitives: list[Primitive] = field(default_factory=list)
     reach_m: float = 1.0
     """Height, for deciding about detail."""
+
+    @cached_property
+    def local(self) -> NDArray[np.float64]:
+        """The points as (n, 3), for a finished shape."""
+        return np.array(self.points, np.float64)
+
+    @cached_property
+    def reach(self) -> NDArray[np.float64]:
+        """The pads as (n, 2), for a finished shape."""
+        return np.array(self.pads, np.float64)
 
     def _add(self, points: tuple[Point, ...], across: float = 0.0, up: float = 0.0) -> tuple[int, ...]:
         first = len(self.points)

@@ -13,7 +13,7 @@ import numpy as np
 from fsd_tools.drive.generate.camera import NEAR_M, Camera, Lens
 from fsd_tools.drive.generate.layout import SIGHT_M, STOREY_M, House, Street
 from fsd_tools.drive.generate.light import GRID_PX, Colour, GroundLight, Light, mix
-from fsd_tools.drive.generate.paint import Ints, Picture, fill_many, fill_viewed, fixed
+from fsd_tools.drive.generate.paint import SHIFT, Ints, Picture, fill_many, fill_viewed, fixed
 from fsd_tools.drive.generate.world import (
     FACADE_D_M,
     KERB_D_M,
@@ -32,8 +32,19 @@ PANE_DARK: Colour = (46, 36, 32)
 PANE_LIT: Colour = (110, 190, 245)
 SMALLEST_STOREY_PX = 6.0
 """Houses further away show no windows."""
+FRAMED_STOREY_PX = 45.0
+"""Houses this near have window frames."""
 BACK_M = 4.0
 """The ground begins this far behind the lens, so that the lower edge of the picture is covered."""
+KERB_FACE: Colour = (135, 137, 138)
+GUTTER: Colour = (96, 95, 94)
+_BACK, _UP = KERB_D_M + 0.18, KERB_HEIGHT_M
+_EDGES: tuple[tuple[float, float], ...] = (
+    (FACADE_D_M + 14, _UP), (_BACK, _UP), (KERB_D_M, _UP), (KERB_D_M, 0), (KERB_D_M - 0.35, 0),
+    (0.35 - KERB_D_M, 0), (-KERB_D_M, 0), (-KERB_D_M, _UP), (-_BACK, _UP), (-FACADE_D_M - 14, _UP),
+    (PARKING_EDGE_D_M, 0), (-PARKING_EDGE_D_M, 0),
+)  # fmt: skip
+"""Where the ground changes, from left to right, then the edges of the lanes: offset and height."""
 
 
 class StreetPainter:
@@ -52,20 +63,21 @@ class StreetPainter:
         top = int(max(camera.horizon_px, 0))
         picture[top:] = _plain(light, PAVEMENT, 90)
 
-        def band(left: float, right: float, colour: Colour, low: float = 0.0, high: float = 0.0) -> None:
-            self._band(picture, camera, light, s, (left, right), (low, high), colour)
+        viewed = self._strips(camera, s)
 
-        edge = KERB_D_M + 0.18
-        band(FACADE_D_M + 14, edge, PAVEMENT, KERB_HEIGHT_M, KERB_HEIGHT_M)
-        band(-edge, -FACADE_D_M - 14, PAVEMENT, KERB_HEIGHT_M, KERB_HEIGHT_M)
+        def band(left: int, right: int, colour: Colour) -> None:
+            outline = np.concatenate([viewed[left], viewed[right][::-1]])
+            fill_viewed(picture, camera, outline, _plain(light, colour, 14))
+
+        band(0, 1, PAVEMENT)
+        band(8, 9, PAVEMENT)
         self._joints(picture, camera, light)
-        band(KERB_D_M, -KERB_D_M, PARKING)
-        band(PARKING_EDGE_D_M, -PARKING_EDGE_D_M, ASPHALT)
-        for side in (1.0, -1.0):
-            band(side * edge, side * KERB_D_M, KERB, KERB_HEIGHT_M, KERB_HEIGHT_M)
-            band(side * KERB_D_M, side * KERB_D_M, (135, 137, 138), KERB_HEIGHT_M, 0)
-            gutter = side * (KERB_D_M - 0.35)
-            band(gutter, side * KERB_D_M, (96, 95, 94))
+        band(3, 6, PARKING)
+        band(10, 11, ASPHALT)
+        for back, top_edge, foot, gutter in ((1, 2, 3, 4), (8, 7, 6, 5)):
+            band(back, top_edge, KERB)
+            band(top_edge, foot, KERB_FACE)
+            band(foot, gutter, GUTTER)
         self._markings(picture, camera, light)
         if light.night:
             grid = self._ground_light.grid(camera, light)
@@ -74,22 +86,12 @@ class StreetPainter:
             part = picture[top:]
             cv2.multiply(part, lit[top:rows, :columns], dst=part, scale=1 / 255)
 
-    def _band(
-        self,
-        picture: Picture,
-        camera: Camera,
-        light: Light,
-        s: Floats,
-        d: tuple[float, float],
-        up: tuple[float, float],
-        colour: Colour,
-    ) -> None:
-        road = self._street.world.road
-        n = s.shape[0]
-        points = np.empty((2 * n, 3))
-        points[:n, :2], points[:n, 2] = road.place(s, d[0]), up[0]
-        points[n:, :2], points[n:, 2] = road.place(s[::-1], d[1]), up[1]
-        fill_viewed(picture, camera, camera.view(points), _plain(light, colour, 14))
+    def _strips(self, camera: Camera, s: Floats) -> Floats:
+        """Lines along the road at the edges of ``_EDGES``, shape (edges, len(s), 3), as the camera sees them."""
+        d, up = (np.array(column)[:, None] for column in zip(*_EDGES, strict=True))
+        points = np.empty((d.shape[0], s.shape[0], 3))
+        points[..., :2], points[..., 2] = self._street.world.road.place(s[None, :], d), up
+        return camera.view(points.reshape(-1, 3)).reshape(points.shape)
 
     def _quads(self, camera: Camera, rows: Floats, up: float = 0.0) -> list[Ints]:
         """Rectangles (s, d, length, width) on the ground, in fixed-point numbers of the picture."""
@@ -136,49 +138,50 @@ class StreetPainter:
         fill_many(picture, self._quads(camera, np.array(rows)), _plain(light, LINE, 18))
 
     def house(self, picture: Picture, camera: Camera, light: Light, house: House) -> None:
-        """One house; far ones without frames."""
+        """One house; far ones without windows."""
         viewed = camera.view(house.points)
-        if viewed[:8, 0].max() < NEAR_M:
+        pixels = camera.picture(viewed)
+        whole = float(viewed[:, 0].min()) >= NEAR_M
+        left, right = float(pixels[:8, 0].min()), float(pixels[:8, 0].max())
+        if viewed[:8, 0].max() < NEAR_M or (whole and (right < 0 or left > self._lens.width)):
             return
-        edges = camera.picture(viewed[:8])
-        if viewed[:8, 0].min() > NEAR_M and (edges[:, 0].max() < 0 or edges[:, 0].min() > self._lens.width):
-            return
-        depth = max(float(viewed[:2, 0].mean()), 1.0)
+        depth = max(float(viewed[0, 0] + viewed[1, 0]) / 2, 1.0)
         lit = light.on(depth, house.side * FACADE_D_M * 0.8)
-        pane = mix(PANE_DAY, (120, 190, 225), light.night * 0.7)
-        gable = (house.wall[0] * 0.72, house.wall[1] * 0.72, house.wall[2] * 0.72)
-        for first, colour, own in (
-            (4, gable, 0.0),
-            (0, house.wall, 0.0),
-            (8, pane, 0.75),
-            (12, house.shop, 0.0),
-        ):
+        quads = fixed(pixels).reshape(-1, 4, 2)
+        for number, colour, own in house_faces(house, light.night):
             shaded = light.shade(colour, lit, depth, own)
-            fill_viewed(picture, camera, viewed[first : first + 4], shaded)
-        if STOREY_M * self._lens.focal_px / depth > SMALLEST_STOREY_PX:
-            self._windows(picture, camera, light, house, viewed[16:], lit, depth)
-
-    def _windows(
-        self,
-        picture: Picture,
-        camera: Camera,
-        light: Light,
-        house: House,
-        viewed: Floats,
-        lit: Colour,
-        depth: float,
-    ) -> None:
-        ahead = viewed[:, 0].reshape(-1, 4).min(axis=1) >= NEAR_M
-        pixels = camera.picture(viewed).reshape(-1, 4, 2)
-        within = ahead & (pixels[..., 0].max(axis=1) > 0) & (pixels[..., 0].min(axis=1) < self._lens.width)
-        within &= pixels[..., 1].max(axis=1) > 0
-        quads = fixed(pixels)
-        bright = np.zeros(quads.shape[0], np.bool_)
-        bright[list(house.lit)] = True
+            if whole:
+                cv2.fillConvexPoly(picture, quads[number], shaded, cv2.LINE_AA, SHIFT)
+            else:
+                fill_viewed(picture, camera, viewed[4 * number : 4 * number + 4], shaded)
+        storey_px = STOREY_M * self._lens.focal_px / depth
+        if storey_px < SMALLEST_STOREY_PX:
+            return
+        corner = pixels[4 * FACES :].reshape(-1, 4, 2)
+        seen = viewed[4 * FACES :, 0].reshape(-1, 4).min(axis=1) >= NEAR_M
+        seen &= (corner[..., 0].max(axis=1) > 0) & (corner[..., 0].min(axis=1) < self._lens.width)
+        seen &= corner[..., 1].max(axis=1) > 0
+        if storey_px > FRAMED_STOREY_PX:
+            middle = corner[seen].mean(axis=1, keepdims=True)
+            frames = middle + (corner[seen] - middle) * 1.16
+            frame = mix(house.wall, (235, 238, 240), 0.55)
+            fill_many(picture, list(fixed(frames)), light.shade(frame, lit, depth))
+        panes = quads[FACES:]
         dark = mix(PANE_DAY, PANE_DARK, light.night)
-        fill_many(picture, list(quads[within & ~bright]), light.shade(dark, lit, depth))
-        colour = light.shade(mix(PANE_DAY, PANE_LIT, light.night), lit, depth, glow=1.0)
-        fill_many(picture, list(quads[within & bright]), colour)
+        fill_many(picture, list(panes[seen & ~house.lit]), light.shade(dark, lit, depth))
+        bright = light.shade(mix(PANE_DAY, PANE_LIT, light.night), lit, depth, glow=1.0)
+        fill_many(picture, list(panes[seen & house.lit]), bright)
+
+
+FACES = 5
+
+
+def house_faces(house: House, night: float) -> tuple[tuple[int, Colour, float], ...]:
+    """Number, colour and glow of a house's large faces, in order of painting."""
+    gable = (house.wall[0] * 0.72, house.wall[1] * 0.72, house.wall[2] * 0.72)
+    cornice = mix(house.wall, (230, 232, 235), 0.4)
+    pane = mix(PANE_DAY, (120, 190, 225), night * 0.7)
+    return ((1, gable, 0.0), (0, house.wall, 0.0), (4, cornice, 0.0), (2, pane, 0.75), (3, house.shop, 0.0))
 
 
 def _plain(light: Light, colour: Colour, depth_m: float) -> Colour:
