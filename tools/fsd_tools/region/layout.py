@@ -6,7 +6,7 @@ broker/                 mosquitto's configuration, ACL, certificate, key, persis
 receiver/               receiver's client certificate, sealing private key, receipt signing key
 operator/               operator's client certificate, campaign signing key
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
-store/<vehicle>/        received clips: <clip id>.mcap with its manifest and signed receipt
+store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
 incoming/<vehicle>/     transfers that are not complete yet
 """
 
