@@ -47,5 +47,5 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], says: s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.toml: can't be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: can't be read"):
         load_config(tmp_path / "nowhere.toml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -33,8 +34,6 @@ def test_a_reader_that_went_away_is_said_once(caplog: pytest.LogCaptureFixture) 
         events = StreamEvents(stream, as_json=True)
         events.emit("one")
         events.emit("two")
-        try:
+        with contextlib.suppress(BrokenPipeError):
             stream.close()
-        except BrokenPipeError:
-            pass
     assert len(caplog.records) == 1

@@ -1,0 +1,49 @@
+"""A firmware source that plays batches it was given, with a registration that can be changed at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fsd_firmware.contract import FirmwareError, VehicleDescription
+from fsd_firmware.samples import SensedBatch
+
+
+class ScriptedFirmware:
+    """Implements :class:`fsd_firmware.contract.Firmware`.
+
+    Gives ``batches`` in order and then ends, or breaks with ``breaks_with`` where that is given.
+    """
+
+    def __init__(
+        self,
+        description: VehicleDescription,
+        batches: Iterable[SensedBatch],
+        *,
+        registration: bytes | None,
+        breaks_with: str | None = None,
+    ) -> None:
+        self.document = registration
+        """What :meth:`registration` answers; may be set while the agent runs."""
+        self.closed = False
+        self._description = description
+        self._batches = iter(batches)
+        self._breaks_with = breaks_with
+
+    def describe(self) -> VehicleDescription:
+        """See the contract."""
+        return self._description
+
+    def registration(self) -> bytes | None:
+        """See the contract."""
+        return self.document
+
+    def poll(self) -> SensedBatch | None:
+        """See the contract."""
+        batch = None if self.closed else next(self._batches, None)
+        if batch is None and self._breaks_with is not None and not self.closed:
+            raise FirmwareError(self._breaks_with)
+        return batch
+
+    def close(self) -> None:
+        """See the contract."""
+        self.closed = True

@@ -1,0 +1,376 @@
+"""Sense, record and finish together, in one thread: from batches to sealed clips and counted drops.
+
+Everything around them is a fake, but the video codec is the real one: a clip holds what viewers decode.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.finish import RETRY_NS, Finisher
+from fsd_agent.pipeline.record import Recorder
+from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.sense import Sense
+from fsd_agent.pipeline.tell import Teller
+from fsd_agent.ports.broker import Message
+from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.clip import ClipState
+from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import Route
+from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.codec import PictureCodec
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.firmware import ScriptedFirmware
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.regions import SampleRegion, sample_region
+from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.testing.streams import looks
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.campaigns import encode_set
+from fsd_agent.wire.clip import decode_clip
+from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
+from fsd_agent.wire.registration import encode_registration
+from fsd_agent.wire.sealed import open_sealed
+from fsd_agent.wire.transfer import campaigns_topic
+from fsd_firmware.catalogue import Catalogue, CatalogueEntry
+from fsd_firmware.codec import VideoCodec
+from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescription
+from fsd_firmware.samples import (
+    Detections,
+    Kind,
+    SensedBatch,
+    Signals,
+    empty_can,
+    empty_gnss,
+)
+
+S, MS = 1_000_000_000, 1_000_000
+WALL_NS = 1_780_000_000 * S
+WIDTH, HEIGHT = 64, 64
+PERSON = (20.0, 10.0, 32.0, 40.0)
+CATALOGUE = Catalogue((CatalogueEntry("Vehicle.Speed", "double", "km/h", 0, 300, "speed"),))
+VEHICLE = VehicleDescription((CameraDescription("front", WIDTH, HEIGHT, 10.0),), CATALOGUE, None)
+
+
+def campaign(name: str = "walker", region: str = "cn", **changes: object) -> Campaign:
+    nodes = (
+        Node(Op.DETECTIONS),
+        Node(Op.FIELD, (), "kind"),
+        Node(Op.LITERAL, (), "pedestrian"),
+        Node(Op.EQ, (1, 2)),
+        Node(Op.EXISTS, (0, 3)),
+    )
+    made = Campaign(
+        id=name,
+        version=1,
+        purpose="test",
+        region_id=region,
+        source='detections.exists(d, d.kind == "pedestrian")',
+        program=Program(PROGRAM_VERSION, nodes),
+        hold_ns=0,
+        cooldown_ns=0,
+        capture=CaptureSpec(S, S, ("front",), ("Vehicle.Speed",)),
+        budget=Budget(None, None),
+        sample_ratio=1.0,
+        priority=1,
+        valid_from_wall_ns=0,
+        valid_until_wall_ns=2**62,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type] # fields of the record
+
+
+def drive(seconds: int, walkers_s: tuple[float, ...], *, looked: bool = True) -> Iterator[SensedBatch]:
+    """Ten pictures a second in which a person stands for half a second from each of ``walkers_s`` on."""
+    pictures = np.random.default_rng(1).integers(40, 255, (seconds * 10, HEIGHT, WIDTH, 3), np.uint8)
+    frames = (frame_from_bgr(n * 100 * MS, picture) for n, picture in enumerate(pictures))
+    packets = list(PyAvCodec().encode("front", frames, fps=10.0, keyframe_every=10))
+    for tick in range(seconds * 5):
+        start, until = tick * 200 * MS, (tick + 1) * 200 * MS
+        times = np.arange(start, until, 50 * MS)
+        yield SensedBatch(
+            until_ns=until,
+            wall_minus_mono_ns=WALL_NS,
+            can=empty_can(),
+            signals=Signals(times, np.zeros(len(times), np.int32), times / S),
+            packets=tuple(packet for packet in packets if start <= packet.t_ns < until),
+            frames=(),
+            detections=(seen(start, until, walkers_s),) if looked else (),
+            gnss=empty_gnss(),
+            modes=(),
+        )
+
+
+def seen(start: int, until: int, walkers_s: tuple[float, ...]) -> Detections:
+    def persons(t_ns: int) -> list[tuple[int, float, tuple[float, ...]]]:
+        there = any(at * S <= t_ns < (at + 0.5) * S for at in walkers_s)
+        return [(int(Kind.PEDESTRIAN), 0.9, PERSON)] if there else []
+
+    return looks("front", "firmware", [(t, persons(t)) for t in range(start, until, 100 * MS)])
+
+
+class Bench:
+    """One agent without its threads and its connection."""
+
+    def __init__(
+        self,
+        batches: Iterator[SensedBatch],
+        *,
+        jurisdiction: str = "CN",
+        breaks_with: str | None = None,
+        codec: VideoCodec | None = None,
+        spool: MemorySpool | None = None,
+        region: SampleRegion | None = None,
+    ) -> None:
+        self.region = region or sample_region()
+        registration = replace(self.region.route("car-1").registration, jurisdiction=jurisdiction)
+        self.firmware = ScriptedFirmware(
+            VEHICLE, batches, registration=encode_registration(registration), breaks_with=breaks_with
+        )
+        self.journal, self.staging = MemoryJournal(), MemoryStaging()
+        self.spool = spool or MemorySpool()
+        self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.residence = Residence(self.firmware.registration, (self.region.policy,), events=self.events)
+        self.control = Control(
+            journal=self.journal,
+            events=self.events,
+            catalogue=CATALOGUE,
+            cameras=["front"],
+            horizon_ns=10 * S,
+        )
+        self.sense = self._sense()
+        self.finisher = Finisher(
+            journal=self.journal,
+            staging=self.staging,
+            spool=self.spool,
+            residence=self.residence,
+            codec=codec or PyAvCodec(),
+            detector=None,
+            keys=self.keys,
+            clock=self.clock,
+            events=self.events,
+        )
+
+    def _sense(self) -> Sense:
+        ids = itertools.count(1)
+
+        def new_id() -> str:
+            return f"{next(ids):032x}"
+
+        ring = Ring(CATALOGUE, horizon_ns=10 * S, max_bytes=1 << 26)
+        self.engine = TriggerEngine(CATALOGUE)
+        return Sense(
+            firmware=self.firmware,
+            detector=None,
+            min_score=0.0,
+            engine=self.engine,
+            ring=ring,
+            recorder=Recorder(
+                ring=ring, staging=self.staging, journal=self.journal, events=self.events, new_id=new_id
+            ),
+            control=self.control,
+            residence=self.residence,
+            journal=self.journal,
+            events=self.events,
+            new_id=new_id,
+        )
+
+    def push(self, *campaigns: Campaign, version: int = 1, region: str = "cn") -> bytes:
+        """An operator's push, as it arrives."""
+        key = self.region.campaign_key
+        payload = encode_set(CampaignSet(region, version, campaigns))
+        envelope = seal_envelope(CAMPAIGNS, payload, key_id_of(public_key_of(key)), key)
+        self.deliver(envelope)
+        return envelope
+
+    def deliver(self, envelope: bytes) -> None:
+        route = self.region.route("car-1")
+        topic = campaigns_topic(self.region.policy.region_id)
+        self.control.on_message(route, Message(topic, envelope, retained=True))
+
+    def drive(self) -> None:
+        while self.sense.step():
+            pass
+
+    def finish(self) -> None:
+        while self.finisher.step():
+            pass
+
+    def clips(self, state: ClipState) -> list[str]:
+        return [row.clip_id for row in self.journal.clips({state})]
+
+    def opened(self, clip_id: str) -> bytes:
+        """The clip as the region reads it."""
+        row = self.journal.clip(clip_id)
+        assert row is not None
+        sealed = self.spool.read("cn", clip_id, 0, row.size_bytes)
+        _, parts = open_sealed(
+            io.BytesIO(sealed),
+            region_id="cn",
+            private_key=self.region.sealing_key,
+            device_public_key=lambda _: self.keys.device_public_key,
+            vehicle="car-1",
+            clip_id=clip_id,
+        )
+        return b"".join(parts)
+
+
+def test_from_a_walker_to_a_sealed_clip() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    assert not bench.staging.entries()
+    clip = decode_clip(bench.opened(clip_id))
+    assert [firing["campaign"] for firing in clip.firings] == ["walker"]
+    frames = list(PyAvCodec().decode(clip.packets))
+    assert len(frames) == 20
+    head = frames[10].bgr()[12:18, 22:30]
+    assert head.max() < 40, "the head was not painted"
+    assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
+
+
+def test_hold_collects_nothing_and_says_why() -> None:
+    bench = Bench(drive(6, (2.0,)), jurisdiction="US")
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.journal.totals()
+    assert bench.events.of("hold")[0]["reason"] == "no_region_serves_jurisdiction"
+
+
+def test_re_registration_while_driving_ends_collection() -> None:
+    bench = Bench(drive(9, (2.0, 6.0)))
+    bench.push(campaign())
+    while bench.sense.step():
+        if bench.journal.clips({ClipState.CAPTURED}):
+            bench.firmware.document = None
+    (totals,) = bench.journal.totals()
+    assert totals.fired == 1
+    bench.finish()
+    assert bench.clips(ClipState.CAPTURED), "what was captured for a region waits for that region"
+
+
+def test_budget_drops_are_counted() -> None:
+    bench = Bench(drive(14, (2.0, 6.0, 10.0)))
+    bench.push(campaign(budget=Budget(clips_per_day=2, bytes_per_day=None)))
+    bench.drive()
+    (totals,) = bench.journal.totals()
+    assert (totals.fired, totals.in_progress) == (3, 2)
+    assert totals.dropped == ((DropReason.BUDGET_CLIPS, 1),)
+
+
+def test_a_source_that_breaks_leaves_a_cut_clip() -> None:
+    bench = Bench(drive(4, (3.4,)), breaks_with="bus 1: gone")
+    bench.push(campaign())
+    with pytest.raises(FirmwareError, match="bus 1"):
+        bench.drive()
+    (row,) = bench.journal.clips({ClipState.CAPTURED})
+    assert row.cut
+
+
+def test_video_that_nobody_looked_at_is_never_sealed() -> None:
+    bench = Bench(drive(6, (), looked=False))
+    nodes = (Node(Op.SIGNAL_DOUBLE, (), "Vehicle.Speed"), Node(Op.LITERAL, (), 2.0), Node(Op.GT, (0, 1)))
+    bench.push(campaign(program=Program(PROGRAM_VERSION, nodes)))
+    bench.drive()
+    bench.finish()
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.REDACTION_NOT_LOOKED, 1),)
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+
+
+def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:
+    bench = Bench(drive(6, (3.0,)), spool=MemorySpool(capacity_bytes=100))
+    bench.push(campaign())
+    bench.drive()
+    assert bench.finisher.step()
+    assert not bench.finisher.step(), "it rests before the next try"
+    assert bench.clips(ClipState.CAPTURED)
+    assert bench.staging.entries()
+    assert bench.events.of("disk_full")
+    bench.clock.advance(RETRY_NS)
+    assert bench.finisher.step()
+
+
+def test_video_that_can_not_be_decoded_means_no_clip() -> None:
+    bench = Bench(drive(6, (3.0,)), codec=PictureCodec())
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.VIDEO_DAMAGED, 1),)
+
+
+def test_pushes_are_taken_in_order_and_bad_ones_leave_the_set_in_force() -> None:
+    bench = Bench(drive(1, ()))
+    bench.push(campaign("one"), version=2)
+    bench.push(campaign("older"), version=1)
+    assert "older" in bench.control.refused
+    bench.push(campaign("two", region="eu"), version=3, region="eu")
+    assert bench.control.refused
+    far = CaptureSpec(30 * S, S, ("front",), ())
+    bench.push(campaign("far", capture=far), version=4)
+    assert "far" in bench.control.refused
+    assert "before" in bench.control.refused
+    unknown = Program(
+        PROGRAM_VERSION,
+        (Node(Op.SIGNAL_DOUBLE, (), "Vehicle.Nothing"), Node(Op.LITERAL, (), 2.0), Node(Op.GT, (0, 1))),
+    )
+    bench.push(campaign("unknown", program=unknown), version=5)
+    assert "Vehicle.Nothing" in bench.control.refused
+    bench.deliver(b"garbage")
+    assert bench.control.refused
+    in_force = bench.control.in_force("cn")
+    assert in_force is not None
+    assert [one.id for one in in_force.campaigns] == ["one"]
+    assert bench.control.in_force("eu") is None
+    bench.push(campaign("next"), version=6)
+    assert not bench.control.refused
+
+
+def test_the_set_in_force_survives_a_restart() -> None:
+    bench = Bench(drive(1, ()))
+    bench.push(campaign("one"), version=3)
+    again = Bench(drive(1, ()))
+    again.journal = bench.journal
+    again.control = Control(
+        journal=bench.journal, events=again.events, catalogue=CATALOGUE, cameras=["front"], horizon_ns=10 * S
+    )
+    again.control.restore(again.region.policy)
+    in_force = again.control.in_force("cn")
+    assert in_force is not None
+    assert in_force.version == 3
+
+
+def test_the_status_says_what_happened() -> None:
+    bench = Bench(drive(8, (2.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    teller = Teller(
+        journal=bench.journal,
+        control=bench.control,
+        clock=bench.clock,
+        lost=bench.sense.lost,
+        suspended=bench.engine.suspended,
+        trouble=lambda: "",
+    )
+    where = bench.residence.current
+    assert isinstance(where, Route)
+    status = teller.status(where)
+    assert (status.vehicle, status.region, status.campaign_set) == ("car-1", "cn", 1)
+    assert status.campaigns[0].fired == 1
+    assert status.clips == {"sealed": 1}
