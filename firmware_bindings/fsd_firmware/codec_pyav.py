@@ -45,7 +45,7 @@ class EncoderSettings:
 
     preset: int = 12
     """0 slow and small to 13 fast."""
-    crf: int = 40
+    crf: int = 36
     """Quality, 1 best to 63. Constant, so that bytes don't depend on what came before the stream."""
     threads: int = 1
     """Level of parallelism. The bytes don't depend on it."""
