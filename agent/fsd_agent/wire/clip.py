@@ -68,7 +68,7 @@ def encode_clip(redacted: RedactedClip, *, vehicle: str, provenance: Mapping[str
     clip = redacted.clip
     _check(clip)
     output = BytesIO()
-    book = ClipBook(Writer(output, compression=CompressionType.ZSTD), clip)
+    book = ClipBook(Writer(output, compression=CompressionType.ZSTD, enable_data_crcs=True), clip)
     book.writer.start(profile="", library=f"{messages.FORMAT} {messages.VERSION}")
     book.writer.add_metadata(messages.META_FOXGLOVE, {"deviceId": vehicle, "deviceName": vehicle})
     book.writer.add_metadata(messages.META_FSD, messages.encode_about(clip.row, vehicle))

@@ -7,7 +7,8 @@ from typing import IO, Any, Final
 
 import numpy as np
 from mcap.reader import SeekingReader
-from mcap.records import Channel, Message
+from mcap.records import Channel, DataEnd, Message
+from mcap.stream_reader import StreamReader
 
 from fsd_agent.wire import clip_messages as messages
 from fsd_agent.wire.clip_messages import ClipMessageError
@@ -49,6 +50,7 @@ def read_clip(stream: IO[bytes]) -> ClipContents:
     about = messages.decode_about(
         {record.name: record.metadata for record in reader.iter_metadata()}.get(messages.META_FSD)
     )
+    _check_data(stream)
     summary = reader.get_summary()
     if summary is None:
         raise ClipMessageError("no summary section")
@@ -75,6 +77,16 @@ def read_clip(stream: IO[bytes]) -> ClipContents:
         firings=tuple(found.firings),
         provenance=found.provenance,
     )
+
+
+def _check_data(stream: IO[bytes]) -> None:
+    """Verify the checksum over the whole data section: a chunk's own covers its content, not its header."""
+    stream.seek(0)
+    records = StreamReader(
+        stream, emit_chunks=True, validate_crcs=True, record_size_limit=MAX_RECORD_BYTES
+    ).records
+    if not any(isinstance(record, DataEnd) and record.data_section_crc for record in records):
+        raise ClipMessageError("no checksum over the data section")
 
 
 @dataclass(slots=True)
