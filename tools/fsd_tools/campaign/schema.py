@@ -51,10 +51,10 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ValidFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``valid``: dates (UTC, both included) or moments with a zone."""
+    """``valid``: dates (UTC, both included) or moments with a zone, as YAML reads them; see :func:`wall_ns`."""
 
-    from_: dt.datetime | dt.date = msgspec.field(name="from")
-    until: dt.datetime | dt.date
+    from_: Any = msgspec.field(name="from")
+    until: Any
 
 
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +86,7 @@ def parse_file(text: str) -> CampaignFile:
         named = raw.get("regions", raw.get("region"))
         raise FieldError("region", f"{named!r}: a campaign is for one region; push one file to each")
     try:
-        return msgspec.convert(raw, CampaignFile, strict=True, builtin_types=(dt.datetime, dt.date))
+        return msgspec.convert(raw, CampaignFile, strict=True)
     except msgspec.ValidationError as error:
         raise _named(error, raw) from None
 
@@ -102,8 +102,10 @@ def duration_ns(field: str, text: str, limit_ns: int, why: str) -> int:
     return int(value)
 
 
-def wall_ns(field: str, moment: dt.datetime | dt.date, *, end_of_day: bool) -> int:
+def wall_ns(field: str, moment: Any, *, end_of_day: bool) -> int:
     """Unix time of a moment with a zone, or of the beginning or end of a day in UTC. Raises :class:`FieldError`."""
+    if not isinstance(moment, dt.date):
+        raise FieldError(field, f"{moment!r} is not a date such as 2026-11-20 (without quotes)")
     if not isinstance(moment, dt.datetime):
         day = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
         try:
@@ -112,7 +114,7 @@ def wall_ns(field: str, moment: dt.datetime | dt.date, *, end_of_day: bool) -> i
             raise FieldError(field, f"{moment}: past the end of the calendar") from None
     elif moment.tzinfo is None:
         raise FieldError(field, f"{moment.isoformat()}: needs a zone, as in {moment.isoformat()}Z")
-    seconds = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    seconds: dt.timedelta = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     found = (seconds.days * 86_400 + seconds.seconds) * SECOND_NS + seconds.microseconds * 1000
     if not 0 <= found < 2**63:
         raise FieldError(field, f"{moment.isoformat()}: from 1970 to 2261 is possible")

@@ -97,6 +97,11 @@ class RegionDir:
         """Raw Ed25519 private key, 32 bytes, mode 0600: signs campaign sets."""
         return self.root / "operator" / "campaign.key"
 
+    @property
+    def campaign_version(self) -> Path:
+        """Number of the newest campaign set that was pushed, decimal."""
+        return self.root / "operator" / "campaigns.version"
+
     def vehicle(self, vehicle: str) -> Path:
         """What the region knows of one enrolled vehicle."""
         return self.root / "vehicles" / f"{vehicle}.toml"
