@@ -24,6 +24,13 @@ def city_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def campaigns() -> tuple[Path, ...]:
-    """Campaigns that fire on :func:`city_drive`."""
-    return tuple(CAMPAIGNS / f"{name}.yaml" for name in FIRING_CAMPAIGNS)
+def campaigns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Campaigns that fire on :func:`city_drive`, without budgets: a bench drives the same day many times."""
+    folder = tmp_path_factory.mktemp("campaigns")
+    paths = []
+    for name in FIRING_CAMPAIGNS:
+        lines = (CAMPAIGNS / f"{name}.yaml").read_text().splitlines(keepends=True)
+        path = folder / f"{name}.yaml"
+        path.write_text("".join(line for line in lines if not line.startswith("budget:")))
+        paths.append(path)
+    return tuple(paths)

@@ -21,7 +21,9 @@ from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
-SOURCE_FAILED, UNDELIVERED = 3, 4
+CAN_NOT_START, SOURCE_FAILED, UNDELIVERED = 1, 3, 4
+JOURNAL_BYTES = 200 * 1024
+"""Room for the journal to work, not for the window of an event."""
 RUN_S = 90.0
 UNFINISHED = frozenset({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
 
@@ -149,9 +151,9 @@ def test_a_full_disk(bench: Bench, campaigns: tuple[Path, ...]) -> None:
         before = bench.stored()
         assert before
         ballast = data / "ballast"
-        with ballast.open("wb") as file:
-            free = shutil.disk_usage(data).free
-            file.write(bytes(max(0, free - 24 * 1024)))
+        _leave_free(ballast, 0)
+        assert bench.run() == CAN_NOT_START, "there is no room for the journal's own files"
+        _leave_free(ballast, JOURNAL_BYTES)
         assert bench.run(drain_s=3.0) in {0, UNDELIVERED}
         assert bench.told("disk_full"), "nobody was told that the disk is full"
         ballast.unlink()
@@ -173,6 +175,11 @@ def _collect_without_delivering(bench: Bench, campaigns: tuple[Path, ...]) -> se
     collected = {row.clip_id for row in clips[ClipState.SEALED]}
     assert collected
     return collected
+
+
+def _leave_free(ballast: Path, free_bytes: int) -> None:
+    ballast.unlink(missing_ok=True)
+    ballast.write_bytes(bytes(max(0, shutil.disk_usage(ballast.parent).free - free_bytes)))
 
 
 def _impostor(rig: Rig) -> str:

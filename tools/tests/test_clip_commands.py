@@ -17,7 +17,7 @@ from fsd_agent.wire.clip_seen import COLOURS
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
 from fsd_firmware.samples import Kind, Signals, empty_gnss
-from fsd_tools.clip.sheet import THUMB_PX, make_sheet
+from fsd_tools.clip.sheet import FEW, MANY, make_sheet
 from fsd_tools.errors import ToolError
 from fsd_tools.main import main
 
@@ -105,15 +105,15 @@ def test_what_is_no_clip_is_said_plainly(
 
 def test_the_sheet_shows_the_frames_around_the_firing(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
-    make_sheet([("veh-7 to cn: crossing", clip)], out)
+    make_sheet([("veh-7 to cn: crossing", clip)] * 4, out)
     picture = pixels(out).astype(int)
-    assert picture.shape[1] > 6 * THUMB_PX
+    assert picture.shape[1] > 6 * MANY.thumb_px
     middle = picture[20 + 46 + 20]  # a line through the pictures of the first row, above their boxes
     # The third picture is the firing's own; the ones about it are from the times that the sheet names.
     wanted = [FIRED + offset for offset in (-15, -8, 0, 5, 10, 20)]
     for column, number in enumerate(wanted):
-        left = 20 + column * (THUMB_PX + 8)
-        grey = np.median(middle[left : left + THUMB_PX])
+        left = 20 + column * (MANY.thumb_px + 8)
+        grey = np.median(middle[left : left + MANY.thumb_px])
         assert abs(grey - (20 + 3 * number)) <= 4
 
 
@@ -125,7 +125,9 @@ def test_strong_boxes_are_drawn_and_weak_ones_are_not(clip: Path, tmp_path: Path
     def pixels_of(kind: Kind) -> int:
         return int((picture == [round(255 * part) for part in COLOURS[kind]]).all(axis=2).sum())
 
-    outline = 2 * (64 + 128)  # 32 x 64 pixels at twice the size
+    # Two clips are few: two lines of three frames each.
+    assert picture.shape[1] == 2 * 20 + 3 * (FEW.thumb_px + 8) - 8
+    outline = 2 * (32 + 64) * FEW.thumb_px / 160  # 32 x 64 pixels of a picture 160 wide
     assert pixels_of(Kind.PEDESTRIAN) == pytest.approx(2 * 6 * outline, rel=0.05)
     assert pixels_of(Kind.CAR) == 0
 

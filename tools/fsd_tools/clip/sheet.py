@@ -1,4 +1,6 @@
-"""``fsdctl clip sheet``: a contact sheet, one row a clip: frames around its firing, boxes drawn thinly.
+"""``fsdctl clip sheet``: a contact sheet: frames around each clip's firing, boxes drawn thinly.
+
+Many clips take a line each; where there are only a few, their frames are drawn larger, on two lines.
 
 Six frames: from a second and a half before the firing to two seconds after, as far as the window goes; the
 firing's own has a bright edge. Boxes are the annotations of the nearest frame that was looked at; weak
@@ -37,13 +39,35 @@ MIN_DRAWN_SCORE: Final = 0.3
 NEAR_NS: Final = 200_000_000
 """A look further from the frame than this says nothing of it."""
 
-THUMB_PX: Final = 320
+FEW_CLIPS: Final = 3
 GAP_PX: Final = 8
 MARGIN_PX: Final = 20
 CAPTION_PX: Final = 46
 PAPER, INK, FAINT, ACCENT = (24, 26, 30), (236, 238, 240), (150, 156, 164), (255, 196, 61)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """How the frames of a clip are laid out."""
+
+    columns: int
+    thumb_px: int
+
+    def size(self, thumb: _Thumb) -> tuple[int, int]:
+        """Width and height of a frame on the sheet."""
+        height, width = thumb.bgr.shape[:2]
+        return self.thumb_px, max(1, round(height * self.thumb_px / width))
+
+    def height(self, row: _Row) -> int:
+        """Of a clip's place on the sheet."""
+        tallest = max((self.size(thumb)[1] for thumb in row.thumbs), default=30)
+        lines = max(1, -(-len(row.thumbs) // self.columns))
+        return CAPTION_PX + lines * (tallest + GAP_PX) - GAP_PX + MARGIN_PX
+
+
+MANY, FEW = _Grid(6, 320), _Grid(3, 648)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,38 +195,38 @@ def _nearest(looked: Sequence[SeenFrame], looked_ns: NDArray[np.int64], t_ns: in
 
 
 def _draw(rows: Sequence[_Row], left_out: int) -> Image.Image:
-    heights = [_row_height(row) for row in rows]
-    width = 2 * MARGIN_PX + len(STEPS) * (THUMB_PX + GAP_PX) - GAP_PX
+    grid = FEW if len(rows) <= FEW_CLIPS else MANY
+    heights = [grid.height(row) for row in rows]
+    width = 2 * MARGIN_PX + grid.columns * (grid.thumb_px + GAP_PX) - GAP_PX
     footer = 30 if left_out else 0
     picture = Image.new("RGB", (width, MARGIN_PX + sum(heights) + footer), PAPER)
     top = MARGIN_PX
     for row, height in zip(rows, heights, strict=True):
-        _draw_row(picture, row, top)
+        _draw_row(picture, row, top, grid)
         top += height
     if left_out:
         ImageDraw.Draw(picture).text((MARGIN_PX, top), f"and {left_out} more", FAINT, _font(16))
     return picture
 
 
-def _row_height(row: _Row) -> int:
-    tallest = max((_size(thumb)[1] for thumb in row.thumbs), default=30)
-    return CAPTION_PX + tallest + MARGIN_PX
-
-
-def _draw_row(picture: Image.Image, row: _Row, top: int) -> None:
+def _draw_row(picture: Image.Image, row: _Row, top: int, grid: _Grid) -> None:
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN_PX, top), row.caption, INK, _font(18))
     draw.text((MARGIN_PX, top + 23), row.detail, FAINT, _font(13))
     if not row.thumbs:
         draw.text((MARGIN_PX, top + CAPTION_PX), "no video in this clip", FAINT, _font(14))
     nearest = min((abs(thumb.at_s) for thumb in row.thumbs), default=0.0)
-    for column, thumb in enumerate(row.thumbs):
-        left = MARGIN_PX + column * (THUMB_PX + GAP_PX)
-        _draw_thumb(picture, thumb, left, top + CAPTION_PX, fired=abs(thumb.at_s) == nearest)
+    for number, thumb in enumerate(row.thumbs):
+        line, column = divmod(number, grid.columns)
+        width, height = grid.size(thumb)
+        corner = (MARGIN_PX + column * (width + GAP_PX), top + CAPTION_PX + line * (height + GAP_PX))
+        _draw_thumb(picture, thumb, corner, (width, height), fired=abs(thumb.at_s) == nearest)
 
 
-def _draw_thumb(picture: Image.Image, thumb: _Thumb, left: int, top: int, *, fired: bool) -> None:
-    width, height = _size(thumb)
+def _draw_thumb(
+    picture: Image.Image, thumb: _Thumb, corner: tuple[int, int], size: tuple[int, int], *, fired: bool
+) -> None:
+    (left, top), (width, height) = corner, size
     small = Image.fromarray(np.ascontiguousarray(thumb.bgr[:, :, ::-1])).resize(
         (width, height), Image.Resampling.LANCZOS
     )
@@ -225,11 +249,6 @@ def _draw_thumb(picture: Image.Image, thumb: _Thumb, left: int, top: int, *, fir
         ImageDraw.Draw(picture).rectangle(
             (left - 2, top - 2, left + width + 1, top + height + 1), outline=ACCENT, width=2
         )
-
-
-def _size(thumb: _Thumb) -> tuple[int, int]:
-    height, width = thumb.bgr.shape[:2]
-    return THUMB_PX, max(1, round(height * THUMB_PX / width))
 
 
 def _font(size_px: int) -> Font:

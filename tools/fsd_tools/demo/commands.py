@@ -73,9 +73,15 @@ def demo(
     if as_json_:
         print(json.dumps(as_json(account, sheet=sheet), indent=2))
     else:
-        show(account, Console(), sheet=sheet, root=root)
+        show(account, _wide_console(), sheet=sheet, root=root)
         console.print(f"[dim]{time.monotonic() - began:.0f} s[/dim]")
     return 1 if account.complaints else 0
+
+
+def _wide_console() -> Console:
+    """The terminal as it is; a file or a pipe is as wide as the tables need."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def _fresh(out: Path) -> Path:

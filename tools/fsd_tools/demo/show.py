@@ -109,14 +109,15 @@ def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
 
 def _campaign_table(account: Account) -> Table:
     table = Table(
-        title="Firings and clips (a clip shared by campaigns counts for each)", title_justify="left"
+        title="Firings, and the clips they became (a clip that campaigns share counts for each)",
+        title_justify="left",
     )
     table.add_column("vehicle")
     table.add_column("campaign")
     for name in ("fired", "dropped"):
         table.add_column(name, justify="right")
     table.add_column("why")
-    for name in ("clips redacted", "sent", "receipted", "bytes"):
+    for name in ("redacted", "sent", "receipted", "bytes"):
         table.add_column(name, justify="right")
     for row in account.campaigns:
         table.add_row(
@@ -135,7 +136,7 @@ def _campaign_table(account: Account) -> Table:
 
 def _matrix_table(account: Account) -> Table:
     table = Table(
-        title="Bytes from each vehicle to each region, as the regions counted them", title_justify="left"
+        title="Bytes from each vehicle to each region, counted by the regions", title_justify="left"
     )
     table.add_column("")
     for region in REGIONS:
