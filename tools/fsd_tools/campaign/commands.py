@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -190,21 +189,18 @@ def _as_dict(campaign: Campaign) -> dict[str, Any]:
 def _table(title: str, campaigns: Sequence[Campaign]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("campaign", no_wrap=True)
-    for column in ("version", "hold", "cool-down", "window", "cameras", "a day", "until"):
-        table.add_column(column)
+    for column in ("hold", "cool-down", "window", "a day at most"):
+        table.add_column(column, no_wrap=True)
     for one in campaigns:
         capture, budget = one.capture, one.budget
         limits = [f"{budget.clips_per_day} clips"] if budget.clips_per_day is not None else []
         limits += [f"{budget.bytes_per_day / 1e6:g} MB"] if budget.bytes_per_day is not None else []
         table.add_row(
             one.id,
-            str(one.version),
             _seconds(one.hold_ns),
             _seconds(one.cooldown_ns),
             f"-{_seconds(capture.before_ns)} +{_seconds(capture.after_ns)}",
-            ", ".join(capture.cameras) or "none",
             "\n".join(limits) or "no limit",
-            _moment(one.valid_until_wall_ns),
         )
     return table
 
@@ -247,9 +243,3 @@ def _print_backtest(result: Backtest) -> None:
 
 def _seconds(duration_ns: int) -> str:
     return f"{duration_ns / SECOND_NS:g} s"
-
-
-def _moment(wall_ns: int) -> str:
-    """Minutes are enough for people; UTC."""
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=wall_ns // 1000)
-    return moment.strftime("%Y-%m-%d %H:%M")

@@ -179,8 +179,8 @@ class _Lowering:
         return found if found is not None else self._node(Op.LITERAL, (), value=False)
 
     def _loop(self, expr: Comprehension, scope: tuple[str, ...]) -> int:
-        if expr.variable in {"detections", *scope}:
-            raise self._refuse(expr, f"{expr.variable!r} is already a name; give the loop's variable another")
+        if expr.variable == "detections":
+            raise self._refuse(expr, "'detections' is already a name; give the loop's variable another")
         op, predicate = _macro(expr)
         if op is None or predicate is None or expr.second_variable:
             reason = "this loop is not possible; use exists, all, exists_one, or filter with size"

@@ -156,7 +156,12 @@ class DetectionState:
 def _changes(
     streams: Sequence[tuple[NDArray[np.int64], Index]], since_ns: int, until_ns: int
 ) -> NDArray[np.int64]:
-    times = [t_ns for t_ns, _ in streams] + [t_ns + STALE_NS for t_ns, _ in streams]
+    times: list[NDArray[np.int64]] = []
+    for t_ns, _ in streams:
+        stale = t_ns + STALE_NS
+        # A frame whose successor came in time never goes stale.
+        lapses = np.append(stale[:-1] < t_ns[1:], True)
+        times += [t_ns, stale[lapses]]
     every = np.unique(np.concatenate(times)) if times else np.empty(0, np.int64)
     return every[(every >= since_ns) & (every < until_ns)]
 
