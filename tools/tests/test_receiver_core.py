@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap.writer import CompressionType, Writer
 
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.pipeline.deliver import Deliverer
@@ -28,6 +30,8 @@ from fsd_agent.testing.sealed import seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.clip import decode_clip, encode_clip
+from fsd_agent.wire.clip_contents import MAX_RECORD_BYTES
+from fsd_agent.wire.clip_messages import encode_about, encode_entry
 from fsd_agent.wire.policy import decode_policy
 from fsd_agent.wire.receipt import verify_receipt
 from fsd_agent.wire.refusal import RefusalReason, verify_refusal
@@ -42,6 +46,7 @@ from fsd_agent.wire.transfer import (
     encode,
     receiver_subscription,
 )
+from fsd_firmware.catalogue import CatalogueEntry
 from fsd_tools.main import main
 from fsd_tools.region.incoming import TRANSFERS_MAX
 from fsd_tools.region.layout import RegionDir
@@ -466,3 +471,99 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
         assert decode_clip(path).clip_id == clip
         facts = json.loads(path.with_suffix(".json").read_text())
         assert facts["sealed_sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_segment_just_past_the_end_is_ignored_and_stops_nobody(yard: Yard) -> None:
+    """A size on the grid has an empty segment behind its last one: neither wanted nor a reason to end."""
+    data = sealed_sample(yard.route, yard.keys, CLIP, filler_bytes=9000)
+    grid = next(size for size in range(GRID, len(data) + 1) if len(data) % size == 0)
+    whole = hashlib.sha256(data).digest()
+    init = Init(v=1, ask=7, size=len(data), sha256=whole, segment_bytes=grid)
+    yard.handle(yard.topics.init(CLIP), encode(init))
+    assert yard.handle(yard.topics.segment(CLIP, len(data)), b"") == []
+    assert yard.handle(yard.topics.segment(CLIP, len(data) + grid), b"") == []
+    assert yard.names() == ["ignored", "ignored"]
+    for offset in range(0, len(data), grid):
+        yard.handle(yard.topics.segment(CLIP, offset), data[offset : offset + grid])
+    fin = Fin(v=1, ask=8, size=len(data), sha256=whole, segment_bytes=grid)
+    yard.check_receipt(yard.handle(yard.topics.fin(CLIP), encode(fin)), data)
+
+
+def _mcap(add: Callable[[Writer], None]) -> bytes:
+    """A clip's frame, all checksums right, with whatever a hostile vehicle ``add``s."""
+    output = io.BytesIO()
+    writer = Writer(output, compression=CompressionType.ZSTD, enable_data_crcs=True)
+    writer.start(profile="", library="")
+    about = sample_redacted_clip(CLIP).clip.row
+    writer.add_metadata("fsd", encode_about(about, "car-1"))
+    add(writer)
+    writer.finish()  # type: ignore[no-untyped-call]  # the library annotates most but not all of it
+    return output.getvalue()
+
+
+def _add_json(writer: Writer, topic: str, data: bytes, *, t_ns: int = 1) -> None:
+    channel = writer.register_channel(topic, "json", 0)
+    writer.add_message(channel, t_ns, data, t_ns)
+
+
+def _deep(writer: Writer) -> None:
+    _add_json(writer, "/firing", b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
+
+
+def _far_future(writer: Writer) -> None:
+    entry = encode_entry(CatalogueEntry("A", "double", "", 0, 1, ""))
+    channel = writer.register_channel("/signals/A", "json", 0, entry)
+    writer.add_message(channel, 2**64 - 1, b'{"value":1}', 2**64 - 1)
+    _add_json(writer, "/provenance", b"{}")
+
+
+def _bomb(writer: Writer) -> None:
+    _add_json(writer, "/firing", bytes(MAX_RECORD_BYTES + 1))
+
+
+@pytest.mark.parametrize("add", [_deep, _far_future])
+def test_a_clip_made_to_break_the_reader_is_refused(yard: Yard, add: Callable[[Writer], None]) -> None:
+    hostile = seal_bytes(yard.route, yard.keys, CLIP, _mcap(add))
+    assert yard.refusal(yard.send(hostile), hostile) is RefusalReason.NOT_A_CLIP
+    assert yard.stored() == []
+
+
+def test_a_fault_of_our_own_is_told_keeps_the_clip_on_its_vehicle_and_stops_nobody(
+    yard: Yard, sealed: bytes
+) -> None:
+    def broken_clock() -> int:
+        raise ZeroDivisionError("a bug")
+
+    yard.receiver = Receiver(
+        yard.region, wall_ns=broken_clock, on_event=lambda name, fields: yard.told.append((name, fields))
+    )
+    assert yard.send(sealed) == []
+    assert yard.names() == ["held"]
+    assert "ZeroDivisionError: a bug" in str(yard.told[0][1]["reason"])
+    assert yard.stored() == []
+    yard.start()
+    yard.check_receipt(yard.question(Fin, sealed), sealed)
+
+
+def test_a_chunk_that_unpacks_to_more_than_any_clip_has_is_refused_before_it_is_unpacked(yard: Yard) -> None:
+    hostile = seal_bytes(yard.route, yard.keys, CLIP, _mcap(_bomb))
+    assert len(hostile) < 1 << 20
+    assert yard.refusal(yard.send(hostile), hostile) is RefusalReason.NOT_A_CLIP
+    assert yard.stored() == []
+    assert "bytes, packed into" in str(yard.told[-1][1]["detail"])
+
+
+def test_the_folder_of_a_first_clip_is_durable_before_its_receipt(
+    yard: Yard, sealed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may take the whole folder back after the vehicle has erased its clip."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    yard.check_receipt(yard.send(sealed), sealed)
+    assert yard.region.store.resolve() in synced

@@ -51,6 +51,7 @@ _FOREIGN: Final = (
     zstandard.ZstdError,
     EOFError,
     KeyError,
+    OverflowError,
 )
 """What the library raises on bytes that are cut off or damaged."""
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 import numpy as np
+import zstandard
 from mcap.reader import SeekingReader
-from mcap.records import Channel, DataEnd, Message
+from mcap.records import Attachment, Channel, Chunk, DataEnd, Message
 from mcap.stream_reader import StreamReader
 
 from fsd_agent.wire import clip_messages as messages
@@ -18,7 +19,7 @@ from fsd_firmware.drive.format import decode_fix, decode_packet
 from fsd_firmware.samples import EncodedPacket, GnssFixes, Signals
 
 MAX_RECORD_BYTES: Final = 256 << 20
-"""No record of a clip is larger; a length beyond it is damage."""
+"""No record of a clip is larger, also not a chunk once it is unpacked; a length beyond it is damage."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,13 +81,33 @@ def read_clip(stream: IO[bytes]) -> ClipContents:
 
 
 def _check_data(stream: IO[bytes]) -> None:
-    """Verify the checksum over the whole data section: a chunk's own covers its content, not its header."""
+    """Verify the data section as a whole, and that every chunk can be unpacked without harm.
+
+    A chunk's own checksum covers its content, not its header.
+    """
     stream.seek(0)
-    records = StreamReader(
+    whole = False
+    for record in StreamReader(
         stream, emit_chunks=True, validate_crcs=True, record_size_limit=MAX_RECORD_BYTES
-    ).records
-    if not any(isinstance(record, DataEnd) and record.data_section_crc for record in records):
+    ).records:
+        if isinstance(record, Chunk):
+            _check_chunk(record)
+        elif isinstance(record, Attachment):  # Its bytes could hide a chunk from the check above
+            raise ClipMessageError("an attachment, which no clip has")
+        whole = whole or (isinstance(record, DataEnd) and record.data_section_crc != 0)
+    if not whole:
         raise ClipMessageError("no checksum over the data section")
+
+
+def _check_chunk(chunk: Chunk) -> None:
+    """Refuse what would take more memory than any clip needs: 16 KiB of zstd may claim to hold a terabyte."""
+    if chunk.compression not in {"", "zstd"}:
+        raise ClipMessageError(f"a chunk in {chunk.compression!r}")
+    size = chunk.uncompressed_size
+    if chunk.compression == "zstd":
+        size = max(size, zstandard.get_frame_parameters(chunk.data).content_size)
+    if size > MAX_RECORD_BYTES:
+        raise ClipMessageError(f"a chunk of {size} bytes, packed into {len(chunk.data)}")
 
 
 @dataclass(slots=True)

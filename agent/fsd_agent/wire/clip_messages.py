@@ -129,7 +129,7 @@ def decode_json(data: bytes) -> dict[str, Any]:
     """A JSON object. Raises :class:`ClipMessageError`."""
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ClipMessageError(f"not a JSON object: {error}") from None
 
 

@@ -92,7 +92,7 @@ class Transfer:
         """Keep one segment; False when it is not one of this transfer (offset or length are off the grid)."""
         number, off_grid = divmod(offset, self.whole.segment_bytes)
         expected = min(self.whole.segment_bytes, self.whole.size - offset)
-        if off_grid or len(data) != expected:
+        if off_grid or expected <= 0 or len(data) != expected:
             return False
         if self._got[number]:
             return True

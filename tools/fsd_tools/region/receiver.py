@@ -109,6 +109,8 @@ class Receiver:
             self._tell("held", about | {"reason": str(error)})
         except OSError as error:
             self._tell("held", about | {"reason": f"{error.filename or 'disk'}: {error.strerror or error}"})
+        except Exception as error:  # noqa: BLE001 - one message must not end the region for all; told, and held
+            self._tell("held", about | {"reason": f"unexpected {type(error).__name__}: {error}"})
         return []
 
     def _take(self, address: UpAddress, payload: bytes) -> list[Answer]:

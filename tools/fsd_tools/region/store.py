@@ -70,6 +70,7 @@ class ClipStore:
         """
         folder = self.root / vehicle
         folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(self.root)  # Also when it was there: whoever made it may have died before this
         clip, clip_new = folder / f"{clip_id}.mcap", folder / f".{clip_id}.mcap.new"
         about, about_new = folder / f"{clip_id}.json", folder / f".{clip_id}.json.new"
         try:
