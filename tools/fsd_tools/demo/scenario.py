@@ -41,13 +41,25 @@ def rendered(root: Path, *, seconds: float, seed: int, say: Callable[[str], None
         timeout_s=300,
     )  # fmt: skip
     names = ("pedestrian_crossing_ahead", "cyclist_overtaken_close", "hard_braking_vru_near")
+    shipped = tuple(CAMPAIGNS / f"{name}.yaml" for name in names)
     return Scenario(
         title="a rendered city drive, seen by the driving computer",
         drive=drive,
         seconds=seconds,
-        campaigns=tuple(CAMPAIGNS / f"{name}.yaml" for name in names),
+        campaigns=(*shipped, _one_a_day(root)),
         agent={"firmware": {"source": f"drive:{drive}", "speed": "max"}},
     )
+
+
+def _one_a_day(root: Path) -> Path:
+    """The cyclists again, but one clip a day: shows firings that a budget drops."""
+    path = root / "cyclist_one_a_day.yaml"
+    lines = (CAMPAIGNS / "cyclist_overtaken_close.yaml").read_text(encoding="utf-8").splitlines()
+    changed = {"id": "id: cyclist_one_a_day", "budget": "budget: {clips_per_day: 1}"}
+    path.write_text(
+        "\n".join(changed.get(line.partition(":")[0], line) for line in lines) + "\n", encoding="utf-8"
+    )
+    return path
 
 
 def real(root: Path, data: Path, *, say: Callable[[str], None]) -> Scenario:

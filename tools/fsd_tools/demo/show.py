@@ -135,9 +135,7 @@ def _campaign_table(account: Account) -> Table:
 
 
 def _matrix_table(account: Account) -> Table:
-    table = Table(
-        title="Bytes from each vehicle to each region, counted by the regions", title_justify="left"
-    )
+    table = Table(title="Bytes that each region counted from each vehicle", title_justify="left")
     table.add_column("")
     for region in REGIONS:
         table.add_column(region, justify="right")
