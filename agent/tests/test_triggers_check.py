@@ -1,0 +1,97 @@
+"""What a vehicle refuses before a swap, with the field and the reason that operators read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fsd_agent.records.campaign import SECOND_NS, Budget, Campaign, CaptureSpec
+from fsd_agent.records.program import Node, Op, Program
+from fsd_agent.rules.triggers.check import CampaignRefusedError, check_campaign
+from fsd_firmware.catalogue import Catalogue, CatalogueEntry
+
+CATALOGUE = Catalogue(
+    (
+        CatalogueEntry("Car.Speed", "double", "km/h", 0, 250, ""),
+        CatalogueEntry("Car.On", "bool", "", 0, 1, ""),
+    )
+)
+ON = Program(1, (Node(Op.SIGNAL_BOOL, (), "Car.On"),))
+REAR = Program(
+    1,
+    (
+        Node(Op.DETECTIONS),
+        Node(Op.FIELD, (), "camera"),
+        Node(Op.LITERAL, (), "rear"),
+        Node(Op.EQ, (1, 2)),
+        Node(Op.EXISTS, (0, 3)),
+    ),
+)
+GOOD = Campaign(
+    id="c",
+    version=1,
+    purpose="test",
+    region_id="cn",
+    source="Car.On",
+    program=ON,
+    hold_ns=0,
+    cooldown_ns=0,
+    capture=CaptureSpec(5 * SECOND_NS, 60 * SECOND_NS, ("front",), ("Car.Speed",)),
+    budget=Budget(None, None),
+    sample_ratio=1.0,
+    priority=0,
+    valid_from_wall_ns=0,
+    valid_until_wall_ns=1,
+)
+
+
+def check(campaign: Campaign) -> None:
+    check_campaign(campaign, CATALOGUE, ("front",), "cn", 5 * SECOND_NS)
+
+
+def test_a_campaign_that_fits_is_taken() -> None:
+    check(GOOD)
+
+
+def reads(*nodes: Node) -> Program:
+    return Program(1, nodes)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "field", "reason"),
+    [
+        (replace(GOOD, region_id="eu"), "region", "is for 'eu', this vehicle belongs to 'cn'"),
+        (
+            replace(GOOD, program=reads(Node(Op.SIGNAL_BOOL, (), "Car.Off"))),
+            "condition",
+            "unknown signal 'Car.Off'",
+        ),
+        (
+            replace(GOOD, program=reads(Node(Op.SIGNAL_BOOL, (), "Car.Speed"))),
+            "condition",
+            "takes Car.Speed for bool, on this vehicle it is double",
+        ),
+        (replace(GOOD, program=REAR), "condition", "no camera 'rear' on this vehicle"),
+        (
+            replace(GOOD, capture=replace(GOOD.capture, before_ns=5 * SECOND_NS + 1)),
+            "capture.before",
+            "more than the 5 s that this vehicle's ring holds",
+        ),
+        (
+            replace(GOOD, capture=replace(GOOD.capture, cameras=("rear",))),
+            "capture.cameras",
+            "no camera 'rear'",
+        ),
+        (
+            replace(GOOD, capture=replace(GOOD.capture, signals=("Car.X",))),
+            "capture.signals",
+            "unknown signal 'Car.X'",
+        ),
+    ],
+)
+def test_refused(campaign: Campaign, field: str, reason: str) -> None:
+    with pytest.raises(CampaignRefusedError) as caught:
+        check(campaign)
+    assert (caught.value.campaign, caught.value.field) == ("c", field)
+    assert reason in caught.value.reason
