@@ -26,6 +26,7 @@ from fsd_tools.campaign.checked import CheckedExprError, Tree, read_tree
 DETECTION: Final = "fsd.Detection"
 _PROTO_FILE: Final = "fsd/detection.proto"
 _PROBLEM: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
+_TOO_DEEP: Final = re.compile(r"Exceeded max recursion depth of (\d+)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']+)'")
 _NO_FIELD: Final = re.compile(r"undefined field '([^']+)' not found in struct")
 _NO_OVERLOAD: Final = re.compile(r"found no matching overload for '([^']+)' applied to '([^']+)'")
@@ -77,6 +78,8 @@ class Environment:
             raise ConditionError(str(error)) from None
 
     def _explain(self, error: str) -> str:
+        if found := _TOO_DEEP.search(error):
+            return f"nested deeper than {found[1]}"
         problems = _PROBLEM.findall(error)
         if not problems:
             return " ".join(error.split())

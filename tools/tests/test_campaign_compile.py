@@ -1,0 +1,170 @@
+"""What an author gets wrong, and what he is told: file, field, value, and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from fsd_agent.records.campaign import SECOND_NS, Campaign
+from fsd_agent.records.program import MAX_NODES
+from fsd_tools.campaign.cel import ConditionError
+from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign, compile_condition
+from fsd_tools.campaign.families import family_files, load_families, varied_campaigns
+from fsd_tools.drive.vehicles import fsd_demo
+
+CATALOGUE = fsd_demo().catalogue
+CAMERAS = ("front", "narrow")
+GOOD = """
+id: braking
+version: 2
+purpose: Brakes.
+region: cn
+condition: Vehicle.Acceleration.Longitudinal < -4
+hold: 300ms
+cooldown: 1.5min
+capture: {before: 3s, after: 2.5s, cameras: [front], signals: [Vehicle.Speed]}
+budget: {clips_per_day: 5}
+sample_ratio: 0.5
+priority: 7
+valid: {from: 2026-01-01, until: 2026-12-31T12:00:00+08:00}
+"""
+
+
+def compiled(text: str, region_id: str | None = None) -> Campaign:
+    return compile_campaign(
+        text, file="braking.yaml", catalogue=CATALOGUE, cameras=CAMERAS, region_id=region_id
+    )
+
+
+def test_every_field_arrives() -> None:
+    found = compiled(GOOD)
+    assert (found.id, found.version, found.region_id, found.priority) == ("braking", 2, "cn", 7)
+    assert (found.hold_ns, found.cooldown_ns) == (300_000_000, 90 * SECOND_NS)
+    assert (found.capture.before_ns, found.capture.after_ns) == (3 * SECOND_NS, 2_500_000_000)
+    assert (found.capture.cameras, found.capture.signals) == (("front",), ("Vehicle.Speed",))
+    assert (found.budget.clips_per_day, found.budget.bytes_per_day) == (5, None)
+    assert found.valid_from_wall_ns == 1_767_225_600 * SECOND_NS
+    assert found.valid_until_wall_ns == 1_798_689_600 * SECOND_NS
+    assert found.source == "Vehicle.Acceleration.Longitudinal < -4"
+
+
+def test_a_day_is_valid_to_its_end() -> None:
+    found = compiled(GOOD.replace("2026-12-31T12:00:00+08:00", "2026-01-01"))
+    assert found.valid_until_wall_ns - found.valid_from_wall_ns == 86_400 * SECOND_NS
+
+
+def test_a_template_takes_the_region_it_goes_to() -> None:
+    template = GOOD.replace("region: cn\n", "")
+    assert compiled(template, "eu").region_id == "eu"
+    assert compiled(template).region_id == UNASSIGNED
+    assert compiled(GOOD, "cn").region_id == "cn"
+
+
+BAD: list[tuple[str, str, str, str]] = [
+    # what is replaced, by what, field, reason
+    ("Longitudinal < -4", "Longitudinl < -4", "condition",
+     "line 1 column 21: unknown signal 'Vehicle.Acceleration.Longitudinl' - did you mean 'Vehicle.Acceleration.Longitudinal'?"),
+    ("Longitudinal < -4", "Longitudinal", "condition", "is a double; a condition is a bool, true or false"),
+    ("Longitudinal < -4", 'Longitudinal < "four"', "condition", "no matching overload for '_<_' applied to '(double, string)'"),
+    ("before: 3s", "before: 31s", "capture.before", "'31s' is more than 30 s: the vehicle's ring reaches no further back"),
+    ("after: 2.5s", "after: 2min", "capture.after", "'2min' is more than 60 s: a longer window is a recording"),
+    ("before: 3s, after: 2.5s", "before: 0s, after: 0ms", "capture", "before '0s' and after '0ms': the clip would be empty"),
+    ("before: 3s", "before: 3", "capture.before", "3: Expected `str`, got `int`"),
+    ("before: 3s", "before: 3 s", "capture.before", "'3 s' is not a duration such as 300ms, 5s, 1.5min or 2h"),
+    ("before: 3s", "before: -3s", "capture.before", "'-3s' is not a duration"),
+    ("region: cn", "region: [cn, eu]", "region", "['cn', 'eu']: a campaign is for one region; push one file to each"),
+    ("region: cn", "regions: [cn, eu]", "region", "['cn', 'eu']: a campaign is for one region"),
+    ("region: cn", "region: cn\nregion: eu", "YAML", "region is there twice"),
+    ("region: cn", "region: C/N", "region", "'C/N'"),
+    ("cameras: [front]", "cameras: [frnt]", "capture.cameras", "no camera 'frnt' on this vehicle - did you mean 'front'?"),
+    ("cameras: [front]", "cameras: [top]", "capture.cameras", "no camera 'top' on this vehicle; there is front, narrow"),
+    ("cameras: [front]", "cameras: [front, front]", "capture.cameras", "a name is there twice"),
+    ("[Vehicle.Speed]", "[Vehicle.Sped]", "capture.signals", "unknown signal 'Vehicle.Sped' - did you mean 'Vehicle.Speed'?"),
+    ("hold: 300ms", "hold: 2min", "hold", "'2min' is more than 60 s: a condition that must hold longer is a state"),
+    ("hold: 300ms", "holds: 300ms", "holds", "unknown field `holds`"),
+    ("purpose: Brakes.\n", "", "purpose", "missing required field `purpose`"),
+    ("clips_per_day: 5", "clips_per_day: -5", "budget.clips_per_day", "-5: Expected `int` >= 0"),
+    ("clips_per_day: 5", "clips_a_day: 5", "budget", "unknown field `clips_a_day`"),
+    ("sample_ratio: 0.5", "sample_ratio: 0", "sample_ratio", "0: Expected `float` > 0"),
+    ("priority: 7", "priority: high", "priority", "'high': Expected `int`, got `str`"),
+    ("from: 2026-01-01", "from: 2027-01-01", "valid", "until 2026-12-31 12:00:00+08:00 is not after from 2027-01-01"),
+    ("from: 2026-01-01", "from: '2026-01-01'", "valid.from", "'2026-01-01' is not a date such as 2026-11-20 (without quotes)"),
+    ("T12:00:00+08:00", "T12:00:00", "valid.until", "2026-12-31T12:00:00: needs a zone, as in 2026-12-31T12:00:00Z"),
+    ("id: braking", "id: Braking!", "id", "'Braking!'"),
+    (GOOD, "- a\n- b\n", "YAML", "a campaign is a map of fields, not list"),
+    (GOOD, "a: [", "YAML", "while parsing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "field", "reason"), BAD, ids=[row[1][:40] for row in BAD])
+def test_bad_file(old: str, new: str, field: str, reason: str) -> None:
+    assert old in GOOD
+    with pytest.raises(CampaignError) as caught:
+        compiled(GOOD.replace(old, new))
+    assert caught.value.field == field
+    assert reason in caught.value.reason
+    assert str(caught.value).startswith(f"braking.yaml: {field}: ")
+
+
+def test_a_file_for_another_region_is_refused() -> None:
+    with pytest.raises(CampaignError, match="region: 'cn': the campaign is for another region than 'eu'"):
+        compiled(GOOD, "eu")
+
+
+CONDITIONS = [
+    ('detections.exists(d, d.kin == "car")', "line 1 column 23: a detection has no field 'kin' - did you mean 'kind'?"),
+    ('detections.exists(d, d.kind == "pedestrain")', "unknown kind 'pedestrain' - did you mean 'pedestrian'?"),
+    ('detections.exists(d, d.camera == "wide")', "unknown camera 'wide'; there is front, narrow"),
+    ('"lorry" in ["lorry"] && detections.size() > 0', "text is compared as a field with a literal"),
+    ("Vehicle.Speed / 2 > 1.0", "'/' does not mix (double, int); write 2.0 for a double, or double(n)"),
+    ("has(Vehicle.Speed)", "a signal has no has(); what was never received is unknown"),
+    ("has(Vehicle.ADAS.ABS.IsEngaged)", "a signal has no has()"),
+    ("detections.exists(d, has(d.score))", "every detection has it; has() is for distance_m"),
+    ("detections.exists(d, detections.exists(e, e.x1 < d.x1))", "'d' belongs to a loop around this one"),
+    ("detections.exists(d, d == d)", "'d' is a whole detection; name one of its fields"),
+    ("detections.map(d, d.score).exists(s, s > 0.5)", "this loop is not possible; use exists, all, exists_one, or filter"),
+    ("detections.exists(detections, detections.score > 0.5)", "'detections' is already a name"),
+    ("detections[0].score > 0.5", "'score' is not a field of a loop's variable"),
+    ("detections == []", "lists and maps of literals are only possible after 'in'"),
+    ("string(Vehicle.Speed) == '3'", "function 'string' is not possible in conditions"),
+    ("detections.exists(d, d.source.matches('(a+)+$'))", "function 'matches' is not possible in conditions"),
+    ("Vehicle.Speed > 1e999", "not a finite number"),
+    ("1 < 2", "refers to no signal and to no detection: nothing would ever evaluate it"),
+    ("Vehicle.Speed >", "Syntax error"),
+    (" || ".join(f"Vehicle.Speed == {n}.0" for n in range(100)), f"nodes; 1 to {MAX_NODES} are allowed"),
+    ("Vehicle.Speed" + " + 1.0" * 40 + " > 3.0", "nested deeper than 32"),
+    ("Vehicle.Speed" + " + 1.0" * 400 + " > 3.0", "nested deeper than 32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"), CONDITIONS, ids=[condition[:40] for condition, _ in CONDITIONS]
+)
+def test_bad_condition(condition: str, reason: str) -> None:
+    with pytest.raises(ConditionError) as caught:
+        compile_condition(condition, CATALOGUE, CAMERAS)
+    assert reason in str(caught.value)
+
+
+def test_equal_expressions_are_one_node() -> None:
+    once = compile_condition("Vehicle.Speed > 3.0", CATALOGUE, CAMERAS)
+    thrice = compile_condition("Vehicle.Speed > 3.0 || !(Vehicle.Speed > 3.0)", CATALOGUE, CAMERAS)
+    assert len(thrice.nodes) == len(once.nodes) + 2
+
+
+def test_numbers_keep_their_types() -> None:
+    program = compile_condition("Vehicle.Speed > 1 && Vehicle.Speed < 1.0", CATALOGUE, CAMERAS)
+    literals = [node.value for node in program.nodes if isinstance(node.value, int | float)]
+    assert [type(value) for value in literals] == [int, float]
+
+
+def test_families_are_templates_that_suit_the_shipped_vehicle() -> None:
+    found = load_families(CATALOGUE, CAMERAS, "eu")
+    assert {one.region_id for one in found} == {"eu"}
+    assert [f"{one.id}.yaml" for one in found] == [path.name for path in family_files()]
+    assert {"pedestrian_crossing_ahead", "cyclist_overtaken_close", "vru_any"} <= {one.id for one in found}
+
+
+@pytest.mark.parametrize("count", [1, 20, 200])
+def test_varied_campaigns_are_all_different(count: int) -> None:
+    found = varied_campaigns(count, CATALOGUE, CAMERAS, "cn")
+    assert len({one.id for one in found}) == len({one.program for one in found}) == count
