@@ -35,6 +35,8 @@ def test_a_short_configuration_gets_the_defaults(tmp_path: Path) -> None:
         (('dir = "data"', "dir = 3"), r"\$.storage.dir"),
         (('dir = "data"', 'dir = "data"\n[sense]\ntick_ms = 0'), r"\$.sense.tick_ms"),
         (('source = "drive:city.mcap"\n', ""), "source"),
+        (("drive:city.mcap", "can:0"), r"\$.firmware.source"),
+        (("drive:city.mcap", "drive:"), r"\$.firmware.source"),
         (("[vehicle]", "[vehicle"), "is not TOML"),
     ],
 )

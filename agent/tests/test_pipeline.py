@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fsd_agent.pipeline.control import Control
-from fsd_agent.pipeline.finish import RETRY_NS, Finisher
+from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.ports.broker import Message
+from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
@@ -29,6 +31,7 @@ from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.codec import PictureCodec
+from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
@@ -44,11 +47,13 @@ from fsd_agent.wire.registration import encode_registration
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
-from fsd_firmware.codec import VideoCodec
+from fsd_firmware.codec import DecodedFrame, VideoCodec
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
 from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescription
 from fsd_firmware.samples import (
     Detections,
+    EncodedPacket,
+    Frame,
     Kind,
     SensedBatch,
     Signals,
@@ -130,7 +135,9 @@ class Bench:
         jurisdiction: str = "CN",
         breaks_with: str | None = None,
         codec: VideoCodec | None = None,
+        detector: Detector | None = None,
         spool: MemorySpool | None = None,
+        staging: MemoryStaging | None = None,
         region: SampleRegion | None = None,
     ) -> None:
         self.region = region or sample_region()
@@ -138,7 +145,7 @@ class Bench:
         self.firmware = ScriptedFirmware(
             VEHICLE, batches, registration=encode_registration(registration), breaks_with=breaks_with
         )
-        self.journal, self.staging = MemoryJournal(), MemoryStaging()
+        self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
         self.residence = Residence(self.firmware.registration, (self.region.policy,), events=self.events)
@@ -149,7 +156,7 @@ class Bench:
             cameras=["front"],
             horizon_ns=10 * S,
         )
-        self.sense = self._sense()
+        self.sense = self._sense(detector)
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
@@ -157,12 +164,13 @@ class Bench:
             residence=self.residence,
             codec=codec or PyAvCodec(),
             detector=None,
+            sizes={"front": (WIDTH, HEIGHT)},
             keys=self.keys,
             clock=self.clock,
             events=self.events,
         )
 
-    def _sense(self) -> Sense:
+    def _sense(self, detector: Detector | None) -> Sense:
         ids = itertools.count(1)
 
         def new_id() -> str:
@@ -172,7 +180,7 @@ class Bench:
         self.engine = TriggerEngine(CATALOGUE)
         return Sense(
             firmware=self.firmware,
-            detector=None,
+            detector=detector,
             min_score=0.0,
             engine=self.engine,
             ring=ring,
@@ -242,6 +250,24 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
     assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
 
 
+def test_a_detector_that_fails_on_a_picture_is_counted_and_sensing_goes_on() -> None:
+    picture = np.full((HEIGHT, WIDTH, 3), MARKERS[Kind.PEDESTRIAN], np.uint8)
+    batches = [
+        replace(batch, frames=(Frame("front", batch.until_ns - 1, picture),))
+        for batch in drive(2, (), looked=False)
+    ]
+    detector = MarkerDetector()
+    detector.fail_next(3)
+    bench = Bench(iter(batches), detector=detector)
+    bench.push(campaign())
+    bench.drive()
+    assert len(detector.looked_at) == len(batches)
+    assert bench.sense.lost()["pictures_unseen"] == 3
+    assert len(bench.events.of("detector_failed")) == 1
+    (totals,) = bench.journal.totals()
+    assert totals.fired == 1
+
+
 def test_hold_collects_nothing_and_says_why() -> None:
     bench = Bench(drive(6, (2.0,)), jurisdiction="US")
     bench.push(campaign())
@@ -303,6 +329,170 @@ def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:
     assert bench.events.of("disk_full")
     bench.clock.advance(RETRY_NS)
     assert bench.finisher.step()
+
+
+def test_a_clip_that_does_not_fit_lets_the_next_one_try() -> None:
+    """A file size limit counts as full too: a clip above it must not keep all others from being tried."""
+    bench = Bench(drive(12, (3.0, 8.0)), spool=MemorySpool(capacity_bytes=100))
+    bench.push(campaign())
+    bench.drive()
+    tried = []
+    for _ in range(2):
+        assert bench.finisher.step()
+        tried.append(bench.events.of("disk_full")[-1]["clip"])
+        bench.clock.advance(RETRY_NS)
+    assert len(set(tried)) == 2
+    bench.spool.capacity_bytes = 1 << 30
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+
+
+class _BrittleSpool(MemorySpool):
+    """Fails as a broken disk does: not because it is full."""
+
+    def __init__(self, broken: set[str]) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+        if clip_id in self.broken:
+            raise SpoolError(f"{clip_id}.sealed: Input/output error")
+        return super().put(region_id, clip_id, chunks)
+
+
+def test_a_disk_that_breaks_under_one_clip_loses_nothing_and_stops_no_other() -> None:
+    spool = _BrittleSpool({f"{2:032x}"})
+    bench = Bench(drive(12, (3.0, 8.0)), spool=spool)
+    bench.push(campaign())
+    bench.drive()
+    (broken, sound) = bench.clips(ClipState.CAPTURED)
+    spool.broken = {broken}
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [sound]
+    assert bench.clips(ClipState.CAPTURED) == [broken]
+    assert "Input/output error" in bench.finisher.trouble
+    for _ in range(20):
+        bench.clock.advance(RETRY_MOST_NS)
+        bench.finish()
+    assert bench.clips(ClipState.CAPTURED) == [broken], "a disk's fault is no reason to give a clip up"
+    spool.broken = set()
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    assert bench.finisher.trouble == ""
+
+
+class _BrittleStaging(MemoryStaging):
+    """Can't be read a few times, as with too many files open; may refuse to erase."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unreadable = 0
+        self.stuck = False
+
+    def read(self, clip_id: str) -> Iterator[bytes]:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise SpoolError(f"{clip_id}.staged: Too many open files")
+        return super().read(clip_id)
+
+    def erase(self, clip_id: str) -> None:
+        if self.stuck:
+            raise SpoolError(f"{clip_id}.staged: Input/output error")
+        super().erase(clip_id)
+
+
+@pytest.mark.parametrize(("times", "state"), [(2, ClipState.SEALED), (3, ClipState.DROPPED)])
+def test_staging_that_can_not_be_read_is_read_again_before_it_is_given_up(
+    times: int, state: ClipState
+) -> None:
+    staging = _BrittleStaging()
+    bench = Bench(drive(6, (3.0,)), staging=staging)
+    bench.push(campaign())
+    bench.drive()
+    staging.unreadable = times
+    for _ in range(3):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    assert bench.clips(state)
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == (((DropReason.STAGING_LOST, 1),) if state is ClipState.DROPPED else ())
+
+
+def test_staging_that_can_not_be_erased_stops_nothing() -> None:
+    staging = _BrittleStaging()
+    bench = Bench(drive(6, (3.0,)), staging=staging)
+    bench.push(campaign())
+    bench.drive()
+    staging.stuck = True
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    assert "Input/output error" in bench.finisher.trouble
+
+
+class _BuggyCodec(PyAvCodec):
+    """Breaks on the first stream in a way that no contract foresees."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def encode(
+        self, camera: str, frames: Iterable[DecodedFrame], *, fps: float, keyframe_every: int
+    ) -> Iterator[EncodedPacket]:
+        if self.times:
+            self.times -= 1
+            raise IndexError("a bug")
+        return super().encode(camera, frames, fps=fps, keyframe_every=keyframe_every)
+
+
+def test_an_unexpected_fault_costs_that_clip_alone_and_only_when_it_stays() -> None:
+    bench = Bench(drive(12, (3.0, 8.0)), codec=_BuggyCodec(times=1))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+
+    bench = Bench(drive(6, (3.0,)), codec=_BuggyCodec(times=100))
+    bench.push(campaign())
+    bench.drive()
+    for _ in range(3):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.REDACTION_FAILED, 1),)
+    (told,) = bench.events.of("dropped")
+    assert "IndexError: a bug" in str(told["detail"])
+    assert not bench.spool.entries()
+
+
+def test_a_drop_that_the_journal_has_no_room_for_waits() -> None:
+    bench = Bench(drive(6, (3.0,)), codec=PictureCodec())
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    assert bench.clips(ClipState.CAPTURED)
+    assert bench.staging.entries()
+    bench.journal.full = False
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.VIDEO_DAMAGED, 1),)
+
+
+def test_a_stop_in_the_middle_of_redaction_leaves_the_clip_for_the_next_start() -> None:
+    bench = Bench(drive(6, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finisher.stop()
+    assert not bench.finisher.step()
+    assert bench.clips(ClipState.CAPTURED)
+    assert bench.staging.entries()
 
 
 def test_video_that_can_not_be_decoded_means_no_clip() -> None:

@@ -154,3 +154,17 @@ def test_a_closing_that_the_journal_has_no_room_for_is_made_up_later() -> None:
     bench.journal.full = False
     bench.play(80, 85, {})
     assert bench.journal.clips({ClipState.CAPTURED})
+
+
+def test_no_room_when_a_second_firing_is_synced_drops_it_and_keeps_the_clip() -> None:
+    bench = Bench()
+    bench.play(0, 60, {50: "a"})
+    bench.staging.full_at_sync = True
+    bench.play(60, 65, {60: "b"})
+    bench.staging.full_at_sync = False
+    bench.play(65, 110, {})
+    clip = bench.clip(bench.only(ClipState.CAPTURED))
+    assert clip.row.cut
+    assert [judged.firing.campaign_id for judged in clip.firings] == ["a"]
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": (), "b": ((DropReason.DISK_FULL, 1),)}

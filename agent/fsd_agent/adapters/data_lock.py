@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from fsd_agent.adapters.durable import FILE_MODE, translated
+
 
 class DataLockedError(Exception):
     """Another agent runs on this folder; the message names it."""
@@ -18,8 +20,11 @@ class DataLock:
     """Held from construction until :meth:`release` or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises :class:`DataLockedError`."""
-        self._fd: int | None = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Raises :class:`DataLockedError`, and :class:`SpoolError` where the lock can't be made."""
+        path = folder / "lock"
+        self._fd: int | None = None
+        with translated(path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -110,8 +110,13 @@ def make_folder(path: Path) -> None:
     """
     if not path.parent.is_dir():
         make_folder(path.parent)
-    with translated(path):
-        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    try:
+        with translated(path):
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except SpoolError:
+        if path.exists():
+            raise SpoolError(f"{path}: is not a folder") from None
+        raise
     sync_folder(path.parent)
 
 

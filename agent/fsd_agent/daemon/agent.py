@@ -6,6 +6,10 @@
     tell      the status message
 
 A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
+
+A loop that does not end in time - encoding a long clip can take minutes - is left behind, :attr:`Agent.left_behind`
+says so, and the caller must end the process: journal and data folder stay the process' own until then, and what the
+loop had not finished is made up for at the next start, as after a power cut.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -26,8 +30,8 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
-from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Hold, Route
+from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
 from fsd_agent.wire.transfer import Topics
 from fsd_firmware.contract import Firmware, FirmwareError
@@ -38,7 +42,8 @@ IDLE_S = 0.1
 """Pause of the finishing loop when there is nothing to finish."""
 FINISH_NICE = 10
 PROGRESS_EVERY_S = 0.5
-JOIN_S = 10.0
+JOIN_S = 5.0
+"""All loops together get this long to end: well within what supervisors grant after SIGTERM."""
 
 
 class Ended(Enum):
@@ -59,6 +64,7 @@ class RunOptions:
 
     wait_for_campaigns_s: float = 0.0
     drain_s: float = 60.0
+    join_s: float = JOIN_S
 
 
 class Agent:
@@ -93,11 +99,13 @@ class Agent:
         self._release = release
         self._stopping = threading.Event()
         self._failed = threading.Event()
+        self.left_behind: tuple[str, ...] = ()
+        """Loops that did not end; not empty means that the process must end now, whatever they do."""
 
     def run(self, stop: threading.Event, options: RunOptions) -> Ended:
-        """Run until the source ends or ``stop`` is set; everything is closed when it returns."""
+        """Run until the source ends or ``stop`` is set; everything is closed then, but see the module."""
         threads = [
-            threading.Thread(target=self._guard, args=(loop,), name=name)
+            threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
             for name, loop in (("deliver", self._deliver), ("finish", self._finish), ("tell", self._tell))
         ]
         for thread in threads:
@@ -105,15 +113,23 @@ class Agent:
         try:
             ended = self._run(stop, options)
         finally:
-            self._stopping.set()
-            self._deliverer.notify()
-            for thread in threads:
-                thread.join(JOIN_S)
-            self._firmware.close()
-            self._journal.close()
-            self._release()
+            self._end(threads, options.join_s)
         self._events.emit("ended", how=ended.name.lower())
         return ended
+
+    def _end(self, threads: Sequence[threading.Thread], join_s: float) -> None:
+        self._stopping.set()
+        self._deliverer.notify()
+        deadline = time.monotonic() + join_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.left_behind = tuple(thread.name for thread in threads if thread.is_alive())
+        self._firmware.close()
+        if self.left_behind:
+            _log.warning("still busy after %.0f s: %s", join_s, ", ".join(self.left_behind))
+            return
+        self._journal.close()
+        self._release()
 
     def _run(self, stop: threading.Event, options: RunOptions) -> Ended:
         if not self._campaigns_arrived(stop, options.wait_for_campaigns_s):
@@ -167,7 +183,7 @@ class Agent:
     def _drain(self, stop: threading.Event, drain_s: float) -> int:
         """Wait until nothing is left to do; returns the number of clips that are left."""
         deadline = time.monotonic() + drain_s
-        while left := len(self._journal.clips({ClipState.CAPTURED, ClipState.SEALED})):
+        while left := len(self._journal.clips(LIVE)):
             if (
                 self._ending(stop)
                 or time.monotonic() > deadline

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from fsd_agent.adapters.data_lock import DataLock, DataLockedError
+from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
+from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
@@ -73,10 +75,12 @@ def _build(
 ) -> Agent:
     clock = SystemClock()
     vehicle_dir, data = base / config.vehicle.dir, base / config.storage.dir
-    data.mkdir(parents=True, exist_ok=True)
+    make_folder(data)
     lock = DataLock(data)
     keys = KeyFiles(vehicle_dir)
-    codec = _codec()
+    codec = software_codec()
+    if codec is None:
+        _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
     detector, redactor = _detectors(config.perception, base)
     firmware = _firmware(config, base, speed or config.firmware.speed, codec)
     description = firmware.describe()
@@ -120,6 +124,7 @@ def _build(
         residence=residence,
         codec=codec,
         detector=redactor,
+        sizes={camera.name: (camera.width, camera.height) for camera in description.cameras},
         keys=keys,
         clock=clock,
         events=events,
@@ -140,7 +145,7 @@ def _build(
         clock=clock,
         lost=sense.lost,
         suspended=engine.suspended,
-        trouble=lambda: deliverer.stats().trouble,
+        trouble=lambda: finisher.trouble or deliverer.stats().trouble,
     )
     return Agent(
         firmware=firmware,
@@ -161,16 +166,6 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _codec() -> VideoCodec | None:
-    """The software codec where its optional part is installed; without it redaction fails closed."""
-    try:
-        from fsd_firmware.codec_pyav import PyAvCodec
-    except ImportError as error:
-        _log.warning("no video codec (%s): clips that must be redacted will be dropped", error)
-        return None
-    return PyAvCodec()
-
-
 def _detectors(perception: PerceptionConfig | None, base: Path) -> tuple[Detector | None, Detector | None]:
     """One detector for the sensing loop and one for redaction: each is used by one thread."""
     if perception is None:
@@ -189,13 +184,10 @@ def _firmware(
     config: AgentConfig, base: Path, speed: Literal["real", "max"], codec: VideoCodec | None
 ) -> Firmware:
     wanted: FirmwareConfig = config.firmware
-    scheme, _, rest = wanted.source.partition(":")
-    if scheme != "drive" or not rest:
-        raise StartError(f"[firmware] source = {wanted.source!r}: expected drive:FILE")
     if config.perception is not None and codec is None:
         raise StartError("[perception] needs a video codec to look at a drive: install the 'video' extra")
     return DriveReplay(
-        base / rest,
+        base / wanted.source.removeprefix("drive:"),
         registration=base / wanted.registration,
         speed=speed,
         tick_ns=config.sense.tick_ms * 1_000_000,

@@ -24,7 +24,7 @@ class ConfigError(Exception):
 class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where samples come from."""
 
-    source: str
+    source: Annotated[str, msgspec.Meta(pattern="^drive:.")]
     """``drive:FILE`` replays a recorded drive."""
     registration: str
     """JSON file in which the maker's firmware keeps the vehicle's registration."""

@@ -1,14 +1,16 @@
 """``fsd-agent``: the daemon's command line.
 
-Exit codes: 0 done or stopped, 1 the configuration or a key can't be used, 2 wrong usage, 3 the firmware source
-failed (what it gave before was kept and delivered), 4 clips are left that could not be delivered in time,
-5 an internal loop failed (the log has the traceback; a supervisor should restart the agent).
+Exit codes: 0 done or stopped, 1 the configuration, a key or a folder can't be used, 2 wrong usage, 3 the firmware
+source failed (what it gave before was kept, and delivered if there was time), 4 clips are left that could not be
+delivered in time, or no campaign set arrived, 5 an internal loop failed (the log has the traceback; a supervisor
+should restart the agent).
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     events = StreamEvents(sys.stdout, as_json=arguments.json)
+    stop = threading.Event()  # from here on: recovery and models may take seconds, and SIGTERM may come then
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     try:
         config, base = load_config(Path(arguments.config))
         if arguments.command == "check":
@@ -49,12 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, StartError) as error:
         print(f"fsd-agent: error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
         return 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     options = RunOptions(wait_for_campaigns_s=arguments.wait_for_campaigns, drain_s=arguments.drain)
-    ended = agent.run(stop, options)
-    return EXIT_OF[ended]
+    code = EXIT_OF[agent.run(stop, options)]
+    if agent.left_behind:
+        # Waiting for a native thread, or tearing the interpreter down under it, could hang or crash.
+        logging.shutdown()
+        os._exit(code)
+    return code
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
+    return seconds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,14 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--speed", choices=("real", "max"), help="of a replayed drive, over the configuration's")
     run.add_argument(
         "--wait-for-campaigns",
-        type=float,
+        type=_seconds,
         default=0.0,
         metavar="SECONDS",
         help="sense nothing before a campaign set is in force; give up after this long (benches)",
     )
     run.add_argument(
         "--drain",
-        type=float,
+        type=_seconds,
         default=60.0,
         metavar="SECONDS",
         help="after the source has ended, wait this long for everything to be delivered (default 60)",

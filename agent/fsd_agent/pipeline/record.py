@@ -132,8 +132,13 @@ class Recorder:
                 staged.writer.append(self._part(window))
             staged.writer.sync()
             self._journal.accept(decision.firings, (row,))
-        except (SpoolFullError, StorageFullError) as error:
+        except StorageFullError as error:
             self._disk_full(decision.firings, error)
+            return
+        except SpoolFullError as error:
+            # Closed too: after a failed sync its writer takes nothing any more.
+            self._disk_full(decision.firings, error)
+            self._close(row.clip_id, cut=True)
             return
         staged.open = OpenClip(row, staged.open.staged_until_ns)
         self._tell(decision.firings, row)

@@ -14,6 +14,7 @@ from fsd_agent.records.region import Hold, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
 from fsd_agent.wire.policy import PolicyError
 from fsd_agent.wire.registration import RegistrationError, decode_registration
+from fsd_firmware.contract import FirmwareError
 
 
 class Residence:
@@ -47,13 +48,15 @@ class Residence:
         return decided
 
     def _decide(self) -> Route | Hold:
-        document = self._registration()
         registration: Registration | RegistrationError | None = None
-        if document is not None:
-            try:
+        try:
+            document = self._registration()
+            if document is not None:
                 registration = decode_registration(document)
-            except RegistrationError as error:
-                registration = error
+        except RegistrationError as error:
+            registration = error
+        except FirmwareError as error:  # there may be one, but nobody can say what is in it: hold, and go on
+            registration = RegistrationError(str(error))
         return route(registration, self._policies)
 
     def _tell(self) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import Residence
-from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.records.campaign import Campaign, CampaignSet
@@ -71,6 +71,8 @@ class Sense:
         self._in_force: CampaignSet | None = None
         self._refreshed_ns: int | None = None
         self._first_ns: int | None = None
+        self._unseen = 0
+        """Pictures that the detector failed on."""
         self.sensed_ns = 0
         """Event time handled so far."""
 
@@ -88,6 +90,8 @@ class Sense:
             "ring_looks": ring.looks,
             "unrecorded_drops": self._recorder.unrecorded_lost,
         }
+        if self._detector is not None:
+            lost["pictures_unseen"] = self._unseen
         if self._decoder is not None:
             lost["can_frames_short"] = self._decoder.counts.frames_short
         return lost
@@ -151,8 +155,16 @@ class Sense:
     def _perceive(self, batch: SensedBatch) -> tuple[Detections, ...]:
         if self._detector is None:
             return batch.detections
-        seen = tuple(self._detector.detect(frame, min_score=self._min_score) for frame in batch.frames)
-        return batch.detections + seen
+        seen: list[Detections] = []
+        for frame in batch.frames:
+            try:
+                seen.append(self._detector.detect(frame, min_score=self._min_score))
+            except DetectorError as error:
+                # One picture unseen is no reason to sense nothing at all.
+                self._unseen += 1
+                if self._unseen == 1:
+                    self._events.emit("detector_failed", what=str(error))
+        return (*batch.detections, *seen)
 
     def _judge(
         self, firings: Sequence[Firing], wall_minus_mono_ns: int

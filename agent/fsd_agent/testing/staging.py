@@ -16,6 +16,8 @@ class MemoryStaging:
         self.capacity_bytes = capacity_bytes
         self.damaged: set[str] = set()
         """Clips whose middle can't be read; ``read`` raises for them."""
+        self.full_at_sync = False
+        """What was appended finds no room when it is synced (delayed allocation, quota)."""
         self._parts: dict[str, list[bytes]] = {}
         self._synced: dict[str, int] = {}
         self._lock = threading.RLock()
@@ -71,6 +73,8 @@ class MemoryStaging:
     def sync(self, clip_id: str) -> None:
         """Used by the writer."""
         with self._lock:
+            if self.full_at_sync:
+                raise SpoolFullError(f"staging {clip_id}: no space left")
             if clip_id in self._parts:
                 self._synced[clip_id] = len(self._parts[clip_id])
 
@@ -81,22 +85,30 @@ class MemoryStagingWriter:
     def __init__(self, staging: MemoryStaging, clip_id: str) -> None:
         self._staging = staging
         self._clip_id = clip_id
-        self._closed = False
+        self._refusal: str | None = None
 
     def append(self, part: bytes) -> None:
         """See the port."""
-        if self._closed:
-            raise SpoolError(f"staging {self._clip_id}: closed")
+        self._check()
         self._staging.append(self._clip_id, part)
 
     def sync(self) -> None:
         """See the port."""
-        if self._closed:
-            raise SpoolError(f"staging {self._clip_id}: closed")
-        self._staging.sync(self._clip_id)
+        self._check()
+        try:
+            self._staging.sync(self._clip_id)
+        except SpoolFullError:
+            self._refusal = "a sync failed earlier"
+            raise
 
     def close(self) -> None:
         """See the port."""
-        if not self._closed:
-            self._staging.sync(self._clip_id)
-            self._closed = True
+        try:
+            if self._refusal is None:
+                self.sync()
+        finally:
+            self._refusal = "closed"
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise SpoolError(f"staging {self._clip_id}: {self._refusal}")

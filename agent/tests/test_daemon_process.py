@@ -1,0 +1,200 @@
+"""The daemon as a process: what it loads, how it refuses to start, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from fsd_agent.adapters.key_files import create_keys
+from fsd_agent.daemon.agent import Agent, Ended, RunOptions
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.firmware import ScriptedFirmware
+from fsd_agent.testing.journal import MemoryJournal
+from fsd_firmware.catalogue import Catalogue, CatalogueEntry
+from fsd_firmware.contract import VehicleDescription
+from fsd_firmware.drive.writer import DriveWriter
+from fsd_firmware.samples import Signals
+
+S = 1_000_000_000
+CATALOGUE = Catalogue((CatalogueEntry("Vehicle.Speed", "double", "km/h", 0, 300, "speed"),))
+VEHICLE = VehicleDescription((), CATALOGUE, None)
+CONFIG = """
+[firmware]
+source = "drive:{source}"
+registration = "registration.json"
+speed = "{speed}"
+[vehicle]
+dir = "."
+[storage]
+dir = "{data}"
+"""
+NEVER_ON_THE_CAR = (
+    "cantools",
+    "yaml",
+    "rich",
+    "cyclopts",
+    "PIL",
+    "cel",
+    "cel_expr_python",
+    "fsd_tools",
+    "fsd_agent.testing",
+)
+ONLY_WHEN_NEEDED = ("cv2", "onnxruntime", "av")
+
+Start = Callable[..., Path]
+
+
+@pytest.fixture
+def car(tmp_path: Path) -> Start:
+    """A vehicle without a region and a drive of three seconds; returns the configuration file."""
+    create_keys(tmp_path)
+    t_ns = np.arange(0, 3 * S, S // 20)
+    with DriveWriter(
+        tmp_path / "drive.mcap",
+        VEHICLE,
+        name="d",
+        wall_minus_mono_ns=1_780_000_000 * S,
+        origin={},
+        attachments={},
+    ) as writer:
+        writer.write_signals(Signals(t_ns, np.zeros(len(t_ns), np.int32), t_ns / S))
+
+    def config(*, source: str = "drive.mcap", speed: str = "max", data: str = "data") -> Path:
+        path = tmp_path / "agent.toml"
+        path.write_text(CONFIG.format(source=source, speed=speed, data=data))
+        return path
+
+    return config
+
+
+def run(
+    *arguments: str | Path, module: str = "fsd_agent", **options: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, **options,
+    )  # fmt: skip
+
+
+def test_an_agent_that_only_listens_loads_nothing_it_does_not_need(car: Start) -> None:
+    code = (
+        "import sys\n"
+        "from fsd_agent.daemon.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "print('LOADED', *sorted({name for name in sys.modules}), file=sys.stderr)\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--config", str(car())],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.partition("LOADED")[2].split())
+    assert "fsd_agent.pipeline.sense" in loaded
+    assert not loaded & {*NEVER_ON_THE_CAR, *ONLY_WHEN_NEEDED}
+
+
+@pytest.mark.parametrize("data", ["drive.mcap", "drive.mcap/data", "/proc/nowhere"])
+def test_a_data_folder_that_can_not_be_made_is_named(car: Start, data: str) -> None:
+    done = run("run", "--config", car(data=data))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("fsd-agent: error: /")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_lock_that_can_not_be_made_is_named(car: Start, tmp_path: Path) -> None:
+    (tmp_path / "data" / "lock").mkdir(parents=True)
+    done = run("run", "--config", car())
+    assert done.returncode == 1
+    assert "data/lock: Is a directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_registration_that_can_not_be_read_is_a_hold_and_not_the_end(car: Start, tmp_path: Path) -> None:
+    (tmp_path / "registration.json").mkdir()
+    done = run("run", "--json", "--config", car())
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr
+    assert events[0]["event"] == "hold"
+    assert "registration.json" in events[0]["detail"]
+    assert events[-1] == events[-1] | {"event": "ended", "how": "done"}
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "soon"])
+def test_a_time_that_is_none_is_wrong_usage(car: Start, seconds: str) -> None:
+    done = run("run", "--config", car(), f"--drain={seconds}")
+    assert done.returncode == 2
+    assert "--drain" in done.stderr
+
+
+def test_sigterm_stops_it_and_a_second_agent_is_refused_until_then(car: Start) -> None:
+    config = car(speed="real")
+    with subprocess.Popen(
+        [sys.executable, "-m", "fsd_agent", "run", "--json", "--config", str(config)],
+        stdout=subprocess.PIPE, text=True,
+    ) as first:  # fmt: skip
+        assert first.stdout is not None
+        while json.loads(first.stdout.readline())["event"] != "progress":
+            pass
+        second = run("run", "--config", config)
+        first.send_signal(signal.SIGTERM)
+        rest = first.stdout.read()
+    assert (second.returncode, len(second.stderr.splitlines())) == (1, 1)
+    assert "another agent is running" in second.stderr
+    assert first.returncode == 0
+    assert json.loads(rest.splitlines()[-1])["how"] == "stopped"
+
+
+def test_relative_paths_start_at_the_configuration(car: Start, tmp_path: Path) -> None:
+    done = run("run", "--config", os.path.relpath(car(), "/"), cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "journal.db").is_file()
+
+
+class _Busy:
+    """A finishing loop in the middle of a long clip."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def step(self) -> bool:
+        self.go_on.wait()
+        return False
+
+
+def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> None:
+    busy, journal, released = _Busy(), MemoryJournal(), []
+    firmware = ScriptedFirmware(VEHICLE, (), registration=None)
+    idle: Any = SimpleNamespace(run=lambda stopping: stopping.wait(), notify=lambda: None)
+    one = Agent(
+        firmware=firmware,
+        sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
+        finisher=cast("Any", busy),
+        deliverer=idle,
+        control=cast("Any", None),
+        residence=cast("Any", None),
+        teller=cast("Any", None),
+        journal=journal,
+        events=RememberedEvents(),
+        status_every_s=60.0,
+        release=lambda: released.append(True),
+    )
+    try:
+        assert one.run(threading.Event(), RunOptions(join_s=0.2)) is Ended.DONE
+        assert one.left_behind == ("finish",)
+        assert firmware.closed
+        assert not released, "another agent could have started on the folder that this one still writes to"
+        assert journal.totals() == ()
+    finally:
+        busy.go_on.set()
