@@ -262,3 +262,43 @@ def test_an_unknown_location_rule_is_refused(rules: RedactionRules) -> None:
 def test_signals_that_carry_a_position_or_the_identity_stay(path: str, dropped: bool, kept: bool) -> None:
     assert may_leave(RULES, path) is dropped
     assert may_leave(replace(RULES, location=LocationRule.KEEP), path) is kept
+
+
+def test_a_pause_of_the_camera_is_no_stretch_that_nobody_looked_at() -> None:
+    """Frames before and after it were looked at; in between there is nothing that could show anyone."""
+    frames = np.array([0, 10, 20, 30, 500, 510, 520], np.int64)
+    seen = looks("front", "firmware", [(t, NOTHING) for t in frames.tolist()])
+    assert planned(seen, frames=frames).boxes.shape[0] == 0
+    missing_one = looks("front", "firmware", [(t, NOTHING) for t in (0, 10, 20, 500, 510, 520)])
+    unsure = plan_redaction(RULES, [missing_one], frames, 640, 480)
+    assert isinstance(unsure, Refused)
+    assert unsure.reason == DropReason.REDACTION_NOT_LOOKED
+
+
+@pytest.mark.parametrize("looked_at", [(100, 190), (0, 90), (0, 100, 101)])
+def test_a_clip_s_ends_must_be_near_a_look_too(looked_at: tuple[int, ...]) -> None:
+    rules = replace(RULES, max_gap_ns=95)
+    plan = plan_redaction(
+        rules, [looks("front", "firmware", [(t, NOTHING) for t in looked_at])], FRAMES, 640, 480
+    )
+    assert isinstance(plan, Refused)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_fix_without_a_position_is_passed_over_where_positions_are_coarse(bad: float) -> None:
+    other = np.zeros(3)
+    fixes = GnssFixes(
+        np.arange(3), np.array([bad, 48.12, 48.2]), np.array([11.0, 11.58, 11.6]), other, other, other
+    )
+    (lat,), (lon,) = coarse(fixes, 0.1).lat_deg, coarse(fixes, 0.1).lon_deg
+    assert (lat, lon) == (pytest.approx(48.15), pytest.approx(11.55))
+    assert coarse(fixes, 0.1).t_ns.tolist() == [1]
+    nowhere = GnssFixes(np.arange(1), np.array([bad]), np.array([11.0]), *(np.zeros(1) for _ in range(3)))
+    assert not len(coarse(nowhere, 0.1))
+
+
+def test_signals_that_name_a_person_never_leave() -> None:
+    keep = replace(RULES, location=LocationRule.KEEP)
+    for path in ("Vehicle.Driver.Identifier.Subject", "Vehicle.Occupant.Row1.DriverSide.Identifier.Issuer"):
+        assert not may_leave(keep, path)
+    assert may_leave(keep, "Vehicle.Driver.HeartRate")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fsd_agent.pipeline.redact import redact
+from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
@@ -34,6 +34,7 @@ RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 3 * STEP, 10 * 
 NO_PAINT = replace(RULES, faces=FaceRule.NONE, plates=PlateRule.NONE)
 FRAMES, LEAD = 20, 3
 WIDTH, HEIGHT = 160, 120
+SIZES = dict.fromkeys(("front", "rear"), (WIDTH, HEIGHT))
 PATHS = ("Vehicle.Speed", "Vehicle.CurrentLocation.Latitude", "Vehicle.Secret")
 
 
@@ -88,7 +89,7 @@ def done(
     detector: Any = None,
     **more: Any,
 ) -> RedactedClip:
-    result = redact(source, rules, codec or PictureCodec(), detector, **more)
+    result = redact(source, rules, codec or PictureCodec(), detector, sizes=SIZES, **more)
     assert isinstance(result, RedactedClip), result
     return result
 
@@ -138,10 +139,46 @@ def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() ->
     assert redacted.redaction.sources == ("marker@1",)
 
 
-def test_looks_can_be_spaced_in_time() -> None:
+def test_a_slow_camera_is_looked_at_often_enough_for_the_rules() -> None:
+    """Every third of its frames would be further apart than the rules allow, and no clip would ever leave."""
     detector = MarkerDetector()
-    done(clip(), detector=detector, look_every_ns=200_000_000)
-    assert [t // STEP for _, t in detector.looked_at] == [0, 4, 8, 12, 16, 19]
+    done(clip(detections=()), replace(RULES, max_gap_ns=2 * STEP), detector=detector)
+    assert [t // STEP for _, t in detector.looked_at] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19]
+
+
+def test_the_frames_around_a_pause_of_the_camera_are_looked_at() -> None:
+    """A camera that gave no frame for longer than the rules allow costs a clip nothing but those frames."""
+    restarted = tuple(
+        PictureCodec().encode(
+            "front",
+            [PictureFrame((n - LEAD) * STEP, picture(n)) for n in range(16 + LEAD, FRAMES + LEAD)],
+            fps=20,
+            keyframe_every=8,
+        )
+    )
+    detector = MarkerDetector()
+    packets = video()[: 8 + LEAD] + restarted
+    redacted = done(
+        clip(packets=packets, detections=()), replace(RULES, max_gap_ns=4 * STEP), detector=detector
+    )
+    assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 7, 16, 19]
+    assert len(redacted.clip.packets) == 12
+
+
+@pytest.mark.parametrize("sizes", [{"front": (2 * WIDTH, 2 * HEIGHT)}, {"rear": (WIDTH, HEIGHT)}, {}])
+def test_boxes_in_pixels_of_another_picture_size_paint_nothing_that_may_leave(
+    sizes: dict[str, tuple[int, int]],
+) -> None:
+    """Firmware's boxes are in pixels of the camera that it describes; on other video they miss the heads."""
+    result = redact(clip(), RULES, PictureCodec(), MarkerDetector(), sizes=sizes)
+    assert isinstance(result, Refused)
+    assert result.reason == DropReason.REDACTION_FAILED
+    assert "160x120" in result.detail
+
+
+def test_redaction_that_is_told_to_stop_stops_at_once() -> None:
+    with pytest.raises(RedactionStoppedError):
+        redact(clip(), RULES, PictureCodec(), None, sizes=SIZES, stopped=lambda: True)
 
 
 def test_firmware_and_detector_are_united() -> None:
@@ -168,7 +205,7 @@ def test_only_allowed_signals_evidence_and_positions_leave() -> None:
 
 def test_without_rules_packets_pass_unchanged_and_no_codec_is_needed() -> None:
     source = clip()
-    result = redact(source, NO_PAINT, None, None)
+    result = redact(source, NO_PAINT, None, None, sizes={})
     assert isinstance(result, RedactedClip)
     assert result.clip.packets == source.packets
     assert (result.redaction.boxes, result.redaction.filled_share) == (0, 0.0)
@@ -177,7 +214,7 @@ def test_without_rules_packets_pass_unchanged_and_no_codec_is_needed() -> None:
 
 def test_a_clip_without_cameras_needs_no_video() -> None:
     no_cameras = replace(clip().row, cameras=())
-    result = redact(clip(row=no_cameras, packets=(), detections=()), RULES, None, None)
+    result = redact(clip(row=no_cameras, packets=(), detections=()), RULES, None, None, sizes=SIZES)
     assert isinstance(result, RedactedClip)
     assert result.redaction.frames == 0
 
@@ -264,7 +301,7 @@ def test_it_fails_closed(
     reason: DropReason,
     detail: str,
 ) -> None:
-    result = redact(clip(**changes), rules, codec, detector)
+    result = redact(clip(**changes), rules, codec, detector, sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == reason
     assert detail in result.detail
@@ -278,7 +315,7 @@ class ShortCodec(PictureCodec):
 
 
 def test_an_encoder_that_loses_a_frame_is_refused() -> None:
-    result = redact(clip(), RULES, ShortCodec(), None)
+    result = redact(clip(), RULES, ShortCodec(), None, sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == DropReason.REDACTION_FAILED
     assert "19 packets for 20 frames" in result.detail

@@ -18,6 +18,7 @@ from fsd_firmware.samples import EncodedPacket, Kind, empty_gnss, empty_signals
 STEP = 50_000_000
 FRAMES, LEAD = 16, 4
 WIDTH, HEIGHT = 320, 192
+SIZES = {"front": (WIDTH, HEIGHT)}
 RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 3 * STEP, 10 * STEP, LocationRule.DROP, 0.1)
 BLACK = 24
 """Video-range black decodes to 0; the codec's own noise stays below this."""
@@ -70,7 +71,7 @@ def test_every_pixel_of_the_plan_is_black_and_the_rest_is_the_picture(
     packets: tuple[EncodedPacket, ...],
 ) -> None:
     source = clip_of(packets)
-    redacted = redact(source, RULES, PyAvCodec(), None)
+    redacted = redact(source, RULES, PyAvCodec(), None, sizes=SIZES)
     assert isinstance(redacted, RedactedClip)
     new = redacted.clip.packets
     assert [packet.t_ns for packet in new] == [n * STEP for n in range(FRAMES)]
@@ -95,7 +96,7 @@ def test_every_pixel_of_the_plan_is_black_and_the_rest_is_the_picture(
 
 
 def test_the_detector_finds_nobody_in_what_was_painted(packets: tuple[EncodedPacket, ...]) -> None:
-    redacted = redact(clip_of(packets), RULES, PyAvCodec(), MarkerDetector())
+    redacted = redact(clip_of(packets), RULES, PyAvCodec(), MarkerDetector(), sizes=SIZES)
     assert isinstance(redacted, RedactedClip)
     assert redacted.redaction.sources == ("firmware", "marker@1")
     for bgr in decoded(redacted.clip.packets):
@@ -112,6 +113,7 @@ def test_frames_without_anything_seen_stay_bright(packets: tuple[EncodedPacket, 
         RULES,
         PyAvCodec(),
         None,
+        sizes=SIZES,
     )
     assert isinstance(redacted, RedactedClip)
     assert redacted.redaction.boxes == 0
@@ -123,7 +125,7 @@ def test_damaged_video_is_never_sent(packets: tuple[EncodedPacket, ...], at: int
     broken = list(packets)
     one = broken[at]
     broken[at] = EncodedPacket(one.camera, one.t_ns, one.codec, one.keyframe, one.data[: len(one.data) // 2])
-    result = redact(clip_of(tuple(broken)), RULES, PyAvCodec(), None)
+    result = redact(clip_of(tuple(broken)), RULES, PyAvCodec(), None, sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == DropReason.VIDEO_DAMAGED
     assert "camera front" in result.detail

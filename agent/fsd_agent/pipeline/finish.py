@@ -5,25 +5,32 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     redacted and sealed    -> SEALED, staging erased
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under the device's key and is tried again
-    no space               -> stays CAPTURED and is tried again: what was collected is not lost to a full disk
+    the disk is full, or   -> stays CAPTURED and is tried again, however often: what was collected is not lost to a
+    can't be written          disk's fault
+    staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
+    or a fault that nobody
+    foresaw
 
+A clip that is to be tried again rests, longer each time, and the next one has its turn: one bad clip blocks nobody.
 Only :func:`fsd_agent.pipeline.redact.redact` makes a ``RedactedClip``, and sealing takes nothing else.
 
-Threads: one, of low priority: sensing comes first.
+Threads: one, of low priority: sensing comes first. ``stop`` and ``trouble`` are for any.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fsd_agent import __version__
-from fsd_agent.pipeline.redact import redact
+from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal, StorageFullError
+from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
@@ -36,7 +43,22 @@ from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
 from fsd_firmware.codec import VideoCodec
 
 RETRY_NS = 5_000_000_000
-"""Pause after a full disk before the same clip is tried again."""
+"""First pause before the same clip is tried again, and of everything when the disk or the journal failed."""
+RETRY_MOST_NS = 300_000_000_000
+"""Longest pause of one clip."""
+ATTEMPTS = 3
+"""Before a clip whose staging can't be read, or that breaks what works on it, is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """A clip that is to be tried again."""
+
+    attempts: int
+    until_ns: int
+
+
+_FRESH = _Resting(0, 0)
 
 
 class Finisher:
@@ -51,51 +73,130 @@ class Finisher:
         residence: Residence,
         codec: VideoCodec | None,
         detector: Detector | None,
+        sizes: Mapping[str, tuple[int, int]],
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
     ) -> None:
+        """``sizes``: width and height in pixels of each camera that the vehicle describes."""
         self._journal = journal
         self._staging = staging
         self._spool = spool
         self._residence = residence
         self._codec = codec
         self._detector = detector
+        self._sizes = sizes
         self._keys = keys
         self._clock = clock
         self._events = events
         self._not_before_ns = 0
+        self._resting: dict[str, _Resting] = {}
+        self._stopping = threading.Event()
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """The newest fault that a person should look at; empty once nothing waits because of one."""
+        return self._trouble
+
+    def stop(self) -> None:
+        """End the step under way soon, and take no other: what was not finished stays CAPTURED."""
+        self._stopping.set()
 
     def step(self) -> bool:
         """Finish one clip; False when there is none that can be finished now."""
-        if self._clock.monotonic_ns() < self._not_before_ns:
+        now_ns = self._clock.monotonic_ns()
+        if self._stopping.is_set() or now_ns < self._not_before_ns:
             return False
         where = self._residence.current
         if not isinstance(where, Route):
             return False
-        for row in self._journal.clips({ClipState.CAPTURED}):
-            if row.region_id == where.policy.region_id:
-                self._finish(row, where)
-                return True
-        return False
+        try:
+            row = self._next(where, now_ns)
+        except JournalError as error:
+            self._pause("journal_failed", "", error)
+            return False
+        if row is None:
+            return False
+        try:
+            self._finish(row, where)
+        except JournalError as error:
+            self._rest(row)
+            name = "disk_full" if isinstance(error, StorageFullError) else "journal_failed"
+            self._pause(name, row.clip_id, error)
+        except RedactionStoppedError:
+            return False
+        return True
+
+    def _next(self, where: Route, now_ns: int) -> ClipRow | None:
+        """The best clip of the route's region that does not rest; those that failed come after the others."""
+        ready = [
+            row
+            for row in self._journal.clips({ClipState.CAPTURED})
+            if row.region_id == where.policy.region_id and self._tries(row).until_ns <= now_ns
+        ]
+        return min(ready, key=lambda row: self._tries(row).attempts, default=None)
+
+    def _tries(self, row: ClipRow) -> _Resting:
+        return self._resting.get(row.clip_id, _FRESH)
 
     def _finish(self, row: ClipRow, where: Route) -> None:
         try:
             clip = self._load(row)
-        except (SpoolError, StagedPartError) as error:
+        except StagedPartError as error:
             self._drop(row, DropReason.STAGING_LOST, str(error))
-            return
-        outcome = redact(clip, where.policy.redaction, self._codec, self._detector)
-        if isinstance(outcome, Refused):
-            self._drop(row, outcome.reason, outcome.detail)
-            return
+        except SpoolError as error:
+            self._try_again(row, DropReason.STAGING_LOST, str(error))
+        else:
+            self._redact_and_seal(clip, where)
+
+    def _redact_and_seal(self, clip: Clip, where: Route) -> None:
+        row = clip.row
         try:
-            self._seal(outcome, where)
+            outcome = redact(
+                clip,
+                where.policy.redaction,
+                self._codec,
+                self._detector,
+                sizes=self._sizes,
+                stopped=self._stopping.is_set,
+            )
+            if isinstance(outcome, Refused):
+                self._drop(row, outcome.reason, outcome.detail)
+            else:
+                self._seal(outcome, where)
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
-        except (SpoolFullError, StorageFullError) as error:
+        except SpoolError as error:
+            self._rest(row)
+            name = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
+            self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
+        except (JournalError, RedactionStoppedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
+            self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
+
+    def _try_again(self, row: ClipRow, reason: DropReason, detail: str) -> None:
+        """Later; after some attempts never."""
+        if self._rest(row) >= ATTEMPTS:
+            self._drop(row, reason, f"{detail} ({ATTEMPTS} attempts)")
+        else:
+            self._trouble = f"clip {row.clip_id}: {detail}"
+            self._events.emit("postponed", clip=row.clip_id, reason=str(reason), detail=detail)
+
+    def _rest(self, row: ClipRow) -> int:
+        """Let others have their turn; returns how often this clip was tried."""
+        attempts = self._tries(row).attempts
+        until_ns = self._clock.monotonic_ns() + min(RETRY_MOST_NS, RETRY_NS << min(attempts, 10))
+        self._resting[row.clip_id] = _Resting(attempts + 1, until_ns)
+        return attempts + 1
+
+    def _pause(self, event: str, clip_id: str, error: Exception, *, everything: bool = True) -> None:
+        """Nothing was lost: tell, and where it would hit ``everything``, wait."""
+        if everything:
             self._not_before_ns = self._clock.monotonic_ns() + RETRY_NS
-            self._events.emit("disk_full", clip=row.clip_id, what=str(error))
+        self._trouble = str(error)
+        self._events.emit(event, clip=clip_id, what=str(error))
 
     def _load(self, row: ClipRow) -> Clip:
         parts = (decode_part(part) for part in self._staging.read(row.clip_id))
@@ -109,7 +210,7 @@ class Finisher:
         )
         size_bytes, sha256 = self._spool.put(row.region_id, row.clip_id, chunks)
         self._journal.sealed(row.clip_id, size_bytes=size_bytes, sha256=sha256)
-        self._staging.erase(row.clip_id)
+        self._ended(row)
         self._events.emit(
             "sealed",
             clip=row.clip_id,
@@ -131,5 +232,15 @@ class Finisher:
 
     def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
         self._journal.dropped(row.clip_id, reason, detail)
-        self._staging.erase(row.clip_id)
+        self._ended(row)
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
+
+    def _ended(self, row: ClipRow) -> None:
+        """Staging that can't be erased now is erased by recovery at the next start."""
+        self._resting.pop(row.clip_id, None)
+        if not self._resting:
+            self._trouble = ""
+        try:
+            self._staging.erase(row.clip_id)
+        except SpoolError as error:
+            self._trouble = str(error)

@@ -7,7 +7,7 @@ times. Every frame is checked on its way: a frame that is missing, late or of an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,22 @@ from fsd_firmware.codec import CodecError, DecodedFrame, VideoCodec
 from fsd_firmware.samples import Detections, EncodedPacket, Frame
 
 LOOK_EVERY_FRAMES = 3
-"""Held over their neighbours, looks at every third frame missed at most 0.5 % of the frames that looks at every
+"""At most, and always often enough for the rules' ``max_gap_ns``. Held over their neighbours, looks at every third frame missed at most 0.5 % of the frames that looks at every
 frame would have painted, at a third of the cost."""
 KEYFRAME_EVERY_S = 1.0
 """Key frames of the new video: seeking lands at most this far away."""
 
 
+class RedactionStoppedError(Exception):
+    """Told to stop in the middle; nothing was decided about the clip."""
+
+
 class _DamagedError(Exception):
     """The source video can't be decoded as it should; told apart from an encoder that fails."""
+
+
+class _MisfitError(Exception):
+    """The video is not of the size that the boxes are about: painted places would miss the heads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,30 +59,35 @@ def paint(
     rules: RedactionRules,
     codec: VideoCodec,
     detector: Detector | None,
-    look_every_ns: int | None,
+    described: tuple[int, int] | None,
+    stopped: Callable[[], bool],
 ) -> Painted | Refused:
-    """The video of ``camera`` inside the clip's window as ``rules`` want it, or why it can't be had."""
+    """The video of ``camera`` inside the clip's window as ``rules`` want it, or why it can't be had.
+
+    ``described`` is the width and height of the pictures that the boxes of firmware are about.
+    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
+    """
     packets = [packet for packet in clip.packets if packet.camera == camera]
     frame_t_ns = np.array([p.t_ns for p in packets if p.t_ns >= clip.row.start_ns], np.int64)
     if not frame_t_ns.shape[0]:
         return Refused(DropReason.NO_VIDEO, f"{camera}: no frame inside the window")
     try:
-        width, height = _size(codec, packets)
+        width, height = _size(codec, packets, described)
         seen = [one for one in clip.detections if one.camera == camera]
         if detector is not None:
-            at_ns = _look_times(frame_t_ns, look_every_ns)
-            seen += _look(_decoded(codec, packets, width, height), camera, detector, at_ns)
+            at_ns = _look_times(frame_t_ns, rules.max_gap_ns)
+            seen += _look(_decoded(codec, packets, width, height, stopped), camera, detector, at_ns)
         looks = join_detections(seen)
         plan = plan_redaction(rules, looks, frame_t_ns, width, height)
         if isinstance(plan, Refused):
             return Refused(plan.reason, f"{camera}: {plan.detail}")
         fps = _fps(frame_t_ns)
-        frames = _fill(_decoded(codec, packets, width, height), plan, clip.row.start_ns)
+        frames = _fill(_decoded(codec, packets, width, height, stopped), plan, clip.row.start_ns)
         every = max(1, round(fps * KEYFRAME_EVERY_S))
         new = tuple(codec.encode(camera, frames, fps=fps, keyframe_every=every))
     except _DamagedError as error:
         return Refused(DropReason.VIDEO_DAMAGED, str(error))
-    except (DetectorError, CodecError) as error:
+    except (DetectorError, CodecError, _MisfitError) as error:
         return Refused(DropReason.REDACTION_FAILED, str(error))
     if [packet.t_ns for packet in new] != frame_t_ns.tolist() or not new[0].keyframe:
         detail = f"{camera}: {len(new)} packets for {frame_t_ns.shape[0]} frames, or of other times"
@@ -84,22 +97,40 @@ def paint(
     return Painted(new, kept, plan, width * height * frame_t_ns.shape[0])
 
 
-def _size(codec: VideoCodec, packets: Sequence[EncodedPacket]) -> tuple[int, int]:
-    """Width and height as the first packet alone tells them. Raises :class:`_DamagedError`."""
+def _size(
+    codec: VideoCodec, packets: Sequence[EncodedPacket], described: tuple[int, int] | None
+) -> tuple[int, int]:
+    """Width and height as the first packet alone tells them.
+
+    Raises :class:`_DamagedError`, and :class:`_MisfitError` where it is not what is ``described``.
+    """
+    camera = packets[0].camera
     try:
-        for frame in codec.decode(packets[:1]):
-            return frame.width, frame.height
+        first = next(codec.decode(packets[:1]), None)
     except CodecError as error:
         raise _DamagedError(str(error)) from error
-    raise _DamagedError(f"camera {packets[0].camera}: {packets[0].t_ns} ns: the first packet gave no frame")
+    if first is None:
+        raise _DamagedError(f"camera {camera}: {packets[0].t_ns} ns: the first packet gave no frame")
+    if (first.width, first.height) != described:
+        wanted = "no such camera" if described is None else f"{described[0]}x{described[1]}"
+        raise _MisfitError(
+            f"camera {camera}: video of {first.width}x{first.height}, the vehicle describes {wanted}"
+        )
+    return first.width, first.height
 
 
 def _decoded(
-    codec: VideoCodec, packets: Sequence[EncodedPacket], width: int, height: int
+    codec: VideoCodec,
+    packets: Sequence[EncodedPacket],
+    width: int,
+    height: int,
+    stopped: Callable[[], bool],
 ) -> Iterator[DecodedFrame]:
-    """Every frame of ``packets``, checked. Raises :class:`_DamagedError`."""
+    """Every frame of ``packets``, checked. Raises :class:`_DamagedError`, :class:`RedactionStoppedError`."""
     frames = codec.decode(packets)
     for packet in packets:
+        if stopped():
+            raise RedactionStoppedError
         where = f"camera {packet.camera}: {packet.t_ns} ns"
         try:
             frame = next(frames, None)
@@ -112,14 +143,16 @@ def _decoded(
         yield frame
 
 
-def _look_times(frame_t_ns: NDArray[np.int64], look_every_ns: int | None) -> frozenset[int]:
+def _look_times(frame_t_ns: NDArray[np.int64], max_gap_ns: int) -> frozenset[int]:
     """Frames to look at; the last one always, because no later look can be held back over it."""
-    if look_every_ns is None:
-        chosen = frame_t_ns[::LOOK_EVERY_FRAMES]
-    else:
-        period = (frame_t_ns - frame_t_ns[0]) // max(look_every_ns, 1)
-        chosen = frame_t_ns[np.unique(period, return_index=True)[1]]
-    return frozenset([*chosen.tolist(), int(frame_t_ns[-1])])
+    times = frame_t_ns.tolist()
+    chosen = [0]
+    for at in range(1, len(times)):
+        next_ns = times[min(at + 1, len(times) - 1)]
+        pause = times[at] - times[at - 1] > max_gap_ns
+        if pause or at - chosen[-1] >= LOOK_EVERY_FRAMES or next_ns - times[chosen[-1]] > max_gap_ns:
+            chosen.append(at)
+    return frozenset([*(times[at] for at in chosen), times[-1]])
 
 
 def _look(

@@ -1,7 +1,7 @@
 """Redact a clip. The only maker of :class:`RedactedClip`, and so the only way to sealing.
 
 Fail closed. Whatever the region's rules require and can't be done ends in a :class:`Refused`: no codec, video
-that can't be decoded to its last frame, a stretch that nobody looked at, a detector or encoder that breaks, a
+that can't be decoded to its last frame or is not of the size that the vehicle describes, a stretch that nobody looked at, a detector or encoder that breaks, a
 condition that fired on persons while no look found one.
 
 What leaves beside the painted video: samples of the row's signals that the rules allow, of the firings' evidence
@@ -11,12 +11,12 @@ the painting was planned from. The vehicle's modes stay behind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from fsd_agent.pipeline.paint import Painted, paint
+from fsd_agent.pipeline.paint import Painted, RedactionStoppedError, paint
 from fsd_agent.ports.detector import Detector
 from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
 from fsd_agent.records.firing import JudgedFiring
@@ -28,7 +28,7 @@ from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.codec import VideoCodec
 from fsd_firmware.samples import Signals
 
-__all__ = ["Refused", "redact"]
+__all__ = ["RedactionStoppedError", "Refused", "redact"]
 
 
 def redact(
@@ -37,13 +37,16 @@ def redact(
     codec: VideoCodec | None,
     detector: Detector | None,
     *,
-    look_every_ns: int | None = None,
+    sizes: Mapping[str, tuple[int, int]],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> RedactedClip | Refused:
     """The clip without what ``rules`` forbid, or why that is impossible.
 
-    ``detector`` looks at every third frame, or at the first frame of every ``look_every_ns``, and always at the
-    last; what it sees joins what the clip holds already. Without it the clip's own detections must do. Where
-    nothing has to be painted, packets pass unchanged, lead-in included.
+    ``detector`` looks at every third frame at least, and always at the last; what it sees joins what the clip holds
+    already. Without it the clip's own detections must do. ``sizes`` are each camera's width and height in pixels, as
+    the vehicle describes it. Where nothing has to be painted, packets pass unchanged, lead-in included.
+
+    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
     """
     paints = paints_video(rules)
     if isinstance(paints, Refused):
@@ -51,7 +54,7 @@ def redact(
     located = locate(rules, clip.gnss)
     if isinstance(located, Refused):
         return located
-    painted = _video(clip, rules, codec, detector, look_every_ns) if paints else ()
+    painted = _video(clip, rules, codec, detector, sizes, stopped) if paints else ()
     if isinstance(painted, Refused):
         return painted
     if painted:
@@ -72,7 +75,8 @@ def _video(
     rules: RedactionRules,
     codec: VideoCodec | None,
     detector: Detector | None,
-    look_every_ns: int | None,
+    sizes: Mapping[str, tuple[int, int]],
+    stopped: Callable[[], bool],
 ) -> tuple[Painted, ...] | Refused:
     """Every camera's new video; nothing for a clip that asks for no camera."""
     if not clip.packets:
@@ -82,7 +86,7 @@ def _video(
         return Refused(DropReason.REDACTION_NO_CODEC, "the rules ask for painting and there is no codec")
     painted: list[Painted] = []
     for camera in dict.fromkeys(packet.camera for packet in clip.packets):
-        one = paint(clip, camera, rules, codec, detector, look_every_ns)
+        one = paint(clip, camera, rules, codec, detector, sizes.get(camera), stopped)
         if isinstance(one, Refused):
             return one
         painted.append(one)

@@ -1,10 +1,10 @@
 """What of a vehicle's position may leave with a clip.
 
 ``keep``: fixes as they are. ``coarse``: one fix for the whole clip, the centre of the grid cell of its first
-fix, without height, speed and heading; one, because a second cell would tell the moment at which the vehicle
+fix that has a position, without height, speed and heading; one, because a second cell would tell the moment at which the vehicle
 crossed the border between them, and with it the exact place. ``drop``: none.
 
-Unless positions are kept, signals that carry one go too, and signals that name the vehicle always do.
+Unless positions are kept, signals that carry one go too, and signals that name the vehicle or a person always do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from fsd_firmware.samples import GnssFixes, empty_gnss
 _POSITION_BRANCH = "Vehicle.CurrentLocation."
 _POSITION_LEAVES = frozenset({"Latitude", "Longitude"})
 _IDENTITY_BRANCH = "Vehicle.VehicleIdentification."
+_PERSON_BRANCH = ".Identifier."
+"""``Vehicle.Driver.Identifier`` and that of each occupant (VSS 4)."""
 
 
 def locate(rules: RedactionRules, gnss: GnssFixes) -> tuple[GnssFixes, str] | Refused:
@@ -34,14 +36,15 @@ def locate(rules: RedactionRules, gnss: GnssFixes) -> tuple[GnssFixes, str] | Re
 
 
 def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
-    """The centre of the cell of ``grid_deg`` that holds the first fix; nothing for nothing."""
-    if not len(gnss):
-        return gnss
-    unknown = np.full(1, np.nan)
+    """The centre of the cell of ``grid_deg`` that holds the first fix with a position; nothing for nothing."""
+    known = np.flatnonzero(np.isfinite(gnss.lat_deg) & np.isfinite(gnss.lon_deg))
+    if not known.shape[0]:
+        return empty_gnss()
+    first, unknown = int(known[0]), np.full(1, np.nan)
     return GnssFixes(
-        gnss.t_ns[:1],
-        _centre(float(gnss.lat_deg[0]), grid_deg, 90.0),
-        _centre(float(gnss.lon_deg[0]), grid_deg, 180.0),
+        gnss.t_ns[first : first + 1],
+        _centre(float(gnss.lat_deg[first]), grid_deg, 90.0),
+        _centre(float(gnss.lon_deg[first]), grid_deg, 180.0),
         unknown,
         unknown,
         unknown,
@@ -50,7 +53,7 @@ def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
 
 def may_leave(rules: RedactionRules, path: str) -> bool:
     """Whether the signal at this VSS path may be in a redacted clip."""
-    if path.startswith(_IDENTITY_BRANCH):
+    if path.startswith(_IDENTITY_BRANCH) or _PERSON_BRANCH in path:
         return False
     if rules.location == LocationRule.KEEP:
         return True

@@ -7,8 +7,8 @@ every frame up to its neighbouring looks where those are further away (up to ``m
 between two looks. A box that is found again in the next look (same track, or overlapping) is also painted as the
 one rectangle around both places, because between the looks it was somewhere on the way.
 
-Refusals. A rule that this version does not know. Video without a single look, or with a stretch longer than
-``max_gap_ns`` between looks of all sources together: nobody knows who is in it. A box that is not a number.
+Refusals. A rule that this version does not know. Video without a single look, or with frames in a stretch longer
+than ``max_gap_ns`` between looks of all sources together: nobody knows who is in it. A box that is not a number.
 """
 
 from __future__ import annotations
@@ -135,7 +135,10 @@ def persons_claimed(firings: Sequence[JudgedFiring]) -> bool:
 def _unlooked(
     rules: RedactionRules, detections: Sequence[Detections], frame_t_ns: NDArray[np.int64]
 ) -> Refused | None:
-    """The first stretch of the video that nobody looked at for longer than allowed."""
+    """The longest stretch of the video that nobody looked at, where it is longer than allowed.
+
+    A stretch without a frame in it, where the camera paused, shows nobody.
+    """
     if not frame_t_ns.shape[0]:
         return None
     begin, end = int(frame_t_ns[0]), int(frame_t_ns[-1])
@@ -145,14 +148,18 @@ def _unlooked(
         return Refused(
             DropReason.REDACTION_NOT_LOOKED, f"no source looked at any of {frame_t_ns.shape[0]} frames"
         )
-    edges = np.concatenate([[begin], looks, [end]])
-    gaps = np.diff(edges)
+    edges = np.unique(np.concatenate([[begin, end], looks]))
+    unseen = frame_t_ns[~np.isin(frame_t_ns, looks)]
+    if not unseen.shape[0]:
+        return None
+    after = np.clip(np.searchsorted(edges, unseen, side="right"), 1, edges.shape[0] - 1)
+    gaps = edges[after] - edges[after - 1]
     worst = int(np.argmax(gaps))
     if gaps[worst] <= rules.max_gap_ns:
         return None
     return Refused(
         DropReason.REDACTION_NOT_LOOKED,
-        f"no look for {gaps[worst] / 1e9:.3f} s from {(edges[worst] - begin) / 1e9:.3f} s on, "
+        f"no look for {gaps[worst] / 1e9:.3f} s from {(edges[after[worst] - 1] - begin) / 1e9:.3f} s on, "
         f"{rules.max_gap_ns / 1e9:.3f} s allowed",
     )
 
