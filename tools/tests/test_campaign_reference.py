@@ -208,7 +208,9 @@ lists = st.one_of(st.just("detections"), predicates.map(lambda p: f"detections.f
 conditions = st.recursive(
     st.one_of(
         st.tuples(any_number, comparison, any_number).map(" ".join),
-        st.sampled_from(["A.On", "!A.On", "A.On == (A.Speed > 3.0)", "A.Speed in [1.0, 3.0, 5.0]"]),
+        st.sampled_from(
+            ["A.On", "!A.On", "A.On == (A.Speed > 3.0)", "A.Speed in [1.0, 3.0, 5.0]", "A.Brake in [1, 3]"]
+        ),
         st.tuples(lists, st.sampled_from(["exists", "all", "exists_one"]), predicates).map(
             lambda p: f"{p[0]}.{p[1]}(d, {p[2]})"
         ),

@@ -143,3 +143,7 @@ def _mixed_comparisons() -> Iterator[Any]:
             for a, b in (("double", "int64"), ("int64", "double"))
         ]
         yield cel.FunctionDecl(function, overloads)
+    whole_in_list = cel.Overload(
+        "in_list_double_int64", cel.Type.BOOL, [numbers["double"], cel.Type.List(cel.Type.INT)]
+    )
+    yield cel.FunctionDecl("@in", [whole_in_list])
