@@ -89,6 +89,7 @@ class Sense:
             "ring_samples": ring.samples,
             "ring_looks": ring.looks,
             "unrecorded_drops": self._recorder.unrecorded_lost,
+            "late_samples": self._engine.late_samples,
         }
         if self._detector is not None:
             lost["pictures_unseen"] = self._unseen
