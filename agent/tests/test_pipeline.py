@@ -508,27 +508,27 @@ def test_pushes_are_taken_in_order_and_bad_ones_leave_the_set_in_force() -> None
     bench = Bench(drive(1, ()))
     bench.push(campaign("one"), version=2)
     bench.push(campaign("older"), version=1)
-    assert "older" in bench.control.refused
+    assert "older" in bench.control.refused("cn")
     bench.push(campaign("two", region="eu"), version=3, region="eu")
-    assert bench.control.refused
+    assert bench.control.refused("cn")
     far = CaptureSpec(30 * S, S, ("front",), ())
     bench.push(campaign("far", capture=far), version=4)
-    assert "far" in bench.control.refused
-    assert "before" in bench.control.refused
+    assert "far" in bench.control.refused("cn")
+    assert "before" in bench.control.refused("cn")
     unknown = Program(
         PROGRAM_VERSION,
         (Node(Op.SIGNAL_DOUBLE, (), "Vehicle.Nothing"), Node(Op.LITERAL, (), 2.0), Node(Op.GT, (0, 1))),
     )
     bench.push(campaign("unknown", program=unknown), version=5)
-    assert "Vehicle.Nothing" in bench.control.refused
+    assert "Vehicle.Nothing" in bench.control.refused("cn")
     bench.deliver(b"garbage")
-    assert bench.control.refused
+    assert bench.control.refused("cn")
     in_force = bench.control.in_force("cn")
     assert in_force is not None
     assert [one.id for one in in_force.campaigns] == ["one"]
     assert bench.control.in_force("eu") is None
     bench.push(campaign("next"), version=6)
-    assert not bench.control.refused
+    assert not bench.control.refused("cn")
 
 
 def test_the_set_in_force_survives_a_restart() -> None:
@@ -545,12 +545,41 @@ def test_the_set_in_force_survives_a_restart() -> None:
     assert in_force.version == 3
 
 
-def test_the_status_says_what_happened() -> None:
-    bench = Bench(drive(8, (2.0,)))
-    bench.push(campaign())
-    bench.drive()
-    bench.finish()
-    teller = Teller(
+def test_an_older_set_never_comes_back_also_not_with_another_car_or_region_in_between() -> None:
+    """Whoever can replay old retained sets must not bring a campaign back that operators have ended."""
+    bench = Bench(drive(1, ()))
+    first = bench.push(campaign("first"), version=1)
+    second = bench.push(campaign("second"), version=2)
+
+    def restarted(cameras: list[str]) -> Control:
+        control = Control(
+            journal=bench.journal,
+            events=bench.events,
+            catalogue=CATALOGUE,
+            cameras=cameras,
+            horizon_ns=10 * S,
+        )
+        control.restore(bench.region.policy)
+        return control
+
+    bench.control = restarted(["rear"])  # the set in force can't run on this car
+    assert bench.control.in_force("cn") is None
+    assert "no camera 'front'" in bench.control.refused("cn")
+    bench.deliver(first)
+    assert "older" in bench.control.refused("cn")
+    bench.deliver(second)
+    assert "contradicts" not in bench.control.refused("cn")
+    bench.control = restarted(["front"])
+    assert bench.control.in_force("cn") is not None
+    bench.deliver(first)
+    assert "older" in bench.control.refused("cn")
+    in_force = bench.control.in_force("cn")
+    assert in_force is not None
+    assert in_force.version == 2
+
+
+def teller_of(bench: Bench) -> Teller:
+    return Teller(
         journal=bench.journal,
         control=bench.control,
         clock=bench.clock,
@@ -558,6 +587,35 @@ def test_the_status_says_what_happened() -> None:
         suspended=bench.engine.suspended,
         trouble=lambda: "",
     )
+
+
+def test_the_status_tells_a_region_nothing_of_another() -> None:
+    """After a re-registration: neither what the other region collects, nor how much, nor what it pushed wrongly."""
+    bench = Bench(drive(8, (2.0,)))
+    bench.push(campaign("secret"))
+    bench.drive()
+    bench.deliver(b"garbage")
+    eu = sample_region("eu", ("DE",)).route("car-1")
+    status = teller_of(bench).status(eu)
+    assert (status.campaigns, status.clips, status.refused_push) == ((), {}, "")
+
+    bench.push(campaign("newer"), version=2)
+    cn = bench.region.route("car-1")
+    assert [one.id for one in teller_of(bench).status(cn).campaigns] == ["secret"]
+    again = Control(
+        journal=bench.journal, events=bench.events, catalogue=CATALOGUE, cameras=["front"], horizon_ns=10 * S
+    )
+    again.restore(bench.region.policy)
+    bench.control = again
+    assert [one.id for one in teller_of(bench).status(cn).campaigns] == ["secret"]
+
+
+def test_the_status_says_what_happened() -> None:
+    bench = Bench(drive(8, (2.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    teller = teller_of(bench)
     where = bench.residence.current
     assert isinstance(where, Route)
     status = teller.status(where)

@@ -29,7 +29,7 @@ from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
@@ -119,6 +119,7 @@ class Agent:
 
     def _end(self, threads: Sequence[threading.Thread], join_s: float) -> None:
         self._stopping.set()
+        self._finisher.stop()
         self._deliverer.notify()
         deadline = time.monotonic() + join_s
         for thread in threads:
@@ -214,7 +215,12 @@ class Agent:
         where = self._residence.current
         if isinstance(where, Route):
             topics = Topics(where.policy.region_id, where.registration.vehicle)
-            self._deliverer.post(topics.status, encode_status(self._teller.status(where)), retain=True)
+            try:
+                status = self._teller.status(where)
+            except JournalError as error:
+                _log.warning("no status this time: %s", error)
+            else:
+                self._deliverer.post(topics.status, encode_status(status), retain=True)
 
     def _guard(self, loop: Callable[[], None]) -> None:
         try:

@@ -35,7 +35,7 @@ from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.codec import VideoCodec
@@ -90,7 +90,8 @@ def _build(
     recovery = apply_recovery(journal, staging, spool)
     if recovery.reasons:
         _log.info("recovered: %s", "; ".join(recovery.reasons))
-    residence = Residence(firmware.registration, load_policies(vehicle_dir), events=events)
+    policies = load_policies(vehicle_dir)
+    residence = Residence(firmware.registration, policies, events=events)
     ring_ns = config.sense.ring_seconds * 1_000_000_000
     control = Control(
         journal=journal,
@@ -99,8 +100,9 @@ def _build(
         cameras=[camera.name for camera in description.cameras],
         horizon_ns=ring_ns,
     )
-    if isinstance(residence.current, Route):
-        control.restore(residence.current.policy)
+    for policy in policies:
+        if isinstance(policy, RegionPolicy):
+            control.restore(policy)
     ring = Ring(description.catalogue, horizon_ns=ring_ns, max_bytes=config.sense.ring_max_bytes)
     engine = TriggerEngine(description.catalogue)
     recorder = Recorder(ring=ring, staging=staging, journal=journal, events=events, new_id=_new_id)

@@ -5,6 +5,9 @@ and windows of this vehicle (``rules.triggers.check``) -> kept in the journal ->
 
 A push that fails any of these is refused with a reason that operators read in the status; the set in force goes on.
 
+No older set comes back: the newest one ever taken from a region is kept in the journal, and counts also while this
+vehicle can't run it or belongs elsewhere.
+
 Threads: ``handle`` from the delivering thread; ``in_force`` from the sensing thread.
 """
 
@@ -42,58 +45,78 @@ class Control:
         self._cameras = tuple(cameras)
         self._horizon_ns = horizon_ns
         self._lock = threading.Lock()
-        self._sets: dict[str, tuple[CampaignSet, bytes]] = {}
-        """By region: the set in force and the envelope it came in."""
-        self._refused = ""
+        self._sets: dict[str, CampaignSet] = {}
+        """By region: the set in force."""
+        self._newest: dict[str, tuple[int, bytes]] = {}
+        """By region: version and envelope of the newest set ever taken, also where it can't be in force now."""
+        self._known: dict[str, frozenset[str]] = {}
+        """By region: every campaign that was ever in force for it."""
+        self._refused: dict[str, str] = {}
 
-    @property
-    def refused(self) -> str:
-        """Why the newest push was refused; empty when it was taken."""
+    def known(self, region_id: str) -> frozenset[str]:
+        """Ids of every campaign that this region ever had in force here: what may be told to it."""
         with self._lock:
-            return self._refused
+            return self._known.get(region_id, frozenset())
+
+    def refused(self, region_id: str) -> str:
+        """Why this region's newest push was refused; empty when it was taken."""
+        with self._lock:
+            return self._refused.get(region_id, "")
 
     def in_force(self, region_id: str | None) -> CampaignSet | None:
         """The set in force for this region; None where there is none, or no region."""
         with self._lock:
-            held = self._sets.get(region_id) if region_id is not None else None
-        return held[0] if held is not None else None
+            return self._sets.get(region_id) if region_id is not None else None
 
     def restore(self, policy: RegionPolicy) -> None:
-        """Take up the set that was in force before the restart, verified as if it had just arrived."""
+        """Take up the set that was in force before the restart, verified as if it had just arrived.
+
+        Done at start for every region that the vehicle has a policy of: it may come to belong to any of them.
+        """
+        known = self._journal.get_state(_known_key(policy))
+        if known is not None:
+            with self._lock:
+                self._known[policy.region_id] = frozenset(known.decode().split())
         kept = self._journal.get_state(_state_key(policy))
         if kept is not None:
-            self._take(kept, policy)
+            self._take(kept, policy, is_push=False)
 
     def on_message(self, route: Route, message: Message) -> None:
         """Something that is not about a clip arrived over ``route``'s connection."""
         if message.topic == campaigns_topic(route.policy.region_id):
-            self._take(message.payload, route.policy, keep=True)
+            self._take(message.payload, route.policy, is_push=True)
 
-    def _take(self, envelope: bytes, policy: RegionPolicy, *, keep: bool = False) -> None:
+    def _take(self, envelope: bytes, policy: RegionPolicy, *, is_push: bool) -> None:
         with self._lock:
-            held = self._sets.get(policy.region_id)
-        floor_version, in_force = (held[0].version, held[1]) if held is not None else (0, None)
+            floor_version, in_force = self._newest.get(policy.region_id, (0, None))
         outcome = accept_campaigns(envelope, policy, floor_version=floor_version, in_force=in_force)
         if isinstance(outcome, Refused):
             self._refuse(policy, f"{outcome.reason}: {outcome.detail}")
         elif isinstance(outcome, Accepted):
-            self._swap(outcome.campaigns, envelope, policy, keep=keep)
+            if not is_push:
+                with self._lock:
+                    self._newest[policy.region_id] = (outcome.campaigns.version, envelope)
+            self._swap(outcome.campaigns, envelope, policy, is_push=is_push)
 
-    def _swap(self, campaigns: CampaignSet, envelope: bytes, policy: RegionPolicy, *, keep: bool) -> None:
+    def _swap(self, campaigns: CampaignSet, envelope: bytes, policy: RegionPolicy, *, is_push: bool) -> None:
         try:
             for campaign in campaigns.campaigns:
                 check_campaign(
                     campaign, self._catalogue, self._cameras, policy.region_id, horizon_ns=self._horizon_ns
                 )
-            if keep:
+            known = self.known(policy.region_id).union(one.id for one in campaigns.campaigns)
+            if is_push:
+                self._journal.set_state(_known_key(policy), " ".join(sorted(known)).encode())
                 # On disk before it is in force: after a restart an older set must not come back.
                 self._journal.set_state(_state_key(policy), envelope)
         except (CampaignRefusedError, JournalError) as error:
             self._refuse(policy, str(error))
             return
         with self._lock:
-            self._sets[policy.region_id] = (campaigns, envelope)
-            self._refused = ""
+            self._sets[policy.region_id] = campaigns
+            self._known[policy.region_id] = known
+            self._newest[policy.region_id] = (campaigns.version, envelope)
+            self._refused.pop(policy.region_id, None)
         self._events.emit(
             "campaigns",
             region=policy.region_id,
@@ -103,9 +126,13 @@ class Control:
 
     def _refuse(self, policy: RegionPolicy, reason: str) -> None:
         with self._lock:
-            self._refused = reason
+            self._refused[policy.region_id] = reason
         self._events.emit("campaigns_refused", region=policy.region_id, reason=reason)
 
 
 def _state_key(policy: RegionPolicy) -> str:
     return f"campaigns/{policy.region_id}"
+
+
+def _known_key(policy: RegionPolicy) -> str:
+    return f"campaigns-known/{policy.region_id}"

@@ -1,5 +1,7 @@
 """Builds the status message from the journal and the loops.
 
+A region is told of its own campaigns and clips alone, also where the vehicle belonged to another one before.
+
 Threads: one.
 """
 
@@ -38,18 +40,20 @@ class Teller:
         self._trouble = trouble
 
     def status(self, where: Route) -> Status:
-        """This moment, for the region of ``where``."""
-        in_force = self._control.in_force(where.policy.region_id)
-        clips = Counter(str(row.state) for row in self._journal.clips(_UNFINISHED))
+        """This moment, for the region of ``where``. Raises ``JournalError``."""
+        region_id = where.policy.region_id
+        in_force, known = self._control.in_force(region_id), self._control.known(region_id)
+        rows = self._journal.clips(_UNFINISHED)
+        clips = Counter(str(row.state) for row in rows if row.region_id == region_id)
         return Status(
             vehicle=where.registration.vehicle,
-            region=where.policy.region_id,
+            region=region_id,
             wall_ns=self._clock.wall_ns(),
             agent_version=__version__,
             campaign_set=in_force.version if in_force is not None else 0,
-            campaigns=tuple(_campaign(one) for one in self._journal.totals()),
+            campaigns=tuple(_campaign(one) for one in self._journal.totals() if one.campaign_id in known),
             suspended=dict(self._suspended()),
-            refused_push=self._control.refused,
+            refused_push=self._control.refused(region_id),
             clips=dict(clips),
             lost=dict(self._lost()),
             trouble=self._trouble(),
