@@ -139,8 +139,10 @@ def file_fps(path: Path) -> float:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
-    except (av.FFmpegError, IndexError) as error:
-        raise CodecError(f"{path}: no video that can be read: {error}") from None
+    except av.FFmpegError as error:
+        raise CodecError(f"{path}: no video that can be read: {error.strerror}") from None
+    except IndexError:
+        raise CodecError(f"{path}: no video that can be read: it has no video stream") from None
     if not rate:
         raise CodecError(f"{path}: frames per second unknown")
     return float(rate)

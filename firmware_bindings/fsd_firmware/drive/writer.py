@@ -9,6 +9,7 @@ name and syncs the folder; an exception removes it. There is never a half file u
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +86,8 @@ class DriveWriter:
 
     def __enter__(self) -> Self:
         with self._translated():
+            if self._path.is_dir():  # now, not after an hour of writing
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._file = self._part.open("wb")
             self._mcap = Writer(
                 self._file,
@@ -254,7 +257,7 @@ class DriveWriter:
         try:
             yield
         except OSError as error:
-            raise fmt.DriveError(f"{self._path}: can't be written: {error}") from error
+            raise fmt.DriveError(f"{self._path}: can't be written: {error.strerror or error}") from error
 
 
 def _media_type(name: str) -> str:

@@ -25,7 +25,7 @@ app = cyclopts.App(
     name="bench",
     help="""Figures against a peer in the same run.
 
-    Examples::
+    For example:
 
         fsdctl bench list
         fsdctl bench detect --json
@@ -37,6 +37,7 @@ app = cyclopts.App(
 @app.default
 def run(
     name: str,
+    /,
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     rounds: Rounds = ROUNDS,
@@ -106,6 +107,7 @@ def report(
     rounds
         Measured rounds of a benchmark that runs now.
     """
+    _check_output(output)
     given = by_name([read_result(path) for path in source])
     for name in given:
         find_bench(name)
@@ -117,6 +119,14 @@ def report(
         f"{output}: {sum(section.result is not None for section in sections)} of {len(sections)} benchmarks"
     )
     return 0
+
+
+def _check_output(path: Path) -> None:
+    """Now, not after minutes of measuring. Raises :class:`ToolError`."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise ToolError(
+            f"{path}: can't be written: {'is' if path.is_dir() else 'lies in what is not'} a folder"
+        )
 
 
 def _section(bench: Bench, given: Mapping[str, BenchResult], rounds: int, *, run_now: bool) -> Section:

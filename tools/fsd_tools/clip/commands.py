@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import cyclopts
 
+from fsd_tools.clip.info import info
+from fsd_tools.clip.sheet import sheet
+
 app = cyclopts.App(
     name="clip",
     help="""Look into clips that arrived.
 
-    Examples::
+    For example:
 
-        fsdctl clip info clip.mcap
-        fsdctl clip sheet store/*/*.mcap -o sheet.png
+        fsdctl clip info cn/store/car-1/*.mcap
+        fsdctl clip sheet cn/store/*/*.mcap -o sheet.png
     """,
 )
-app.command("fsd_tools.clip.info:info", name="info")
-app.command("fsd_tools.clip.sheet:sheet", name="sheet")
+app.command(info)
+app.command(sheet)

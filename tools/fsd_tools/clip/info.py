@@ -19,24 +19,31 @@ from fsd_agent.wire.clip import ClipContents
 from fsd_tools.clip.reading import read_clip
 
 
-def info(file: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """Print what is inside FILE: window, video, annotations, signals, firings and what was redacted.
+def info(
+    file: Path, /, *more: Path, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> int:
+    """Print what is inside clips: window, video, annotations, signals, firings and what was redacted.
 
-    Example: fsdctl clip info store/veh-cn-1/4f0c...e1.mcap --json
+    Example: fsdctl clip info cn/store/car-1/*.mcap --json
 
     Parameters
     ----------
     file
         A clip as the region's receiver stored it.
+    more
+        Further clips.
     as_json
-        One JSON object on stdout.
+        One JSON object a line for every clip.
     """
-    clip = read_clip(file)
-    facts = facts_of(clip, file.stat().st_size)
-    if as_json:
-        print(json.dumps(facts, indent=2))
-    else:
-        _show(facts, Console())
+    console = Console()
+    for number, path in enumerate((file, *more)):
+        facts = facts_of(read_clip(path), path.stat().st_size)
+        if as_json:
+            print(json.dumps(facts))
+            continue
+        if number:
+            console.print()
+        _show(facts, console)
     return 0
 
 

@@ -89,23 +89,25 @@ class _Row:
     thumbs: tuple[_Thumb, ...]
 
 
-def sheet(*files: Path, output: Annotated[Path, Parameter(name=("--output", "-o"))]) -> int:
-    """Draw a contact sheet of FILES.
+def sheet(file: Path, /, *more: Path, output: Annotated[Path, Parameter(name=("--output", "-o"))]) -> int:
+    """Draw a contact sheet of clips.
 
     Example: fsdctl clip sheet cn/store/*/*.mcap -o sheet.png
 
     Parameters
     ----------
-    files
-        Clips as the region's receiver stored them.
+    file
+        A clip as the region's receiver stored it.
+    more
+        Further clips.
     output
         The picture to write, PNG.
     """
     clips = []
-    for file in files:
-        clip = read_clip(file)
+    for path in (file, *more):
+        clip = read_clip(path)
         campaigns = ", ".join(sorted({str(firing["campaign"]) for firing in clip.firings}))
-        clips.append((f"{clip.vehicle} to {clip.region_id}: {campaigns}", file))
+        clips.append((f"{clip.vehicle} to {clip.region_id}: {campaigns}", path))
     make_sheet(clips, output)
     print(output)
     return 0

@@ -68,8 +68,10 @@ def load_mapping(path: Path) -> Mapping:
     """Read a mapping file. Raises :class:`ToolError` naming the file and the key."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"{path}: can't be read: {error}") from None
+    except OSError as error:
+        raise ToolError(f"{path}: can't be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ToolError(f"{path}: is not UTF-8 text: {error}") from None
     return parse_mapping(text, str(path))
 
 

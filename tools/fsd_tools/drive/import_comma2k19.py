@@ -34,7 +34,7 @@ from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, DriveMode, GnssFixes, ModeChange
 from fsd_tools.drive.camera_file import CameraFile
 from fsd_tools.drive.dbc_compile import DbcSource, compile_table, load_dbc, load_mapping
-from fsd_tools.errors import ToolError
+from fsd_tools.errors import ToolError, UsageError
 
 DBC_OF_BUS: Final = {0: "toyota_new_mc_pt_generated.dbc", 1: "toyota_adas.dbc"}
 ATTACHED_AS: Final = {0: "vehicle.dbc", 1: "vehicle.bus1.dbc"}
@@ -68,12 +68,9 @@ def comma2k19(
     camera_at: Annotated[float, cyclopts.Parameter(help="Where the video begins, in s of the drive.")] = 0.0,
     camera_loop: Annotated[bool, cyclopts.Parameter(help="Repeat the video to the drive's end.")] = False,
 ) -> None:
-    """Import a comma2k19 segment, with any video as its camera.
-
-    Example: fsdctl drive import comma2k19 ../shared/data/comma2k19 --camera street.mp4 -o real.mcap
-    """
-    if camera_at < 0:
-        raise ToolError(f"--camera-at: {camera_at} lies before the drive's start")
+    """Import a comma2k19 segment, with any video as its camera."""
+    if not 0 <= camera_at < float("inf"):
+        raise UsageError(f"--camera-at {camera_at:g}: from 0 on.")
     sources = _dbc_sources(folder)
     catalogue, table = compile_table(tuple(sources.values()), load_mapping(MAPPING))
     segment = load_segment(folder, sources)
@@ -140,8 +137,10 @@ def _dbc_sources(folder: Path) -> dict[int, DbcSource]:
         path = folder / "dbc" / name
         try:
             sources[bus] = DbcSource(bus, name, path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ToolError(f"{path}: can't be read: {error}") from error
+        except OSError as error:
+            raise ToolError(f"{path}: can't be read: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise ToolError(f"{path}: is not UTF-8 text: {error}") from error
     return sources
 
 
@@ -150,7 +149,9 @@ def _array(path: Path, kinds: str, shape: tuple[int, ...] | None = None) -> NDAr
     try:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        raise ToolError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
         raise ToolError(f"{path}: no NumPy array that can be read: {error}") from error
     found = array.shape
     fits = shape is None or (

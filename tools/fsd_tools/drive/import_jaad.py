@@ -30,7 +30,7 @@ from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescr
 from fsd_firmware.drive.columns import detection_rows, rows
 from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import Detections, DriveMode, Kind, ModeChange, Signals
-from fsd_tools.errors import ToolError
+from fsd_tools.errors import ToolError, UsageError
 
 FPS: Final = 30
 UNKNOWN_ACTION: Final = 255
@@ -76,10 +76,10 @@ def jaad(
 ) -> None:
     """Import JAAD tracks as one drive a clip.
 
-    Example: fsdctl drive import jaad ../shared/data/jaad/tracks_dev.npz -o jaad/ --limit 10
+    Example: fsdctl drive import jaad tracks_dev.npz -o jaad/ --limit 10
     """
     if limit is not None and limit < 1:
-        raise ToolError(f"--limit: {limit} is not positive")
+        raise UsageError(f"--limit {limit}: from 1 on.")
     loaded = load_tracks(tracks)
     count = len(loaded.clips) if limit is None else min(limit, len(loaded.clips))
     wall_ns = int((starts if starts.tzinfo else starts.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
@@ -87,8 +87,10 @@ def jaad(
         output.mkdir(parents=True, exist_ok=True)
         for clip in _progress(count):
             write_clip(loaded, clip, output / f"{loaded.clips[clip]['name']}.mcap", wall_ns)
-    except (FirmwareError, OSError) as error:
-        raise ToolError(f"{output}: {error}") from error
+    except FirmwareError as error:
+        raise ToolError(str(error)) from error
+    except OSError as error:
+        raise ToolError(f"{output}: can't be made: {error.strerror or error}") from error
     print(f"{output}: {count} drives")
 
 
@@ -101,8 +103,11 @@ def load_tracks(path: Path) -> Tracks:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ToolError(f"{path}: no .npz file that can be read: it holds a single array")
             tables = {name: archive[name] for name in FIELDS if name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ToolError(f"{path}: no .npz file that can be read: {error}") from error
+    except OSError as error:
+        raise ToolError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        # Not NumPy's own words: for foreign bytes it advises to load them as pickles.
+        raise ToolError(f"{path}: no .npz file that can be read, or a damaged one") from error
     for name, wanted in FIELDS.items():
         if name not in tables:
             raise ToolError(f"{path}: {name}: the table is missing")

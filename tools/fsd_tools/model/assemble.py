@@ -33,16 +33,21 @@ def assemble_package(name: str, weights_from: Path, out: Path, *, link: bool = F
         return out
     weights = find_weights(manifest, weights_from)
     _refuse_occupied(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise ToolError(f"{out}: can't be made: {error.strerror or error}") from None
     try:
         building.chmod(0o755)
         shutil.copyfile(source, building / MANIFEST_NAME)
         _place(weights, building / manifest.weights.file, link=link)
         load_package(building)
         building.replace(out)
-    except (ModelPackageError, OSError) as error:
+    except ModelPackageError as error:
         raise ToolError(f"{out}: can't be made: {error}") from None
+    except OSError as error:
+        raise ToolError(f"{out}: can't be made: {error.strerror or error}") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return out

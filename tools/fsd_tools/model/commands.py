@@ -22,7 +22,7 @@ app = cyclopts.App(
     name="model",
     help="""Assemble and verify model packages (a folder with model.toml and its weights).
 
-    Example::
+    For example:
 
         fsdctl model assemble nanodet-m-416-int8 --weights-from ~/weights -o ./nanodet
     """,
@@ -46,6 +46,7 @@ class PackageFacts:
 @app.command
 def assemble(
     name: str,
+    /,
     *,
     weights_from: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
@@ -72,7 +73,9 @@ def assemble(
 
 
 @app.command
-def verify(folder: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+def verify(
+    folder: Path, /, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> int:
     """Check a package as the agent does before it runs it: manifest, size, SHA-256, and that it loads.
 
     Example: fsdctl model verify ./nanodet --json

@@ -19,7 +19,7 @@ app = cyclopts.App(
     name="region",
     help="""Make a region and serve it.
 
-    Example::
+    For example:
 
         fsdctl region init ./cn --id cn --jurisdiction CN
         fsdctl region serve ./cn

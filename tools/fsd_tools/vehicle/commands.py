@@ -16,7 +16,7 @@ app = cyclopts.App(
     name="vehicle",
     help="""Enrol a vehicle with a region, and register it to a jurisdiction.
 
-    Example::
+    For example:
 
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --vehicle car-1 --jurisdiction CN

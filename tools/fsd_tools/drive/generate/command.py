@@ -14,7 +14,7 @@ from rich.progress import Progress
 from fsd_firmware.codec import CodecError
 from fsd_firmware.contract import FirmwareError
 from fsd_tools.drive.generate.options import Daylight, GenerateOptions
-from fsd_tools.errors import ToolError
+from fsd_tools.errors import ToolError, UsageError
 
 
 def generate(
@@ -33,9 +33,9 @@ def generate(
 ) -> None:
     """Render a city drive: pictures, buses, position and the driving computer's detections.
 
-    The same options give the same drive. Example::
+    The same options give the same drive.
 
-        fsdctl drive generate -o city.mcap --seconds 30 --both
+    Example: fsdctl drive generate -o city.mcap --seconds 30 --both
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def generate(
     fps
         Pictures a second.
     daylight
-        ``day``, ``night`` or ``both``: night falls in the middle.
+        day, night or both: night falls in the middle.
     day
-        The same as ``--light day``.
+        The same as --light day.
     night
-        The same as ``--light night``.
+        The same as --light night.
     both
-        The same as ``--light both``.
+        The same as --light both.
     as_json
         Print one JSON object about the file.
     """
@@ -66,7 +66,7 @@ def generate(
         light for light, flag in ((Daylight.DAY, day), (Daylight.NIGHT, night), (Daylight.BOTH, both)) if flag
     ]
     if len(chosen) > 1:
-        raise ToolError("--day, --night, --both: choose one")
+        raise UsageError("--day, --night, --both: choose one.")
     options = GenerateOptions(seconds, seed, width, height, fps, chosen[0] if chosen else daylight)
     _write(output, options)
     size = output.stat().st_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fsd_tools.errors import ToolError
+from fsd_tools.errors import UsageError
 
 BLOCK_S = 10.0
 """The story repeats in blocks: overtake a cyclist, then brake for a pedestrian."""
@@ -35,10 +35,10 @@ class GenerateOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 3600:
-            raise ToolError(f"--seconds {self.seconds:g}: from 1 to 3600")
+            raise UsageError(f"--seconds {self.seconds:g}: from 1 to 3600.")
         if self.width % 2 or self.height % 2 or not 96 <= self.width <= 4096 or not 96 <= self.height <= 4096:
-            raise ToolError(f"--width {self.width} --height {self.height}: even numbers from 96 to 4096")
+            raise UsageError(f"--width {self.width} --height {self.height}: even numbers from 96 to 4096.")
         if not 1 <= self.fps <= 60:
-            raise ToolError(f"--fps {self.fps:g}: from 1 to 60")
+            raise UsageError(f"--fps {self.fps:g}: from 1 to 60.")
         if self.seed < 0:
-            raise ToolError(f"--seed {self.seed}: not negative")
+            raise UsageError(f"--seed {self.seed}: from 0 on.")
