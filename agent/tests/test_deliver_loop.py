@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.lane import CLIPS_AT_ONCE
 from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.pipeline.outbox import Outbox
 from fsd_agent.ports.broker import Message
@@ -365,3 +366,42 @@ def test_the_outbox_keeps_the_newest_of_each_topic_and_is_bounded() -> None:
 )
 def test_the_fake_broker_matches_as_the_standard_says(pattern: str, topic: str, expected: bool) -> None:
     assert matches(pattern, topic) is expected
+
+
+def test_hundreds_of_clips_that_are_never_answered_do_not_hide_the_next_one(bench: Bench) -> None:
+    """The loop knows only so many clips at a time; those that get nowhere must not be all of them."""
+    stuck = {bench.add(number, 100, priority=1) for number in range(CLIPS_AT_ONCE + 20)}
+    region = bench.regions["cn"]
+    answer = region.handle
+
+    def silent(topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        return [] if any(clip in topic for clip in stuck) else answer(topic, payload)
+
+    broker = MemoryBroker()
+    broker.listen(receiver_subscription("cn"), silent)
+    bench.brokers[CN] = broker
+    bench.start()
+    fresh = bench.add(5000, 100)
+    assert bench.run(lambda: bench.state(fresh) is ClipState.DELIVERED, steps=6000, tick_ns=SECOND)
+    assert all(bench.state(clip) is ClipState.SEALED for clip in stuck)
+
+
+def test_a_file_that_is_damaged_after_it_was_sent_once_is_found_before_it_is_sent_again(bench: Bench) -> None:
+    bench.brokers[CN] = MemoryBroker()  # takes everything, answers nothing
+    bench.start()
+    clip = bench.add(1)
+    bench.run(lambda: False, steps=50)
+    data = bench.spool.read("cn", clip, 0, 10_000)
+    bench.spool.put("cn", clip, [data[:-1] + bytes([data[-1] ^ 1])])
+    assert bench.run(lambda: bench.state(clip) is ClipState.DROPPED, steps=200, tick_ns=SECOND)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    assert row.drop is DropReason.SPOOL_DAMAGED
+
+
+def test_a_region_is_not_told_of_trouble_with_another(bench: Bench) -> None:
+    del bench.brokers[CN]
+    bench.run(lambda: bool(bench.deliverer.stats().trouble))
+    bench.route = bench.regions["eu"].route()
+    bench.deliverer.step(0)
+    assert bench.deliverer.stats().trouble == ""

@@ -322,3 +322,44 @@ def test_every_clip_arrives_once_and_whole(
     assert {clip_id: data for (_, clip_id), data in region.stored.items()} == {
         clip_id: data for clip_id, (_, data) in clips.items()
     }
+
+
+def test_many_clips_that_never_get_an_answer_do_not_keep_a_new_one_from_its_turn() -> None:
+    """As when a region has lost the key that they are sealed to: it holds them in silence, for weeks."""
+    schedule = Schedule(MemoryRegion().route(), LIMITS, 0)
+    schedule.update([clip_of(number, priority=5)[0] for number in range(200)])
+    now = 0
+    asked: set[str] = set()
+
+    def silence(until_ns: int) -> None:
+        nonlocal now
+        while now < until_ns:
+            while (emission := schedule.next(now)) is not None:
+                asked.add(emission.clip_id)
+                schedule.taken(emission, now)
+            now += SECOND
+            schedule.expire(now, 0.0)
+
+    silence(4000 * SECOND)
+    assert len(asked) == 200
+    new = clip_of(1000)[0]
+    schedule.update([*(clip_of(number, priority=5)[0] for number in range(200)), new])
+    first = schedule.next(now)
+    assert first is not None
+    assert first.clip_id == new.clip_id
+    assert schedule.failing == 200
+
+
+def test_what_failed_still_gets_its_turn_beside_what_did_not() -> None:
+    schedule = Schedule(MemoryRegion().route(), LIMITS, 0)
+    failed = clip_of(1)[0]
+    schedule.update([failed])
+    schedule.next(0)
+    schedule.postpone(failed.clip_id, 0, 0.0)
+    rows = [clip_of(number)[0] for number in range(2, 12)]
+    schedule.update([failed, *rows])
+    now = 10 * SECOND
+    started = []
+    while (emission := schedule.next(now)) is not None:
+        started.append(emission.clip_id)
+    assert started == [*(row.clip_id for row in rows[:4]), failed.clip_id]

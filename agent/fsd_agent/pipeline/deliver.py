@@ -134,6 +134,7 @@ class Deliverer:
         self._link.close()
         self._past = self._counts()
         self._lane = None
+        self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
             self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
             self._stale = True

@@ -15,7 +15,7 @@ from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.wire.transfer import Topics
 
 CLIPS_AT_ONCE = 256
-"""Sealed clips held in memory; the journal gives the best ones first."""
+"""Sealed clips held in memory, beside those that get nowhere; the journal gives the best ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,16 @@ class Lane:
 
     def refresh(self, journal: Journal) -> None:
         """Take over the journal's sealed clips of this region. Raises ``JournalError``."""
-        self.schedule.update(_sealed(journal, self.topics.region))
+        wanted = CLIPS_AT_ONCE + self.schedule.failing
+        self.schedule.update(_sealed(journal, self.topics.region, wanted))
 
 
-def _sealed(journal: Journal, region_id: str) -> list[ClipRow]:
+def _sealed(journal: Journal, region_id: str, wanted: int) -> list[ClipRow]:
     """The best clips of this region; looks deeper while clips of other regions are in the way."""
-    limit = CLIPS_AT_ONCE
+    limit = wanted
     while True:
         rows = journal.clips({ClipState.SEALED}, limit=limit)
         mine = [row for row in rows if row.region_id == region_id]
-        if len(rows) < limit or len(mine) >= CLIPS_AT_ONCE // 2:
-            return mine[:CLIPS_AT_ONCE]
+        if len(rows) < limit or len(mine) >= wanted:
+            return mine[:wanted]
         limit *= 4

@@ -1,7 +1,8 @@
 """Reading sealed files for sending: a segment at a time, and never one that is not what was sealed.
 
-Before the first question about a clip its file is hashed as a whole and compared with the journal, so that a
-damaged file is found here, instead of being sent for ever to a receiver that can never accept it.
+Before each first question about a clip its file is hashed as a whole and compared with the journal, so that a
+damaged file is found here, instead of being sent for ever to a receiver that can never accept it. Each time, because
+a file that was sound at the last attempt may be the reason why that one failed.
 """
 
 from __future__ import annotations
@@ -23,16 +24,13 @@ class SealedFiles:
     def __init__(self, spool: SpoolStore, topics: Topics) -> None:
         self._spool = spool
         self._topics = topics
-        self._whole: set[str] = set()
 
     def render(self, emission: Emission) -> tuple[str, bytes]:
         """Topic and payload of what is to be sent. Raises :class:`DamagedError` or ``SpoolError``."""
         clip_id = emission.clip_id
         if isinstance(emission, SendInit):
             message = emission.message
-            if clip_id not in self._whole:
-                self._check_whole(clip_id, message.size, message.sha256, message.segment_bytes)
-                self._whole.add(clip_id)
+            self._check_whole(clip_id, message.size, message.sha256, message.segment_bytes)
             return self._topics.init(clip_id), encode(message)
         if isinstance(emission, SendFin):
             return self._topics.fin(clip_id), encode(emission.message)
@@ -54,5 +52,4 @@ class SealedFiles:
 
     def erase(self, clip_id: str) -> None:
         """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
-        self._whole.discard(clip_id)
         self._spool.erase(self._topics.region, clip_id)

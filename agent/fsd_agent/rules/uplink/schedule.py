@@ -3,7 +3,8 @@
 - Clips of the route's own region only; a clip of another region is not even known here.
 - Highest priority first, then oldest. Up to ``active_clips`` of one priority at a time, so that a transfer that
   waits for its answer does not idle the link; a clip of higher priority always starts, and goes first.
-- A transfer that made no progress backs off and gives its place to the next: one bad clip blocks nobody.
+- A transfer that made no progress backs off and gives its place to the next. From then on it has its turn after
+  those that did not fail, whatever its priority, and few places: many bad clips together block nobody either.
 - A clip is finished by one thing: a receipt, or a refusal, that the route's region signed for exactly this clip,
   region, vehicle and hash. Anything else that claims to be one is counted and changes nothing.
 
@@ -12,7 +13,6 @@ No input or output; times are monotonic nanoseconds and ``random`` is uniform in
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -77,7 +77,6 @@ class Schedule:
         self._limits = limits
         self._ask = first_ask % 2**32
         self._transfers: dict[str, Transfer] = {}
-        self._order: list[Transfer] = []
         self._active: list[Transfer] = []
         self._quiet_until_ns = 0
         """No waiting transfer is due before this."""
@@ -85,6 +84,11 @@ class Schedule:
     def __len__(self) -> int:
         """Count clips that wait for delivery."""
         return len(self._transfers)
+
+    @property
+    def failing(self) -> int:
+        """Clips whose last attempt got nowhere."""
+        return sum(transfer.failing for transfer in self._transfers.values())
 
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
@@ -98,7 +102,6 @@ class Schedule:
         new = [Transfer(row, self._limits) for clip_id, row in mine.items() if clip_id not in self._transfers]
         if new:
             self._transfers.update((transfer.row.clip_id, transfer) for transfer in new)
-            self._order = sorted([*self._order, *new], key=lambda transfer: transfer.order)
             self._quiet_until_ns = 0
 
     def next(self, now_ns: int) -> Emission | None:
@@ -118,20 +121,24 @@ class Schedule:
             return
         soonest_ns = now_ns + self._limits.retry.most_ns
         active = set(map(id, self._active))
-        for transfer in self._order:
+        for transfer in sorted(self._transfers.values(), key=lambda each: each.turn):
             if id(transfer) in active:
                 continue
-            if not self._place_for(transfer):
-                break  # Nor for any after it, until a place is given up
-            if transfer.due_ns <= now_ns:
-                insort(self._active, transfer, key=lambda each: each.order)
-            else:
+            if transfer.due_ns > now_ns:
                 soonest_ns = min(soonest_ns, transfer.due_ns)
+            elif self._place_for(transfer):
+                self._active.append(transfer)
+        self._active.sort(key=lambda each: each.turn)
         self._quiet_until_ns = soonest_ns
 
     def _place_for(self, transfer: Transfer) -> bool:
-        """Whether it may start; the order of asking makes every later one wait too if it may not."""
-        rivals = sum(each.row.priority >= transfer.row.priority for each in self._active)
+        """Whether it may start beside those that are active: failing ones share a few places of their own."""
+        rivals = sum(
+            each.failing
+            if transfer.failing
+            else not each.failing and each.row.priority >= transfer.row.priority
+            for each in self._active
+        )
         return rivals < self._limits.active_clips and len(self._active) < self._limits.active_clips_in_all
 
     def taken(self, emission: Emission, now_ns: int) -> None:
@@ -190,7 +197,6 @@ class Schedule:
         """The journal holds the clip's end: forget it."""
         transfer = self._transfers.pop(clip_id, None)
         if transfer is not None:
-            self._order.remove(transfer)
             if transfer in self._active:
                 self._active.remove(transfer)
             self._quiet_until_ns = 0

@@ -43,7 +43,8 @@ class UplinkLimits:
 
     segment_bytes: int = SEGMENT_BYTES
     active_clips: int = 4
-    """Transfers of one priority at a time: while one waits for its answer another fills the link."""
+    """Transfers of one priority at a time, and of failing ones: while one waits for its answer another fills the
+    link."""
     active_clips_in_all: int = 12
     """Over all priorities; below what a receiver keeps open for one vehicle."""
     answer_timeout_ns: int = 15_000_000_000
@@ -118,9 +119,16 @@ class Transfer:
         self._deadline_ns: int | None = None
 
     @property
-    def order(self) -> tuple[int, int, str]:
-        """Sorts transfers: highest priority first, then oldest."""
-        return (-self.row.priority, self.row.start_ns, self.row.clip_id)
+    def failing(self) -> bool:
+        """Whether the last attempt got nowhere."""
+        return self.attempt > 0
+
+    @property
+    def turn(self) -> tuple[bool, int, int, str]:
+        """Sorts transfers: highest priority first, then oldest; after them what fails, by the time to try again."""
+        if self.failing:
+            return (True, self.due_ns, 0, self.row.clip_id)
+        return (False, -self.row.priority, self.row.start_ns, self.row.clip_id)
 
     @property
     def deadline_ns(self) -> int | None:
