@@ -27,6 +27,7 @@ class Heard:
     stages: dict[str, set[str]] = field(default_factory=dict)
     """Clip ids by stage: ``sealed``, ``sent``, ``delivered``."""
     sensed_s: float = 0.0
+    ended: bool = False
     holds: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -38,6 +39,8 @@ class Heard:
             self.stages.setdefault(str(name), set()).add(event["clip"])
         elif name == "progress":
             self.sensed_s = float(event["sensed_s"])
+        elif name == "ended":
+            self.ended = True
         elif name == "hold":
             self.holds.append(f"{event['reason']}: {event['detail']}")
 

@@ -63,7 +63,7 @@ def demo(
     painter = Painter(console, seconds if data is None else 60.0)
     try:
         if data is None:
-            scenario = rendered(root, seconds=seconds, seed=seed, say=painter.say)
+            scenario = rendered(root, seconds=seconds, seed=seed, say=painter.say, progress=painter.rendered)
         else:
             scenario = real(root, data.resolve(), say=painter.say)
         account = play(scenario, root, say=painter.say, paint=painter.paint)

@@ -49,7 +49,7 @@ def play(
     with Rig(root) as rig:
         _lay_down(rig, scenario, say)
         for region in REGIONS:
-            say(f"starting region {region}")
+            say(f"starting region {region} and pushing {len(scenario.campaigns)} campaigns to it")
             rig.serve(region, on_event=_region_ear(progress, region))
             rig.push(region, scenario.campaigns, drive=scenario.drive)
         agents = {

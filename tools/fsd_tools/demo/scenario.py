@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import fsd_agent
+from fsd_tools.drive.generate.drive import generate_drive
+from fsd_tools.drive.generate.options import GenerateOptions
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import fsdctl
 
@@ -31,15 +33,16 @@ class Scenario:
     """Tables of ``agent.toml``."""
 
 
-def rendered(root: Path, *, seconds: float, seed: int, say: Callable[[str], None]) -> Scenario:
-    """A procedural city drive, day and night, with the driving computer's own detections."""
+def rendered(
+    root: Path, *, seconds: float, seed: int, say: Callable[[str], None], progress: Callable[[float], None]
+) -> Scenario:
+    """A procedural city drive, day and night, with the driving computer's own detections.
+
+    ``progress`` is called with the share that is rendered.
+    """
     drive = root / "city.mcap"
     say(f"rendering a city drive of {seconds:.0f} s")
-    fsdctl(
-        "drive", "generate", "-o", drive, "--seconds", str(seconds), "--seed", str(seed),
-        "--width", "960", "--height", "720", "--fps", "20",
-        timeout_s=300,
-    )  # fmt: skip
+    generate_drive(drive, GenerateOptions(seconds=seconds, seed=seed, width=960, height=720), progress)
     names = ("pedestrian_crossing_ahead", "cyclist_overtaken_close", "hard_braking_vru_near")
     shipped = tuple(CAMPAIGNS / f"{name}.yaml" for name in names)
     return Scenario(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -28,10 +29,18 @@ class Painter:
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._rendering: TaskID | None = None
 
     def say(self, text: str) -> None:
         """One line above the bars."""
         self._bars.console.print(f"[dim]-[/dim] {text}")
+
+    def rendered(self, share: float) -> None:
+        """A bar for the drive while it is rendered."""
+        if self._rendering is None:
+            self._bars.start()
+            self._rendering = self._bars.add_task("rendering", total=1.0, said="")
+        self._bars.update(self._rendering, completed=share)
 
     def paint(self, played: Played) -> None:
         """Bring the bars up to date."""
@@ -47,7 +56,8 @@ class Painter:
                     f"{heard.fired.total()} fired  {heard.count('sealed')} redacted and sealed  "
                     f"{heard.count('sent')} sent  {heard.count('delivered')} receipted"
                 )
-                self._bars.update(task, completed=min(heard.sensed_s, self._seconds), said=said)
+                driven = self._seconds if heard.ended else min(heard.sensed_s, self._seconds)
+                self._bars.update(task, completed=driven, said=said)
 
     def stop(self) -> None:
         """Leave the bars as they are."""
@@ -58,10 +68,13 @@ def show(account: Account, console: Console, *, sheet: Path | None, root: Path) 
     """Print the end of the demo for people."""
     console.print()
     console.print(_campaign_table(account))
+    console.print("[dim]A clip that campaigns share counts for each of them.[/dim]\n")
     console.print(_matrix_table(account))
     if sheet is not None:
-        console.print(f"contact sheet of the clips as they arrived: {sheet}")
-    console.print(f"open in Foxglove (or with the mcap library): {root / 'regions'}/*/store/*/*.mcap")
+        console.print("Contact sheet of the clips as they arrived:")
+        console.print(f"  {sheet}", highlight=False, soft_wrap=True)
+    console.print("Open them in Foxglove, or look into one with `fsdctl clip info`:")
+    console.print(f"  {root / 'regions'}/*/store/*/*.mcap\n", highlight=False, soft_wrap=True)
     if account.complaints:
         console.print("[bold red]What does not add up:[/bold red]")
         for complaint in account.complaints:
@@ -108,34 +121,44 @@ def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
 
 
 def _campaign_table(account: Account) -> Table:
+    """Narrow enough for a terminal of 80 columns: a section for each vehicle."""
     table = Table(
-        title="Firings, and the clips they became (a clip that campaigns share counts for each)",
+        title="Firings, and the clips they became",
         title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="bold underline",
     )
-    table.add_column("vehicle")
-    table.add_column("campaign")
-    for name in ("fired", "dropped"):
+    table.add_column("campaign", no_wrap=True)
+    table.add_column("fired", justify="right")
+    table.add_column("dropped", no_wrap=True)
+    for name in ("redacted", "sent", "receipted", "MB"):
         table.add_column(name, justify="right")
-    table.add_column("why")
-    for name in ("redacted", "sent", "receipted", "bytes"):
-        table.add_column(name, justify="right")
+    vehicle = None
     for row in account.campaigns:
+        if row.vehicle != vehicle:
+            vehicle = row.vehicle
+            table.add_row()
+            table.add_row(f"[bold]{vehicle}[/bold], to {HOME[vehicle]}")
         table.add_row(
-            row.vehicle,
             row.campaign,
             str(row.fired),
-            str(sum(row.dropped.values())),
-            _reasons(row.dropped),
+            _reasons(row.dropped) or "0",
             str(row.redacted),
             str(row.sent),
             str(row.receipted),
-            f"{row.size_bytes:,}",
+            f"{row.size_bytes / 1e6:.2f}",
         )
     return table
 
 
 def _matrix_table(account: Account) -> Table:
-    table = Table(title="Bytes that each region counted from each vehicle", title_justify="left")
+    table = Table(
+        title="Bytes that each region counted from each vehicle",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("")
     for region in REGIONS:
         table.add_column(region, justify="right")
@@ -151,4 +174,4 @@ def _matrix_table(account: Account) -> Table:
 
 
 def _reasons(dropped: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items()))
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
