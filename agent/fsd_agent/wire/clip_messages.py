@@ -15,12 +15,11 @@ import msgspec
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
 from fsd_firmware.catalogue import CatalogueEntry, SignalType
+from fsd_firmware.drive.format import descriptor_set
 
 VERSION: Final = 1
 FORMAT: Final = "fsd-clip"
@@ -205,22 +204,5 @@ def decode_entry(path: str, metadata: Mapping[str, str]) -> CatalogueEntry:
 def schema(name: str) -> tuple[str, bytes]:
     """MCAP's schema encoding and data for a message type of this module."""
     if name in PROTOBUF:
-        return "protobuf", _protobuf_schema(PROTOBUF[name].DESCRIPTOR.file)
+        return "protobuf", descriptor_set(PROTOBUF[name].DESCRIPTOR.file)
     return "jsonschema", json.dumps(_JSON[name], sort_keys=True).encode()
-
-
-def _protobuf_schema(file: FileDescriptor) -> bytes:
-    """Schema data for MCAP's ``protobuf`` encoding: ``file`` and all it imports, imports first."""
-    found: dict[str, FileDescriptor] = {}
-
-    def visit(one: FileDescriptor) -> None:
-        if one.name not in found:
-            for imported in one.dependencies:
-                visit(imported)
-            found[one.name] = one
-
-    visit(file)
-    result = FileDescriptorSet()
-    for one in found.values():
-        one.CopyToProto(result.file.add())
-    return result.SerializeToString(deterministic=True)

@@ -15,13 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsd_agent.wire.envelope import (
-    EnvelopeError,
-    key_id_of,
-    open_envelope,
-    public_key_of,
-    seal_envelope,
-)
+from fsd_agent.wire.verdict import Subject, encode_verdict, open_verdict
 
 REFUSE = "refuse"
 """Context of the envelope."""
@@ -43,10 +37,6 @@ class RefusalReason(StrEnum):
     """Another clip is stored under this id."""
 
 
-class RefusalError(Exception):
-    """Not a refusal of this clip; the message says why. The clip is kept."""
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The region will never take this clip."""
@@ -59,11 +49,7 @@ class Refusal:
     detail: str
 
 
-class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
-    region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
-    vehicle: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}\Z")]
-    sha256: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+class _Payload(Subject, frozen=True, forbid_unknown_fields=True):
     reason: RefusalReason
     detail: Annotated[str, msgspec.Meta(max_length=DETAIL_CHARS)]
 
@@ -78,9 +64,7 @@ def encode_refusal(refusal: Refusal, private_key: bytes) -> bytes:
         refusal.reason,
         refusal.detail[:DETAIL_CHARS],
     )
-    return seal_envelope(
-        REFUSE, msgspec.msgpack.encode(payload), key_id_of(public_key_of(private_key)), private_key
-    )
+    return encode_verdict(REFUSE, payload, private_key)
 
 
 def verify_refusal(
@@ -88,22 +72,8 @@ def verify_refusal(
 ) -> Refusal:
     """The refusal, if the region's ``public_key`` (raw Ed25519) signed it for exactly this clip.
 
-    Raises :class:`RefusalError`.
+    Raises :class:`~fsd_agent.wire.verdict.VerdictError`.
     """
-    if len(data) > MAX_REFUSAL_BYTES:
-        raise RefusalError(f"{len(data)} bytes, at most {MAX_REFUSAL_BYTES}")
-    try:
-        payload = msgspec.msgpack.decode(open_envelope(data, REFUSE, public_key), type=_Payload)
-    except EnvelopeError as error:
-        raise RefusalError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusalError(f"malformed payload: {error}") from error
-    for field, got, expected in (
-        ("clip_id", payload.clip_id, clip_id),
-        ("region_id", payload.region_id, region_id),
-        ("vehicle", payload.vehicle, vehicle),
-        ("sha256", payload.sha256.hex(), sha256.hex()),
-    ):
-        if got != expected:
-            raise RefusalError(f"{field} is {got!r}, expected {expected!r}")
+    subject = Subject(clip_id, region_id, vehicle, sha256)
+    payload = open_verdict(data, REFUSE, _Payload, public_key, subject, max_bytes=MAX_REFUSAL_BYTES)
     return Refusal(clip_id, region_id, vehicle, sha256, payload.reason, payload.detail)

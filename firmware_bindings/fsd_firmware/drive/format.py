@@ -40,6 +40,8 @@ import msgspec
 import numpy as np
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError
 
 from fsd_firmware.contract import FirmwareError
@@ -269,3 +271,20 @@ def _check_times(name: str, t_ns: Any) -> None:
         raise BadMessage(f"{name}: time runs backwards")
     if t_ns[0] // CELL_NS != t_ns[-1] // CELL_NS:
         raise BadMessage(f"{name}: samples of more than one cell of {CELL_NS // 1_000_000} ms")
+
+
+def descriptor_set(file: FileDescriptor) -> bytes:
+    """``file`` and all it imports as a serialised FileDescriptorSet, imports first: what MCAP asks for."""
+    found: dict[str, FileDescriptor] = {}
+
+    def visit(one: FileDescriptor) -> None:
+        if one.name not in found:
+            for imported in one.dependencies:
+                visit(imported)
+            found[one.name] = one
+
+    visit(file)
+    result = FileDescriptorSet()
+    for one in found.values():
+        one.CopyToProto(result.file.add())
+    return result.SerializeToString(deterministic=True)

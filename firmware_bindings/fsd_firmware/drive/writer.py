@@ -19,8 +19,6 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import numpy as np
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from mcap.writer import CompressionType, Writer
 
 from fsd_firmware.contract import VehicleDescription
@@ -228,7 +226,7 @@ class DriveWriter:
         if message.schema is None:
             return self._mcap.register_channel(message.topic, "msgpack", 0)
         schema = self._mcap.register_schema(
-            message.schema.full_name, "protobuf", _descriptor_set(message.schema.file)
+            message.schema.full_name, "protobuf", fmt.descriptor_set(message.schema.file)
         )
         return self._mcap.register_channel(message.topic, "protobuf", schema)
 
@@ -262,20 +260,3 @@ class DriveWriter:
 
 def _media_type(name: str) -> str:
     return "application/msgpack" if name.endswith(".msgpack") else "text/plain"
-
-
-def _descriptor_set(file: FileDescriptor) -> bytes:
-    """``file`` and all it imports as a serialised FileDescriptorSet, imports first: what MCAP asks for."""
-    found: dict[str, FileDescriptor] = {}
-
-    def visit(one: FileDescriptor) -> None:
-        if one.name not in found:
-            for imported in one.dependencies:
-                visit(imported)
-            found[one.name] = one
-
-    visit(file)
-    result = FileDescriptorSet()
-    for one in found.values():
-        one.CopyToProto(result.file.add())
-    return result.SerializeToString(deterministic=True)

@@ -26,9 +26,10 @@ from fsd_agent.rules.uplink.transfer import (
     Transfer,
     UplinkLimits,
 )
-from fsd_agent.wire.receipt import ReceiptError, verify_receipt
-from fsd_agent.wire.refusal import Refusal, RefusalError, verify_refusal
+from fsd_agent.wire.receipt import verify_receipt
+from fsd_agent.wire.refusal import Refusal, verify_refusal
 from fsd_agent.wire.transfer import DownAddress, DownKind, Have, TransferError, decode
+from fsd_agent.wire.verdict import VerdictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class Schedule:
             return None
         try:
             return self._verdict(transfer.row, address.kind, payload)
-        except (ReceiptError, RefusalError):
+        except VerdictError:
             self.counts.bad_receipts += 1
             return None
 
