@@ -15,7 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fsd_agent.adapters import tls
+from fsd_agent.adapters.mqtt_dial import Dial
+from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.adapters.tls import BrokerRefusedError, region_context
+from fsd_agent.ports.broker import Disconnected
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.testing.regions import sample_region
 from fsd_tools.region import authority as ca
@@ -247,3 +250,12 @@ def test_an_unusable_certificate_is_an_os_error(
 ) -> None:
     with pytest.raises(OSError, match="No such file"):
         region_context(policy_of(own), tmp_path / "none.pem", vehicle[1])
+
+
+@pytest.mark.parametrize("host", ["broker..invalid", "a" * 64 + ".invalid", "127.0.0.1.."])
+def test_a_host_that_can_be_no_name_is_told_and_ends_nothing(host: str) -> None:
+    link = MqttLink(MqttOptions(connect_timeout_s=0.5))
+    link.connect(Dial(host, 1, ssl.create_default_context(), "car-1", ()))
+    (event,) = link.events(0)
+    assert isinstance(event, Disconnected)
+    assert "can't connect" in event.reason

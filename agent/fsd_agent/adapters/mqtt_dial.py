@@ -52,7 +52,10 @@ def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:
 
     ``timeout_s`` counts for TCP and again for TLS. Raises ``BrokerRefusedError`` or ``OSError``.
     """
-    plain = socket.create_connection((dial.host, dial.port), timeout=timeout_s)
+    try:
+        plain = socket.create_connection((dial.host, dial.port), timeout=timeout_s)
+    except UnicodeError as error:  # From Python's idna codec: an empty or too long label
+        raise OSError(f"{dial.host[:80]!r} can't be the name of a host: {error}") from error
     try:
         # 64 KiB messages with few in flight crawl at 1.5 MB/s with Nagle's algorithm on.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
