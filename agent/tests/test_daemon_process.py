@@ -172,6 +172,9 @@ class _Busy:
         self.go_on.wait()
         return False
 
+    def stop(self) -> None:
+        """Asked to stop, but deep in a library."""
+
 
 def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> None:
     busy, journal, released = _Busy(), MemoryJournal(), []

@@ -159,7 +159,7 @@ def _replace(path: Path, array: np.ndarray) -> None:
 
 def _refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     output = tmp_path / "x.mcap"
-    assert main(["drive", "import", "comma2k19", str(folder), "-o", str(output), *more]) == 1
+    assert main(["drive", "import", "comma2k19", str(folder), "-o", str(output), *more]) in {1, 2}
     assert not output.exists()
     return capsys.readouterr().err
 
@@ -190,13 +190,13 @@ def test_missing_parts_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     )
     folder = _linked(tmp_path)
     (folder / "processed_log/CAN/raw_can/t").unlink()
-    assert "raw_can/t: no NumPy array" in _refused(folder, tmp_path, capsys)
+    assert "raw_can/t: can't be read" in _refused(folder, tmp_path, capsys)
 
 
 def test_a_camera_that_can_not_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     assert "text.mp4" in _refused(FOLDER, tmp_path, capsys, "--camera", str(text))
-    assert "before the drive's start" in _refused(FOLDER, tmp_path, capsys, "--camera-at=-1")
+    assert "--camera-at -1: from 0 on" in _refused(FOLDER, tmp_path, capsys, "--camera-at=-1")
     late = _refused(FOLDER, tmp_path, capsys, "--camera", str(text), "--camera-at", "99")
     assert "after the drive's end" in late

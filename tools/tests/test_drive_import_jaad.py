@@ -76,7 +76,7 @@ def test_a_limit_imports_the_first(tmp_path: Path) -> None:
     tracks = _saved(tmp_path / "t.npz", _tables())
     assert _import(tracks, tmp_path / "out", "--limit", "1") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["video_0001.mcap"]
-    assert _import(tracks, tmp_path / "out", "--limit", "0") == 1
+    assert _import(tracks, tmp_path / "out", "--limit", "0") == 2
 
 
 @pytest.mark.skipif(not TRACKS.is_file(), reason=f"no JAAD tracks at {TRACKS}")

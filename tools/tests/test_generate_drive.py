@@ -112,7 +112,7 @@ def test_the_command_prints_json_and_refuses_nonsense(
     small = ["--seconds", "1", "--width", "128", "--height", "96", "--fps", "5"]
     assert main(["drive", "generate", "-o", str(path), *small, "--night", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == path.stat().st_size
-    assert main(["drive", "generate", "-o", str(path), *small, "--night", "--day"]) == 1
+    assert main(["drive", "generate", "-o", str(path), *small, "--night", "--day"]) == 2
     assert "choose one" in capsys.readouterr().err
     assert main(["drive", "generate", "-o", str(tmp_path / "absent" / "x.mcap"), *small]) == 1
     assert "absent" in capsys.readouterr().err

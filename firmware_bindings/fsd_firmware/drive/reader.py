@@ -25,7 +25,6 @@ from fsd_firmware.drive.description import decode_description
 from fsd_firmware.drive.ticks import in_ticks
 from fsd_firmware.samples import SensedBatch
 
-MCAP0_MAGIC_BYTES: Final = 8
 _FOREIGN: Final = (
     McapError,
     CRCValidationError,
@@ -157,19 +156,19 @@ class DriveReader:
             # Chunks are checked one by one; this is the sum over the file, such as a chunk that was removed.
             raise self._bad(f"damaged: {error}") from error
         except _FOREIGN as error:
-            if byte == 0 and (isinstance(error, InvalidMagic) or self._shorter_than_magic()):
+            if byte == 0 and isinstance(error, InvalidMagic):
                 raise self._bad("not a drive: it doesn't begin as an MCAP file") from error
             raise _DamagedError(byte, error) from error
         except OSError as error:
             raise self._bad(f"can't be read: {error.strerror or error}") from error
 
-    def _shorter_than_magic(self) -> bool:
-        return self.path.stat().st_size < MCAP0_MAGIC_BYTES
-
     def _bad(self, reason: str) -> fmt.DriveError:
         return fmt.DriveError(f"{self.path}: {reason}")
 
     def _cut(self, ends_ns: int | None, damage: _DamagedError) -> fmt.DriveCut:
+        if damage.byte == 0:
+            message = f"{self.path}: empty or cut off at once, if it is a drive at all"
+            return fmt.DriveCut(message, ends_ns=None, byte=0)
         if ends_ns is None:
             upto = "nothing before it can be replayed"
         else:
