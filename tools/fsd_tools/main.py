@@ -15,7 +15,9 @@ from collections.abc import Sequence
 try:
     import cyclopts
 except ModuleNotFoundError as missing:  # a car's installation has the agent alone
-    sys.exit(f"fsdctl: error: {missing.name} is not installed; fsdctl needs the extras: fsd-agent[tools,video]")
+    sys.exit(
+        f"fsdctl: error: {missing.name} is not installed; fsdctl needs the extras: fsd-agent[tools,video]"
+    )
 
 import fsd_agent
 from fsd_tools.errors import ToolError, UsageError
