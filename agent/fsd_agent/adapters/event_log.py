@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TextIO
 
-from fsd_agent.ports.events import EventValue
+from fsd_agent.ports.events import EventName, EventValue
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class StreamEvents:
         self._as_json = as_json
         self._lock = threading.Lock()
 
-    def emit(self, event: str, /, **fields: EventValue) -> None:
+    def emit(self, event: EventName, /, **fields: EventValue) -> None:
         """Write one line."""
         if self._as_json:
             line = json.dumps({"event": event, "t_wall_ns": time.time_ns(), **fields})

@@ -20,7 +20,7 @@ from fsd_agent.pipeline.outbox import Outbox, SmallMessage
 from fsd_agent.pipeline.sealed_files import DamagedError
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.spool import SpoolError, SpoolStore
 from fsd_agent.records.delivery import DeliveryStats
@@ -192,7 +192,7 @@ class Deliverer:
         self._interrupt(now_ns)
         self._link.on_disconnected(event, now_ns)
         self._trouble = f"broker: {event.reason}"
-        name = "refused" if event.refused else "disconnected"
+        name: EventName = "refused" if event.refused else "disconnected"
         self._events.emit(name, region=self._region_id(), reason=event.reason)
 
     def _interrupt(self, now_ns: int) -> None:

@@ -29,7 +29,7 @@ from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
-from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
@@ -122,7 +122,7 @@ class Finisher:
             self._finish(row, where)
         except JournalError as error:
             self._rest(row)
-            name = "disk_full" if isinstance(error, StorageFullError) else "journal_failed"
+            name: EventName = "disk_full" if isinstance(error, StorageFullError) else "journal_failed"
             self._pause(name, row.clip_id, error)
         except RedactionStoppedError:
             return False
@@ -169,7 +169,7 @@ class Finisher:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
             self._rest(row)
-            name = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
+            name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
             self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
         except (JournalError, RedactionStoppedError):
             raise
@@ -191,7 +191,7 @@ class Finisher:
         self._resting[row.clip_id] = _Resting(attempts + 1, until_ns)
         return attempts + 1
 
-    def _pause(self, event: str, clip_id: str, error: Exception, *, everything: bool = True) -> None:
+    def _pause(self, event: EventName, clip_id: str, error: Exception, *, everything: bool = True) -> None:
         """Nothing was lost: tell, and where it would hit ``everything``, wait."""
         if everything:
             self._not_before_ns = self._clock.monotonic_ns() + RETRY_NS

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
+
+EventName = Literal[
+    "route", "hold",
+    "campaigns", "campaigns_refused",
+    "fired", "captured", "sealed", "dropped", "postponed",
+    "connected", "disconnected", "refused", "sent", "delivered",
+    "disk_full", "disk_failed", "journal_failed", "detector_failed",
+    "source_failed", "progress", "undelivered", "ended", "loop_failed",
+]  # fmt: skip
+"""Every event there is; what each means and holds is in ``docs/architecture.md``, "Events"."""
 
 EventValue = str | int | float | bool | None | list[str] | dict[str, int]
 
@@ -10,6 +20,6 @@ EventValue = str | int | float | bool | None | list[str] | dict[str, int]
 class EventSink(Protocol):
     """Takes one event at a time. Any thread; never blocks for long and never raises."""
 
-    def emit(self, event: str, /, **fields: EventValue) -> None:
-        """Tell that ``event`` happened. Names and fields: ``docs/architecture.md``, "Events"."""
+    def emit(self, event: EventName, /, **fields: EventValue) -> None:
+        """Tell that ``event`` happened."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from fsd_agent.ports.events import EventValue
+from fsd_agent.ports.events import EventName, EventValue
 
 
 class RememberedEvents:
@@ -12,14 +12,14 @@ class RememberedEvents:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._events: list[tuple[str, dict[str, EventValue]]] = []
+        self._events: list[tuple[EventName, dict[str, EventValue]]] = []
 
-    def emit(self, event: str, /, **fields: EventValue) -> None:
+    def emit(self, event: EventName, /, **fields: EventValue) -> None:
         """Remember."""
         with self._lock:
             self._events.append((event, dict(fields)))
 
-    def of(self, event: str) -> list[dict[str, EventValue]]:
+    def of(self, event: EventName) -> list[dict[str, EventValue]]:
         """Fields of every event of this name so far."""
         with self._lock:
             return [fields for name, fields in self._events if name == event]

@@ -26,7 +26,7 @@ app = cyclopts.App(
     name="campaign",
     help="""Check, push and backtest campaigns.
 
-    Example::
+    For example:
 
         fsdctl campaign check braking.yaml
         fsdctl campaign backtest braking.yaml --drives ./drives
