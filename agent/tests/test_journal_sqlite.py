@@ -104,7 +104,7 @@ def test_what_has_ended_stays_ended(journal: Journal) -> None:
     journal.dropped(clip_id(1), DropReason.NO_VIDEO, "no packets")
     for _ in range(2):
         with pytest.raises(IllegalMoveError, match="is dropped, can't become dropped"):
-            journal.dropped(clip_id(1), DropReason.EVICTED, "")
+            journal.dropped(clip_id(1), DropReason.SEAL_FAILED, "")
     found = journal.clip(clip_id(1))
     assert found is not None
     assert (found.drop, found.drop_detail) == (DropReason.NO_VIDEO, "no packets")

@@ -30,7 +30,7 @@ def row(state: ClipState, clip_id: str = CLIP, region: str = "eu", **changes: An
         cameras=("front",),
         signals=("Vehicle.Speed",),
         priority=1,
-        drop=DropReason.EVICTED if state is X else None,
+        drop=DropReason.SEAL_FAILED if state is X else None,
     )
     return replace(made, **changes)
 

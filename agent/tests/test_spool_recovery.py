@@ -66,7 +66,7 @@ def a_bad_day(disk: Disk) -> None:
     spool.erase("eu", clip_id(5))  # 5 sealed, its file gone
     seal(disk, 6)
     journal.delivered(clip_id(6), receipt=b"signed")  # 6 delivered, nothing erased yet
-    journal.dropped(clip_id(7), DropReason.EVICTED, "")  # 7 dropped, nothing erased yet
+    journal.dropped(clip_id(7), DropReason.SEAL_FAILED, "")  # 7 dropped, nothing erased yet
     staging.open(clip_id(8)).close()  # 8 never accepted
     spool.put("cn", clip_id(9), [b"stray"])  # 9 never heard of
 
@@ -82,7 +82,7 @@ def check_after(disk: Disk) -> None:
         4: (ClipState.SEALED, None, False),
         5: (ClipState.DROPPED, DropReason.SPOOL_DAMAGED, False),
         6: (ClipState.DELIVERED, None, False),
-        7: (ClipState.DROPPED, DropReason.EVICTED, False),
+        7: (ClipState.DROPPED, DropReason.SEAL_FAILED, False),
     }
     assert staging.entries() == {clip_id(0), clip_id(2)}
     assert spool.entries() == {("eu", clip_id(4))}

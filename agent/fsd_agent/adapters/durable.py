@@ -5,8 +5,8 @@ Invariants
 - When :func:`write_file`, :func:`remove` or :func:`make_folder` returns, a power cut can't undo it.
 - A write that fails leaves nothing half-written and the earlier file of that name intact.
 
-"Full" is ENOSPC (space or inodes), EDQUOT (quota) and EFBIG (a process' file size limit): what could be freed
-or evicted helps against each. It becomes :class:`SpoolFullError`; every other fault :class:`SpoolError`.
+"Full" is ENOSPC (space or inodes), EDQUOT (quota) and EFBIG (a process' file size limit): freeing something
+helps against each. It becomes :class:`SpoolFullError`; every other fault :class:`SpoolError`.
 """
 
 from __future__ import annotations

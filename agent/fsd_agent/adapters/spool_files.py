@@ -59,12 +59,6 @@ class SpoolFiles:
         """See the port."""
         return sum(durable.sweep(region) for region in self._regions())
 
-    def free_bytes(self) -> int:
-        """See the port."""
-        with durable.translated(self._folder):
-            volume = os.statvfs(self._folder)
-        return volume.f_bavail * volume.f_frsize
-
     def _regions(self) -> list[Path]:
         """Folders of the compartments that exist."""
         with durable.translated(self._folder), os.scandir(self._folder) as found:

@@ -79,7 +79,3 @@ class SpoolStore(Protocol):
     def sweep(self) -> int:
         """Remove what interrupted puts left behind; how many. Only at start, before the first put."""
         ...
-
-    def free_bytes(self) -> int:
-        """What the volume can still take; moves with everything else that writes to it."""
-        ...

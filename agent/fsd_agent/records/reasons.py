@@ -12,7 +12,6 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
-    NO_REGION = "no_region"
     # Capture
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"
@@ -27,5 +26,4 @@ class DropReason(StrEnum):
     # Sealing and delivery
     SEAL_FAILED = "seal_failed"
     SPOOL_DAMAGED = "spool_damaged"
-    EVICTED = "evicted"
     REFUSED_BY_REGION = "refused_by_region"
