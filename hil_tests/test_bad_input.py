@@ -25,7 +25,6 @@ CAN_NOT_START, SOURCE_FAILED, UNDELIVERED = 1, 3, 4
 JOURNAL_BYTES = 200 * 1024
 """Room for the journal to work, not for the window of an event."""
 RUN_S = 90.0
-UNFINISHED = frozenset({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
 
 
 class Bench:

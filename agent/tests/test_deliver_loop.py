@@ -82,8 +82,7 @@ class Bench:
         self.journal.accept((), (row,))
         self.journal.captured(clip_id, cut=False)
         data = random.Random(number).randbytes(size)
-        size_bytes, sha256 = self.spool.put(region, clip_id, [data])
-        self.journal.sealed(clip_id, size_bytes=size_bytes, sha256=sha256)
+        self.journal.sealed(self.spool.put(region, clip_id, [data]))
         self.deliverer.notify()
         return clip_id
 

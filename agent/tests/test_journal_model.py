@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import Journal, JournalError
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
@@ -94,7 +94,7 @@ class JournalModel(RuleBasedStateMachine):
 
     @rule(clip_id=CLIPS, size=st.integers(1, 1 << 40))
     def sealed(self, clip_id: str, size: int) -> None:
-        self.both(lambda journal: journal.sealed(clip_id, size_bytes=size, sha256=bytes(32)))
+        self.both(lambda journal: journal.sealed(SealedClip(clip_id, "eu", size, bytes(32))))
 
     @rule(clip_id=CLIPS)
     def delivered(self, clip_id: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import IllegalMoveError, Journal, JournalError, StorageFullError
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
@@ -45,7 +45,7 @@ def test_a_clip_goes_its_way_and_is_counted(journal: Journal) -> None:
     journal.accept([firing(1, clip=1), firing(2, clip=1, campaign="d")], [row(1)])
     journal.accept([firing(3, drop=DropReason.SAMPLED_OUT)], [])
     journal.captured(clip_id(1), cut=True)
-    journal.sealed(clip_id(1), size_bytes=77, sha256=b"h" * 32)
+    journal.sealed(SealedClip(clip_id(1), "eu", 77, b"h" * 32))
     assert journal.usage("c", since_wall_ns=0) == (1, 77)
     assert journal.usage("c", since_wall_ns=2_000) == (0, 0)
     journal.delivered(clip_id(1), receipt=b"signed")
@@ -87,7 +87,7 @@ def test_a_refused_call_changes_nothing(journal: Journal) -> None:
     assert journal.clip(clip_id(2)) is None
     assert journal.totals()[0].fired == 1
     moves: list[Callable[[], None]] = [
-        lambda: journal.sealed(clip_id(1), size_bytes=1, sha256=b""),
+        lambda: journal.sealed(SealedClip(clip_id(1), "eu", 1, b"")),
         lambda: journal.delivered(clip_id(1), receipt=b""),
         lambda: journal.captured(clip_id(7), cut=False),
     ]
@@ -97,6 +97,16 @@ def test_a_refused_call_changes_nothing(journal: Journal) -> None:
     found = journal.clip(clip_id(1))
     assert found is not None
     assert found.state is ClipState.STAGED
+
+
+def test_a_file_sealed_to_another_region_is_refused(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    with pytest.raises(JournalError, match="another region, cn"):
+        journal.sealed(SealedClip(clip_id(1), "cn", 1, bytes(32)))
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert (found.state, found.region_id) == (ClipState.CAPTURED, "eu")
 
 
 def test_what_has_ended_stays_ended(journal: Journal) -> None:

@@ -23,7 +23,7 @@ from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.clip import ClipState
+from fsd_agent.records.clip import ClipState, SealedClip
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
@@ -355,7 +355,7 @@ class _BrittleSpool(MemorySpool):
         super().__init__()
         self.broken = broken
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
         if clip_id in self.broken:
             raise SpoolError(f"{clip_id}.sealed: Input/output error")
         return super().put(region_id, clip_id, chunks)

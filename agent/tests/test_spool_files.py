@@ -14,6 +14,7 @@ import pytest
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore
+from fsd_agent.records.clip import SealedClip
 from fsd_agent.testing.spool import MemorySpool
 
 CLIP = "ab" * 16
@@ -28,7 +29,9 @@ def spool(request: pytest.FixtureRequest, tmp_path: Path) -> SpoolStore:
 def test_put_read_erase(spool: SpoolStore) -> None:
     content = bytes(range(256)) * 300
     chunks = (content[at : at + 1000] for at in range(0, len(content), 1000))
-    assert spool.put("eu", CLIP, chunks) == (len(content), hashlib.sha256(content).digest())
+    assert spool.put("eu", CLIP, chunks) == SealedClip(
+        CLIP, "eu", len(content), hashlib.sha256(content).digest()
+    )
     assert spool.read("eu", CLIP, 0, len(content)) == content
     assert spool.read("eu", CLIP, 70_000, 1 << 20) == content[70_000:]
     assert spool.read("eu", CLIP, 100, 0) == b""

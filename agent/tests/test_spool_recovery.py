@@ -47,8 +47,7 @@ def stage(disk: Disk, n: int) -> None:
 def seal(disk: Disk, n: int) -> None:
     journal, _, spool = disk
     journal.captured(clip_id(n), cut=False)
-    size, sha256 = spool.put("eu", clip_id(n), [b"sealed"])
-    journal.sealed(clip_id(n), size_bytes=size, sha256=sha256)
+    journal.sealed(spool.put("eu", clip_id(n), [b"sealed"]))
 
 
 def a_bad_day(disk: Disk) -> None:
@@ -179,8 +178,7 @@ while True:
     writer.append(b"after it")
     writer.close()
     journal.captured(clip_id, cut=False)
-    size, sha256 = spool.put("eu", clip_id, [b"sealed"] * 100)
-    journal.sealed(clip_id, size_bytes=size, sha256=sha256)
+    journal.sealed(spool.put("eu", clip_id, [b"sealed"] * 100))
     staging.erase(clip_id)
     if n % 2:
         journal.delivered(clip_id, receipt=b"signed")

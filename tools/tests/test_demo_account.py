@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
-from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.clip import encode_clip
@@ -62,7 +62,7 @@ class World:
         journal = SqliteJournal(self.journal(vehicle))
         journal.accept((kept, drop), (row,))
         journal.captured(clip_id, cut=False)
-        journal.sealed(clip_id, size_bytes=500, sha256=bytes(32))
+        journal.sealed(SealedClip(clip_id, region, 500, bytes(32)))
         journal.delivered(clip_id, receipt=b"r")
         journal.close()
         for event in ("fired", "fired"):

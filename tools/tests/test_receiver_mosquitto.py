@@ -93,8 +93,7 @@ class Place:
             (), (ClipRow(clip, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
         )
         self.journal.captured(clip, cut=False)
-        size, sha256 = self.spool.put(region_id, clip, [self.sent[clip]])
-        self.journal.sealed(clip, size_bytes=size, sha256=sha256)
+        self.journal.sealed(self.spool.put(region_id, clip, [self.sent[clip]]))
         return clip
 
     def serve(self) -> None:

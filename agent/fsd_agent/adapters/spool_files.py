@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fsd_agent.adapters import durable
 from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.clip import SealedClip
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, clip_id_of, is_clip_id, is_region_id
 
 
@@ -25,13 +26,14 @@ class SpoolFiles:
         self._made: set[str] = set()
         """Compartments whose folder is known to be durable."""
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
         """See the port."""
         path = self._path(region_id, clip_id)
         if region_id not in self._made:
             durable.make_folder(path.parent)
             self._made.add(region_id)
-        return durable.write_file(path, chunks)
+        size_bytes, sha256 = durable.write_file(path, chunks)
+        return SealedClip(clip_id, region_id, size_bytes, sha256)
 
     def read(self, region_id: str, clip_id: str, offset: int, length: int) -> bytes:
         """See the port. Raises :class:`SpoolError` where there is no file."""

@@ -21,7 +21,7 @@ from fsd_agent.adapters.sqlite_rows import (
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
@@ -70,14 +70,18 @@ class SqliteJournal:
             self._check_move(db, clip_id, ClipState.CAPTURED)
             db.execute("UPDATE clips SET state = 'captured', cut = ? WHERE clip_id = ?", (int(cut), clip_id))
 
-    def sealed(self, clip_id: str, *, size_bytes: int, sha256: bytes) -> None:
+    def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
         with self._file.change() as db:
-            self._check_move(db, clip_id, ClipState.SEALED)
-            db.execute(
-                "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ?",
-                (size_bytes, sha256, clip_id),
+            self._check_move(db, sealed.clip_id, ClipState.SEALED)
+            changed = db.execute(
+                "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ? AND region_id = ?",
+                (sealed.size_bytes, sealed.sha256, sealed.clip_id, sealed.region_id),
             )
+            if changed.rowcount != 1:
+                raise JournalError(
+                    f"clip {sealed.clip_id}: its file is sealed to another region, {sealed.region_id}"
+                )
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""

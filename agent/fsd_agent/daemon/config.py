@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 

@@ -208,14 +208,14 @@ class Finisher:
         chunks = seal_clip(
             redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
         )
-        size_bytes, sha256 = self._spool.put(row.region_id, row.clip_id, chunks)
-        self._journal.sealed(row.clip_id, size_bytes=size_bytes, sha256=sha256)
+        sealed = self._spool.put(row.region_id, row.clip_id, chunks)
+        self._journal.sealed(sealed)
         self._ended(row)
         self._events.emit(
             "sealed",
             clip=row.clip_id,
             region=row.region_id,
-            size_bytes=size_bytes,
+            size_bytes=sealed.size_bytes,
             boxes_filled=redacted.redaction.boxes,
             frames=redacted.redaction.frames,
         )

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 
@@ -64,8 +64,8 @@ class Journal(Protocol):
         """STAGED to CAPTURED."""
         ...
 
-    def sealed(self, clip_id: str, *, size_bytes: int, sha256: bytes) -> None:
-        """CAPTURED to SEALED."""
+    def sealed(self, sealed: SealedClip) -> None:
+        """CAPTURED to SEALED. Raises :class:`JournalError` where the file is for another region than the clip."""
         ...
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from fsd_agent.records.clip import SealedClip
+
 
 class SpoolError(Exception):
     """A file can't be read or written; the message names it and the reason."""
@@ -57,10 +59,10 @@ class Staging(Protocol):
 class SpoolStore(Protocol):
     """Sealed clips, one compartment a region. Methods may be called from any thread."""
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
         """Write durably (tmp, fsync, rename, fsync of the folder); replaces an earlier file of that id.
 
-        Returns size in bytes and sha256. Raises :class:`SpoolFullError`.
+        ``chunks`` come from ``wire.sealed``. Raises :class:`SpoolFullError`.
         """
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, StorageFullError
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
@@ -48,11 +48,17 @@ class MemoryJournal:
             row = self._movable(clip_id, ClipState.CAPTURED)
             self._clips[clip_id] = replace(row, state=ClipState.CAPTURED, cut=cut)
 
-    def sealed(self, clip_id: str, *, size_bytes: int, sha256: bytes) -> None:
+    def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
         with self._lock:
-            row = self._movable(clip_id, ClipState.SEALED)
-            self._clips[clip_id] = replace(row, state=ClipState.SEALED, size_bytes=size_bytes, sha256=sha256)
+            row = self._movable(sealed.clip_id, ClipState.SEALED)
+            if row.region_id != sealed.region_id:
+                raise JournalError(
+                    f"clip {sealed.clip_id}: its file is sealed to another region, {sealed.region_id}"
+                )
+            self._clips[sealed.clip_id] = replace(
+                row, state=ClipState.SEALED, size_bytes=sealed.size_bytes, sha256=sealed.sha256
+            )
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""

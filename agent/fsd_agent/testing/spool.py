@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
+from fsd_agent.records.clip import SealedClip
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id
 
 
@@ -18,7 +19,7 @@ class MemorySpool:
         self._files: dict[tuple[str, str], bytes] = {}
         self._lock = threading.RLock()
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
         """See the port."""
         key = _key(region_id, clip_id)
         content = b"".join(chunks)
@@ -26,7 +27,7 @@ class MemorySpool:
             if len(content) > self.capacity_bytes - sum(map(len, self._files.values())):
                 raise SpoolFullError(f"spool {region_id}/{clip_id}: no space left")
             self._files[key] = content
-        return len(content), hashlib.sha256(content).digest()
+        return SealedClip(clip_id, region_id, len(content), hashlib.sha256(content).digest())
 
     def read(self, region_id: str, clip_id: str, offset: int, length: int) -> bytes:
         """See the port."""

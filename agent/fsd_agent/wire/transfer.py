@@ -44,8 +44,6 @@ RANGES_MAX = 256
 """Ranges in one Have. Where more are missing, the rest is in the answer to the next Fin."""
 MESSAGE_BYTES_MAX = 16 * 1024
 """Of an Init, Fin or Have: 256 ranges take under 5 KiB."""
-ENVELOPE_BYTES_MAX = 16 * 1024
-"""Of a signed receipt or refusal."""
 
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")
 _VEHICLE = re.compile(r"[a-z0-9-]{1,64}\Z")
