@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.record import Recorder
@@ -585,6 +586,7 @@ def teller_of(bench: Bench) -> Teller:
         clock=bench.clock,
         lost=bench.sense.lost,
         suspended=bench.engine.suspended,
+        use=process_use,
         trouble=lambda: "",
     )
 

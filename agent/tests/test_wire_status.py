@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.records.status import CampaignStatus, Status
+from fsd_agent.records.status import CampaignStatus, ProcessUse, Status
 from fsd_agent.wire.status import MAX_BYTES, StatusFormatError, decode_status, encode_status
 
 _text = st.text(max_size=12)
@@ -37,6 +37,12 @@ _statuses = st.builds(
     refused_push=_text,
     clips=_counts,
     lost=_counts,
+    use=st.builds(
+        ProcessUse,
+        cpu_s=st.floats(0, 1e9, allow_nan=False),
+        resident_bytes=_count,
+        threads=st.integers(0, 999),
+    ),
     trouble=_text,
 )
 
@@ -63,7 +69,8 @@ def test_bad_bytes_are_refused_with_the_reason(data: bytes, says: str) -> None:
 
 def test_another_version_is_refused() -> None:
     good = msgspec.msgpack.decode(
-        encode_status(Status("v", "cn", 1, "0", 0, (), {}, "", {}, {}, "")), type=list[object]
+        encode_status(Status("v", "cn", 1, "0", 0, (), {}, "", {}, {}, ProcessUse(0.0, 0, 1), "")),
+        type=list[object],
     )
     good[0] = 2
     with pytest.raises(StatusFormatError, match="version 2"):

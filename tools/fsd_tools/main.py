@@ -27,7 +27,7 @@ GROUPS = {
     "campaign": "Check, push and backtest campaigns.",
     "model": "Assemble and verify model packages.",
     "region": "Make a region and serve it.",
-    "vehicle": "Enrol a vehicle with a region.",
+    "vehicle": "Enrol a vehicle with a region; read its status.",
     "clip": "Look into clips that arrived.",
     "bench": "Figures against a peer in the same run.",
     "demo": "The main job, end to end: two regions, two vehicles.",

@@ -18,10 +18,10 @@ from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.rules.trust.campaigns import Accepted, accept_campaigns
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_tools.campaign.families import FAMILIES
-from fsd_tools.campaign.push import region_policy
 from fsd_tools.main import main
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
+from fsd_tools.region.operator import load_policy
 
 VRU = FAMILIES / "vru_any.yaml"
 
@@ -96,7 +96,7 @@ def test_what_could_not_be_run_is_listed(
 
 def received(region: RegionDir) -> Message:
     """The retained set as a newcomer gets it."""
-    policy = region_policy(region)
+    policy = load_policy(region)
     context = region_context(policy, region.receiver_cert, region.receiver_key)
     link = MqttLink(MqttOptions())
     topic = campaigns_topic("cn")
@@ -115,7 +115,7 @@ def received(region: RegionDir) -> Message:
 
 def pushed(region: RegionDir) -> CampaignSet:
     message = received(region)
-    decided = accept_campaigns(message.payload, region_policy(region), floor_version=0)
+    decided = accept_campaigns(message.payload, load_policy(region), floor_version=0)
     assert isinstance(decided, Accepted)
     return decided.campaigns
 

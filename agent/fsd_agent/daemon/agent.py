@@ -42,6 +42,8 @@ IDLE_S = 0.1
 """Pause of the finishing loop when there is nothing to finish."""
 FINISH_NICE = 10
 PROGRESS_EVERY_S = 0.5
+LAST_WORD_S = 1.0
+"""The last status may take this long to reach the broker."""
 JOIN_S = 5.0
 """All loops together get this long to end: well within what supervisors grant after SIGTERM."""
 
@@ -151,6 +153,7 @@ class Agent:
         if stop.is_set():
             return Ended.STOPPED
         left = self._drain(stop, options.drain_s)
+        self._last_word()
         if self._failed.is_set():
             return Ended.LOOP_FAILED
         if source_failed:
@@ -194,6 +197,13 @@ class Agent:
                 return left
             time.sleep(0.05)
         return 0
+
+    def _last_word(self) -> None:
+        """Leave a status that says how it ended, if the region can be told."""
+        self._publish_status()
+        deadline = time.monotonic() + LAST_WORD_S
+        while not self._deliverer.flushed() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _finish(self) -> None:
         # On Linux the nice value is a thread's own, and threads that it starts (codecs) inherit it.

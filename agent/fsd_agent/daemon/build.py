@@ -16,6 +16,7 @@ from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
+from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
@@ -147,6 +148,7 @@ def _build(
         clock=clock,
         lost=sense.lost,
         suspended=engine.suspended,
+        use=process_use,
         trouble=lambda: finisher.trouble or deliverer.stats().trouble,
     )
     return Agent(

@@ -5,7 +5,7 @@
 - What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
 - When it may be erased: see :mod:`fsd_agent.pipeline.endings`.
 
-Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post`` and ``stats`` are for any.
+Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post``, ``flushed`` and ``stats`` are for any.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ class Deliverer:
         """Send a small message ahead of clips; the newest of a topic wins. See :mod:`.outbox`."""
         self._outbox.put(topic, payload, retain=retain)
         self._link.broker.wake()
+
+    def flushed(self) -> bool:
+        """No small message waits for a broker that is there."""
+        return not self._outbox.pending or not self._stats.connected
 
     def stats(self) -> DeliveryStats:
         """As of the end of the last step."""

@@ -43,6 +43,12 @@ class Outbox:
         with self._lock:
             return self._dropped
 
+    @property
+    def pending(self) -> int:
+        """Messages that the broker has not taken yet."""
+        with self._lock:
+            return len(self._waiting) + len(self._sent)
+
     def put(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Send this as soon as possible, in place of an earlier message of that topic."""
         with self._lock:

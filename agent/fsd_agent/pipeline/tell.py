@@ -16,7 +16,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import CampaignTotals, Journal
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
-from fsd_agent.records.status import CampaignStatus, Status
+from fsd_agent.records.status import CampaignStatus, ProcessUse, Status
 
 
 class Teller:
@@ -30,6 +30,7 @@ class Teller:
         clock: Clock,
         lost: Callable[[], Mapping[str, int]],
         suspended: Callable[[], Mapping[str, str]],
+        use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
     ) -> None:
         self._journal = journal
@@ -37,6 +38,7 @@ class Teller:
         self._clock = clock
         self._lost = lost
         self._suspended = suspended
+        self._use = use
         self._trouble = trouble
 
     def status(self, where: Route) -> Status:
@@ -56,6 +58,7 @@ class Teller:
             refused_push=self._control.refused(region_id),
             clips=dict(clips),
             lost=dict(self._lost()),
+            use=self._use(),
             trouble=self._trouble(),
         )
 

@@ -20,6 +20,16 @@ class CampaignStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """What the agent takes of the driving computer."""
+
+    cpu_s: float
+    """CPU time since it started, all threads."""
+    resident_bytes: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One moment of one vehicle."""
 
@@ -38,5 +48,6 @@ class Status:
     """Clips by state."""
     lost: dict[str, int]
     """Input dropped by bounded queues and damaged sources, by name."""
+    use: ProcessUse
     trouble: str
     """The newest fault that a person should look at; empty when there is none."""

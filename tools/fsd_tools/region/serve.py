@@ -24,16 +24,16 @@ import msgspec
 from fsd_agent.adapters.key_files import KeyFileError
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
-from fsd_agent.adapters.tls import region_context
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
-from fsd_agent.wire.policy import PolicyError, decode_policy
+from fsd_agent.wire.policy import PolicyError
 from fsd_agent.wire.transfer import receiver_subscription
 from fsd_tools.errors import ToolError
 from fsd_tools.region.broker import RECEIVER
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
+from fsd_tools.region.operator import dial_as, load_policy
 from fsd_tools.region.receiver import OnEvent, Receiver
 
 OPTIONS = MqttOptions(window=64, session_expiry_s=7 * 86_400, inbound_bytes=1 << 20, inbound_messages=64)
@@ -136,7 +136,7 @@ def serve(directory: Path, *, json: bool = False) -> int:
         Print one JSON object a line for everything that happens.
     """
     region = RegionDir(directory)
-    policy = _policy(region)
+    policy = load_policy(region)
     tell = _print_json if json else _print_text
     try:
         receiver = Receiver(region, on_event=tell)
@@ -152,26 +152,9 @@ def serve(directory: Path, *, json: bool = False) -> int:
     return 0
 
 
-def _policy(region: RegionDir) -> RegionPolicy:
-    try:
-        return decode_policy(region.policy.read_bytes(), str(region.policy))
-    except OSError as error:
-        raise ToolError(
-            f"{region.policy}: {error.strerror}; make the region with `fsdctl region init`"
-        ) from error
-    except PolicyError as error:
-        raise ToolError(str(error)) from error
-
-
 def _dial(region: RegionDir, policy: RegionPolicy) -> Dial:
-    try:
-        context = region_context(policy, region.receiver_cert, region.receiver_key)
-    except OSError as error:
-        raise ToolError(
-            f"{region.receiver_cert}: the receiver's certificate can't be used: {error}"
-        ) from error
     subscriptions = (receiver_subscription(policy.region_id),)
-    return Dial(policy.endpoint.host, policy.endpoint.port, context, RECEIVER, subscriptions)
+    return dial_as(policy, RECEIVER, region.receiver_cert, region.receiver_key, subscriptions)
 
 
 @contextmanager

@@ -14,14 +14,16 @@ from fsd_tools.vehicle.enrol import enrol_vehicle, register_vehicle
 
 app = cyclopts.App(
     name="vehicle",
-    help="""Enrol a vehicle with a region, and register it to a jurisdiction.
+    help="""Enrol a vehicle with a region, register it to a jurisdiction, and read what it says of itself.
 
     For example:
 
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --vehicle car-1 --jurisdiction CN
+        fsdctl vehicle status ./cn
     """,
 )
+app.command("fsd_tools.vehicle.status:status", name="status")
 
 
 @app.command

@@ -1,0 +1,92 @@
+"""``fsdctl vehicle status``: what vehicles last said of themselves, and why a campaign has collected what it has."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from fsd_agent.records.status import Status
+from fsd_agent.wire.status import StatusFormatError, decode_status
+from fsd_agent.wire.transfer import status_subscription
+from fsd_tools.errors import ToolError
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.operator import load_policy, read_retained
+
+
+def status(
+    region_dir: Path, *, vehicle: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
+) -> int:
+    """Show what the vehicles of the region in REGION_DIR last said of themselves.
+
+    Example: fsdctl vehicle status ./cn --vehicle car-1
+
+    Parameters
+    ----------
+    region_dir
+        The region's directory; it must be served.
+    vehicle
+        Only this one.
+    json
+        One JSON object a vehicle.
+    """
+    found = read_status(RegionDir(region_dir))
+    if vehicle is not None:
+        found = [one for one in found if one.vehicle == vehicle]
+    if not found:
+        raise ToolError(f"region {region_dir}: {vehicle or 'no vehicle'} has not said anything yet")
+    for one in found:
+        if json:
+            print(msgspec.json.encode(one).decode())
+        else:
+            _show(one, Console())
+    return 0
+
+
+def read_status(region: RegionDir) -> list[Status]:
+    """The retained status of every vehicle, by vehicle. Raises :class:`ToolError`."""
+    policy = load_policy(region)
+    retained = read_retained(region, policy, status_subscription(policy.region_id))
+    try:
+        found = [decode_status(payload) for payload in retained.values()]
+    except StatusFormatError as error:
+        raise ToolError(f"region {policy.region_id}: {error}") from None
+    return sorted(found, key=lambda one: one.vehicle)
+
+
+def _show(one: Status, console: Console) -> None:
+    age_s = max(0, time.time_ns() - one.wall_ns) // 1_000_000_000
+    console.print(
+        f"[bold]{one.vehicle}[/bold] in {one.region}, {age_s} s ago: agent {one.agent_version}, "
+        f"campaign set {one.campaign_set or 'none'}, CPU {one.use.cpu_s:.1f} s, {one.use.resident_bytes / 1e6:.0f} MB",
+        highlight=False,
+    )
+    for what, text in (("refused push", one.refused_push), ("trouble", one.trouble)):
+        if text:
+            console.print(f"  [red]{what}[/red]: {text}", highlight=False)
+    for name, reason in one.suspended.items():
+        console.print(f"  [red]suspended[/red] {name}: {reason}", highlight=False)
+    waiting = ", ".join(f"{count} {state}" for state, count in sorted(one.clips.items())) or "none"
+    lost = ", ".join(f"{count} {name}" for name, count in sorted(one.lost.items()) if count) or "none"
+    console.print(f"  clips under way: {waiting}; input lost: {lost}", highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("campaign", no_wrap=True)
+    for name in ("fired", "under way", "delivered", "MB"):
+        table.add_column(name, justify="right")
+    table.add_column("dropped")
+    for campaign in one.campaigns:
+        table.add_row(
+            campaign.id,
+            str(campaign.fired),
+            str(campaign.in_progress),
+            str(campaign.delivered),
+            f"{campaign.delivered_bytes / 1e6:.2f}",
+            ", ".join(f"{count} {reason}" for reason, count in sorted(campaign.dropped.items())) or "0",
+        )
+    console.print(table)
