@@ -18,6 +18,7 @@ import pytest
 
 from fsd_agent.adapters.key_files import create_keys
 from fsd_agent.daemon.agent import Agent, Ended, RunOptions
+from fsd_agent.records.region import Hold, HoldReason
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
@@ -179,14 +180,17 @@ class _Busy:
 def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> None:
     busy, journal, released = _Busy(), MemoryJournal(), []
     firmware = ScriptedFirmware(VEHICLE, (), registration=None)
-    idle: Any = SimpleNamespace(run=lambda stopping: stopping.wait(), notify=lambda: None)
+    idle: Any = SimpleNamespace(
+        run=lambda stopping: stopping.wait(), notify=lambda: None, flushed=lambda: True
+    )
+    on_hold: Any = SimpleNamespace(current=Hold(HoldReason.NO_REGISTRATION, "none"))
     one = Agent(
         firmware=firmware,
         sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
         finisher=cast("Any", busy),
         deliverer=idle,
         control=cast("Any", None),
-        residence=cast("Any", None),
+        residence=on_hold,
         teller=cast("Any", None),
         journal=journal,
         events=RememberedEvents(),
