@@ -76,11 +76,6 @@ class Sense:
         self.sensed_ns = 0
         """Event time handled so far."""
 
-    @property
-    def engine(self) -> TriggerEngine:
-        """For the status: which campaigns are suspended."""
-        return self._engine
-
     def lost(self) -> dict[str, int]:
         """Input that was dropped or unusable so far, by name."""
         ring = self._ring.dropped
