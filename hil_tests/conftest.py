@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fsd_tools.demo.scenario import CAMPAIGNS
+from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.rig.processes import fsdctl
 
 FIRING_CAMPAIGNS = ("pedestrian_crossing_ahead", "cyclist_overtaken_close")
@@ -29,7 +29,7 @@ def campaigns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     folder = tmp_path_factory.mktemp("campaigns")
     paths = []
     for name in FIRING_CAMPAIGNS:
-        lines = (CAMPAIGNS / f"{name}.yaml").read_text().splitlines(keepends=True)
+        lines = (FAMILIES / f"{name}.yaml").read_text().splitlines(keepends=True)
         path = folder / f"{name}.yaml"
         path.write_text("".join(line for line in lines if not line.startswith("budget:")))
         paths.append(path)

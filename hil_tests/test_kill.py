@@ -152,7 +152,7 @@ def _account(rig: Rig, vehicle: str, boots: Boots, stored: Counter[str]) -> int:
     assert {path.stem for path in store.glob("*.mcap")} == {row.clip_id for row in delivered}
     seen: Counter[str] = Counter()
     for row in delivered:
-        contents = decode_clip(store / f"{row.clip_id}.mcap")
+        contents = decode_clip((store / f"{row.clip_id}.mcap").read_bytes())
         assert contents.packets, f"clip {row.clip_id} has no video"
         in_clip = {str(firing["firing"]) for firing in contents.firings}
         assert in_clip == {judged.firing_id for judged in firings_of[row.clip_id]}

@@ -32,7 +32,7 @@ def test_pedestrian_and_cyclist_arrive_without_their_heads(tmp_path: Path) -> No
     assert account.complaints == ()
     assert {one.vehicle for one in account.arrived} == set(HOME)
     for one in account.arrived:
-        clip = decode_clip(one.path)
+        clip = decode_clip(one.path.read_bytes())
         kinds = {box.kind for frame in clip.frames for box in frame.boxes if box.score >= SURE}
         assert {Kind.PEDESTRIAN, Kind.CYCLIST} <= kinds
         assert _heads_painted(clip) > 20

@@ -20,12 +20,24 @@ from fsd_agent.rules.capture.plan import (
     Open,
     OpenClip,
     Window,
-    apply,
     plan,
     rest,
 )
 
 LIMITS = Limits(max_clip_ns=60)
+
+
+def apply(
+    open_clips: Sequence[OpenClip], decisions: Sequence[Decision], until_ns: int
+) -> tuple[OpenClip, ...]:
+    """The open clips after ``decisions`` and every :func:`rest` have been staged up to ``until_ns``."""
+    rows = {clip.row.clip_id: clip.row for clip in open_clips}
+    for decision in decisions:
+        if isinstance(decision, Close):
+            del rows[decision.clip_id]
+        else:
+            rows[decision.row.clip_id] = decision.row
+    return tuple(OpenClip(row, until_ns) for row in rows.values())
 
 
 def kept(

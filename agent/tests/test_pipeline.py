@@ -17,7 +17,7 @@ from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.record import Recorder
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.ports.broker import Message
@@ -27,7 +27,7 @@ from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpe
 from fsd_agent.records.clip import ClipState, SealedClip
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Hold, HoldReason, Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
@@ -149,7 +149,9 @@ class Bench:
         self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
-        self.residence = Residence(self.firmware.registration, (self.region.policy,), events=self.events)
+        self.residence = Residence(
+            self.firmware.registration, (self.region.policy,), clock=self.clock, events=self.events
+        )
         self.control = Control(
             journal=self.journal,
             events=self.events,
@@ -283,10 +285,21 @@ def test_re_registration_while_driving_ends_collection() -> None:
     while bench.sense.step():
         if bench.journal.clips({ClipState.CAPTURED}):
             bench.firmware.document = None
+            bench.clock.advance(LOOK_EVERY_NS)
     (totals,) = bench.journal.totals()
     assert totals.fired == 1
     bench.finish()
     assert bench.clips(ClipState.CAPTURED), "what was captured for a region waits for that region"
+
+
+def test_a_withdrawn_registration_is_noticed_while_the_source_is_silent() -> None:
+    bench = Bench(drive(1, ()))
+    assert isinstance(bench.residence.current, Route)
+    bench.firmware.document = None
+    bench.clock.advance(LOOK_EVERY_NS)
+    where = bench.residence.current
+    assert isinstance(where, Hold), "delivery would have gone on to the region that the vehicle has left"
+    assert where.reason is HoldReason.NO_REGISTRATION
 
 
 def test_budget_drops_are_counted() -> None:

@@ -144,7 +144,7 @@ class Place:
         names = {path.name for path in folder.iterdir()}
         assert names == {f"{clip}{end}" for clip in self.sent for end in (".mcap", ".json")}
         for clip, sealed in self.sent.items():
-            assert decode_clip(folder / f"{clip}.mcap").clip_id == clip
+            assert decode_clip((folder / f"{clip}.mcap").read_bytes()).clip_id == clip
             facts = json.loads((folder / f"{clip}.json").read_text())
             assert facts["sealed_sha256"] == hashlib.sha256(sealed).hexdigest()
         stored = [event["clip"] for event in self.told if event["event"] == "stored"]

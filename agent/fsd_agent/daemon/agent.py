@@ -163,7 +163,7 @@ class Agent:
     def _campaigns_arrived(self, stop: threading.Event, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s
         while wait_s and not self._ending(stop):
-            where = self._residence.refresh()
+            where = self._residence.current
             if isinstance(where, Route) and self._control.in_force(where.policy.region_id) is not None:
                 return True
             if time.monotonic() > deadline:
@@ -188,11 +188,7 @@ class Agent:
         """Wait until nothing is left to do; returns the number of clips that are left."""
         deadline = time.monotonic() + drain_s
         while left := len(self._journal.clips(LIVE)):
-            if (
-                self._ending(stop)
-                or time.monotonic() > deadline
-                or isinstance(self._residence.refresh(), Hold)
-            ):
+            if self._ending(stop) or time.monotonic() > deadline or isinstance(self._residence.current, Hold):
                 self._events.emit("undelivered", clips=left)
                 return left
             time.sleep(0.05)

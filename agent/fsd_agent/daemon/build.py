@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +41,7 @@ from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.codec import VideoCodec
-from fsd_firmware.contract import Firmware, FirmwareError
+from fsd_firmware.contract import Firmware, FirmwareError, VehicleDescription
 from fsd_firmware.drive.replay import DriveReplay
 
 _log = logging.getLogger(__name__)
@@ -71,81 +72,51 @@ def build_agent(
         raise StartError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every loop is built on."""
+
+    keys: KeyFiles
+    firmware: Firmware
+    description: VehicleDescription
+    journal: SqliteJournal
+    staging: StagingFiles
+    spool: SpoolFiles
+    residence: Residence
+    control: Control
+    clock: SystemClock
+    events: EventSink
+
+
 def _build(
     config: AgentConfig, base: Path, *, events: EventSink, speed: Literal["real", "max"] | None
 ) -> Agent:
-    clock = SystemClock()
-    vehicle_dir, data = base / config.vehicle.dir, base / config.storage.dir
+    data = base / config.storage.dir
     make_folder(data)
     lock = DataLock(data)
-    keys = KeyFiles(vehicle_dir)
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
     detector, redactor = _detectors(config.perception, base)
     firmware = _firmware(config, base, speed or config.firmware.speed, codec)
-    description = firmware.describe()
-    journal = SqliteJournal(data / "journal.db")
-    staging = StagingFiles(data / "staging", keys.staging_key())
-    spool = SpoolFiles(data / "spool")
-    recovery = apply_recovery(journal, staging, spool)
-    if recovery.reasons:
-        _log.info("recovered: %s", "; ".join(recovery.reasons))
-    policies = load_policies(vehicle_dir)
-    residence = Residence(firmware.registration, policies, events=events)
-    ring_ns = config.sense.ring_seconds * 1_000_000_000
-    control = Control(
-        journal=journal,
-        events=events,
-        catalogue=description.catalogue,
-        cameras=[camera.name for camera in description.cameras],
-        horizon_ns=ring_ns,
-    )
-    for policy in policies:
-        if isinstance(policy, RegionPolicy):
-            control.restore(policy)
-    ring = Ring(description.catalogue, horizon_ns=ring_ns, max_bytes=config.sense.ring_max_bytes)
-    engine = TriggerEngine(description.catalogue)
-    recorder = Recorder(ring=ring, staging=staging, journal=journal, events=events, new_id=_new_id)
-    sense = Sense(
-        firmware=firmware,
-        detector=detector,
-        min_score=config.perception.min_score if config.perception is not None else 0.0,
-        engine=engine,
-        ring=ring,
-        recorder=recorder,
-        control=control,
-        residence=residence,
-        journal=journal,
-        events=events,
-        new_id=_new_id,
-    )
-    finisher = Finisher(
-        journal=journal,
-        staging=staging,
-        spool=spool,
-        residence=residence,
-        codec=codec,
-        detector=redactor,
-        sizes={camera.name: (camera.width, camera.height) for camera in description.cameras},
-        keys=keys,
-        clock=clock,
-        events=events,
-    )
+    parts = _parts(config, base / config.vehicle.dir, data, firmware, events)
+    engine = TriggerEngine(parts.description.catalogue)
+    sense = _sense(config, parts, engine, detector)
+    finisher = _finisher(parts, codec, redactor)
     deliverer = Deliverer(
-        broker=MqttBroker(keys, MqttOptions(window=config.uplink.window)),
-        journal=journal,
-        spool=spool,
-        clock=clock,
+        broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
+        journal=parts.journal,
+        spool=parts.spool,
+        clock=parts.clock,
         events=events,
-        route_source=lambda: residence.current,
-        on_message=control.on_message,
+        route_source=lambda: parts.residence.current,
+        on_message=parts.control.on_message,
         random=random.SystemRandom().random,
     )
     teller = Teller(
-        journal=journal,
-        control=control,
-        clock=clock,
+        journal=parts.journal,
+        control=parts.control,
+        clock=parts.clock,
         lost=sense.lost,
         suspended=engine.suspended,
         use=process_use,
@@ -156,14 +127,80 @@ def _build(
         sense=sense,
         finisher=finisher,
         deliverer=deliverer,
-        control=control,
-        residence=residence,
+        control=parts.control,
+        residence=parts.residence,
         teller=teller,
-        journal=journal,
+        journal=parts.journal,
         events=events,
         status_every_s=config.uplink.status_every_s,
         release=lock.release,
     )
+
+
+def _parts(
+    config: AgentConfig, vehicle_dir: Path, data: Path, firmware: Firmware, events: EventSink
+) -> _Parts:
+    """Open the stores, bring them to agree, and take up what was in force before the restart."""
+    clock, keys, description = SystemClock(), KeyFiles(vehicle_dir), firmware.describe()
+    journal = SqliteJournal(data / "journal.db")
+    staging = StagingFiles(data / "staging", keys.staging_key())
+    spool = SpoolFiles(data / "spool")
+    recovery = apply_recovery(journal, staging, spool)
+    if recovery.reasons:
+        _log.info("recovered: %s", "; ".join(recovery.reasons))
+    policies = load_policies(vehicle_dir)
+    control = Control(
+        journal=journal,
+        events=events,
+        catalogue=description.catalogue,
+        cameras=[camera.name for camera in description.cameras],
+        horizon_ns=_ring_ns(config),
+    )
+    for policy in policies:
+        if isinstance(policy, RegionPolicy):
+            control.restore(policy)
+    residence = Residence(firmware.registration, policies, clock=clock, events=events)
+    return _Parts(keys, firmware, description, journal, staging, spool, residence, control, clock, events)
+
+
+def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:
+    ring = Ring(
+        parts.description.catalogue, horizon_ns=_ring_ns(config), max_bytes=config.sense.ring_max_bytes
+    )
+    return Sense(
+        firmware=parts.firmware,
+        detector=detector,
+        min_score=config.perception.min_score if config.perception is not None else 0.0,
+        engine=engine,
+        ring=ring,
+        recorder=Recorder(
+            ring=ring, staging=parts.staging, journal=parts.journal, events=parts.events, new_id=_new_id
+        ),
+        control=parts.control,
+        residence=parts.residence,
+        journal=parts.journal,
+        events=parts.events,
+        new_id=_new_id,
+    )
+
+
+def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None) -> Finisher:
+    return Finisher(
+        journal=parts.journal,
+        staging=parts.staging,
+        spool=parts.spool,
+        residence=parts.residence,
+        codec=codec,
+        detector=detector,
+        sizes={camera.name: (camera.width, camera.height) for camera in parts.description.cameras},
+        keys=parts.keys,
+        clock=parts.clock,
+        events=parts.events,
+    )
+
+
+def _ring_ns(config: AgentConfig) -> int:
+    return config.sense.ring_seconds * 1_000_000_000
 
 
 def _new_id() -> str:

@@ -284,6 +284,7 @@ class Deliverer:
             bad_receipts=counts.bad_receipts,
             bad_answers=counts.bad_answers,
             stale_answers=counts.stale_answers,
+            unknown_clips=counts.unknown_clips,
             answer_timeouts=counts.timeouts,
             outbox_dropped=self._outbox.dropped,
             trouble=self._trouble,

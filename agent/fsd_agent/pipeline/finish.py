@@ -19,6 +19,7 @@ Threads: one, of low priority: sensing comes first. ``stop`` and ``trouble`` are
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from fsd_agent.wire.clip import ClipFormatError, encode_clip
 from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
 from fsd_firmware.codec import VideoCodec
+
+_log = logging.getLogger(__name__)
 
 RETRY_NS = 5_000_000_000
 """First pause before the same clip is tried again, and of everything when the disk or the journal failed."""
@@ -174,6 +177,7 @@ class Finisher:
         except (JournalError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
+            _log.exception("clip %s: unforeseen", row.clip_id)
             self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
 
     def _try_again(self, row: ClipRow, reason: DropReason, detail: str) -> None:

@@ -2,19 +2,27 @@
 
 Everything that needs a region asks here, and gets a :class:`Route` or a :class:`Hold`; there is no default.
 
-Threads: ``refresh`` from one; ``current`` from any.
+Firmware may change the document at any moment, also while its samples have stopped: whoever asks gets an answer that
+is at most :data:`LOOK_EVERY_NS` old.
+
+Threads: any.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
+from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.records.region import Hold, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
 from fsd_agent.wire.policy import PolicyError
 from fsd_agent.wire.registration import RegistrationError, decode_registration
 from fsd_firmware.contract import FirmwareError
+
+LOOK_EVERY_NS = 1_000_000_000
+"""A withdrawn registration stops collection and delivery within this time, for a small file read a second."""
 
 
 class Residence:
@@ -25,27 +33,31 @@ class Residence:
         registration: Callable[[], bytes | None],
         policies: Sequence[RegionPolicy | PolicyError],
         *,
+        clock: Clock,
         events: EventSink,
     ) -> None:
         """Ask ``registration`` for firmware's document; a policy that can't be read stands as its error."""
         self._registration = registration
         self._policies = tuple(policies)
+        self._clock = clock
         self._events = events
+        self._lock = threading.Lock()
+        self._looked_ns = clock.monotonic_ns()
         self._current = self._decide()
         self._tell()
 
     @property
     def current(self) -> Route | Hold:
-        """As of the last refresh."""
-        return self._current
-
-    def refresh(self) -> Route | Hold:
-        """Read the registration again and decide; tells when the answer has changed."""
-        decided = self._decide()
-        if decided != self._current:
-            self._current = decided
-            self._tell()
-        return decided
+        """The answer now; tells when it has changed."""
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            if now_ns - self._looked_ns >= LOOK_EVERY_NS:
+                self._looked_ns = now_ns
+                decided = self._decide()
+                if decided != self._current:
+                    self._current = decided
+                    self._tell()
+            return self._current
 
     def _decide(self) -> Route | Hold:
         registration: Registration | RegistrationError | None = None

@@ -32,9 +32,6 @@ from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.contract import Firmware
 from fsd_firmware.samples import Detections, SensedBatch, Signals, merge_signals
 
-REFRESH_EVERY_NS = 1_000_000_000
-"""Event time between looks at firmware's registration."""
-
 
 class Sense:
     """See the module."""
@@ -69,7 +66,6 @@ class Sense:
         self._new_id = new_id
         self._campaigns: dict[str, Campaign] = {}
         self._in_force: CampaignSet | None = None
-        self._refreshed_ns: int | None = None
         self._first_ns: int | None = None
         self._unseen = 0
         """Pictures that the detector failed on."""
@@ -112,7 +108,7 @@ class Sense:
         if self._first_ns is None:
             self._first_ns = batch.until_ns
         self.sensed_ns = batch.until_ns - self._first_ns
-        self._follow_region(batch.until_ns)
+        self._follow_region()
         signals = self._decode(batch)
         detections = self._perceive(batch)
         firings = self._engine.advance(
@@ -129,11 +125,8 @@ class Sense:
         )
         return True
 
-    def _follow_region(self, now_ns: int) -> None:
-        """Look at the registration now and then, and swap in what the control path has accepted."""
-        if self._refreshed_ns is None or now_ns - self._refreshed_ns >= REFRESH_EVERY_NS:
-            self._residence.refresh()
-            self._refreshed_ns = now_ns
+    def _follow_region(self) -> None:
+        """Look where the vehicle belongs, and swap in what the control path has accepted."""
         where = self._residence.current
         region_id = where.policy.region_id if isinstance(where, Route) else None
         wanted = self._control.in_force(region_id)

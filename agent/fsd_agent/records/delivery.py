@@ -44,6 +44,8 @@ class DeliveryStats:
     """Receipts and refusals that were not for their clip, or not signed by the region. They changed nothing."""
     bad_answers: int
     stale_answers: int
+    unknown_clips: int
+    """Answers about clips that do not (or no longer) wait here."""
     answer_timeouts: int
     outbox_dropped: int
     trouble: str

@@ -26,8 +26,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import asdict
 from io import BytesIO
-from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import zstandard
 from mcap.exceptions import McapError
@@ -86,12 +85,13 @@ def encode_clip(redacted: RedactedClip, *, vehicle: str, provenance: Mapping[str
     return output.getvalue()
 
 
-def decode_clip(source: bytes | Path) -> ClipContents:
-    """Everything in a clip file, checksums verified. Raises :class:`ClipFormatError`, ``OSError`` for a path."""
-    name = str(source) if isinstance(source, Path) else "clip"
+def decode_clip(source: bytes | IO[bytes], name: str = "clip") -> ClipContents:
+    """Everything in a clip, checksums verified; a stream must be seekable. Raises :class:`ClipFormatError`.
+
+    ``name`` is how errors call it.
+    """
     try:
-        with source.open("rb") if isinstance(source, Path) else BytesIO(source) as stream:
-            return read_clip(stream)
+        return read_clip(BytesIO(source) if isinstance(source, bytes) else source)
     except _FOREIGN as error:
         reason = str(error) or type(error).__name__
         raise ClipFormatError(f"{name}: damaged, or no clip: {reason}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
-from fsd_tools.demo.scenario import CAMPAIGNS
+from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, fsdctl
 from fsd_tools.rig.rig import Rig
@@ -61,7 +61,7 @@ def bench_agent(rounds: int, progress: Progress) -> BenchResult:
             progress(f"peer, round {turn + 1} of {rounds}")
             peer.append(_peer(root / f"peer-{turn}", drive))
         progress("at work")
-        work = _agent(root / "work", drive, tuple(CAMPAIGNS / f"{name}.yaml" for name in FIRING))
+        work = _agent(root / "work", drive, tuple(FAMILIES / f"{name}.yaml" for name in FIRING))
     return BenchResult("agent", this_machine(), _figures(steady, peer, work))
 
 

@@ -11,7 +11,8 @@ from fsd_tools.errors import ToolError
 def read_clip(path: Path) -> ClipContents:
     """The clip at ``path``. Raises :class:`ToolError`."""
     try:
-        return decode_clip(path)
+        with path.open("rb") as file:
+            return decode_clip(file, str(path))
     except FileNotFoundError:
         raise ToolError(f"{path}: no such file") from None
     except OSError as error:

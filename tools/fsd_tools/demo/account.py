@@ -190,7 +190,8 @@ def _check_clips(
 
 def _frames(path: Path, row: ClipRow) -> int:
     """Video frames of a clip that opens; raises ``ValueError`` when a camera has none."""
-    contents = decode_clip(path)
+    with path.open("rb") as file:
+        contents = decode_clip(file, str(path))
     by_camera = Counter(packet.camera for packet in contents.packets)
     empty = [camera for camera in row.cameras if not by_camera[camera]]
     if empty:

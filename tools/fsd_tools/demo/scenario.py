@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsd_agent
+from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.drive.generate.drive import generate_drive
 from fsd_tools.drive.generate.options import GenerateOptions
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import fsdctl
-
-CAMPAIGNS = Path(fsd_agent.__file__).parent / "campaigns"
-"""The campaign families that ship with the agent."""
 
 REAL_VIDEO = "pedestrian_cyclist_1.mp4"
 REAL_MODEL = "nanodet-m-416-int8"
@@ -44,7 +41,7 @@ def rendered(
     say(f"rendering a city drive of {seconds:.0f} s")
     generate_drive(drive, GenerateOptions(seconds=seconds, seed=seed, width=960, height=720), progress)
     names = ("pedestrian_crossing_ahead", "cyclist_overtaken_close", "hard_braking_vru_near")
-    shipped = tuple(CAMPAIGNS / f"{name}.yaml" for name in names)
+    shipped = tuple(FAMILIES / f"{name}.yaml" for name in names)
     return Scenario(
         title="a rendered city drive, seen by the driving computer",
         drive=drive,
@@ -57,7 +54,7 @@ def rendered(
 def _one_a_day(root: Path) -> Path:
     """The cyclists again, but one clip a day: shows firings that a budget drops."""
     path = root / "cyclist_one_a_day.yaml"
-    lines = (CAMPAIGNS / "cyclist_overtaken_close.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (FAMILIES / "cyclist_overtaken_close.yaml").read_text(encoding="utf-8").splitlines()
     changed = {"id": "id: cyclist_one_a_day", "budget": "budget: {clips_per_day: 1}"}
     path.write_text(
         "\n".join(changed.get(line.partition(":")[0], line) for line in lines) + "\n", encoding="utf-8"
@@ -84,7 +81,7 @@ def real(root: Path, data: Path, *, say: Callable[[str], None]) -> Scenario:
         title="the real minute with a real street, seen by NanoDet on the vehicle",
         drive=drive,
         seconds=60.0,
-        campaigns=(CAMPAIGNS / "vru_any.yaml",),
+        campaigns=(FAMILIES / "vru_any.yaml",),
         agent={
             "firmware": {"source": f"drive:{drive}", "speed": "max"},
             "perception": {"package": str(package), "rate_hz": 10.0, "halves": True},

@@ -261,7 +261,8 @@ def _manifest(file: BinaryIO) -> SealedManifest:
 def _check_clip(path: Path, manifest: SealedManifest) -> None:
     """The content must be a clip, and the one that the manifest names."""
     try:
-        clip = decode_clip(path)
+        with path.open("rb") as file:
+            clip = decode_clip(file, str(path))
     except ClipFormatError as error:
         raise _RefusedError(RefusalReason.NOT_A_CLIP, str(error)) from error
     inside = (clip.clip_id, clip.region_id, clip.vehicle)

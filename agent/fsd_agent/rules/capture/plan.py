@@ -141,19 +141,6 @@ def plan(
     return changed + tuple(Close(draft.row.clip_id) for draft in drafts if draft.row.end_ns <= until_ns)
 
 
-def apply(
-    open_clips: Sequence[OpenClip], decisions: Sequence[Decision], until_ns: int
-) -> tuple[OpenClip, ...]:
-    """The open clips after ``decisions`` and every :func:`rest` have been staged up to ``until_ns``."""
-    rows = {clip.row.clip_id: clip.row for clip in open_clips}
-    for decision in decisions:
-        if isinstance(decision, Close):
-            del rows[decision.clip_id]
-        else:
-            rows[decision.row.clip_id] = decision.row
-    return tuple(OpenClip(row, until_ns) for row in rows.values())
-
-
 def rest(clip: OpenClip, until_ns: int) -> Window | None:
     """What was sensed since the clip was last staged, or None. Pass the widened row after an :class:`Extend`."""
     end_ns = min(clip.row.end_ns, until_ns)
