@@ -116,7 +116,7 @@ def _run(reader: DriveReader, path: Path, campaigns: CampaignSet, result: Backte
     engine.set_campaigns(campaigns)
     start_ns: int | None = None
     try:
-        for start_ns, until_ns, firings, wall_minus_mono_ns in _batches(reader, engine):  # noqa: B007
+        for start_ns, until_ns, firings, wall_minus_mono_ns in _batches(reader, engine):  # noqa: B007 - used below
             for firing in firings:
                 wall_ns = firing.t_ns + wall_minus_mono_ns
                 result.fired.append(Fired(str(path), firing, wall_ns, firing.t_ns - start_ns))
