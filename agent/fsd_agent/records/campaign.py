@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from fsd_agent.records.head import Head
 from fsd_agent.records.program import Program
+from fsd_agent.records.schedule import Schedule
+from fsd_agent.records.zone import Zone
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -20,6 +23,7 @@ class CampaignLimits:
     """A longer window is a recording, not an event, and keeps its clip open to power cuts."""
     hold_ns: int = 60 * SECOND_NS
     """A condition that must hold longer is a state, not an event."""
+    rearm_ns: int = 3600 * SECOND_NS
     cooldown_ns: int = 7 * 86_400 * SECOND_NS
     """A week; a campaign that should rest longer has a shorter validity."""
     cameras: int = 16
@@ -32,6 +36,19 @@ class CampaignLimits:
     """Magnitude."""
     campaigns: int = 1000
     """In one set."""
+    zones: int = 16
+    """Of a campaign."""
+    corners: int = 256
+    """Of a zone."""
+    heads: int = 4
+    """Of a campaign."""
+    spans: int = 64
+    """Of a schedule."""
+    offsets: int = 256
+    """Of a schedule: two a year for a century."""
+    operations_per_s: int = 2_000_000
+    """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.cost``).
+    A family that ships needs under 1 % of it."""
 
 
 LIMITS: Final = CampaignLimits()
@@ -79,6 +96,11 @@ class Campaign:
     priority: int
     valid_from_wall_ns: int
     valid_until_wall_ns: int
+    rearm_ns: int = 0
+    """After a firing the condition must be not true for this long before it can fire again."""
+    schedule: Schedule | None = None
+    zones: tuple[Zone, ...] = ()
+    heads: tuple[Head, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
