@@ -379,7 +379,9 @@ def _results() -> dict[tuple[Op, tuple[ValueType, ...]], ValueType]:
 
 def _temporal_results() -> dict[tuple[Op, tuple[ValueType, ...]], ValueType]:
     boolean = ValueType.BOOL
-    table = {(op, (boolean,)): boolean for op in (Op.ONCE, Op.RISE, Op.PREVIOUS)}
+    table: dict[tuple[Op, tuple[ValueType, ...]], ValueType] = {
+        (op, (boolean,)): boolean for op in (Op.ONCE, Op.RISE, Op.PREVIOUS)
+    }
     table[Op.COUNT_OVER, (boolean,)] = ValueType.INT
     for number in _NUMBERS:
         table |= {(op, (number,)): ValueType.DOUBLE for op in (Op.RATE, Op.MEAN_OVER, Op.STD_OVER)}
