@@ -26,6 +26,10 @@ class CatalogueEntry:
     minimum: float
     maximum: float
     description: str
+    labels: tuple[tuple[int, str], ...] = ()
+    """Names of single values (a DBC's value table, VSS' ``allowed``), by rising value; the sample stays the number."""
+    stale_ns: int = 0
+    """A sample this old no longer says what the signal is; 0 means that it never grows stale."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -54,7 +55,11 @@ def decode_description(data: bytes) -> VehicleDescription:
 
 
 def check_description(description: VehicleDescription) -> None:
-    """Raise ``ValueError`` on a repeated or unusable camera, or a table that fills rows that are not there."""
+    """Raise ``ValueError`` naming the camera, the signal or the table.
+
+    Cameras need a name of their own and a size, labels rise in value, staleness isn't negative, and the table
+    fills rows that are there.
+    """
     names = [camera.name for camera in description.cameras]
     for camera in description.cameras:
         if not CAMERA_NAME.fullmatch(camera.name) or names.count(camera.name) > 1:
@@ -63,6 +68,12 @@ def check_description(description: VehicleDescription) -> None:
             )
         if camera.width < 1 or camera.height < 1 or not camera.fps > 0:
             raise ValueError(f"vehicle description: camera {camera.name}: size and fps must be positive")
+    for entry in description.catalogue.entries:
+        values = [value for value, _name in entry.labels]
+        if any(a >= b for a, b in pairwise(values)) or entry.stale_ns < 0:
+            raise ValueError(
+                f"vehicle description: signal {entry.path}: labels must rise in value, stale_ns must not be negative"
+            )
     table = description.signal_table
     if table is not None and table.highest_row >= len(description.catalogue.entries):
         raise ValueError("vehicle description: signal_table: fills a row past the catalogue's end")
