@@ -86,6 +86,7 @@ def looked(frame: Frame) -> Detections:
         box=np.zeros((count, 4), np.float32),
         distance_m=np.array([distance for _, _, distance in frame.boxes], np.float32),
         track_id=np.full(count, -1, np.int32),
+        ttc_s=np.full(count, np.nan, np.float32),
     )
 
 

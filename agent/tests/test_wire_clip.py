@@ -55,6 +55,8 @@ def redacted() -> RedactedClip:
             (START + STEP, []),
         ],
     )
+    known = np.array([0, np.nan], np.float32)
+    seen = replace(seen, distance_m=known + np.float32(12.5), ttc_s=known + np.float32(0.75))
     model = looks("front", "nanodet@1", [(START, [(int(Kind.CAR), 0.7, (40.5, 20, 70, 60))])])
     clip = Clip(
         row=row(START, START + 9 * STEP, signals=PATHS, clip_id="ab" * 16, priority=5),
@@ -98,6 +100,7 @@ def test_it_comes_back_as_it_was(redacted: RedactedClip, data: bytes) -> None:
     assert back.firings[0]["t_ns"] == START + 4 * STEP
     assert back.firings[0]["evidence"] == {"Vehicle.Speed": 8.25, "detections.pedestrian": 1.0}
     first, second = back.frames
+    assert [(one.distance_m, one.ttc_s) for one in first.boxes] == [(12.5, 0.75), (None, None), (None, None)]
     assert [(one.kind, one.source, one.box) for one in first.boxes] == [
         (Kind.PEDESTRIAN, "firmware", (10.0, 20.0, 30.0, 60.0)),
         (Kind.UNKNOWN, "firmware", (1.0, 2.0, 3.0, 4.0)),

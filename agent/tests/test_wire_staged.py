@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,16 @@ def test_a_part_comes_back_as_it_was_written(seed: int, start: int, length: int)
     back = decode_part(encode_part(part))
     assert plain(back) == plain(part)
     assert back.signals.value.dtype == part.signals.value.dtype
+
+
+def test_a_part_of_before_the_time_to_collision_has_none() -> None:
+    raw = msgspec.msgpack.decode(encode_part(ring_of(0).window(0, 50, ("front",), PATHS)))
+    for one in raw["detections"]:
+        del one["ttc_s"]
+    (seen,) = decode_part(msgspec.msgpack.encode(raw)).detections
+    assert len(seen) > 0
+    assert np.isnan(seen.ttc_s).all()
+    assert seen.ttc_s.shape == seen.distance_m.shape
 
 
 @settings(max_examples=25, deadline=None)

@@ -129,6 +129,8 @@ class Detections:
     """Shape (n,), NaN where unknown."""
     track_id: NDArray[np.int32]
     """Shape (n,), -1 where untracked."""
+    ttc_s: NDArray[np.float32]
+    """Shape (n,), time to collision as the one who looked knows it, NaN where unknown."""
 
     def __len__(self) -> int:
         """Count boxes."""

@@ -160,6 +160,7 @@ def _seen(rng: np.random.Generator, camera: str, source: str, t_ns: np.ndarray) 
         rng.uniform(0, 1280, (n, 4)).astype(np.float32),
         distance,
         rng.integers(-1, 50, n).astype(np.int32),
+        np.where(distance < 20, distance / 10, np.nan).astype(np.float32),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -71,10 +72,21 @@ def test_detections_come_back(number: int, at: list[int], boxes: list[int], sour
     seen = _detections(_times(number, sorted(set(at))), boxes, source)
     back = fmt.decode_detections(fmt.encode_detections(seen))
     assert (back.camera, back.source) == ("front", source)
-    for name in ("frame_t_ns", "frame", "kind", "score", "box", "distance_m", "track_id"):
+    for name in ("frame_t_ns", "frame", "kind", "score", "box", "distance_m", "track_id", "ttc_s"):
         mine, theirs = getattr(seen, name), getattr(back, name)
         assert mine.dtype == theirs.dtype
         assert np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+
+
+def test_a_time_to_collision_that_nobody_knows_takes_no_room() -> None:
+    seen = _detections(_times(0, [0, 1]), [3, 2])
+    unknown = replace(seen, ttc_s=np.full(5, np.nan, np.float32))
+    data = fmt.encode_detections(unknown)
+    assert "ttc_s" not in msgspec.msgpack.decode(data)
+    assert np.isnan(fmt.decode_detections(data).ttc_s).tolist() == [True] * 5
+    short = msgspec.msgpack.decode(data) | {"ttc_s": bytes(8)}
+    with pytest.raises(fmt.BadMessage, match="ttc_s: 2 rows, expected 5"):
+        fmt.decode_detections(msgspec.msgpack.encode(short))
 
 
 def _detections(t_ns: np.ndarray, boxes: list[int], source: str = "firmware") -> Detections:
@@ -91,6 +103,7 @@ def _detections(t_ns: np.ndarray, boxes: list[int], source: str = "firmware") ->
         rng.random((n, 4), np.float32),
         np.full(n, np.nan, np.float32),
         np.full(n, -1, np.int32),
+        np.where(rng.random(n) < 0.5, 1.5, np.nan).astype(np.float32),
     )
 
 

@@ -271,6 +271,7 @@ def batch(events: list[Event]) -> tuple[Signals, tuple[Detections, ...]]:
         box=np.array([[0, 0, box.width, 0] for _, box in rows], np.float32).reshape(len(rows), 4),
         distance_m=np.array(far, np.float32),
         track_id=np.array([box.track for _, box in rows], np.int32),
+        ttc_s=np.full(len(rows), np.nan, np.float32),
     )
     return signals, (detections,)
 

@@ -68,6 +68,7 @@ def _second(writer: DriveWriter, at: int) -> None:
             np.ones((n, 4), np.float32),
             np.ones(n, np.float32),
             np.ones(n, np.int32),
+            np.ones(n, np.float32),
         )
     )
 

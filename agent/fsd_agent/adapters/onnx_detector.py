@@ -72,4 +72,5 @@ class OnnxDetector:
             box=seen.box,
             distance_m=np.full(n, np.nan, np.float32),
             track_id=np.full(n, -1, np.int32),
+            ttc_s=np.full(n, np.nan, np.float32),
         )

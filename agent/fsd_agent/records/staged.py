@@ -50,6 +50,7 @@ def cut_detections(detections: Detections, start_ns: int, end_ns: int) -> Detect
         box=detections.box[boxes],
         distance_m=detections.distance_m[boxes],
         track_id=detections.track_id[boxes],
+        ttc_s=detections.ttc_s[boxes],
     )
 
 
@@ -87,4 +88,5 @@ def _join(group: Sequence[Detections]) -> Detections:
         box=np.concatenate([one.box for one in group])[order],
         distance_m=np.concatenate([one.distance_m for one in group])[order],
         track_id=np.concatenate([one.track_id for one in group])[order],
+        ttc_s=np.concatenate([one.ttc_s for one in group])[order],
     )

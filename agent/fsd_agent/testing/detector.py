@@ -66,6 +66,7 @@ class MarkerDetector:
             box=np.array([row[2] for row in rows], np.float32).reshape(n, 4),
             distance_m=np.full(n, np.nan, np.float32),
             track_id=np.full(n, -1, np.int32),
+            ttc_s=np.full(n, np.nan, np.float32),
         )
 
 

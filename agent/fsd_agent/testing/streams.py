@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def looks(
         box=np.array([box[3] for box in boxes], np.float32).reshape(n, 4),
         distance_m=np.full(n, np.nan, np.float32),
         track_id=np.full(n, -1, np.int32),
+        ttc_s=np.full(n, np.nan, np.float32),
     )
 
 
@@ -76,6 +77,7 @@ class Stream:
         return sensed, signals, seen
 
 
+_SEEN_COLUMNS = ("frame_t_ns", "frame", "kind", "score", "box", "distance_m", "track_id", "ttc_s")
 GNSS_COLUMNS = ("t_ns", "lat_deg", "lon_deg", "alt_m", "speed_mps", "heading_deg")
 
 
@@ -108,6 +110,7 @@ def stream(seed: int, length: int = 120) -> Stream:
         )
         for camera in ("front", "rear")
     )
+    detections = tuple(_measured(one) for one in detections)
     fixes = np.arange(0, length, 10)
     column = rng.random(fixes.shape[0])
     return Stream(
@@ -117,6 +120,17 @@ def stream(seed: int, length: int = 120) -> Stream:
         detections=detections,
         gnss=GnssFixes(fixes, column, column + 1, column + 2, column + 3, column + 4),
         modes=tuple(ModeChange(t, DriveMode(t % 4)) for t in range(0, length, 25)),
+    )
+
+
+def _measured(seen: Detections) -> Detections:
+    """With a distance, a track and a time to collision of its own for each box."""
+    number = np.arange(len(seen))
+    return replace(
+        seen,
+        distance_m=number.astype(np.float32) + 0.5,
+        track_id=number.astype(np.int32),
+        ttc_s=number.astype(np.float32) / 8,
     )
 
 
@@ -130,7 +144,7 @@ def plain(part: StagedPart) -> object:
             (
                 one.camera,
                 one.source,
-                *(getattr(one, name).tolist() for name in ("frame_t_ns", "frame", "kind", "score", "box")),
+                *(getattr(one, name).tolist() for name in _SEEN_COLUMNS),
             )
             for one in part.detections
         ],

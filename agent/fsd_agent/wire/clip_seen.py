@@ -45,6 +45,10 @@ class SeenBox:
     source: str
     box: tuple[float, float, float, float]
     """x1, y1, x2, y2 in pixels."""
+    distance_m: float | None = None
+    """None where unknown."""
+    ttc_s: float | None = None
+    """Time to collision as the source knows it; None where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,16 @@ def seen_frames(detections: Sequence[Detections]) -> list[SeenFrame]:
             for row in range(int(edges[at]), int(edges[at + 1])):
                 x1, y1, x2, y2 = one.box[row].tolist()
                 kind = _KINDS.get(int(one.kind[row]), Kind.UNKNOWN)
-                boxes.append(SeenBox(kind, float(one.score[row]), one.source, (x1, y1, x2, y2)))
+                far, ttc = _known(one.distance_m[row]), _known(one.ttc_s[row])
+                boxes.append(SeenBox(kind, float(one.score[row]), one.source, (x1, y1, x2, y2), far, ttc))
     return [SeenFrame(camera, t_ns, tuple(frames[camera, t_ns])) for camera, t_ns in sorted(frames)]
 
 
 def encode_annotations(frame: SeenFrame, wall_ns: int) -> bytes:
-    """``foxglove.ImageAnnotations``: a rectangle and a label for each box, kind, score and source as metadata."""
+    """``foxglove.ImageAnnotations``: a rectangle and a label for each box.
+
+    Metadata: ``kind``, ``score``, ``source``, and ``distance_m`` and ``ttc_s`` where they are known.
+    """
     message = ImageAnnotations()
     message.timestamp.FromNanoseconds(wall_ns)
     for seen in frame.boxes:
@@ -85,6 +93,9 @@ def encode_annotations(frame: SeenFrame, wall_ns: int) -> bytes:
         _colour(shape.outline_color, red, green, blue, 1.0)
         for key, value in (("kind", name), ("score", repr(seen.score)), ("source", seen.source)):
             shape.metadata.add(key=key, value=value)
+        for key, number in (("distance_m", seen.distance_m), ("ttc_s", seen.ttc_s)):
+            if number is not None:
+                shape.metadata.add(key=key, value=repr(number))
         label = message.texts.add(text=f"{name} {seen.score:.2f}", font_size=_FONT_PX)
         label.timestamp.FromNanoseconds(wall_ns)
         label.position.x, label.position.y = x1, y1
@@ -105,13 +116,18 @@ def decode_annotations(data: bytes, camera: str, t_ns: int) -> SeenFrame:
         about = {pair.key: pair.value for pair in shape.metadata}
         try:
             kind, score, source = Kind[about["kind"].upper()], float(about["score"]), about["source"]
+            far, ttc = (float(about[key]) if key in about else None for key in ("distance_m", "ttc_s"))
         except (KeyError, ValueError) as error:
             raise ClipMessageError(f"points.metadata: {error}") from None
         if len(shape.points) != 4:
             raise ClipMessageError(f"points: {len(shape.points)} corners of a box")
         low, high = shape.points[0], shape.points[2]
-        boxes.append(SeenBox(kind, score, source, (low.x, low.y, high.x, high.y)))
+        boxes.append(SeenBox(kind, score, source, (low.x, low.y, high.x, high.y), far, ttc))
     return SeenFrame(camera, t_ns, tuple(boxes))
+
+
+def _known(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _colour(field: Any, red: float, green: float, blue: float, alpha: float) -> None:

@@ -58,6 +58,8 @@ class _Detections(msgspec.Struct, forbid_unknown_fields=True):
     box: bytes
     distance_m: bytes
     track_id: bytes
+    ttc_s: bytes | None = None
+    """Missing in parts that were staged before it existed: unknown."""
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -255,6 +257,7 @@ def _pack_detections(one: Detections) -> _Detections:
         box=_bytes(one.box, "<f4"),
         distance_m=_bytes(one.distance_m, "<f4"),
         track_id=_bytes(one.track_id, "<i4"),
+        ttc_s=_bytes(one.ttc_s, "<f4"),
     )
 
 
@@ -263,6 +266,7 @@ def _unpack_detections(raw: _Detections) -> Detections:
     frame = _column(raw.frame, "<i4", "detections.frame")
     _check_index(frame, frame_t_ns.shape[0], "detections.frame")
     n = frame.shape[0]
+    unknown = np.full(n, np.nan, "<f4").tobytes()
     return Detections(
         camera=raw.camera,
         source=raw.source,
@@ -273,6 +277,7 @@ def _unpack_detections(raw: _Detections) -> Detections:
         box=_column(raw.box, "<f4", "detections.box", 4 * n).reshape(n, 4),
         distance_m=_column(raw.distance_m, "<f4", "detections.distance_m", n),
         track_id=_column(raw.track_id, "<i4", "detections.track_id", n),
+        ttc_s=_column(unknown if raw.ttc_s is None else raw.ttc_s, "<f4", "detections.ttc_s", n),
     )
 
 

@@ -17,7 +17,7 @@ from fsd_firmware.samples import CanFrames, Detections, GnssFixes, Signals
 
 Table = TypeVar("Table", CanFrames, Signals, GnssFixes)
 
-BOX_COLUMNS = ("kind", "score", "box", "distance_m", "track_id")
+BOX_COLUMNS = ("kind", "score", "box", "distance_m", "track_id", "ttc_s")
 """Columns of :class:`Detections` that have one row a box, beside ``frame``."""
 
 _NAMES: dict[type, tuple[str, ...]] = {

@@ -22,7 +22,8 @@ Topics. ``log_time`` is ``t_ns`` of the message's first sample (vehicle monotoni
 ``/mode``                msgpack map ``{mode}``, a number of :class:`DriveMode`
 =======================  ========================================================================
 
-Columns are little-endian bytes in the type that :mod:`samples` states. Unknown topics are skipped, so that a
+Columns are little-endian bytes in the type that :mod:`samples` states. ``ttc_s`` is left out where no box has one:
+drives of before it existed read as drives that don't know it. Unknown topics are skipped, so that a
 file may carry more than the agent reads.
 
 Order. Time is divided into cells of 100 ms. A message holds samples of one cell; a chunk holds whole cells,
@@ -113,6 +114,7 @@ _BOXES = {
     "distance_m": "<f4",
     "track_id": "<i4",
 }
+_TTC = "ttc_s"
 _WIDE = {"data": 8, "box": 4}
 """Columns with more than one number a row."""
 
@@ -148,16 +150,21 @@ def decode_signals(data: bytes, signal_count: int) -> Signals:
 def encode_detections(detections: Detections) -> bytes:
     """Bytes of one ``/detections/<camera>`` message."""
     named = {"camera": detections.camera, "source": detections.source}
-    return msgspec.msgpack.encode({**named, **_pack(detections, _FRAMES), **_pack(detections, _BOXES)})
+    known = {} if np.isnan(detections.ttc_s).all() else _pack(detections, {_TTC: "<f4"})
+    return msgspec.msgpack.encode(
+        {**named, **_pack(detections, _FRAMES), **_pack(detections, _BOXES), **known}
+    )
 
 
 def decode_detections(data: bytes) -> Detections:
     """Inverse of :func:`encode_detections`. Raises :class:`BadMessage`."""
-    fields = _map(data, {"camera": "", "source": "", **_FRAMES, **_BOXES})
+    fields = _map(data, {"camera": "", "source": "", **_FRAMES, **_BOXES}, optional=frozenset({_TTC}))
     camera, source = fields["camera"], fields["source"]
     if not isinstance(camera, str) or not isinstance(source, str):
         raise BadMessage("camera, source: must be text")
-    detections = Detections(camera, source, **_unpack(fields, _FRAMES), **_unpack(fields, _BOXES))
+    boxes = _unpack(fields, _BOXES | ({_TTC: "<f4"} if _TTC in fields else {}))
+    boxes.setdefault(_TTC, np.full(len(boxes["frame"]), np.nan, np.float32))
+    detections = Detections(camera, source, **_unpack(fields, _FRAMES), **boxes)
     _check_times("frame_t_ns", detections.frame_t_ns)
     index = detections.frame
     if len(index) and (index[0] < 0 or index[-1] >= len(detections.frame_t_ns) or (np.diff(index) < 0).any()):
@@ -238,13 +245,14 @@ def _pack(source: object, dtypes: dict[str, str]) -> dict[str, bytes]:
     return {name: getattr(source, name).astype(dtype, copy=False).tobytes() for name, dtype in dtypes.items()}
 
 
-def _map(data: bytes, names: dict[str, str]) -> dict[str, Any]:
+def _map(data: bytes, names: dict[str, str], optional: frozenset[str] = frozenset()) -> dict[str, Any]:
     try:
         fields = msgspec.msgpack.decode(data, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise BadMessage(f"not a msgpack map: {error}") from None
-    if fields.keys() != names.keys():
-        raise BadMessage(f"columns missing or unknown: {', '.join(sorted(fields.keys() ^ names.keys()))}")
+    if fields.keys() - optional != names.keys():
+        wrong = sorted((fields.keys() - optional) ^ names.keys())
+        raise BadMessage(f"columns missing or unknown: {', '.join(wrong)}")
     return fields
 
 

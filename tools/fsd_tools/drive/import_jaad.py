@@ -1,6 +1,7 @@
 """``fsdctl drive import jaad``: the JAAD tracks as drives, one a clip, without pixels.
 
-Detections: source ``jaad``, score 1 (people drew the boxes), distance unknown. The labels pedestrian (0) and
+Detections: source ``jaad``, score 1 (people drew the boxes), distance and time to collision
+unknown. The labels pedestrian (0) and
 bystander (1) are pedestrians; a group of pedestrians in one box (2) becomes one pedestrian too. Every frame of
 a clip counts as looked at, also those without a box. Occlusion, looking, walking and crossing have no place in
 :class:`Detections` and stay behind.
@@ -181,6 +182,7 @@ def _detections(tracks: Tracks, clip: int) -> Detections:
         box=np.stack([boxes[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32),
         distance_m=np.full(count, np.nan, np.float32),
         track_id=boxes["track"].astype(np.int32),
+        ttc_s=np.full(count, np.nan, np.float32),
     )
 
 

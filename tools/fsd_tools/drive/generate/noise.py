@@ -143,4 +143,5 @@ def columns(camera: str, looks: list[tuple[int, list[Report]]]) -> Detections:
         box=np.array([r.box for r in reports], np.float32).reshape(-1, 4),
         distance_m=np.array([r.distance_m for r in reports], np.float32),
         track_id=np.array([r.track for r in reports], np.int32),
+        ttc_s=np.full(len(reports), np.nan, np.float32),
     )
