@@ -138,6 +138,27 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Pooled intermediate features of one camera's pictures: what a perception network knows before it draws boxes.
+
+    Optional: firmware may give those of its own network, and the agent's detector gives those of its model.
+    """
+
+    camera: str
+    source: str
+    """Whose: ``firmware:NAME``, or a model package's ``name@version``, with ``+halves`` where it looked at two halves.
+    Features of two sources have nothing in common."""
+    t_ns: NDArray[np.int64]
+    """Shape (f,), increasing: of the pictures."""
+    value: NDArray[np.float32]
+    """Shape (f, k)."""
+
+    def __len__(self) -> int:
+        """Count pictures."""
+        return int(self.t_ns.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GnssFixes:
     """Position fixes, all arrays of length n."""
 
@@ -175,6 +196,7 @@ class SensedBatch:
     detections: tuple[Detections, ...]
     gnss: GnssFixes
     modes: tuple[ModeChange, ...]
+    features: tuple[Features, ...] = ()
 
 
 def empty_can() -> CanFrames:
