@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,13 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.program import MAX_DEPTH, MAX_NODES, Node, Op, Program, ProgramError
+from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.program import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_WINDOW_NS,
+    PROGRAM_VERSION,
+    Node,
+    Op,
+    Program,
+    ProgramError,
+)
+from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
+from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
 
 SPEED = Node(Op.SIGNAL_DOUBLE, (), "Vehicle.Speed")
 PROGRAM = Program(
-    1,
+    PROGRAM_VERSION,
     (
         SPEED,
         Node(Op.LITERAL, (), 30.0),
@@ -47,8 +61,49 @@ CAMPAIGN = Campaign(
     valid_from_wall_ns=1_700_000_000_000_000_000,
     valid_until_wall_ns=1_800_000_000_000_000_000,
 )
-SET = CampaignSet("cn", 7, (CAMPAIGN,))
-GOLDEN_SHA256 = "051977db43a850cf27e74caabd21464ab4b61593180e9f9505af3ce913d5cdbd"
+WEEK = Schedule(
+    (WeekSpan(25_200 * SECOND_NS, 32_400 * SECOND_NS), WeekSpan(86_400 * SECOND_NS, WEEK_NS)),
+    (LocalOffset(0, 28_800), LocalOffset(1_750_000_000 * SECOND_NS, -3_600)),
+)
+DEPOT = Zone("depot", ((31.2, 121.4), (31.2, 121.5), (31.3, 121.45)))
+HEAD = Head(
+    "crossing",
+    "nanodet@1",
+    "front",
+    8,
+    (
+        HeadLayer(2, 3, struct.pack("<6h", 1, -2, 3, -4, 32767, -32768), (-1, 2**45), 6),
+        HeadLayer(1, 2, struct.pack("<2h", 258, -1), (0,), 0),
+    ),
+    0.125,
+)
+FULL = replace(
+    CAMPAIGN,
+    id="everything",
+    program=Program(
+        PROGRAM_VERSION,
+        (
+            SPEED,
+            Node(Op.RATE, (0,), None, 2_000_000_000),
+            Node(Op.LITERAL, (), -4.5),
+            Node(Op.LT, (1, 2)),
+            Node(Op.ONCE, (3,), None, MAX_WINDOW_NS),
+            Node(Op.ZONE, (), "depot"),
+            Node(Op.AND, (4, 5)),
+            Node(Op.HEAD, (), "crossing"),
+            Node(Op.GT, (7, 2)),
+            Node(Op.AND, (6, 8)),
+            Node(Op.MODE, (), "assisted"),
+            Node(Op.AND, (9, 10)),
+        ),
+    ),
+    rearm_ns=1_500_000_000,
+    schedule=WEEK,
+    zones=(DEPOT,),
+    heads=(HEAD,),
+)
+SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
+GOLDEN_SHA256 = "e0c371abc0e62db348969d55e43c0377fa95eb464800aba055371375c258ae3f"
 
 
 def test_golden() -> None:
@@ -66,7 +121,9 @@ def test_literals_keep_their_types() -> None:
         Node(Op.LITERAL, (), value=True),
         Node(Op.AND, (2, 3)),
     )
-    found = decode_set(encode_set(replace(SET, campaigns=(replace(CAMPAIGN, program=Program(1, nodes)),))))
+    found = decode_set(
+        encode_set(replace(SET, campaigns=(replace(CAMPAIGN, program=Program(PROGRAM_VERSION, nodes)),)))
+    )
     values = [node.value for node in found.campaigns[0].program.nodes]
     assert [type(value) for value in values] == [str, int, type(None), bool, type(None)]
 
@@ -82,12 +139,17 @@ def campaign(raw: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def full(raw: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = raw["campaigns"][1]
+    return found
+
+
 def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
     campaign(raw)["program"]["nodes"] = list(found)
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=2), "set", "v", "version 2"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 2"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
     (lambda raw: raw.update(region_id="C N"), "set", "region_id", "regex"),
     (lambda raw: raw["campaigns"].append(campaign(raw)), "braking", "id", "twice"),
@@ -104,19 +166,67 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: campaign(raw)["capture"].update(before_ns=0, after_ns=0), "braking", "capture", "empty"),
     (lambda raw: campaign(raw).update(valid_until_wall_ns=0), "braking", "valid_until_wall_ns", "not after"),
     (lambda raw: campaign(raw)["program"].update(v=9), "braking", "program", "version 9"),
-    (lambda raw: nodes(raw, ["sig", [], "A"]), "braking", "program", "the result is double"),
-    (lambda raw: nodes(raw, ["sigb", [], "A"], ["not", [1], None]), "braking", "program", "not an earlier node"),
-    (lambda raw: nodes(raw, ["sigb", [], "A"], ["not", [-1], None]), "braking", "program", "not an earlier node"),
-    (lambda raw: nodes(raw, ["sigb", [], "A"], ["neg", [0], None]), "braking", "program", "does not take (bool)"),
-    (lambda raw: nodes(raw, ["system", [], "rm"]), "braking", "program.nodes[0][0]", "Invalid enum"),
-    (lambda raw: nodes(raw, *[["sigb", [], "A"]] * (MAX_NODES + 1)), "braking", "program.nodes", "length <="),
-    (lambda raw: nodes(raw, ["sigb", [], "A"], *(["not", [at], None] for at in range(MAX_DEPTH))), "braking",
+    (lambda raw: nodes(raw, ["sig", [], "A", 0]), "braking", "program", "the result is double"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["not", [1], None, 0]), "braking", "program", "not an earlier node"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["not", [-1], None, 0]), "braking", "program", "not an earlier node"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["neg", [0], None, 0]), "braking", "program", "does not take (bool)"),
+    (lambda raw: nodes(raw, ["system", [], "rm", 0]), "braking", "program.nodes[0][0]", "Invalid enum"),
+    (lambda raw: nodes(raw, *[["sigb", [], "A", 0]] * (MAX_NODES + 1)), "braking", "program.nodes", "length <="),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], *(["not", [at], None, 0] for at in range(MAX_DEPTH))), "braking",
      "program", f"nested {MAX_DEPTH + 1} deep"),
-    (lambda raw: nodes(raw, ["field", [], "score"], ["lit", [], 0.5], ["gt", [0, 1], None]), "braking", "program",
+    (lambda raw: nodes(raw, ["field", [], "score", 0], ["lit", [], 0.5, 0], ["gt", [0, 1], None, 0]), "braking", "program",
      "of a single detection"),
-    (lambda raw: nodes(raw, ["lit", [], float("nan")], ["lit", [], 1.0], ["gt", [0, 1], None]), "braking", "program",
+    (lambda raw: nodes(raw, ["lit", [], float("nan"), 0], ["lit", [], 1.0, 0], ["gt", [0, 1], None, 0]), "braking", "program",
      "not a finite number"),
-    (lambda raw: nodes(raw, ["lit", [], 2**53], ["lit", [], 1], ["gt", [0, 1], None]), "braking", "program", "2**53"),
+    (lambda raw: nodes(raw, ["lit", [], 2**53, 0], ["lit", [], 1, 0], ["gt", [0, 1], None, 0]), "braking", "program", "2**53"),
+    (lambda raw: nodes(raw, ["sigb", [], "A"]), "braking", "program.nodes[0]", "length"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["once", [0], None, 0]), "braking", "program", "a window of 0 ns"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["once", [0], None, MAX_WINDOW_NS + 1]), "braking",
+     "program.nodes[1][3]", f"<= {MAX_WINDOW_NS}"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["rose", [0], None, 5]), "braking", "program.nodes[1][0]", "enum"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], ["rise", [0], None, 5]), "braking", "program", "takes no window"),
+    (lambda raw: nodes(raw, ["field", [], "score", 0], ["prev", [0], None, 0]), "braking", "program",
+     "looks back at a single detection"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], *(["once", [at], None, 1] for at in range(5))), "braking", "program",
+     "nested more than 4 deep"),
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], *(["once", [0], None, at + 1] for at in range(17)),
+                       ["and", [1, 2], None, 0]), "braking", "program", "more than 16 functions that look back"),
+    (lambda raw: nodes(raw, ["mode", [], "sport", 0]), "braking", "program", "no such drive mode: 'sport'"),
+    (lambda raw: nodes(raw, ["zone", [], "depot", 0]), "braking", "program",
+     "names 'depot', which is not among the campaign's zones"),
+    (lambda raw: full(raw).update(heads=[]), "everything", "program",
+     "names 'crossing', which is not among the campaign's heads"),
+    (lambda raw: full(raw)["zones"].append(full(raw)["zones"][0]), "everything", "zones", "twice"),
+    (lambda raw: full(raw)["heads"].append(full(raw)["heads"][0]), "everything", "heads", "twice"),
+    (lambda raw: full(raw)["zones"][0].update(name="De pot"), "everything", "zones[0].name", "regex"),
+    (lambda raw: full(raw)["zones"][0]["corners"].pop(), "everything", "zones[0].corners", "length >= 3"),
+    (lambda raw: full(raw)["zones"][0].update(corners=[[0, 0]] * (LIMITS.corners + 1)), "everything",
+     "zones[0].corners", "length <="),
+    (lambda raw: full(raw)["zones"][0]["corners"].append([90.5, 0]), "everything", "zones[0].corners[3][0]", "<= 90"),
+    (lambda raw: full(raw)["zones"][0]["corners"].append([0, float("nan")]), "everything",
+     "zones[0].corners[3][1]", ">= -180"),
+    (lambda raw: full(raw).update(zones=full(raw)["zones"] * 17), "everything", "zones", "length <= 16"),
+    (lambda raw: full(raw).update(rearm_ns=-1), "everything", "rearm_ns", ">= 0"),
+    (lambda raw: full(raw).update(rearm_ns=LIMITS.rearm_ns + 1), "everything", "rearm_ns", "<="),
+    (lambda raw: full(raw)["schedule"].update(spans=[]), "everything", "schedule", "at least one span"),
+    (lambda raw: full(raw)["schedule"]["spans"].reverse(), "everything", "schedule", "span 1"),
+    (lambda raw: full(raw)["schedule"]["spans"].append([0, 1, 2]), "everything", "schedule.spans[2]", "length"),
+    (lambda raw: full(raw)["schedule"]["spans"][1].__setitem__(1, WEEK_NS + 1), "everything", "schedule", "span 1"),
+    (lambda raw: full(raw)["schedule"]["offsets"].reverse(), "everything", "schedule", "offset 1"),
+    (lambda raw: full(raw)["schedule"]["offsets"][0].__setitem__(1, 90_000), "everything", "schedule", "offset 0"),
+    (lambda raw: full(raw)["schedule"]["offsets"].pop(0), "everything", "schedule", "after the campaign's validity"),
+    (lambda raw: full(raw)["heads"][0]["layers"][0].update(weights=b"\0" * 11), "everything", "heads.crossing",
+     "layer 0: 11 bytes of weights and 2 biases for 2 x 3"),
+    (lambda raw: full(raw)["heads"][0]["layers"][0].update(weights="ab"), "everything", "heads[0].layers[0].weights",
+     "Expected `bytes`"),
+    (lambda raw: full(raw)["heads"][0].update(scale=float("inf")), "everything", "heads.crossing", "scale inf"),
+    (lambda raw: full(raw)["zones"][0].update(corners=[[0, -100], [0, 100], [1, 0]]), "everything", "zones.depot",
+     "180 degrees of longitude"),
+    (lambda raw: full(raw)["zones"][0].update(corners=[[0, 1], [2, 1], [0, 1]]), "everything", "zones.depot",
+     "2 different corners"),
+    (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
+    (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
+    (lambda raw: full(raw)["heads"][0].update(camera=""), "everything", "heads[0].camera", "length >= 1"),
 ]  # fmt: skip
 
 
@@ -135,6 +245,8 @@ def test_what_is_not_msgpack_is_refused() -> None:
 
 
 def test_encoding_refuses_what_decoding_would() -> None:
+    with pytest.raises(CampaignFormatError, match="everything: zones: a name is there twice"):
+        encode_set(replace(SET, campaigns=(replace(FULL, zones=(DEPOT, DEPOT)),)))
     with pytest.raises(CampaignFormatError, match="hold_ns"):
         encode_set(replace(SET, campaigns=(replace(CAMPAIGN, hold_ns=-1),)))
 
@@ -171,7 +283,57 @@ def test_damaged_bytes_are_a_set_or_are_refused(data: st.DataObject) -> None:
 )
 def test_any_nodes_are_a_program_or_are_refused(found: tuple[Node, ...]) -> None:
     try:
-        program = Program(1, found)
+        program = Program(PROGRAM_VERSION, found)
     except ProgramError:
         return
     assert decode_set(encode_set(replace(SET, campaigns=(replace(CAMPAIGN, program=program),))))
+
+
+names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
+zones = st.builds(
+    Zone,
+    names,
+    st.lists(st.tuples(st.floats(-90, 90), st.floats(0, 180)), min_size=3, max_size=9, unique=True).map(
+        tuple
+    ),
+)
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Schedule:
+    ends = sorted(draw(st.sets(st.integers(0, WEEK_NS), min_size=2, max_size=9)))
+    spans = tuple(WeekSpan(a, b) for a, b in zip(ends[::2], ends[1::2], strict=False))
+    moments = {0} | draw(st.sets(st.integers(0, 2**62), max_size=4))
+    offsets = (LocalOffset(at, draw(st.integers(-86_400, 86_400))) for at in sorted(moments))
+    return Schedule(spans, tuple(offsets))
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> Head:
+    widths = [*draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)), 1]
+    layers = []
+    for inputs, outputs in itertools.pairwise(widths):
+        count = inputs * outputs * 2
+        weights = draw(st.binary(min_size=count, max_size=count))
+        biases = draw(st.lists(st.integers(-(2**45), 2**45), min_size=outputs, max_size=outputs))
+        shift = 0 if len(layers) == len(widths) - 2 else draw(st.integers(0, 40))
+        layers.append(HeadLayer(outputs, inputs, weights, tuple(biases), shift))
+    bits, scale = draw(st.integers(0, 15)), draw(st.floats(1e-9, 1e9))
+    return Head(draw(names), "firmware:drivenet", "front", bits, tuple(layers), scale)
+
+
+@given(
+    st.one_of(st.none(), schedules()),
+    st.lists(zones, max_size=3, unique_by=lambda zone: zone.name),
+    st.lists(heads(), max_size=3, unique_by=lambda head: head.name),
+    st.integers(0, LIMITS.rearm_ns),
+)
+def test_parts_arrive_as_they_were(
+    schedule: Schedule | None, some_zones: list[Zone], some_heads: list[Head], rearm_ns: int
+) -> None:
+    one = replace(
+        CAMPAIGN, schedule=schedule, zones=tuple(some_zones), heads=tuple(some_heads), rearm_ns=rearm_ns
+    )
+    data = encode_set(replace(SET, campaigns=(one,)))
+    assert decode_set(data).campaigns == (one,)
+    assert encode_set(decode_set(data)) == data

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from fsd_firmware.samples import DriveMode
+
 PROGRAM_VERSION: Final = 2
 MAX_NODES: Final = 256
 """Bounds the work of one evaluation; the families that ship need under 30."""
@@ -153,6 +155,7 @@ WINDOWED: Final = frozenset(
     {Op.ONCE, Op.RATE, Op.MAX_OVER, Op.MIN_OVER, Op.MEAN_OVER, Op.STD_OVER, Op.COUNT_OVER}
 )
 TEMPORAL: Final = WINDOWED | {Op.RISE, Op.PREVIOUS}
+MODES: Final = tuple(mode.name.lower() for mode in DriveMode)
 
 LiteralValue = bool | int | float | str
 

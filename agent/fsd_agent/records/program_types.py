@@ -18,6 +18,7 @@ from fsd_agent.records.nodes import (
     LOOPS,
     MAX_TEXT,
     MAX_WINDOW_NS,
+    MODES,
     NAMED,
     OPTIONAL_FIELDS,
     SIGNALS,
@@ -88,6 +89,8 @@ def _leaf(node: Node) -> tuple[ValueType, bool]:
         return ValueType.BOOL, True
     if node.op in SIGNALS:
         return (ValueType.BOOL if node.op is Op.SIGNAL_BOOL else ValueType.DOUBLE), False
+    if node.op is Op.MODE and value not in MODES:
+        raise ProgramError(f"no such drive mode: {value!r}; there is {', '.join(MODES)}")
     if node.op in _NAMED_TYPES:
         return _NAMED_TYPES[node.op], False
     raise ProgramError(f"no such field: {value!r}")

@@ -1,25 +1,32 @@
-r"""A campaign set as msgpack, version 1.
+r"""A campaign set as msgpack, version 2.
 
-A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, a program ``{v, nodes}``
-with nodes as arrays ``[op, [argument positions], value]``. Decoding checks version, unknown fields, types, bounds
-and the program itself (:class:`~fsd_agent.records.program.Program`), and names campaign, field and reason when it
-refuses. Whether this vehicle can run a campaign is another question: ``rules.triggers.check``.
+A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
+``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
+records check themselves), and that a condition names no zone or head but the campaign's own; it names campaign,
+field and reason when it refuses. Whether this vehicle can run a campaign is another question: ``rules.triggers.check``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.program import MAX_NODES, MAX_TEXT, LiteralValue, Node, Op, Program, ProgramError
+from fsd_agent.records.head import HeadError
+from fsd_agent.records.program import Op, ProgramError, names
+from fsd_agent.records.schedule import ScheduleError
+from fsd_agent.records.zone import ZoneError
+from fsd_agent.wire.campaign_parts import Name, Text, WireHead, WireProgram, WireSchedule, WireZone
 
-VERSION: Final = 1
+VERSION: Final = 2
+_PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError)
+_From = TypeVar("_From")
+_To = TypeVar("_To")
 
-_Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _RegionId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 _Version = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 _Wall = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -37,22 +44,11 @@ class CampaignFormatError(ValueError):
         self.reason = reason
 
 
-class _Node(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    op: Op
-    args: Annotated[tuple[int, ...], Meta(max_length=3)]
-    value: LiteralValue | None
-
-
-class _Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: int
-    nodes: Annotated[tuple[_Node, ...], Meta(min_length=1, max_length=MAX_NODES)]
-
-
 class _Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before_ns: Annotated[int, Meta(ge=0, le=LIMITS.before_ns)]
     after_ns: Annotated[int, Meta(ge=0, le=LIMITS.after_ns)]
-    cameras: Annotated[tuple[_Text, ...], Meta(max_length=LIMITS.cameras)]
-    signals: Annotated[tuple[_Text, ...], Meta(max_length=LIMITS.signals)]
+    cameras: Annotated[tuple[Text, ...], Meta(max_length=LIMITS.cameras)]
+    signals: Annotated[tuple[Text, ...], Meta(max_length=LIMITS.signals)]
 
 
 class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,13 +57,14 @@ class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\Z")]
+    id: Name
     version: _Version
     purpose: Annotated[str, Meta(min_length=1, max_length=LIMITS.purpose_chars)]
     region_id: _RegionId
     source: Annotated[str, Meta(min_length=1, max_length=LIMITS.source_chars)]
-    program: _Program
+    program: WireProgram
     hold_ns: Annotated[int, Meta(ge=0, le=LIMITS.hold_ns)]
+    rearm_ns: Annotated[int, Meta(ge=0, le=LIMITS.rearm_ns)]
     cooldown_ns: Annotated[int, Meta(ge=0, le=LIMITS.cooldown_ns)]
     capture: _Capture
     budget: _Budget
@@ -75,10 +72,13 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)]
     valid_from_wall_ns: _Wall
     valid_until_wall_ns: _Wall
+    schedule: WireSchedule | None
+    zones: Annotated[tuple[WireZone, ...], Meta(max_length=LIMITS.zones)]
+    heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
 
 
 class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: Literal[1]
+    v: Literal[2]
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
@@ -89,14 +89,9 @@ def encode_set(campaigns: CampaignSet) -> bytes:
 
     Raises :class:`CampaignFormatError` for what :func:`decode_set` would refuse.
     """
-    data = msgspec.msgpack.encode(
-        _Set(
-            v=VERSION,
-            region_id=campaigns.region_id,
-            version=campaigns.version,
-            campaigns=[_pack(campaign) for campaign in campaigns.campaigns],
-        )
-    )
+    packed: list[Any] = [_pack(campaign) for campaign in campaigns.campaigns]
+    found = _Set(v=VERSION, region_id=campaigns.region_id, version=campaigns.version, campaigns=packed)
+    data = msgspec.msgpack.encode(found)
     decode_set(data)
     return data
 
@@ -125,15 +120,15 @@ def decode_set(data: bytes) -> CampaignSet:
 
 def _pack(campaign: Campaign) -> _Campaign:
     capture, budget = campaign.capture, campaign.budget
-    nodes = tuple(_Node(node.op, node.args, node.value) for node in campaign.program.nodes)
     return _Campaign(
         id=campaign.id,
         version=campaign.version,
         purpose=campaign.purpose,
         region_id=campaign.region_id,
         source=campaign.source,
-        program=_Program(campaign.program.version, nodes),
+        program=WireProgram.pack(campaign.program),
         hold_ns=campaign.hold_ns,
+        rearm_ns=campaign.rearm_ns,
         cooldown_ns=campaign.cooldown_ns,
         capture=_Capture(capture.before_ns, capture.after_ns, capture.cameras, capture.signals),
         budget=_Budget(budget.clips_per_day, budget.bytes_per_day),
@@ -141,6 +136,9 @@ def _pack(campaign: Campaign) -> _Campaign:
         priority=campaign.priority,
         valid_from_wall_ns=campaign.valid_from_wall_ns,
         valid_until_wall_ns=campaign.valid_until_wall_ns,
+        schedule=WireSchedule.pack(campaign.schedule) if campaign.schedule else None,
+        zones=tuple(WireZone.pack(zone) for zone in campaign.zones),
+        heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
     )
 
 
@@ -152,22 +150,18 @@ def _unpack(at: int, obj: Any) -> Campaign:
         raise CampaignFormatError(name, "capture", "before and after are both zero: the clip would be empty")
     if raw.valid_from_wall_ns >= raw.valid_until_wall_ns:
         raise CampaignFormatError(name, "valid_until_wall_ns", "is not after valid_from_wall_ns")
-    try:
-        nodes = tuple(Node(node.op, node.args, node.value) for node in raw.program.nodes)
-        program = Program(raw.program.v, nodes)
-    except ProgramError as error:
-        raise CampaignFormatError(name, "program", str(error)) from None
     capture = CaptureSpec(
         raw.capture.before_ns, raw.capture.after_ns, raw.capture.cameras, raw.capture.signals
     )
-    return Campaign(
+    campaign = Campaign(
         id=raw.id,
         version=raw.version,
         purpose=raw.purpose,
         region_id=raw.region_id,
         source=raw.source,
-        program=program,
+        program=_part(name, "program", WireProgram.unpack, raw.program),
         hold_ns=raw.hold_ns,
+        rearm_ns=raw.rearm_ns,
         cooldown_ns=raw.cooldown_ns,
         capture=capture,
         budget=Budget(raw.budget.clips_per_day, raw.budget.bytes_per_day),
@@ -175,7 +169,38 @@ def _unpack(at: int, obj: Any) -> Campaign:
         priority=raw.priority,
         valid_from_wall_ns=raw.valid_from_wall_ns,
         valid_until_wall_ns=raw.valid_until_wall_ns,
+        schedule=_part(name, "schedule", WireSchedule.unpack, raw.schedule) if raw.schedule else None,
+        zones=tuple(_part(name, f"zones.{zone.name}", WireZone.unpack, zone) for zone in raw.zones),
+        heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
     )
+    _check_together(campaign)
+    return campaign
+
+
+def _check_together(campaign: Campaign) -> None:
+    """What is right in itself must also fit: schedule to validity, the condition's names to zones and heads."""
+    schedule = campaign.schedule
+    if schedule and schedule.offsets[0].from_wall_ns > campaign.valid_from_wall_ns:
+        reason = "its first offset begins after the campaign's validity"
+        raise CampaignFormatError(campaign.id, "schedule", reason)
+    for field, op, own in (
+        ("zones", Op.ZONE, [zone.name for zone in campaign.zones]),
+        ("heads", Op.HEAD, [head.name for head in campaign.heads]),
+    ):
+        if len(set(own)) != len(own):
+            raise CampaignFormatError(campaign.id, field, "a name is there twice")
+        for used in names(campaign.program, op):
+            if used not in own:
+                reason = f"names {used!r}, which is not among the campaign's {field}"
+                raise CampaignFormatError(campaign.id, "program", reason)
+
+
+def _part(name: str, field: str, convert: Callable[[_From], _To], part: _From) -> _To:
+    """The part converted; what it is refused for is told with campaign and field."""
+    try:
+        return convert(part)
+    except _PART_ERRORS as error:
+        raise CampaignFormatError(name, field, str(error)) from None
 
 
 _AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
@@ -183,7 +208,7 @@ _AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.DOT
 
 def _convert(name: str, obj: Any, kind: Any) -> Any:
     try:
-        return msgspec.convert(obj, kind, strict=True)
+        return msgspec.convert(obj, kind, strict=True, builtin_types=(bytes,))
     except (msgspec.ValidationError, RecursionError) as error:
         found = _AT.match(str(error))
         if found is None:
