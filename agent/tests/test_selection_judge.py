@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.campaign import Budget, Campaign, CaptureSpec
 from fsd_agent.records.firing import Firing
-from fsd_agent.records.program import Node, Op, Program
+from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.selection.judge import DAY_NS, day_start_wall_ns, judge, sample_draw
 
@@ -21,7 +21,7 @@ CAMPAIGN = Campaign(
     purpose="test",
     region_id="cn",
     source="Car.On",
-    program=Program(1, (Node(Op.SIGNAL_BOOL, (), "Car.On"),)),
+    program=Program(PROGRAM_VERSION, (Node(Op.SIGNAL_BOOL, (), "Car.On"),)),
     hold_ns=0,
     cooldown_ns=0,
     capture=CaptureSpec(1, 1, (), ()),

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from fsd_agent.records.campaign import SECOND_NS, Budget, Campaign, CaptureSpec
-from fsd_agent.records.program import Node, Op, Program
+from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.rules.triggers.check import CampaignRefusedError, check_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 
@@ -17,9 +18,9 @@ CATALOGUE = Catalogue(
         CatalogueEntry("Car.On", "bool", "", 0, 1, ""),
     )
 )
-ON = Program(1, (Node(Op.SIGNAL_BOOL, (), "Car.On"),))
+ON = Program(PROGRAM_VERSION, (Node(Op.SIGNAL_BOOL, (), "Car.On"),))
 REAR = Program(
-    1,
+    PROGRAM_VERSION,
     (
         Node(Op.DETECTIONS),
         Node(Op.FIELD, (), "camera"),
@@ -52,10 +53,25 @@ def check(campaign: Campaign) -> None:
 
 def test_a_campaign_that_fits_is_taken() -> None:
     check(GOOD)
+    check(replace(GOOD, heads=(head("front"),)))
+
+
+@pytest.mark.parametrize("name", ["front", "firmware", "firmware:drivenet", "nanodet-m@1.2"])
+def test_who_looked_may_be_a_camera_or_any_source(name: str) -> None:
+    check(replace(GOOD, program=seen(name)))
+
+
+def head(camera: str) -> Head:
+    layer = HeadLayer(1, 2, b"\1\0\2\0", (0,), 0)
+    return Head("crossing", "firmware:drivenet", camera, 8, (layer,), 1.0)
+
+
+def seen(name: str) -> Program:
+    return reads(Node(Op.SEEN, (), name), Node(Op.LITERAL, (), 0), Node(Op.GT, (0, 1)))
 
 
 def reads(*nodes: Node) -> Program:
-    return Program(1, nodes)
+    return Program(PROGRAM_VERSION, nodes)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +87,22 @@ def reads(*nodes: Node) -> Program:
             replace(GOOD, program=reads(Node(Op.SIGNAL_BOOL, (), "Car.Speed"))),
             "condition",
             "takes Car.Speed for bool, on this vehicle it is double",
+        ),
+        (replace(GOOD, program=seen("rear")), "condition", "no camera 'rear' on this vehicle"),
+        (replace(GOOD, heads=(head("rear"),)), "heads.crossing", "no camera 'rear' on this vehicle"),
+        (
+            replace(
+                GOOD,
+                program=reads(
+                    Node(Op.SIGNAL_BOOL, (), "Car.On"),
+                    Node(Op.SIGNAL_DOUBLE, (), "Car.On"),
+                    Node(Op.LITERAL, (), 1.0),
+                    Node(Op.GT, (1, 2)),
+                    Node(Op.AND, (0, 3)),
+                ),
+            ),
+            "condition",
+            "signal Car.On: taken for bool and for double",
         ),
         (replace(GOOD, program=REAR), "condition", "no camera 'rear' on this vehicle"),
         (

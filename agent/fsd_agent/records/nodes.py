@@ -171,3 +171,8 @@ class Node:
     """Of a literal; the path of a signal; the name of a field, mode, zone, head, camera or source."""
     window_ns: int = 0
     """Of a windowed node."""
+
+
+def is_source(name: str) -> bool:
+    """Whether a name is one of who looks (``firmware``, ``firmware:NAME``, a model's ``name@version``), not a camera's."""
+    return name == "firmware" or name.startswith("firmware:") or "@" in name

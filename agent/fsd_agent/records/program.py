@@ -46,6 +46,7 @@ from fsd_agent.records.nodes import (
     Op,
     ProgramError,
     ValueType,
+    is_source,
 )
 from fsd_agent.records.program_types import depths, infer, temporal_levels
 
@@ -77,6 +78,7 @@ __all__ = [
     "ValueType",
     "depths",
     "infer",
+    "is_source",
     "names",
     "signal_types",
     "temporal_levels",

@@ -2,7 +2,8 @@
 
 What the format already guarantees (``wire.campaigns``) is not asked again: a program that exists is well-typed.
 Asked here is what depends on the vehicle: its region, its signals and their types, its cameras, and how far back
-its ring reaches.
+its ring reaches. A zone needs nothing: without a position fix it is unknown. Which models run on the vehicle changes
+without a push, so a source that is not there is no reason to refuse: what it would say is unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
-from fsd_agent.records.program import ProgramError, signal_types, texts
+from fsd_agent.records.program import Op, ProgramError, is_source, names, signal_types, texts
 from fsd_firmware.catalogue import Catalogue
 
 
@@ -66,6 +67,11 @@ def _check_condition(campaign: Campaign, catalogue: Catalogue, cameras: Collecti
         if have != kind:
             reason = f"takes {path} for {kind}, on this vehicle it is {have}"
             raise CampaignRefusedError(campaign.id, "condition", reason)
-    for camera in texts(campaign.program, "camera"):
+    seen = {name for name in names(campaign.program, Op.SEEN) if not is_source(name)}
+    for camera in sorted(seen.union(texts(campaign.program, "camera"))):
         if camera not in cameras:
             raise CampaignRefusedError(campaign.id, "condition", f"no camera {camera!r} on this vehicle")
+    for head in campaign.heads:
+        if head.camera not in cameras:
+            reason = f"no camera {head.camera!r} on this vehicle"
+            raise CampaignRefusedError(campaign.id, f"heads.{head.name}", reason)
