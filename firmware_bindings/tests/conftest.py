@@ -15,12 +15,14 @@ from fsd_firmware.can.table import Field, build_table
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.columns import detection_rows, join, join_detections, rows
+from fsd_firmware.drive.features import feature_rows, join_features
 from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import (
     CanFrames,
     Detections,
     DriveMode,
     EncodedPacket,
+    Features,
     GnssFixes,
     ModeChange,
     SensedBatch,
@@ -45,10 +47,12 @@ class Content:
     detections: tuple[Detections, ...] = ()
     packets: tuple[EncodedPacket, ...] = ()
     modes: tuple[ModeChange, ...] = ()
+    features: tuple[Features, ...] = ()
 
     def before(self, until_ns: int) -> Content:
         """What lies before an instant."""
         seen = [detection_rows(d, 0, int(np.searchsorted(d.frame_t_ns, until_ns))) for d in self.detections]
+        known = [feature_rows(f, 0, int(np.searchsorted(f.t_ns, until_ns))) for f in self.features]
         return Content(
             *(
                 rows(t, 0, int(np.searchsorted(t.t_ns, until_ns)))
@@ -57,6 +61,7 @@ class Content:
             tuple(d for d in seen if len(d.frame_t_ns)),
             tuple(p for p in self.packets if p.t_ns < until_ns),
             tuple(m for m in self.modes if m.t_ns < until_ns),
+            tuple(f for f in known if len(f)),
         )
 
 
@@ -70,7 +75,7 @@ def same(a: object, b: object) -> bool:
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     if type(a) is not type(b):
         return False
-    if isinstance(a, (Content, CanFrames, Signals, GnssFixes, Detections)):
+    if isinstance(a, (Content, CanFrames, Signals, GnssFixes, Detections, Features)):
         return all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return a == b
 
@@ -83,6 +88,7 @@ def collect(batches: Iterable[SensedBatch], into: list[SensedBatch] | None = Non
         assert batch.until_ns > until_ns
         times = [*batch.can.t_ns, *batch.signals.t_ns, *batch.gnss.t_ns]
         times += [t for seen in batch.detections for t in seen.frame_t_ns]
+        times += [t for known in batch.features for t in known.t_ns]
         times += [item.t_ns for item in (*batch.packets, *batch.modes)]
         assert all(until_ns <= t < batch.until_ns for t in times)
         until_ns = batch.until_ns
@@ -101,6 +107,7 @@ def joined(batches: list[SensedBatch]) -> Content:
         join_detections(seen for b in batches for seen in b.detections),
         tuple(p for b in batches for p in b.packets),
         tuple(m for b in batches for m in b.modes),
+        join_features(known for b in batches for known in b.features),
     )
 
 
@@ -138,7 +145,12 @@ def content(seconds: float, seed: int = 0, codec_packets: Iterable[EncodedPacket
     modes = tuple(
         ModeChange(int(t), DriveMode(i % 4)) for i, t in enumerate(np.unique(rng.integers(START, end, 3)))
     )
-    return Content(can, signals, gnss, detections, packets, modes)
+    features = tuple(
+        Features(camera, source, t_ns, rng.normal(size=(len(t_ns), width)).astype(np.float32))
+        for camera, source, width in (("front", "firmware:a", 5), ("rear", "nanodet@1", 1))
+        for t_ns in [np.unique(times(10))]
+    )
+    return Content(can, signals, gnss, detections, packets, modes, features)
 
 
 SOURCES = (("front", "firmware"), ("rear", "nanodet@1"))
@@ -196,6 +208,7 @@ def write(path: Path, what: Content, *, slice_ns: int = SECOND) -> Path:
 def _ends(what: Content) -> list[int]:
     times = [int(t.t_ns[-1]) for t in (what.can, what.signals, what.gnss) if len(t)]
     times += [int(d.frame_t_ns[-1]) for d in what.detections]
+    times += [int(f.t_ns[-1]) for f in what.features]
     return times + [item.t_ns for item in (*what.packets[-1:], *what.modes[-1:])]
 
 
@@ -208,6 +221,8 @@ def _write_slice(writer: DriveWriter, what: Content, low: int, high: int) -> Non
             writer.write_packet(packet)
     for seen in what.detections:
         writer.write_detections(detection_rows(seen, *np.searchsorted(seen.frame_t_ns, (low, high)).tolist()))
+    for known in what.features:
+        writer.write_features(feature_rows(known, *np.searchsorted(known.t_ns, (low, high)).tolist()))
     writer.write_gnss(cut(what.gnss))
     for mode in what.modes:
         if low <= mode.t_ns < high:

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_firmware.drive import format as fmt
+from fsd_firmware.drive.features import decode_features, encode_features
 from fsd_firmware.samples import (
     CanFrames,
     Detections,
     DriveMode,
     EncodedPacket,
+    Features,
     GnssFixes,
     ModeChange,
     Signals,
@@ -186,3 +188,38 @@ def test_other_messages_are_refused_too() -> None:
     broken["frame"] = np.array([1, 2], "<i4").tobytes()
     with pytest.raises(fmt.BadMessage, match="frame: "):
         fmt.decode_detections(msgspec.msgpack.encode(broken))
+
+
+@few
+@given(cell, offsets, st.integers(1, 9), st.data())
+def test_features_come_back(number: int, at: list[int], width: int, data: st.DataObject) -> None:
+    t_ns = _times(number, sorted(set(at)))
+    numbers = st.lists(st.floats(width=32), min_size=width * len(t_ns), max_size=width * len(t_ns))
+    value = np.array(data.draw(numbers), np.float32).reshape(-1, width)
+    back = decode_features(encode_features(Features("front", "firmware:a", t_ns, value)))
+    assert (back.camera, back.source) == ("front", "firmware:a")
+    assert np.array_equal(back.t_ns, t_ns)
+    assert np.array_equal(back.value, value, equal_nan=True)
+    assert (back.t_ns.dtype, back.value.dtype) == (np.int64, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"width": 0}, "value: 16 bytes, expected 2 rows of 0 numbers"),
+        ({"width": 3}, "value: 16 bytes, expected 2 rows of 3 numbers"),
+        ({"t_ns": bytes(9)}, "t_ns: expected whole rows of 8 bytes"),
+        ({"t_ns": b"", "value": b""}, "t_ns: no samples"),
+        ({"t_ns": np.array([2, 1], "<i8").tobytes()}, "t_ns: time runs backwards"),
+        ({"camera": 7}, "not features: Expected `str`, got `int`"),
+        ({"more": 1}, "unknown field `more`"),
+    ],
+)
+def test_what_are_no_features_is_refused_by_field(wrong: dict[str, Any], reason: str) -> None:
+    good = {
+        "camera": "front", "source": "a", "width": 2, "value": bytes(16),
+        "t_ns": np.array([1, 2], "<i8").tobytes(),
+    }  # fmt: skip
+    assert decode_features(msgspec.msgpack.encode(good)).value.tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(fmt.BadMessage, match=reason):
+        decode_features(msgspec.msgpack.encode(good | wrong))

@@ -10,7 +10,16 @@ from google.protobuf.descriptor import Descriptor
 
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.columns import join, join_detections
-from fsd_firmware.samples import CanFrames, Detections, EncodedPacket, GnssFixes, ModeChange, Signals
+from fsd_firmware.drive.features import encode_features, join_features
+from fsd_firmware.samples import (
+    CanFrames,
+    Detections,
+    EncodedPacket,
+    Features,
+    GnssFixes,
+    ModeChange,
+    Signals,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class Cell:
     signals: list[Signals] = field(default_factory=list)
     gnss: list[GnssFixes] = field(default_factory=list)
     detections: list[Detections] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
     packets: list[tuple[EncodedPacket, int]] = field(default_factory=list)
     """With the number of packets since the key frame."""
     modes: list[ModeChange] = field(default_factory=list)
@@ -49,6 +59,9 @@ class Cell:
         for seen in join_detections(self.detections):
             topic = fmt.DETECTIONS_PREFIX + seen.camera
             found.append(Outgoing(topic, int(seen.frame_t_ns[0]), fmt.encode_detections(seen)))
+        for known in join_features(self.features):
+            topic = fmt.FEATURES_PREFIX + known.camera
+            found.append(Outgoing(topic, int(known.t_ns[0]), encode_features(known)))
         found += [Outgoing(fmt.TOPIC_MODE, mode.t_ns, fmt.encode_mode(mode)) for mode in self.modes]
         found += self._protobuf()
         return sorted(found, key=lambda message: message.t_ns)

@@ -8,10 +8,12 @@ from mcap.stream_reader import breakup_chunk
 
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.columns import join, join_detections
+from fsd_firmware.drive.features import decode_features, join_features
 from fsd_firmware.samples import (
     CanFrames,
     Detections,
     EncodedPacket,
+    Features,
     GnssFixes,
     ModeChange,
     SensedBatch,
@@ -78,6 +80,11 @@ class ChunkDecoder:
             self._check_camera(detections.camera)
             _check_first(detections.frame_t_ns, t_ns)
             found.detections.append(detections)
+        elif topic.startswith(fmt.FEATURES_PREFIX):
+            features = decode_features(data)
+            self._check_camera(features.camera)
+            _check_first(features.t_ns, t_ns)
+            found.features.append(features)
         elif topic == fmt.TOPIC_GNSS:
             found.fixes.append((t_ns, *fmt.decode_fix(data)))
         elif topic == fmt.TOPIC_MODE:
@@ -98,6 +105,7 @@ class _Found:
         self.can: list[CanFrames] = []
         self.signals: list[Signals] = []
         self.detections: list[Detections] = []
+        self.features: list[Features] = []
         self.packets: list[EncodedPacket] = []
         self.fixes: list[tuple[int, float, float, float, float, float]] = []
         self.modes: list[ModeChange] = []
@@ -114,6 +122,7 @@ class _Found:
             detections=join_detections(self.detections),
             gnss=self._gnss() if self.fixes else empty_gnss(),
             modes=tuple(self.modes),
+            features=join_features(self.features),
         )
 
     def _gnss(self) -> GnssFixes:

@@ -19,16 +19,16 @@ Topics. ``log_time`` is ``t_ns`` of the message's first sample (vehicle monotoni
 ``/can``                 msgpack map of the columns of :class:`CanFrames`
 ``/signals``             msgpack map of the columns of :class:`Signals`
 ``/detections/<camera>`` msgpack map of ``camera``, ``source`` and the columns of :class:`Detections`
+``/features/<camera>``   msgpack map, see :mod:`features`; optional
 ``/mode``                msgpack map ``{mode}``, a number of :class:`DriveMode`
 =======================  ========================================================================
 
 Columns are little-endian bytes in the type that :mod:`samples` states. ``ttc_s`` is left out where no box has one:
-drives of before it existed read as drives that don't know it. Unknown topics are skipped, so that a
-file may carry more than the agent reads.
+drives of before it existed read as drives that don't know it. Unknown topics are skipped.
 
-Order. Time is divided into cells of 100 ms. A message holds samples of one cell; a chunk holds whole cells,
-about a second of them; cells never decrease. So whatever chunks can be read are everything that happened
-before one instant, on all channels: that is what makes a file that is cut off in the middle usable.
+Order. Time is divided into cells of 100 ms. A message holds samples of one cell; a chunk holds whole cells, about
+a second of them; cells never decrease. So whatever chunks can be read are everything that happened before one
+instant, on all channels: that is what makes a file that is cut off in the middle usable.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ TOPIC_GNSS: Final = "/gnss"
 TOPIC_MODE: Final = "/mode"
 CAMERA_PREFIX: Final = "/camera/"
 DETECTIONS_PREFIX: Final = "/detections/"
+FEATURES_PREFIX: Final = "/features/"
 
 CAMERA_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Camera names are parts of topics and of file names."""
@@ -127,7 +128,7 @@ def encode_can(frames: CanFrames) -> bytes:
 def decode_can(data: bytes) -> CanFrames:
     """Inverse of :func:`encode_can`. Raises :class:`BadMessage`."""
     frames = CanFrames(**_unpack(_map(data, _CAN), _CAN))
-    _check_times("t_ns", frames.t_ns)
+    check_times("t_ns", frames.t_ns)
     if (frames.length > 8).any():
         raise BadMessage("length: a CAN frame has at most 8 bytes")
     return frames
@@ -141,7 +142,7 @@ def encode_signals(signals: Signals) -> bytes:
 def decode_signals(data: bytes, signal_count: int) -> Signals:
     """Inverse of :func:`encode_signals`. Raises :class:`BadMessage`, also on a row past the catalogue."""
     signals = Signals(**_unpack(_map(data, _SIGNALS), _SIGNALS))
-    _check_times("t_ns", signals.t_ns)
+    check_times("t_ns", signals.t_ns)
     if len(signals) and not (signals.signal.min() >= 0 and signals.signal.max() < signal_count):
         raise BadMessage(f"signal: the catalogue has rows 0 to {signal_count - 1}")
     return signals
@@ -165,7 +166,7 @@ def decode_detections(data: bytes) -> Detections:
     boxes = _unpack(fields, _BOXES | ({_TTC: "<f4"} if _TTC in fields else {}))
     boxes.setdefault(_TTC, np.full(len(boxes["frame"]), np.nan, np.float32))
     detections = Detections(camera, source, **_unpack(fields, _FRAMES), **boxes)
-    _check_times("frame_t_ns", detections.frame_t_ns)
+    check_times("frame_t_ns", detections.frame_t_ns)
     index = detections.frame
     if len(index) and (index[0] < 0 or index[-1] >= len(detections.frame_t_ns) or (np.diff(index) < 0).any()):
         raise BadMessage("frame: must not decrease and must point into frame_t_ns")
@@ -272,7 +273,8 @@ def _unpack(fields: dict[str, Any], dtypes: dict[str, str]) -> dict[str, Any]:
     return columns
 
 
-def _check_times(name: str, t_ns: Any) -> None:
+def check_times(name: str, t_ns: Any) -> None:
+    """Raise :class:`BadMessage` unless there are samples, in order, of one cell."""
     if not len(t_ns):
         raise BadMessage(f"{name}: no samples")
     if (np.diff(t_ns) < 0).any():

@@ -22,6 +22,7 @@ from typing import Final, Literal
 from fsd_firmware.codec import VideoCodec
 from fsd_firmware.contract import FirmwareError, VehicleDescription
 from fsd_firmware.drive.columns import shifted_detections, shifted_table
+from fsd_firmware.drive.features import shifted_features
 from fsd_firmware.drive.format import CELL_NS, DriveError
 from fsd_firmware.drive.frames import FrameTap
 from fsd_firmware.drive.reader import DriveReader
@@ -150,4 +151,5 @@ def _shifted(batch: SensedBatch, by_ns: int) -> SensedBatch:
         packets=tuple(replace(packet, t_ns=packet.t_ns + by_ns) for packet in batch.packets),
         detections=tuple(shifted_detections(seen, by_ns) for seen in batch.detections),
         modes=tuple(replace(mode, t_ns=mode.t_ns + by_ns) for mode in batch.modes),
+        features=tuple(shifted_features(known, by_ns) for known in batch.features),
     )

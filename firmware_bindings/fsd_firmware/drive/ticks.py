@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from fsd_firmware.drive.columns import detection_rows, join, join_detections, rows
+from fsd_firmware.drive.features import feature_rows, join_features
 from fsd_firmware.drive.format import DriveCut
 from fsd_firmware.samples import (
     Detections,
     EncodedPacket,
+    Features,
     ModeChange,
     SensedBatch,
     empty_can,
@@ -69,6 +71,7 @@ def first_ns(batch: SensedBatch) -> int | None:
     """Time of the earliest sample, None when there is none."""
     times = [int(table.t_ns[0]) for table in (batch.can, batch.signals, batch.gnss) if len(table)]
     times += [int(seen.frame_t_ns[0]) for seen in batch.detections if len(seen.frame_t_ns)]
+    times += [int(known.t_ns[0]) for known in batch.features if len(known)]
     times += [packet.t_ns for packet in batch.packets[:1]] + [mode.t_ns for mode in batch.modes[:1]]
     return min(times, default=None)
 
@@ -84,6 +87,7 @@ def _joined(a: SensedBatch, b: SensedBatch) -> SensedBatch:
         detections=join_detections(a.detections + b.detections),
         gnss=join((a.gnss, b.gnss)),
         modes=a.modes + b.modes,
+        features=join_features(a.features + b.features),
     )
 
 
@@ -95,6 +99,7 @@ def _slices(batch: SensedBatch, ends: np.ndarray[tuple[int], np.dtype[np.int64]]
     packets = [0, *np.searchsorted(_times(batch.packets), ends).tolist()]
     modes = [0, *np.searchsorted(_times(batch.modes), ends).tolist()]
     seen = [[0, *np.searchsorted(one.frame_t_ns, ends).tolist()] for one in batch.detections]
+    known = [[0, *np.searchsorted(one.t_ns, ends).tolist()] for one in batch.features]
     for i, until_ns in enumerate(ends.tolist()):
         j = i + 1
         yield SensedBatch(
@@ -107,6 +112,7 @@ def _slices(batch: SensedBatch, ends: np.ndarray[tuple[int], np.dtype[np.int64]]
             _seen(batch.detections, [(edge[i], edge[j]) for edge in seen]),
             rows(batch.gnss, gnss[i], gnss[j]) if gnss[i] < gnss[j] else _NO_GNSS,
             batch.modes[modes[i] : modes[j]],
+            _known(batch.features, [(edge[i], edge[j]) for edge in known]),
         )
 
 
@@ -121,6 +127,12 @@ def _seen(detections: tuple[Detections, ...], edges: list[tuple[int, int]]) -> t
         detection_rows(one, low, high)
         for one, (low, high) in zip(detections, edges, strict=True)
         if low < high
+    )
+
+
+def _known(features: tuple[Features, ...], edges: list[tuple[int, int]]) -> tuple[Features, ...]:
+    return tuple(
+        feature_rows(one, low, high) for one, (low, high) in zip(features, edges, strict=True) if low < high
     )
 
 

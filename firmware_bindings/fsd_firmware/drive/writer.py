@@ -26,10 +26,12 @@ from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.cell import Cell, Outgoing
 from fsd_firmware.drive.columns import detection_rows, rows, spans
 from fsd_firmware.drive.description import encode_description
+from fsd_firmware.drive.features import feature_rows
 from fsd_firmware.samples import (
     CanFrames,
     Detections,
     EncodedPacket,
+    Features,
     GnssFixes,
     ModeChange,
     Signals,
@@ -152,6 +154,15 @@ class DriveWriter:
             f"{fmt.DETECTIONS_PREFIX}{detections.camera} of {detections.source}",
             detections.frame_t_ns,
             lambda cell, low, high: cell.detections.append(detection_rows(detections, low, high)),
+        )
+
+    def write_features(self, features: Features) -> None:
+        """Add what one network knew of one camera's pictures."""
+        self._check_camera(features.camera)
+        self._put(
+            f"{fmt.FEATURES_PREFIX}{features.camera} of {features.source}",
+            features.t_ns,
+            lambda cell, low, high: cell.features.append(feature_rows(features, low, high)),
         )
 
     def write_packet(self, packet: EncodedPacket) -> None:

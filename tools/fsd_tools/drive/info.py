@@ -125,6 +125,8 @@ class _Times:
             self._extend(f"detections/{seen.camera} of {seen.source}", seen.frame_t_ns)
             for kind, count in zip(*np.unique(seen.kind, return_counts=True), strict=True):
                 self.kinds[_kind_name(int(kind))] += int(count)
+        for known in batch.features:
+            self._extend(f"features/{known.camera} of {known.source}", known.t_ns)
         for packet in batch.packets:
             self._extend(f"camera/{packet.camera}", np.array([packet.t_ns], np.int64))
             self.codecs[packet.camera] = packet.codec
