@@ -10,10 +10,9 @@ from bisect import bisect_right
 from typing import Final
 
 from fsd_agent.records.campaign import SECOND_NS
-from fsd_agent.records.schedule import Schedule
+from fsd_agent.records.schedule import WEEK_NS, Schedule
 
 DAY_NS: Final = 86_400 * SECOND_NS
-WEEK_NS: Final = 7 * DAY_NS
 _SINCE_MONDAY_NS: Final = 3 * DAY_NS
 """1970-01-01 was a Thursday."""
 
