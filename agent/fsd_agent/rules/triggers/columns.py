@@ -1,48 +1,186 @@
-"""Signals as columns: the newest value of every row, and a guard that drops samples that can't matter.
+"""Signals as columns: samples that say whether they are known, the newest of every row, and which may matter.
 
-Guard. A row that conditions use only in comparisons with literals keeps the gap between neighbouring literals
-that its newest value lies in. While samples stay inside the gap no condition over the row can change, so they
-are not looked at. A row that is used in any other way has no gap: each of its samples counts. Values between two
-guarded samples are not exact, but every comparison over them is; :meth:`SignalState.newest` gives exact values.
+A sample is *not known* where its value is out of the range that the catalogue gives its row, and where it is no
+value at all: a row whose next sample has not come within its ``stale_ns`` gets such a sample at exactly that instant
+(a row that is not known does not go stale). A NaN that was received is known. A row that never had a sample is not
+known. All this is a function of the input alone: it does not matter who looks, when, or how time was cut.
+
+Rows after the catalogue's are the engine's own; they have no range.
+
+Newest values are worked out when somebody asks: until then whole batches wait, because most ticks need none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.values import NO, YES, Number
+from fsd_agent.rules.triggers.guard import Guard
+from fsd_agent.rules.triggers.stale import lapses
+from fsd_agent.rules.triggers.values import YES, Number
+from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.samples import Signals
 
 Times = NDArray[np.int64]
+Plane = NDArray[np.bool_]
+Column = NDArray[np.float64]
+_Type = TypeVar("_Type", bound=np.generic)
+
+_NEVER_NS: Final = -(2**62)
+"""Before any time, also after a ``stale_ns`` was added."""
+_WAITING_BATCHES: Final = 64
+_WAITING_SAMPLES: Final = 8192
+"""Bound the memory of batches that wait, and the work of the one that takes them in."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Samples of rows in long form, in order of time. Arrays of length n, never written to."""
+
+    __slots__ = ("_known", "_ranges", "row", "sound", "t_ns", "value")
+
+    def __init__(
+        self,
+        t_ns: Times,
+        row: NDArray[np.int32],
+        value: Column,
+        known: Plane | None = None,
+        ranges: tuple[Column, Column] | None = None,
+    ) -> None:
+        """``known`` is None where every sample is known that lies in the ``ranges`` (minimum, maximum by row)."""
+        self.t_ns = t_ns
+        self.row = row
+        self.value = value
+        self.sound = known
+        """Where a sample is known if it is in range; None is everywhere."""
+        self._ranges = ranges
+        self._known = known if ranges is None else None
+
+    def __len__(self) -> int:
+        """Count samples."""
+        return int(self.t_ns.shape[0])
+
+    @property
+    def known(self) -> Plane:
+        """Where a sample is known. Worked out when it is asked for."""
+        if self._known is None:
+            known = np.ones(self.t_ns.shape, np.bool_) if self.sound is None else self.sound
+            if self._ranges is not None:
+                known = known & ~_outside(self.row, self.value, self._ranges)
+            self._known = known
+        return self._known
+
+
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """All of them in order of time; at one instant those of earlier parts first. ``parts`` is not empty."""
+    if len(parts) == 1:
+        return parts[0]
+    t_ns = np.concatenate([part.t_ns for part in parts])
+    order = np.argsort(t_ns, kind="stable")
+    return Samples(
+        t_ns[order],
+        np.concatenate([part.row for part in parts])[order],
+        np.concatenate([part.value for part in parts])[order],
+        np.concatenate([part.known for part in parts])[order],
+    )
+
+
+@dataclass(eq=False)
 class ActiveSamples:
-    """Samples of the rows that may have changed something. Arrays of length k, in order of time."""
+    """Samples that may have changed something: some of a batch's, in order of time. At least one."""
 
-    t_ns: Times
-    signal: NDArray[np.int32]
-    value: NDArray[np.float64]
-    rows: NDArray[np.intp]
-    """Which rows, increasing."""
+    samples: Samples
+    at: Sequence[int] | NDArray[np.intp]
+    """Their positions in ``samples``."""
+
+    @cached_property
+    def t_ns(self) -> Times:
+        """Shape (k,)."""
+        return self.samples.t_ns[self.at]
+
+    @cached_property
+    def signal(self) -> NDArray[np.int32]:
+        """Row of each. Shape (k,)."""
+        return self.samples.row[self.at]
+
+    @cached_property
+    def value(self) -> Column:
+        """Shape (k,); means nothing where not known."""
+        return self.samples.value[self.at]
+
+    @cached_property
+    def known(self) -> Plane:
+        """Shape (k,)."""
+        return self.samples.known[self.at]
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """Which rows, increasing."""
+        return np.unique(self.signal).astype(np.intp)
 
 
 class SignalState:
-    """Newest values of all rows, and the guard."""
+    """The newest sample of every row, what goes stale, and the guard.
 
-    def __init__(self, row_count: int) -> None:
+    A batch goes :meth:`samples`, :meth:`active`, any questions, :meth:`store`. Questions see what was before the
+    batch, and of the batch what they are given.
+    """
+
+    def __init__(self, row_count: int, entries: Sequence[CatalogueEntry] = ()) -> None:
+        self._range = (np.full(row_count, -np.inf), np.full(row_count, np.inf))
+        self._range[0][: len(entries)] = [entry.minimum for entry in entries]
+        self._range[1][: len(entries)] = [entry.maximum for entry in entries]
+        self._own_from = len(entries)
+        self._stale_ns = np.zeros(row_count, np.int64)
+        self._stale_ns[: len(entries)] = [entry.stale_ns for entry in entries]
         self._value = np.zeros(row_count, np.float64)
-        self._seen = np.zeros(row_count, np.bool_)
-        self._needed = np.zeros(row_count, np.bool_)
-        self._guarded: dict[int, NDArray[np.float64]] = {}
-        # The gap, both ends inside it; empty as long as any sample matters.
-        self._low = np.full(row_count, np.inf)
-        self._high = np.full(row_count, -np.inf)
-        self._is_active = np.zeros(row_count, np.bool_)
+        self._t_ns = np.full(row_count, _NEVER_NS, np.int64)
+        self._known = np.zeros(row_count, np.bool_)
+        self._out_of_range = np.zeros(row_count, np.int64)
+        self._guard = Guard(row_count)
+        self._waiting: list[Samples] = []
+        self._waiting_samples = 0
+        self._since_ns = _NEVER_NS
+        """Start of the batch."""
+        self._until_ns = _NEVER_NS
+        self._mortal: NDArray[np.intp] = np.empty(0, np.intp)
+        """Rows that are looked out for and can go stale."""
+        self._next_stale_ns: int | None = None
+        """None of them goes stale before this; None is never."""
+
+    def resize(
+        self, row_count: int, kept: Mapping[int, int] | None = None, stale_ns: Mapping[int, int] | None = None
+    ) -> None:
+        """Have so many rows from now on. Rows of the catalogue stay what they are.
+
+        Of the others, ``kept`` gives the row that each goes on as, by the row that it was (without it they all stay);
+        the rest have no sample yet. ``stale_ns`` says after how long a row of these goes stale. Call
+        :meth:`watch` next.
+        """
+        self._take_in()
+        before = range(self._own_from, min(row_count, self._value.shape[0]))
+        moves = {row: row for row in before} if kept is None else dict(kept)
+        rows = np.array([*range(self._own_from), *moves], np.intp)
+        to = np.array([*range(self._own_from), *moves.values()], np.intp)
+
+        def moved(old: NDArray[_Type], fill: float) -> NDArray[_Type]:
+            new = np.full(row_count, fill, old.dtype)
+            new[to] = old[rows]
+            return new
+
+        self._range = moved(self._range[0], -np.inf), moved(self._range[1], np.inf)
+        self._stale_ns = moved(self._stale_ns, 0)
+        for row, after_ns in (stale_ns or {}).items():
+            self._stale_ns[row] = after_ns
+        self._value = moved(self._value, 0.0)
+        self._t_ns = moved(self._t_ns, _NEVER_NS)
+        self._known = moved(self._known, 0)
+        self._out_of_range = moved(self._out_of_range, 0)
+        self._guard = Guard(row_count)
 
     def watch(
         self, thresholds: Mapping[int, Collection[float]], exact: Collection[int], fresh: Collection[int]
@@ -51,78 +189,127 @@ class SignalState:
 
         The next sample of a fresh row counts whatever its value: a new campaign has not been evaluated yet.
         """
-        self._needed[:] = False
-        self._needed[[*thresholds, *exact]] = True
-        self._guarded = {
-            row: np.unique(np.array(list(literals), np.float64))
-            for row, literals in thresholds.items()
-            if row not in exact
-        }
-        self._low[:], self._high[:] = np.inf, -np.inf
-        for row in self._guarded.keys() - set(fresh):
-            self._close_gap(row)
+        self._take_in()
+        self._guard.watch(thresholds, exact, *self._range)
+        watched = np.array(sorted({*thresholds, *exact}), np.intp)
+        for row in set(watched.tolist()) - set(fresh):
+            if self._t_ns[row] != _NEVER_NS:
+                self._guard.settle(row, float(self._value[row]), known=self._is_known(row))
+        self._mortal = watched[self._stale_ns[watched] > 0]
+        self._next_stale_ns = _NEVER_NS if self._mortal.shape[0] else None
 
-    def active(self, signals: Signals) -> ActiveSamples | None:
+    def samples(self, signals: Signals, until_ns: int, more: Sequence[Samples] = ()) -> Samples:
+        """What arrived before ``until_ns`` as samples, rows that are looked out for and go stale included."""
+        self._until_ns = until_ns
+        found = Samples(signals.t_ns, signals.signal, signals.value, None, self._range)
+        if more:
+            found = join_samples([found, *more])
+        if self._next_stale_ns is None or self._next_stale_ns >= until_ns:
+            return found
+        stale = self._lapses(found, until_ns)
+        return found if stale is None else join_samples([found, stale])
+
+    def active(self, samples: Samples) -> ActiveSamples | None:
         """The samples that may matter; None where there are none."""
-        row = signals.signal
-        if not row.shape[0]:
-            return None
-        value = signals.value
-        outside = ~((value >= self._low[row]) & (value <= self._high[row])) & self._needed[row]
-        if not outside.any():
-            return None
-        rows = np.unique(row[outside]).astype(np.intp)
-        self._is_active[rows] = True
-        keep = self._is_active[row]
-        self._is_active[rows] = False
-        return ActiveSamples(signals.t_ns[keep], row[keep], value[keep], rows)
+        at = self._guard.keep(samples)
+        return None if at is None else ActiveSamples(samples, at)
+
+    def store(self, samples: Samples) -> None:
+        """The batch is over: its last samples are the newest."""
+        self._since_ns = self._until_ns
+        if len(samples):
+            self._waiting.append(samples)
+            self._waiting_samples += len(samples)
+            if len(self._waiting) >= _WAITING_BATCHES or self._waiting_samples >= _WAITING_SAMPLES:
+                self._take_in()
 
     def column(self, row: int, active: ActiveSamples | None, instants: Times) -> Number:
         """The row's newest value at each of the instants."""
         if active is not None:
-            mine = active.signal == row
-            if mine.any():
-                return self._as_of(row, active.t_ns[mine], active.value[mine], instants)
-        return Number(self._value[row : row + 1].copy(), YES if self._seen[row] else NO)
+            mine = np.flatnonzero(active.signal == row)
+            if mine.shape[0]:
+                return self._as_of(row, active.t_ns[mine], active.value[mine], active.known[mine], instants)
+        value, known = self.before(row)
+        return Number(np.array([value]), np.array([known]))
 
-    def newest(self, row: int, signals: Signals, t_ns: int) -> float | None:
-        """The exact newest value at ``t_ns`` of this batch; None before the first sample."""
-        end = int(np.searchsorted(signals.t_ns, t_ns, side="right"))
-        at = np.flatnonzero(signals.signal[:end] == row)
+    def before(self, row: int) -> tuple[float, bool]:
+        """The newest value before this batch, and whether it is known."""
+        self._take_in()
+        return float(self._value[row]), self._is_known(row)
+
+    def newest(self, row: int, samples: Samples, t_ns: int) -> float | None:
+        """The exact newest value at ``t_ns`` of this batch; None where it is not known."""
+        end = int(np.searchsorted(samples.t_ns, t_ns, side="right"))
+        at = np.flatnonzero(samples.row[:end] == row)
         if at.shape[0]:
-            return float(signals.value[at[-1]])
-        return float(self._value[row]) if self._seen[row] else None
+            last = int(at[-1])
+            value, from_ns, known = samples.value[last], samples.t_ns[last], bool(samples.known[last])
+        else:
+            self._take_in()
+            value, from_ns, known = self._value[row], self._t_ns[row], bool(self._known[row])
+        stale_ns = int(self._stale_ns[row])
+        return float(value) if known and not 0 < stale_ns <= t_ns - int(from_ns) else None
 
-    def store(self, signals: Signals, active: ActiveSamples | None) -> None:
-        """The batch is over: its last values are the newest, and gaps move to where they lie."""
-        if not len(signals):
+    @property
+    def out_of_range(self) -> NDArray[np.int64]:
+        """How many samples of each row were out of its range. Shape (rows,)."""
+        self._take_in()
+        return self._out_of_range
+
+    def _is_known(self, row: int) -> bool:
+        """Before the batch, and before what goes stale at its very start."""
+        stale_ns = int(self._stale_ns[row])
+        lives = not stale_ns or int(self._t_ns[row]) + stale_ns >= self._since_ns
+        return bool(self._known[row]) and lives
+
+    def _take_in(self) -> None:
+        """Make what waits the newest."""
+        if not self._waiting:
             return
+        waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
+        row = np.concatenate([one.row for one in waiting])
+        value = np.concatenate([one.value for one in waiting])
+        outside = _outside(row, value, self._range)
+        if outside.any():
+            np.add.at(self._out_of_range, row[outside], 1)
         # Where a row is there more than once, numpy keeps the last.
-        self._value[signals.signal] = signals.value
-        self._seen[signals.signal] = True
-        if active is not None:
-            for row in active.rows.tolist():
-                self._close_gap(row)
+        self._value[row] = value
+        self._t_ns[row] = np.concatenate([one.t_ns for one in waiting])
+        if all(one.sound is None for one in waiting):
+            self._known[row] = ~outside
+        else:
+            self._known[row] = np.concatenate([one.known for one in waiting])
 
-    def _as_of(self, row: int, t_ns: Times, value: NDArray[np.float64], instants: Times) -> Number:
+    def _lapses(self, samples: Samples, until_ns: int) -> Samples | None:
+        """Samples that are not known, where a row goes stale before ``until_ns``."""
+        self._take_in()
+        rows = self._mortal
+        held = rows[self._known[rows] & (self._t_ns[rows] + self._stale_ns[rows] >= self._since_ns)]
+        mine = np.flatnonzero(np.isin(samples.row, rows))
+        row = np.concatenate([held, samples.row[mine]])
+        found = lapses(
+            np.concatenate([self._t_ns[held], samples.t_ns[mine]]),
+            row,
+            np.concatenate([np.ones(held.shape, np.bool_), samples.known[mine]]),
+            self._stale_ns[row],
+            until_ns,
+        )
+        # A row that has no good sample now gets one at the end of this batch at the earliest.
+        self._next_stale_ns = min(found.next_ns, until_ns + int(self._stale_ns[rows].min()))
+        if not found.t_ns.shape[0]:
+            return None
+        shape = found.t_ns.shape
+        return Samples(found.t_ns, found.row, np.full(shape, np.nan), np.zeros(shape, np.bool_))
+
+    def _as_of(self, row: int, t_ns: Times, value: Column, known: Plane, instants: Times) -> Number:
         at = np.searchsorted(t_ns, instants, side="right") - 1
         before = at < 0
         if not before.any():
-            return Number(value[at], YES)
-        known = ~before | self._seen[row]
-        return Number(np.where(before, self._value[row], value[at]), known)
+            return Number(value[at], YES if known.all() else known[at])
+        first, was_known = self.before(row)
+        return Number(np.where(before, first, value[at]), np.where(before, was_known, known[at]))
 
-    def _close_gap(self, row: int) -> None:
-        literals = self._guarded.get(row)
-        if literals is None:
-            return
-        value = self._value[row]
-        if not self._seen[row] or np.isnan(value):
-            self._low[row], self._high[row] = np.inf, -np.inf
-            return
-        left, right = np.searchsorted(literals, value, "left"), np.searchsorted(literals, value, "right")
-        if left != right:
-            self._low[row] = self._high[row] = value
-            return
-        self._low[row] = np.nextafter(literals[left - 1], np.inf) if left > 0 else -np.inf
-        self._high[row] = np.nextafter(literals[left], -np.inf) if left < literals.shape[0] else np.inf
+
+def _outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:
+    minimum, maximum = ranges
+    return np.asarray((value < minimum.take(row)) | (value > maximum.take(row)), np.bool_)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
 from fsd_agent.records.program import signal_types, texts
-from fsd_agent.rules.triggers.columns import ActiveSamples, SignalState
+from fsd_agent.rules.triggers.columns import ActiveSamples, Samples, SignalState
 from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch, Graph
 from fsd_agent.rules.triggers.looks import DetectionState, Looks
 from fsd_agent.rules.triggers.phase import Phase
@@ -57,7 +57,7 @@ class TriggerEngine:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._signals = SignalState(len(catalogue.entries))
+        self._signals = SignalState(len(catalogue.entries), catalogue.entries)
         self._detections = DetectionState()
         self._graph = Graph(catalogue.rows)
         self._running: dict[str, _Running] = {}
@@ -108,7 +108,8 @@ class TriggerEngine:
         """
         signals = self._in_time(signals)
         looks = self._look(detections, until_ns)
-        active = self._signals.active(signals)
+        samples = self._signals.samples(signals, until_ns)
+        active = self._signals.active(samples)
         moments: list[tuple[int, _Running]] = []
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
             if active is not None or looks is not None:
@@ -124,12 +125,12 @@ class TriggerEngine:
                     running.campaign.id,
                     running.campaign.version,
                     t_ns,
-                    self._evidence(running, t_ns, signals, looks or self._carried(until_ns)),
+                    self._evidence(running, t_ns, samples, looks or self._carried(until_ns)),
                 )
                 for t_ns, running in moments
                 if running.phase.fires(running.campaign, t_ns, t_ns + wall_minus_mono_ns)
             )
-        self._signals.store(signals, active)
+        self._signals.store(samples)
         if detections:
             self._detections.store(detections)
         self._watermark_ns = until_ns
@@ -221,11 +222,11 @@ class TriggerEngine:
         self._suspended[running.campaign.id] = (running.campaign, f"{type(error).__name__}: {error}")
 
     def _evidence(
-        self, running: _Running, t_ns: int, signals: Signals, looks: Looks
+        self, running: _Running, t_ns: int, samples: Samples, looks: Looks
     ) -> tuple[tuple[str, float | str], ...]:
         seen: list[tuple[str, float | str]] = []
         for path, row in running.signals:
-            value = self._signals.newest(row, signals, t_ns)
+            value = self._signals.newest(row, samples, t_ns)
             if value is not None:
                 seen.append((path, value))
         for kind in running.kinds:
