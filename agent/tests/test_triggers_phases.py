@@ -90,18 +90,19 @@ def runs(draw: st.DrawFn, index: int) -> Run:
         true += [value] * length
         value = not value
     true = (true + [true[-1]] * END_NS)[:END_NS]
-    ends = draw(st.lists(st.integers(0, END_NS), max_size=4, unique=True).map(sorted))
+    moments = st.lists(st.integers(0, END_NS), min_size=2, max_size=4, unique=True).map(sorted)
+    ends = draw(st.one_of(st.just([]), st.just([]), moments))
     spans = tuple(WeekSpan(start, end) for start, end in zip(ends[::2], ends[1::2], strict=False))
-    limits = draw(st.tuples(*[st.one_of(st.just(0), st.integers(0, 20))] * 2))
+    valid_ns = draw(st.one_of(st.just((0, END_NS)), st.tuples(st.integers(0, 30), st.integers(0, 60))))
     return Run(
         campaign(
             # Names do not follow positions.
             f"{7 * index % 5}-{index}",
             hold_ns=draw(st.integers(0, 8)),
             rearm_ns=draw(st.integers(0, 8)),
-            cooldown_ns=limits[0],
-            valid_from_wall_ns=WALL_NS + limits[1],
-            valid_until_wall_ns=WALL_NS + draw(st.integers(limits[1], 80)),
+            cooldown_ns=draw(st.one_of(st.just(0), st.integers(1, 30))),
+            valid_from_wall_ns=WALL_NS + valid_ns[0],
+            valid_until_wall_ns=WALL_NS + valid_ns[1],
             schedule=Schedule(spans, (LocalOffset(0, 0),)) if spans else None,
         ),
         true,
@@ -123,7 +124,7 @@ many_runs = st.integers(1, 4).flatmap(lambda count: st.tuples(*[runs(index) for 
 
 @given(
     many_runs,
-    st.lists(st.integers(0, END_NS - 1), max_size=12).map(sorted),
+    st.lists(st.integers(0, END_NS - 1), max_size=20).map(sorted),
     st.booleans(),
     st.booleans(),
     st.randoms(use_true_random=False),
@@ -172,6 +173,9 @@ ROWS = [
     ({"rearm_ns": 10, "hold_ns": 3}, [(5, True), (20, False), (25, True), (26, False), (36, True)], [8, 39]),
     ({"cooldown_ns": 10}, [(5, True), (6, False), (14, True), (15, False), (16, True)], [5, 16]),
     ({"valid_from_wall_ns": WALL_NS + 6}, [(5, True), (20, False), (30, True)], [30]),
+    ({"valid_from_wall_ns": WALL_NS + 5}, [(5, True), (20, False), (30, True)], [5, 30]),
+    ({"valid_until_wall_ns": WALL_NS + 30}, [(5, True), (20, False), (30, True)], [5]),
+    ({"valid_until_wall_ns": WALL_NS + 31}, [(5, True), (20, False), (30, True)], [5, 30]),
     # A phase that passes a gate by is active all the same, and a cool-down counts from firings, not moments.
     ({"valid_from_wall_ns": WALL_NS + 6, "rearm_ns": 20, "cooldown_ns": 99}, [(5, True), (9, False), (28, True)], []),
     ({"cooldown_ns": 20}, [(5, True), (6, False), (20, True), (21, False), (25, True)], [5, 25]),
@@ -180,14 +184,22 @@ ROWS = [
 
 @pytest.mark.parametrize(("settings", "changes", "expected"), ROWS)
 @pytest.mark.parametrize("step", [1, 7, END_NS])
+@pytest.mark.parametrize("renews", [False, True])
 def test_example(
-    settings: dict[str, object], changes: list[tuple[int, bool]], expected: list[int], step: int
+    settings: dict[str, object],
+    changes: list[tuple[int, bool]],
+    expected: list[int],
+    step: int,
+    renews: bool,
 ) -> None:
     phases = Phases([campaign(**settings)])
     found: list[int] = []
     for start in range(0, END_NS, step):
         inside = [(0, t_ns, true) for t_ns, true in changes if start <= t_ns < start + step]
         found += [t_ns for t_ns, _ in phases.advance(transitions(inside), start + step, WALL_NS)]
+        if renews:
+            before, phases = phases, Phases([campaign(**settings)])
+            phases.carry(before, [(0, 0)])
     assert found == expected
 
 
