@@ -48,7 +48,7 @@ def detector(tmp_path: Path) -> OnnxDetector:
 def test_kinds_of_the_model_become_kinds_of_the_vehicle(detector: Detector) -> None:
     found = detector.detect(
         scene((COLOURS["person"], 0, 0, 8, 8), (COLOURS["bicycle"], 40, 40, 48, 48)), min_score=0.5
-    )
+    ).detections
     check_columns(found, source="marker@1", n=2)
     assert sorted(found.kind.tolist()) == [Kind.PEDESTRIAN, Kind.BICYCLE]
 
@@ -57,20 +57,20 @@ def test_a_person_above_a_bicycle_is_a_cyclist(detector: Detector) -> None:
     """A coarse cell, still mostly red, over a fine green one in its lower half: one box around both."""
     frame = scene((COLOURS["person"], 16, 16, 32, 32))
     frame.bgr[24:32, 16:24] = COLOURS["bicycle"]
-    found = detector.detect(frame, min_score=0.005)
+    found = detector.detect(frame, min_score=0.005).detections
     assert found.box[found.kind == Kind.CYCLIST].tolist() == [[15.5, 15.5, 31.5, 31.5]]
     assert Kind.BICYCLE not in found.kind.tolist()
 
 
 def test_nothing_seen_is_a_frame_without_boxes(detector: Detector) -> None:
-    check_columns(detector.detect(scene(), min_score=0.5), source="marker@1", n=0)
+    check_columns(detector.detect(scene(), min_score=0.5).detections, source="marker@1", n=0)
 
 
 def test_the_threshold_is_kept(detector: Detector) -> None:
     frame = scene((COLOURS["person"], 0, 0, 8, 6))
-    weak = detector.detect(frame, min_score=0.01)
+    weak = detector.detect(frame, min_score=0.01).detections
     assert weak.score.min() >= 0.01
-    assert len(detector.detect(frame, min_score=float(weak.score.max()) + 0.001)) == 0
+    assert len(detector.detect(frame, min_score=float(weak.score.max()) + 0.001).detections) == 0
 
 
 def test_a_damaged_package_is_a_detector_error_that_names_the_file(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_fake_finds_marker_rectangles() -> None:
             (MARKERS[Kind.CAR], 30, 30, 60, 50),
         ),
         min_score=0.9,
-    )
+    ).detections
     check_columns(found, source="marker@1", n=3)
     boxes = sorted(zip(found.kind.tolist(), found.box.tolist(), strict=True))
     assert boxes == [
@@ -108,8 +108,8 @@ def test_the_fake_finds_marker_rectangles() -> None:
 def test_the_fake_scores_by_filling_and_overlooks_specks() -> None:
     frame = scene((MARKERS[Kind.CYCLIST], 10, 10, 20, 20), (MARKERS[Kind.CYCLIST], 40, 40, 42, 42))
     frame.bgr[12:18, 12:18] = 0
-    assert MarkerDetector().detect(frame, min_score=0.6).score.tolist() == pytest.approx([0.64])
-    assert len(MarkerDetector().detect(frame, min_score=0.65)) == 0
+    assert MarkerDetector().detect(frame, min_score=0.6).detections.score.tolist() == pytest.approx([0.64])
+    assert len(MarkerDetector().detect(frame, min_score=0.65).detections) == 0
 
 
 def test_the_fake_fails_when_told_and_goes_on() -> None:
@@ -117,8 +117,30 @@ def test_the_fake_fails_when_told_and_goes_on() -> None:
     fake.fail_next()
     with pytest.raises(DetectorError, match="told to fail"):
         fake.detect(scene(), min_score=0.5)
-    assert len(fake.detect(scene(), min_score=0.5)) == 0
+    assert len(fake.detect(scene(), min_score=0.5).detections) == 0
     assert fake.looked_at == [("front", 123), ("front", 123)]
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_features_are_one_vector_a_frame_and_say_how_it_was_looked_at(tmp_path: Path, halves: bool) -> None:
+    detector = OnnxDetector(write_marker_package(tmp_path / "marker"), halves=halves, threads=1)
+    frame = scene((COLOURS["person"], 0, 0, 32, 64))
+    found = detector.detect(frame, min_score=0.5).features
+    assert found is not None
+    assert (found.camera, found.t_ns.tolist()) == ("front", [123])
+    assert found.source == ("marker@1+halves" if halves else "marker@1")
+    assert found.value.dtype == np.float32
+    assert found.value.shape == (1, 3)
+    assert found.value[0, :2].tolist() == [0, 0]
+    assert found.value[0, 2] == pytest.approx(0.5, abs=0.01) if not halves else found.value[0, 2] > 0.3
+
+
+def test_the_fake_s_features_are_the_mean_colour() -> None:
+    frame = scene((MARKERS[Kind.CAR], 0, 0, 32, 64))
+    found = MarkerDetector().detect(frame, min_score=0.5).features
+    assert found is not None
+    assert found.value.tolist() == [[0.0, 0.5, 0.5]]
+    assert (found.camera, found.source, found.t_ns.tolist()) == ("front", "marker@1", [123])
 
 
 @pytest.mark.skipif(
@@ -133,7 +155,7 @@ def test_real_weights_find_the_pedestrian_and_the_cyclist_of_a_street_scene(tmp_
         more, bgr = video.read()
         assert more
         if index % 3 == 0:
-            found = detector.detect(Frame("front", index, bgr), min_score=0.35)
+            found = detector.detect(Frame("front", index, bgr), min_score=0.35).detections
             kinds.append(set(found.kind.tolist()))
     assert sum(Kind.PEDESTRIAN in seen for seen in kinds) >= 19
     assert sum(Kind.CYCLIST in seen for seen in kinds) >= 16

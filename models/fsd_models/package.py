@@ -27,6 +27,11 @@ The manifest says what the weights are and how to feed them::
     mean = [103.53, 116.28, 123.675] # in the order of colour, of 0 to 255
     std = [57.375, 57.12, 58.395]
 
+    [features]                       # optional
+    tensor = "690"                   # leaves the backbone's last stage, (1, size, h, w)
+    size = 464
+    limit = 1.0                      # no pooled feature is larger
+
     [thresholds]
     score = 0.35
     iou = 0.6
@@ -87,6 +92,15 @@ class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     std: tuple[Positive, Positive, Positive]
 
 
+class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where trigger heads find features; see :mod:`fsd_models.features`."""
+
+    tensor: Text
+    size: Annotated[int, Meta(ge=1, le=4096)]
+    limit: Annotated[float, Meta(gt=0, le=1e6)]
+    """Magnitude that pooled features stay below: heads are quantised for it."""
+
+
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the caller has no wish of its own."""
 
@@ -109,6 +123,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: Weights
     input: ModelInput
     thresholds: Thresholds
+    features: FeatureSpec | None = None
 
     @property
     def source(self) -> str:

@@ -72,17 +72,18 @@ class Tensor:
 class Session:
     """Runs one model. One thread at a time.
 
+    ``extension`` stands behind the verified weights and adds to their graph; :mod:`fsd_models.features` makes one.
     Raises :class:`ModelPackageError` when the runtime can't load the weights or hasn't the provider.
     """
 
-    def __init__(self, package: ModelPackage, limits: SessionLimits) -> None:
+    def __init__(self, package: ModelPackage, limits: SessionLimits, extension: bytes = b"") -> None:
         self._source = package.manifest.source
         self._limits = limits
         where = f"{package.folder / package.manifest.weights.file}"
         _share_arena()
         try:
             self._session = ort.InferenceSession(
-                package.weights, _options(limits), providers=[limits.provider]
+                package.weights + extension, _options(limits), providers=[limits.provider]
             )
         except RuntimeFailure as error:
             raise ModelPackageError(f"{where}: the ONNX runtime can't load it: {error}") from None

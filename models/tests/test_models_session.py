@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from fsd_models.errors import ModelPackageError, ModelRunError, ModelTimeoutError
+from fsd_models.onnx_wire import node, value
 from fsd_models.package import ModelPackage, load_package
 from fsd_models.session import Session, SessionLimits
 from fsd_models.testing.marker_model import write_marker_package
-from fsd_models.testing.onnx_writer import model, node, tensor, value
+from fsd_models.testing.onnx_writer import model, tensor
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fsd_agent.ports.detector import DetectorError
-from fsd_firmware.samples import Detections, Frame, Kind
+from fsd_agent.ports.detector import DetectorError, Seen
+from fsd_firmware.samples import Detections, Features, Frame, Kind
+from fsd_models.boxes import RawBoxes
 from fsd_models.errors import ModelPackageError, ModelRunError
+from fsd_models.features import HALVES_SUFFIX, Vector
 from fsd_models.kinds import ModelKind
 from fsd_models.package import load_package
 from fsd_models.session import SessionLimits
@@ -54,12 +56,21 @@ class OnnxDetector:
         """``name@version`` of the model package."""
         return self._model.manifest.source
 
-    def detect(self, frame: Frame, *, min_score: float) -> Detections:
-        """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart."""
+    def detect(self, frame: Frame, *, min_score: float) -> Seen:
+        """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart; and features."""
         try:
-            found = self._model.detect(frame.bgr, min_score * EVIDENCE, halves=self._halves)
+            look = self._model.look(frame.bgr, min_score * EVIDENCE, halves=self._halves)
         except ModelRunError as error:
             raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
+        return Seen(self._detections(frame, look.boxes, min_score), self._features(frame, look.features))
+
+    def _features(self, frame: Frame, vector: Vector | None) -> Features | None:
+        if vector is None:
+            return None
+        source = self.source + HALVES_SUFFIX if self._halves else self.source
+        return Features(frame.camera, source, np.array([frame.t_ns], np.int64), vector[None])
+
+    def _detections(self, frame: Frame, found: RawBoxes, min_score: float) -> Detections:
         seen = with_cyclists(found, self._kinds, min_score)
         n = len(seen)
         return Detections(

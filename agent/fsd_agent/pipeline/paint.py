@@ -159,7 +159,7 @@ def _look(
     frames: Iterator[DecodedFrame], camera: str, detector: Detector, at_ns: frozenset[int]
 ) -> list[Detections]:
     return [
-        detector.detect(Frame(camera, frame.t_ns, frame.bgr()), min_score=MIN_SCORE)
+        detector.detect(Frame(camera, frame.t_ns, frame.bgr()), min_score=MIN_SCORE).detections
         for frame in frames
         if frame.t_ns in at_ns
     ]

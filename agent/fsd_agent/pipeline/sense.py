@@ -13,11 +13,12 @@ Threads: one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import Residence
-from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.records.campaign import Campaign, CampaignSet
@@ -30,7 +31,7 @@ from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.contract import Firmware
-from fsd_firmware.samples import Detections, SensedBatch, Signals, merge_signals
+from fsd_firmware.samples import SensedBatch, Signals, merge_signals
 
 
 class Sense:
@@ -110,7 +111,8 @@ class Sense:
         self.sensed_ns = batch.until_ns - self._first_ns
         self._follow_region()
         signals = self._decode(batch)
-        detections = self._perceive(batch)
+        batch = self._perceive(batch)
+        detections = batch.detections
         firings = self._engine.advance(
             signals, detections, until_ns=batch.until_ns, wall_minus_mono_ns=batch.wall_minus_mono_ns
         )
@@ -141,10 +143,11 @@ class Sense:
             return batch.signals
         return merge_signals(self._decoder.decode(batch.can), batch.signals)
 
-    def _perceive(self, batch: SensedBatch) -> tuple[Detections, ...]:
-        if self._detector is None:
-            return batch.detections
-        seen: list[Detections] = []
+    def _perceive(self, batch: SensedBatch) -> SensedBatch:
+        """The batch with what the agent's own detector sees in its frames."""
+        if self._detector is None or not batch.frames:
+            return batch
+        seen: list[Seen] = []
         for frame in batch.frames:
             try:
                 seen.append(self._detector.detect(frame, min_score=self._min_score))
@@ -153,7 +156,11 @@ class Sense:
                 self._unseen += 1
                 if self._unseen == 1:
                     self._events.emit("detector_failed", what=str(error))
-        return (*batch.detections, *seen)
+        detections = (one.detections for one in seen)
+        features = (one.features for one in seen if one.features is not None)
+        return replace(
+            batch, detections=(*batch.detections, *detections), features=(*batch.features, *features)
+        )
 
     def _judge(
         self, firings: Sequence[Firing], wall_minus_mono_ns: int

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-from fsd_firmware.samples import Detections, Frame
+from fsd_firmware.samples import Detections, Features, Frame
 
 
 class DetectorError(Exception):
     """The model can't be loaded or can't run; the message names the package, the field and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a detector makes of one frame."""
+
+    detections: Detections
+    features: Features | None
+    """One vector, for trigger heads; None where the model gives none."""
 
 
 class Detector(Protocol):
@@ -19,6 +29,6 @@ class Detector(Protocol):
         """``name@version`` of the model package; appears in :attr:`Detections.source`."""
         ...
 
-    def detect(self, frame: Frame, *, min_score: float) -> Detections:
-        """Boxes of one frame with a score of at least ``min_score``; raises :class:`DetectorError`."""
+    def detect(self, frame: Frame, *, min_score: float) -> Seen:
+        """Boxes of one frame with a score of at least ``min_score``, and features; raises :class:`DetectorError`."""
         ...

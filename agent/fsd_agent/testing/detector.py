@@ -1,18 +1,19 @@
 """A detector that sees marker colours: implements :class:`ports.detector.Detector` without a model.
 
 It looks at the pixels it is given. A colour's rectangles may share columns or rows with each other as long as
-an empty row or column separates them (an XY-cut: split by empty columns, then by empty rows).
+an empty row or column separates them (an XY-cut: split by empty columns, then by empty rows). Its features are the
+frame's mean blue, green and red, 0 to 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.ports.detector import DetectorError
-from fsd_firmware.samples import Detections, Frame, Kind
+from fsd_agent.ports.detector import DetectorError, Seen
+from fsd_firmware.samples import Detections, Features, Frame, Kind
 
 MARKERS: Mapping[Kind, tuple[int, int, int]] = {
     Kind.PEDESTRIAN: (255, 0, 255),
@@ -44,8 +45,8 @@ class MarkerDetector:
         """Raise :class:`DetectorError` on the next ``times`` frames."""
         self._failures += times
 
-    def detect(self, frame: Frame, *, min_score: float) -> Detections:
-        """Boxes of one frame, best first."""
+    def detect(self, frame: Frame, *, min_score: float) -> Seen:
+        """Boxes of one frame, best first, and its mean colour."""
         self.looked_at.append((frame.camera, frame.t_ns))
         if self._failures:
             self._failures -= 1
@@ -54,7 +55,13 @@ class MarkerDetector:
             (row for kind, bgr in self._markers.items() for row in _rectangles(frame.bgr, kind, bgr)),
             key=lambda row: -row[1],
         )
-        rows = [row for row in rows if row[1] >= min_score]
+        mean = (frame.bgr.mean(axis=(0, 1), keepdims=True)[0] / 255).astype(np.float32)
+        features = Features(frame.camera, self.source, np.array([frame.t_ns], np.int64), mean)
+        return Seen(self._detections(frame, [row for row in rows if row[1] >= min_score]), features)
+
+    def _detections(
+        self, frame: Frame, rows: Sequence[tuple[Kind, float, tuple[int, int, int, int]]]
+    ) -> Detections:
         n = len(rows)
         return Detections(
             camera=frame.camera,

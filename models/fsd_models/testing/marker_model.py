@@ -2,7 +2,7 @@
 
 Each cell of each stride averages its pixels; a class' score is high where its colour is full and the other two
 are dark. All distributions are flat over two bins, so a cell's box is the cell itself (half a pixel up and
-left, as in the real model). It runs through the same package check, session and post-processing as real
+left, as in the real model). Its features are the picture's mean blue, green and red, 0 to 1. It runs through the same package check, session and post-processing as real
 weights.
 """
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fsd_models.onnx_wire import node, value
 from fsd_models.package import MANIFEST_NAME
-from fsd_models.testing.onnx_writer import model, node, tensor, value
+from fsd_models.testing.onnx_writer import model, tensor
 
 SIDE = 64
 CLASSES = ("person", "bicycle", "chair")
@@ -48,6 +49,11 @@ colour = "bgr"
 fit = "letterbox"
 mean = [0, 0, 0]
 std = [255, 255, 255]
+
+[features]
+tensor = "mean32"
+size = 3
+limit = 1.0
 
 [thresholds]
 score = 0.5

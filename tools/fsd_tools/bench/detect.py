@@ -158,7 +158,9 @@ def _seen(package: Path, pictures: list[Picture]) -> list[Figure]:
     for halves in (False, True):
         detector = OnnxDetector(package, halves=halves, threads=1)
         frames = (Frame("front", index, bgr) for index, bgr in enumerate(pictures))
-        kinds = [set(detector.detect(frame, min_score=MIN_SCORE).kind.tolist()) for frame in frames]
+        kinds = [
+            set(detector.detect(frame, min_score=MIN_SCORE).detections.kind.tolist()) for frame in frames
+        ]
         for kind in (Kind.PEDESTRIAN, Kind.CYCLIST):
             counts[kind, halves] = sum(kind in seen for seen in kinds)
     return [
