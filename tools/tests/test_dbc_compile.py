@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import cantools
@@ -14,14 +14,7 @@ from hypothesis import strategies as st
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.samples import CanFrames
 from fsd_tools.data import data_dir
-from fsd_tools.drive.dbc_compile import (
-    DbcSource,
-    MappedSignal,
-    Mapping,
-    compile_table,
-    load_mapping,
-    parse_mapping,
-)
+from fsd_tools.drive.dbc_compile import DbcSource, MappedSignal, Mapping, compile_table
 from fsd_tools.errors import ToolError
 
 HEAD = 'VERSION ""\nNS_ :\nBS_:\nBU_: XXX\n'
@@ -160,13 +153,15 @@ def _lengths(sources: list[DbcSource], bus: Any, address: Any) -> Any:
     return np.array([known.get((int(b), int(a)), 8) for b, a in zip(bus, address, strict=True)], np.uint8)
 
 
-GOOD = (
-    '[signals."Vehicle.Speed"]\nbus = 0\nmessage = "M"\nsignal = "C"\nrange = [0, 250]\ndescription = "d"\n'
-)
+GOOD = MappedSignal(0, "M", "C", (0, 250), "d")
+
+
+def _speed(**other: Any) -> Mapping:
+    return Mapping({"Vehicle.Speed": replace(GOOD, **other)})
 
 
 def test_the_catalogue_is_the_mapping() -> None:
-    catalogue, table = compile_table([DbcSource(0, "m.dbc", MUX)], parse_mapping(GOOD, "map.toml"))
+    catalogue, table = compile_table([DbcSource(0, "m.dbc", MUX)], _speed())
     assert [(e.path, e.type, e.unit, e.maximum) for e in catalogue.entries] == [
         ("Vehicle.Speed", "double", "", 250)
     ]
@@ -174,46 +169,25 @@ def test_the_catalogue_is_the_mapping() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("other", "dbc", "named"),
     [
-        (GOOD.replace("bus = 0", 'bus = "0"'), r"map.toml: .*signals.*bus"),
-        (GOOD.replace("bus = 0\n", ""), r"map.toml: .*bus"),
-        (GOOD + "colour = 1\n", "map.toml: .*colour"),
-        (GOOD + 'type = "int"\n', "map.toml: .*type"),
-        (GOOD + GOOD, "map.toml"),
-        ("nonsense", "map.toml"),
+        ({"bus": 1}, MUX, "Vehicle.Speed: message: bus 1"),
+        ({"message": "N"}, MUX, "Vehicle.Speed: message: .*'N'"),
+        ({"signal": "Z"}, MUX, "Vehicle.Speed: signal: .*'Z'"),
+        ({"range": (9, 2)}, MUX, "Vehicle.Speed: range"),
+        ({}, MUX.replace("32|8", "8|54"), "54 bits"),
+        ({}, MUX.replace("32|8@1+ (1,0)", "0|53@1+ (2,0)"), "53 bits"),
+        ({}, MUX.replace("32|8", "60|8"), "past the"),
+        ({}, MUX.replace("32|8", "32|32") + "SIG_VALTYPE_ 100 C : 1;\n", "floating-point"),
+        ({}, "not a dbc", "m.dbc"),
     ],
 )
-def test_a_bad_mapping_names_file_and_key(text: str, named: str) -> None:
+def test_what_cannot_be_exact_is_refused(other: dict[str, Any], dbc: str, named: str) -> None:
     with pytest.raises(ToolError, match=named):
-        parse_mapping(text, "map.toml")
-
-
-@pytest.mark.parametrize(
-    ("text", "dbc", "named"),
-    [
-        (GOOD.replace("bus = 0", "bus = 1"), MUX, "Vehicle.Speed: message: bus 1"),
-        (GOOD.replace('"M"', '"N"'), MUX, "Vehicle.Speed: message: .*'N'"),
-        (GOOD.replace('"C"', '"Z"'), MUX, "Vehicle.Speed: signal: .*'Z'"),
-        (GOOD.replace("[0, 250]", "[9, 2]"), MUX, "Vehicle.Speed: range"),
-        (GOOD, MUX.replace("32|8", "8|54"), "54 bits"),
-        (GOOD, MUX.replace("32|8@1+ (1,0)", "0|53@1+ (2,0)"), "53 bits"),
-        (GOOD, MUX.replace("32|8", "60|8"), "past the"),
-        (GOOD, MUX.replace("32|8", "32|32") + "SIG_VALTYPE_ 100 C : 1;\n", "floating-point"),
-        (GOOD, "not a dbc", "m.dbc"),
-    ],
-)
-def test_what_cannot_be_exact_is_refused(text: str, dbc: str, named: str) -> None:
-    with pytest.raises(ToolError, match=named):
-        compile_table([DbcSource(0, "m.dbc", dbc)], parse_mapping(text, "map.toml"))
+        compile_table([DbcSource(0, "m.dbc", dbc)], _speed(**other))
 
 
 def test_one_message_described_twice_is_refused() -> None:
     sources = [DbcSource(0, "a.dbc", MUX), DbcSource(0, "b.dbc", MUX)]
     with pytest.raises(ToolError, match=r"b.dbc: bus 0: message M"):
-        compile_table(sources, parse_mapping(GOOD, "map.toml"))
-
-
-def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"absent\.toml"):
-        load_mapping(tmp_path / "absent.toml")
+        compile_table(sources, _speed())

@@ -1,36 +1,24 @@
 """DBC files and a mapping to VSS paths, compiled to a catalogue and a signal table.
 
-The mapping is a TOML file: which message and signal of which bus fills which VSS path, and what the campaign
-author may expect there::
-
-    [signals."Vehicle.Speed"]
-    bus = 0
-    message = "VEHICLE_SPEED"
-    signal = "SPEED"
-    unit = "km/h"
-    range = [0, 250]
-    description = "Speed over ground."
-
-``type`` is ``double`` unless it says ``bool``. Only mapped signals are compiled. What can't be decoded
-exactly (over 53 bits, floating-point raw values, past the eighth byte) is refused here, by name, and not on
-the car.
+What is mapped here is already resolved: every path has its type, unit, range, labels and conversion. The file that
+people write, and the catalogue that says what a path is, are read in :mod:`fsd_tools.catalogue`. Only mapped
+signals are compiled. What can't be decoded exactly is refused here, by name, and not on the car.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import cantools
-import msgspec
 from cantools.database.errors import Error as CantoolsError
 
 from fsd_firmware.can.table import MAX_FIELD_BITS, Field, SignalTable, build_table
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry, SignalType
 from fsd_firmware.samples import CAN_EFF_FLAG
+from fsd_tools.catalogue.units import AS_IS, Conversion
 from fsd_tools.errors import ToolError
 
 EXACT = 2**MAX_FIELD_BITS
@@ -46,8 +34,9 @@ class DbcSource:
     text: str
 
 
-class MappedSignal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where one VSS path comes from."""
+@dataclass(frozen=True, slots=True)
+class MappedSignal:
+    """Where one VSS path comes from, and what it is there."""
 
     bus: int
     message: str
@@ -56,31 +45,21 @@ class MappedSignal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str
     unit: str = ""
     type: SignalType = "double"
+    labels: tuple[tuple[int, str], ...] = ()
+    stale_ns: int = 0
+    convert: Conversion = AS_IS
+    """From the DBC's unit into ``unit``; folded into the signal's scale and offset."""
 
 
-class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole mapping file; the order of ``signals`` is the order of the catalogue."""
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """All signals by path; their order is the order of the catalogue."""
 
     signals: dict[str, MappedSignal]
 
 
-def load_mapping(path: Path) -> Mapping:
-    """Read a mapping file. Raises :class:`ToolError` naming the file and the key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ToolError(f"{path}: can't be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ToolError(f"{path}: is not UTF-8 text: {error}") from None
-    return parse_mapping(text, str(path))
-
-
-def parse_mapping(text: str, name: str) -> Mapping:
-    """Check a mapping's text. Raises :class:`ToolError` naming ``name`` and the key."""
-    try:
-        return msgspec.convert(tomllib.loads(text), Mapping, strict=True)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ToolError(f"{name}: {error}") from None
+Messages = dict[tuple[int, str], Any]
+"""cantools' messages by bus and name."""
 
 
 def compile_table(sources: Sequence[DbcSource], mapping: Mapping) -> tuple[Catalogue, SignalTable]:
@@ -88,15 +67,31 @@ def compile_table(sources: Sequence[DbcSource], mapping: Mapping) -> tuple[Catal
 
     Raises :class:`ToolError` naming the VSS path and the reason.
     """
-    messages = _load(sources)
+    return compile_messages(load_messages(sources), mapping)
+
+
+def compile_messages(messages: Messages, mapping: Mapping) -> tuple[Catalogue, SignalTable]:
+    """The same from messages that are already read."""
     entries: list[CatalogueEntry] = []
     fields: list[Field] = []
     for row, (path, wanted) in enumerate(mapping.signals.items()):
         if not wanted.range[0] <= wanted.range[1]:
             raise ToolError(f"mapping: {path}: range: {list(wanted.range)} is empty")
-        entries.append(CatalogueEntry(path, wanted.type, wanted.unit, *wanted.range, wanted.description))
-        message, signal = _find(path, wanted, messages)
+        entries.append(
+            CatalogueEntry(
+                path,
+                wanted.type,
+                wanted.unit,
+                *wanted.range,
+                wanted.description,
+                wanted.labels,
+                wanted.stale_ns,
+            )
+        )
+        message, signal = find_signal(path, wanted.bus, wanted.message, wanted.signal, messages)
         _add(path, wanted.bus, message, signal, row, fields)
+        if wanted.convert != AS_IS:
+            fields[-1] = _converted(fields[-1], wanted.convert)
     try:
         return Catalogue(tuple(entries)), build_table(fields)
     except ValueError as error:
@@ -111,8 +106,9 @@ def load_dbc(source: DbcSource) -> Any:
         raise ToolError(f"{source.name}: not a DBC file that can be read: {error}") from None
 
 
-def _load(sources: Sequence[DbcSource]) -> dict[tuple[int, str], Any]:
-    messages: dict[tuple[int, str], Any] = {}
+def load_messages(sources: Sequence[DbcSource]) -> Messages:
+    """Every message of every file. Raises :class:`ToolError` on a file that can't be read or one said twice."""
+    messages: Messages = {}
     for source in sources:
         for message in load_dbc(source).messages:
             key = (source.bus, message.name)
@@ -122,14 +118,25 @@ def _load(sources: Sequence[DbcSource]) -> dict[tuple[int, str], Any]:
     return messages
 
 
-def _find(path: str, wanted: MappedSignal, messages: dict[tuple[int, str], Any]) -> tuple[Any, Any]:
-    message = messages.get((wanted.bus, wanted.message))
-    if message is None:
-        raise ToolError(f"mapping: {path}: message: bus {wanted.bus} has no message {wanted.message!r}")
-    for signal in message.signals:
-        if signal.name == wanted.signal:
-            return message, signal
-    raise ToolError(f"mapping: {path}: signal: message {wanted.message} has no signal {wanted.signal!r}")
+def find_signal(path: str, bus: int, message: str, signal: str, messages: Messages) -> tuple[Any, Any]:
+    """The message and the signal as cantools has them. Raises :class:`ToolError` naming the path and what isn't there."""
+    found = messages.get((bus, message))
+    if found is None:
+        raise ToolError(f"mapping: {path}: message: bus {bus} has no message {message!r}")
+    for one in found.signals:
+        if one.name == signal:
+            return found, one
+    raise ToolError(f"mapping: {path}: signal: message {message} has no signal {signal!r}")
+
+
+def _converted(field: Field, convert: Conversion) -> Field:
+    """``field`` in another unit: ``(raw * scale + offset) * factor + shift``, each number rounded once."""
+    scale, offset = Fraction(repr(field.scale)), Fraction(repr(field.offset))
+    return replace(
+        field,
+        scale=float(scale * convert.factor),
+        offset=float(offset * convert.factor + convert.shift),
+    )
 
 
 def _add(path: str, bus: int, message: Any, signal: Any, row: int, fields: list[Field]) -> int:

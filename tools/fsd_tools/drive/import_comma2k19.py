@@ -32,8 +32,9 @@ from fsd_firmware.contract import FirmwareError, VehicleDescription
 from fsd_firmware.drive.columns import rows
 from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, DriveMode, GnssFixes, ModeChange
+from fsd_tools.catalogue.resolve import compile_line
 from fsd_tools.drive.camera_file import CameraFile
-from fsd_tools.drive.dbc_compile import DbcSource, compile_table, load_dbc, load_mapping
+from fsd_tools.drive.dbc_compile import DbcSource, load_dbc
 from fsd_tools.errors import ToolError, UsageError
 
 DBC_OF_BUS: Final = {0: "toyota_new_mc_pt_generated.dbc", 1: "toyota_adas.dbc"}
@@ -72,7 +73,7 @@ def comma2k19(
     if not 0 <= camera_at < float("inf"):
         raise UsageError(f"--camera-at {camera_at:g}: from 0 on.")
     sources = _dbc_sources(folder)
-    catalogue, table = compile_table(tuple(sources.values()), load_mapping(MAPPING))
+    catalogue, table = compile_line(MAPPING, tuple(sources.values()))
     segment = load_segment(folder, sources)
     start_ns, end_ns = int(segment.can.t_ns[0]), int(segment.can.t_ns[-1]) + 1
     video = None

@@ -1,4 +1,8 @@
-"""Vehicle lines that ship with the tools: one DBC file and one mapping to VSS paths each."""
+"""Vehicle lines that ship with the tools: one DBC file and one mapping to VSS paths each, and overlays for them.
+
+``fsd.vspec`` is the overlay of all lines: signals that the standard has not, and descriptions in our words. Who
+adds a signal to a line writes it there (unless the standard has it) and into the line's mapping.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from pathlib import Path
 
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue
-from fsd_tools.drive.dbc_compile import DbcSource, compile_table, load_mapping
+from fsd_tools.catalogue.resolve import compile_line
+from fsd_tools.drive.dbc_compile import DbcSource
 
 HERE = Path(__file__).parent
 DEMO_BUSES = 2
@@ -30,5 +35,5 @@ def fsd_demo() -> VehicleLine:
     """The fictional electric car of generated drives; one DBC text serves both of its buses."""
     text = (HERE / "fsd_demo.dbc").read_text(encoding="utf-8")
     sources = [DbcSource(bus, "fsd_demo.dbc", text) for bus in range(DEMO_BUSES)]
-    catalogue, table = compile_table(sources, load_mapping(HERE / "fsd_demo.toml"))
+    catalogue, table = compile_line(HERE / "fsd_demo.toml", sources)
     return VehicleLine("fsd_demo", text, catalogue, table)
