@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
-from fsd_agent.records.program import MAX_NODES
-from fsd_tools.campaign.cel import ConditionError
-from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign, compile_condition
+from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.drive.vehicles import fsd_demo
 
@@ -108,53 +106,6 @@ def test_bad_file(old: str, new: str, field: str, reason: str) -> None:
 def test_a_file_for_another_region_is_refused() -> None:
     with pytest.raises(CampaignError, match="region: 'cn': the campaign is for another region than 'eu'"):
         compiled(GOOD, "eu")
-
-
-CONDITIONS = [
-    ('detections.exists(d, d.kin == "car")', "line 1 column 23: a detection has no field 'kin' - did you mean 'kind'?"),
-    ('detections.exists(d, d.kind == "pedestrain")', "unknown kind 'pedestrain' - did you mean 'pedestrian'?"),
-    ('detections.exists(d, d.camera == "wide")', "unknown camera 'wide'; there is front, narrow"),
-    ('"lorry" in ["lorry"] && detections.size() > 0', "text is compared as a field with a literal"),
-    ("Vehicle.Speed / 2 > 1.0", "'/' does not mix (double, int); write 2.0 for a double, or double(n)"),
-    ("has(Vehicle.Speed)", "a signal has no has(); what was never received is unknown"),
-    ("has(Vehicle.ADAS.ABS.IsEngaged)", "a signal has no has()"),
-    ("detections.exists(d, has(d.score))", "every detection has it; has() is for distance_m"),
-    ("detections.exists(d, detections.exists(e, e.x1 < d.x1))", "'d' belongs to a loop around this one"),
-    ("detections.exists(d, d == d)", "'d' is a whole detection; name one of its fields"),
-    ("detections.map(d, d.score).exists(s, s > 0.5)", "this loop is not possible; use exists, all, exists_one, or filter"),
-    ("detections.exists(detections, detections.score > 0.5)", "'detections' is already a name"),
-    ("detections[0].score > 0.5", "'score' is not a field of a loop's variable"),
-    ("detections == []", "lists and maps of literals are only possible after 'in'"),
-    ("string(Vehicle.Speed) == '3'", "function 'string' is not possible in conditions"),
-    ("detections.exists(d, d.source.matches('(a+)+$'))", "function 'matches' is not possible in conditions"),
-    ("Vehicle.Speed > 1e999", "not a finite number"),
-    ("1 < 2", "refers to no signal and to no detection: nothing would ever evaluate it"),
-    ("Vehicle.Speed >", "Syntax error"),
-    (" || ".join(f"Vehicle.Speed == {n}.0" for n in range(100)), f"nodes; 1 to {MAX_NODES} are allowed"),
-    ("Vehicle.Speed" + " + 1.0" * 40 + " > 3.0", "nested deeper than 32"),
-    ("Vehicle.Speed" + " + 1.0" * 400 + " > 3.0", "nested deeper than 32"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("condition", "reason"), CONDITIONS, ids=[condition[:40] for condition, _ in CONDITIONS]
-)
-def test_bad_condition(condition: str, reason: str) -> None:
-    with pytest.raises(ConditionError) as caught:
-        compile_condition(condition, CATALOGUE, CAMERAS)
-    assert reason in str(caught.value)
-
-
-def test_equal_expressions_are_one_node() -> None:
-    once = compile_condition("Vehicle.Speed > 3.0", CATALOGUE, CAMERAS)
-    thrice = compile_condition("Vehicle.Speed > 3.0 || !(Vehicle.Speed > 3.0)", CATALOGUE, CAMERAS)
-    assert len(thrice.nodes) == len(once.nodes) + 2
-
-
-def test_numbers_keep_their_types() -> None:
-    program = compile_condition("Vehicle.Speed > 1 && Vehicle.Speed < 1.0", CATALOGUE, CAMERAS)
-    literals = [node.value for node in program.nodes if isinstance(node.value, int | float)]
-    assert [type(value) for value in literals] == [int, float]
 
 
 def test_families_are_templates_that_suit_the_shipped_vehicle() -> None:

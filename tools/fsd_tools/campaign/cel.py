@@ -3,7 +3,8 @@
 Names: each signal by its VSS path (``double`` or ``bool``), and ``detections``, a list of messages with the fields
 of :data:`~fsd_agent.records.program.FIELDS`. An optional field is a wrapper, so that ``has`` works and that it has no
 default to be mistaken for a value. Comparisons of an integer with a double are declared on top of the standard
-library's, as the language definition allows ("Numeric values"); arithmetic keeps its types apart.
+library's, as the language definition allows ("Numeric values"); arithmetic keeps its types apart. A double compares
+with text as well, for signals whose values have names; lowering knows which have. Functions of ours: ``functions``.
 
 The only file that imports the CEL library.
 """
@@ -22,14 +23,17 @@ from google.protobuf import descriptor_pb2, descriptor_pool, wrappers_pb2
 from fsd_agent.records.program import FIELDS, OPTIONAL_FIELDS, ValueType
 from fsd_firmware.catalogue import Catalogue
 from fsd_tools.campaign.checked import CheckedExprError, Tree, read_tree
+from fsd_tools.campaign.functions import FUNCTIONS
+from fsd_tools.campaign.refusals import ConditionError
 
 DETECTION: Final = "fsd.Detection"
 _PROTO_FILE: Final = "fsd/detection.proto"
 _PROBLEM: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
-_TOO_DEEP: Final = re.compile(r"Exceeded max recursion depth of (\d+)")
+_TOO_DEEP: Final = re.compile(r"(?:max recursion depth of|recursion limit exceeded\. limit:) (\d+)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']+)'")
 _NO_FIELD: Final = re.compile(r"undefined field '([^']+)' not found in struct")
 _NO_OVERLOAD: Final = re.compile(r"found no matching overload for '([^']+)' applied to '([^']+)'")
+_MACROS: Final = ("size", "has", "exists", "exists_one", "all", "filter", "double", "duration")
 _ARITHMETIC: Final = {"_+_": "+", "_-_": "-", "_*_": "*", "_/_": "/"}
 _COMPARE: Final = {
     "_==_": "equals",
@@ -39,10 +43,6 @@ _COMPARE: Final = {
     "_>_": "greater",
     "_>=_": "greater_equals",
 }
-
-
-class ConditionError(Exception):
-    """The condition is not accepted; the message says where and why."""
 
 
 class Environment:
@@ -55,7 +55,7 @@ class Environment:
         self._env = cel.NewEnv(
             descriptor_pool=detection_pool(),
             variables=variables | {"detections": cel.Type.List(cel.Type(DETECTION))},
-            extensions=[cel.CelExtension("fsd.compare", list(_mixed_comparisons()))],
+            extensions=[cel.CelExtension("fsd", [*_mixed_comparisons(), *_functions()])],
         )
 
     def check(self, source: str) -> tuple[Tree, str]:
@@ -64,7 +64,7 @@ class Environment:
             checked = self._env.compile(source)
             return read_tree(checked.serialize()), str(checked.return_type()).lower()
         except RuntimeError as error:  # the binding raises nothing narrower
-            raise ConditionError(self._explain(str(error))) from None
+            raise ConditionError(self._explain(str(error), source)) from None
         except CheckedExprError as error:
             raise ConditionError(str(error)) from None
 
@@ -73,26 +73,34 @@ class Environment:
         try:
             return read_tree(self._env.compile(source, disable_check=True).serialize())
         except RuntimeError as error:
-            raise ConditionError(self._explain(str(error))) from None
+            raise ConditionError(self._explain(str(error), source)) from None
         except CheckedExprError as error:
             raise ConditionError(str(error)) from None
 
-    def _explain(self, error: str) -> str:
+    def _explain(self, error: str, source: str) -> str:
         if found := _TOO_DEEP.search(error):
             return f"nested deeper than {found[1]}"
         problems = _PROBLEM.findall(error)
         if not problems:
             return " ".join(error.split())
+        lines = source.split("\n")
         return "; ".join(
-            f"line {line} column {column}: {self._reason(text)}" for line, column, text in problems
+            f"line {line} column {column}: {self._reason(text, lines[int(line) - 1][int(column) - 1 :])}"
+            for line, column, text in problems
+            if int(line) <= len(lines)  # what follows from the rest has no place of its own
         )
 
-    def _reason(self, text: str) -> str:
+    def _reason(self, text: str, rest: str) -> str:
+        """``rest`` is what the source has from the problem's column on."""
         if found := _UNDECLARED.search(text):
+            if rest.startswith("("):  # calls are marked where their arguments begin
+                return _unknown_function(found[1])
             return f"unknown signal {found[1]!r}{did_you_mean(found[1], self._names)}"
         if found := _NO_FIELD.search(text):
             return f"a detection has no field {found[1]!r}{did_you_mean(found[1], tuple(FIELDS))}"
         found = _NO_OVERLOAD.search(text)
+        if found and found[1] in FUNCTIONS:
+            return f"{found[1]} is written {FUNCTIONS[found[1]].usage}; it does not take {found[2]}"
         if (
             found
             and found[1] in _ARITHMETIC
@@ -100,6 +108,12 @@ class Environment:
         ):
             return f"{_ARITHMETIC[found[1]]!r} does not mix {found[2]}; write 2.0 for a double, or double(n)"
         return text.removesuffix(" (in container '')")
+
+
+def _unknown_function(name: str) -> str:
+    if name in FUNCTIONS:
+        return f"{name} is written {FUNCTIONS[name].usage}"
+    return f"unknown function {name!r}{did_you_mean(name, (*FUNCTIONS, *_MACROS))}"
 
 
 def did_you_mean(name: str, names: tuple[str, ...]) -> str:
@@ -136,14 +150,34 @@ def detection_pool() -> Any:
 
 
 def _mixed_comparisons() -> Iterator[Any]:
-    numbers = {"double": cel.Type.DOUBLE, "int64": cel.Type.INT}
+    """Integers with doubles, and doubles with text: a signal's number with one of its names."""
+    types = {"double": cel.Type.DOUBLE, "int64": cel.Type.INT, "string": cel.Type.STRING}
     for function, name in _COMPARE.items():
-        overloads = [
-            cel.Overload(f"{name}_{a}_{b}", cel.Type.BOOL, [numbers[a], numbers[b]])
-            for a, b in (("double", "int64"), ("int64", "double"))
-        ]
+        pairs = [("double", "int64"), ("int64", "double")]
+        if function in {"_==_", "_!=_"}:
+            pairs += [("double", "string"), ("string", "double")]
+        overloads = [cel.Overload(f"{name}_{a}_{b}", cel.Type.BOOL, [types[a], types[b]]) for a, b in pairs]
         yield cel.FunctionDecl(function, overloads)
-    whole_in_list = cel.Overload(
-        "in_list_double_int64", cel.Type.BOOL, [numbers["double"], cel.Type.List(cel.Type.INT)]
-    )
-    yield cel.FunctionDecl("@in", [whole_in_list])
+    listed = [
+        cel.Overload(f"in_list_double_{one}", cel.Type.BOOL, [types["double"], cel.Type.List(types[one])])
+        for one in ("int64", "string")
+    ]
+    yield cel.FunctionDecl("@in", listed)
+
+
+def _functions() -> Iterator[Any]:
+    types = {
+        "bool": cel.Type.BOOL,
+        "int": cel.Type.INT,
+        "double": cel.Type.DOUBLE,
+        "text": cel.Type.STRING,
+        "duration": cel.Type.DURATION,
+    }
+    for name, function in FUNCTIONS.items():
+        overloads = [
+            cel.Overload(
+                "_".join((name, *one.parameters)), types[one.result], [types[kind] for kind in one.parameters]
+            )
+            for one in function.overloads
+        ]
+        yield cel.FunctionDecl(name, overloads)

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.program import Program
+from fsd_agent.records.head import Head
+from fsd_agent.records.program import Op, Program, names
+from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
-from fsd_tools.campaign.cel import ConditionError, Environment, did_you_mean
-from fsd_tools.campaign.lower import lower, refuse_has_of_signals
+from fsd_tools.campaign.cel import Environment, did_you_mean
+from fsd_tools.campaign.lower import Gates, lower
+from fsd_tools.campaign.lower_functions import Names, closest
+from fsd_tools.campaign.refusals import ConditionError, refuse_what_is_not_possible
+from fsd_tools.campaign.schedule import compile_schedule
 from fsd_tools.campaign.schema import (
     CampaignFile,
     CaptureFile,
@@ -21,10 +26,14 @@ from fsd_tools.campaign.schema import (
     read_text,
     wall_ns,
 )
+from fsd_tools.campaign.zones import compile_zones
 from fsd_tools.errors import ToolError
 
 UNASSIGNED: Final = "unassigned"
 """Stands for the region of a template that is checked or backtested, never of one that is pushed."""
+_HOLD_WHY: Final = "a condition that must hold longer is a state, not an event"
+_REARM_WHY: Final = "use cooldown for a longer rest"
+_COOLDOWN_WHY: Final = "end the campaign earlier instead, with valid.until"
 
 
 class CampaignError(ToolError):
@@ -48,23 +57,33 @@ def compile_campaign(
     """Compile one campaign file for vehicles with this catalogue and these cameras.
 
     ``region_id`` is where it is going: a file that names no region takes it, a file that names another is refused.
-    Without it the file's own region counts, or :data:`UNASSIGNED`. Raises :class:`CampaignError`.
+    Without it the file's own region counts, or :data:`UNASSIGNED`. ``file`` is the file's path: other files that it
+    names lie beside it. Raises :class:`CampaignError`.
     """
     try:
         parsed = parse_file(text)
-        return _build(parsed, catalogue, tuple(cameras), _region(parsed.region, region_id))
+        region = _region(parsed.region, region_id)
+        return _build(parsed, catalogue, tuple(cameras), region, Path(file).parent)
     except FieldError as error:
         raise CampaignError(file, error.field, error.reason) from None
 
 
-def compile_condition(source: str, catalogue: Catalogue, cameras: Collection[str]) -> Program:
-    """Check and compile one CEL condition. Raises :class:`~.cel.ConditionError`."""
+def compile_condition(
+    source: str,
+    catalogue: Catalogue,
+    cameras: Collection[str],
+    *,
+    zones: Collection[str] = (),
+    heads: Collection[str] = (),
+    gates: Gates | None = None,
+) -> Program:
+    """Check and compile one CEL condition, with what the file adds to it. Raises :class:`~.cel.ConditionError`."""
     environment = _environment(catalogue.entries)
-    refuse_has_of_signals(environment.parse(source), catalogue)
+    refuse_what_is_not_possible(environment.parse(source), catalogue)
     tree, kind = environment.check(source)
     if kind != "bool":
         raise ConditionError(f"is a {kind}; a condition is a bool, true or false")
-    return lower(tree, catalogue, cameras)
+    return lower(tree, Names(catalogue, tuple(cameras), tuple(zones), tuple(heads)), gates or Gates())
 
 
 def compile_files(
@@ -90,34 +109,69 @@ def compile_files(
     )
 
 
-def _build(parsed: CampaignFile, catalogue: Catalogue, cameras: tuple[str, ...], region_id: str) -> Campaign:
+def _build(
+    parsed: CampaignFile, catalogue: Catalogue, cameras: tuple[str, ...], region_id: str, folder: Path
+) -> Campaign:
     capture = _capture(parsed.capture, catalogue, cameras)
-    try:
-        program = compile_condition(parsed.condition, catalogue, cameras)
-    except ConditionError as error:
-        raise FieldError("condition", str(error)) from None
+    zones, heads = compile_zones(parsed.zones, folder), ()
     valid_from = wall_ns("valid.from", parsed.valid.from_, end_of_day=False)
     valid_until = wall_ns("valid.until", parsed.valid.until, end_of_day=True)
     if valid_from >= valid_until:
         raise FieldError("valid", f"until {parsed.valid.until} is not after from {parsed.valid.from_}")
-    hold_why = "a condition that must hold longer is a state, not an event"
-    cooldown_why = "end the campaign earlier instead, with valid.until"
     return Campaign(
         id=parsed.id,
         version=parsed.version,
         purpose=parsed.purpose,
         region_id=region_id,
         source=parsed.condition,
-        program=program,
-        hold_ns=duration_ns("hold", parsed.hold, LIMITS.hold_ns, hold_why),
-        cooldown_ns=duration_ns("cooldown", parsed.cooldown, LIMITS.cooldown_ns, cooldown_why),
+        program=_program(parsed, catalogue, cameras, zones, heads),
+        hold_ns=duration_ns("hold", parsed.hold, LIMITS.hold_ns, _HOLD_WHY),
+        cooldown_ns=duration_ns("cooldown", parsed.cooldown, LIMITS.cooldown_ns, _COOLDOWN_WHY),
         capture=capture,
         budget=Budget(parsed.budget.clips_per_day, parsed.budget.bytes_per_day),
         sample_ratio=parsed.sample_ratio,
         priority=parsed.priority,
         valid_from_wall_ns=valid_from,
         valid_until_wall_ns=valid_until,
+        rearm_ns=duration_ns("rearm", parsed.rearm, LIMITS.rearm_ns, _REARM_WHY),
+        schedule=compile_schedule(parsed.schedule, valid_from, valid_until) if parsed.schedule else None,
+        zones=zones,
+        heads=heads,
     )
+
+
+def _program(
+    parsed: CampaignFile,
+    catalogue: Catalogue,
+    cameras: tuple[str, ...],
+    zones: tuple[Zone, ...],
+    heads: tuple[Head, ...],
+) -> Program:
+    zone_names, head_names = tuple(zone.name for zone in zones), tuple(head.name for head in heads)
+    fence, states = parsed.geofence, parsed.states or ()
+    for field, named in (("geofence.inside", fence.inside), ("geofence.outside", fence.outside)):
+        for name in named:
+            if name not in zone_names:
+                raise FieldError(field, f"no zone {name!r} in this file's 'zones'{closest(name, zone_names)}")
+    for field, given in (("states", states), ("geofence", fence.inside + fence.outside)):
+        if len(set(given)) != len(given):
+            raise FieldError(field, "a name is there twice")
+    try:
+        program = compile_condition(
+            parsed.condition,
+            catalogue,
+            cameras,
+            zones=zone_names,
+            heads=head_names,
+            gates=Gates(states, fence.inside, fence.outside),
+        )
+    except ConditionError as error:
+        raise FieldError("condition", str(error)) from None
+    for kind, op, own in (("zones", Op.ZONE, zone_names), ("heads", Op.HEAD, head_names)):
+        for name in own:
+            if name not in names(program, op):
+                raise FieldError(f"{kind}.{name}", "nothing refers to it")
+    return program
 
 
 def _region(named: str | None, going_to: str | None) -> str:
@@ -136,14 +190,14 @@ def _capture(capture: CaptureFile, catalogue: Catalogue, cameras: tuple[str, ...
         raise FieldError("capture", reason)
     for camera in capture.cameras:
         if camera not in cameras:
-            hint = did_you_mean(camera, cameras) or f"; there is {', '.join(cameras) or 'none'}"
-            raise FieldError("capture.cameras", f"no camera {camera!r} on this vehicle{hint}")
+            reason = f"no camera {camera!r} on this vehicle{closest(camera, cameras)}"
+            raise FieldError("capture.cameras", reason)
     for path in capture.signals:
         if path not in catalogue.rows:
             hint = did_you_mean(path, tuple(catalogue.rows))
             raise FieldError("capture.signals", f"unknown signal {path!r}{hint}")
-    for field, names in (("cameras", capture.cameras), ("signals", capture.signals)):
-        if len(set(names)) != len(names):
+    for field, given in (("cameras", capture.cameras), ("signals", capture.signals)):
+        if len(set(given)) != len(given):
             raise FieldError(f"capture.{field}", "a name is there twice")
     return CaptureSpec(before, after, capture.cameras, capture.signals)
 

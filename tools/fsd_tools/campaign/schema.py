@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import yaml
 from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
+from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
 
 UNITS_NS: Final = {"ms": 1_000_000, "s": SECOND_NS, "min": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
@@ -23,6 +24,7 @@ _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|min|h)\Z")
 _AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
 
 Text = Annotated[str, Meta(min_length=1)]
+State = Literal["parked", "manual", "assisted"]
 
 
 class FieldError(Exception):
@@ -57,6 +59,13 @@ class ValidFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: Any
 
 
+class GeofenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``geofence``: in one of the zones ``inside``, in none of ``outside``."""
+
+    inside: tuple[Text, ...] = ()
+    outside: tuple[Text, ...] = ()
+
+
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
@@ -68,7 +77,13 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[int, Meta(ge=1, le=2**53 - 1)] = 1
     region: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")] | None = None
     hold: str = "0s"
+    rearm: str = "0s"
     cooldown: str = "0s"
+    states: Annotated[tuple[State, ...], Meta(min_length=1)] | None = None
+    schedule: ScheduleFile | None = None
+    zones: dict[str, Any] = {}
+    """Each checked by ``zones``."""
+    geofence: GeofenceFile = GeofenceFile()
     budget: BudgetFile = BudgetFile()
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
