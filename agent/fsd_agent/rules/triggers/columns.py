@@ -1,41 +1,21 @@
-"""Signals as columns: samples that say whether they are known, the newest of every row, and which may matter.
+"""Samples as columns, with whether each is known.
 
-A sample is *not known* where its value is out of the range that the catalogue gives its row, and where it is no
-value at all: a row whose next sample has not come within its ``stale_ns`` gets such a sample at exactly that instant
-(a row that is not known does not go stale). A NaN that was received is known. A row that never had a sample is not
-known. All this is a function of the input alone: it does not matter who looks, when, or how time was cut.
-
-Rows after the catalogue's are the engine's own; they have no range.
-
-Newest values are worked out when somebody asks: until then whole batches wait, because most ticks need none.
+A sample is *not known* where its value is out of the range that the catalogue gives its row, and where something is
+said to be unknown from then on (see ``signals`` for rows that go stale). A NaN that was received is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.guard import Guard
-from fsd_agent.rules.triggers.stale import lapses
-from fsd_agent.rules.triggers.values import YES, Number
-from fsd_firmware.catalogue import CatalogueEntry
-from fsd_firmware.samples import Signals
-
 Times = NDArray[np.int64]
 Plane = NDArray[np.bool_]
 Column = NDArray[np.float64]
-_Type = TypeVar("_Type", bound=np.generic)
-
-_NEVER_NS: Final = -(2**62)
-"""Before any time, also after a ``stale_ns`` was added."""
-_WAITING_BATCHES: Final = 64
-_WAITING_SAMPLES: Final = 8192
-"""Bound the memory of batches that wait, and the work of the one that takes them in."""
 
 
 class Samples:
@@ -70,9 +50,17 @@ class Samples:
         if self._known is None:
             known = np.ones(self.t_ns.shape, np.bool_) if self.sound is None else self.sound
             if self._ranges is not None:
-                known = known & ~_outside(self.row, self.value, self._ranges)
+                known = known & ~outside(self.row, self.value, self._ranges)
             self._known = known
         return self._known
+
+    def item(self, at: int) -> tuple[int, int, float, bool]:
+        """Time, row, value and whether it is known, of one sample."""
+        row, value = int(self.row[at]), float(self.value[at])
+        known = self.sound is None or bool(self.sound[at])
+        if known and self._ranges is not None:
+            known = not (value < self._ranges[0][row] or value > self._ranges[1][row])
+        return int(self.t_ns[at]), row, value, known
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
@@ -91,10 +79,13 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
 
 @dataclass(eq=False)
 class ActiveSamples:
-    """Samples that may have changed something: some of a batch's, in order of time. At least one."""
+    """Samples that may have changed something: some of a batch's, in order of time. At least one.
+
+    A handful is taken up as numbers, many as arrays; either is made when it is asked for.
+    """
 
     samples: Samples
-    at: Sequence[int] | NDArray[np.intp]
+    at: list[int] | NDArray[np.intp]
     """Their positions in ``samples``."""
 
     @cached_property
@@ -120,196 +111,30 @@ class ActiveSamples:
     @cached_property
     def rows(self) -> NDArray[np.intp]:
         """Which rows, increasing."""
-        return np.unique(self.signal).astype(np.intp)
+        return np.array(sorted(self.row_set), np.intp)
+
+    @cached_property
+    def row_set(self) -> frozenset[int]:
+        """Which rows."""
+        return frozenset(self.signal.tolist())
+
+    @cached_property
+    def items(self) -> list[tuple[int, int, float, bool]]:
+        """Time, row, value and whether it is known, of each."""
+        if isinstance(self.at, list):
+            return [self.samples.item(at) for at in self.at]
+        columns = (self.t_ns, self.signal, self.value, self.known)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-class SignalState:
-    """The newest sample of every row, what goes stale, and the guard.
-
-    A batch goes :meth:`samples`, :meth:`active`, any questions, :meth:`store`. Questions see what was before the
-    batch, and of the batch what they are given.
-    """
-
-    def __init__(self, row_count: int, entries: Sequence[CatalogueEntry] = ()) -> None:
-        self._range = (np.full(row_count, -np.inf), np.full(row_count, np.inf))
-        self._range[0][: len(entries)] = [entry.minimum for entry in entries]
-        self._range[1][: len(entries)] = [entry.maximum for entry in entries]
-        self._own_from = len(entries)
-        self._stale_ns = np.zeros(row_count, np.int64)
-        self._stale_ns[: len(entries)] = [entry.stale_ns for entry in entries]
-        self._value = np.zeros(row_count, np.float64)
-        self._t_ns = np.full(row_count, _NEVER_NS, np.int64)
-        self._known = np.zeros(row_count, np.bool_)
-        self._out_of_range = np.zeros(row_count, np.int64)
-        self._guard = Guard(row_count)
-        self._waiting: list[Samples] = []
-        self._waiting_samples = 0
-        self._since_ns = _NEVER_NS
-        """Start of the batch."""
-        self._until_ns = _NEVER_NS
-        self._mortal: NDArray[np.intp] = np.empty(0, np.intp)
-        """Rows that are looked out for and can go stale."""
-        self._next_stale_ns: int | None = None
-        """None of them goes stale before this; None is never."""
-
-    def resize(
-        self, row_count: int, kept: Mapping[int, int] | None = None, stale_ns: Mapping[int, int] | None = None
-    ) -> None:
-        """Have so many rows from now on. Rows of the catalogue stay what they are.
-
-        Of the others, ``kept`` gives the row that each goes on as, by the row that it was (without it they all stay);
-        the rest have no sample yet. ``stale_ns`` says after how long a row of these goes stale. Call
-        :meth:`watch` next.
-        """
-        self._take_in()
-        before = range(self._own_from, min(row_count, self._value.shape[0]))
-        moves = {row: row for row in before} if kept is None else dict(kept)
-        rows = np.array([*range(self._own_from), *moves], np.intp)
-        to = np.array([*range(self._own_from), *moves.values()], np.intp)
-
-        def moved(old: NDArray[_Type], fill: float) -> NDArray[_Type]:
-            new = np.full(row_count, fill, old.dtype)
-            new[to] = old[rows]
-            return new
-
-        self._range = moved(self._range[0], -np.inf), moved(self._range[1], np.inf)
-        self._stale_ns = moved(self._stale_ns, 0)
-        for row, after_ns in (stale_ns or {}).items():
-            self._stale_ns[row] = after_ns
-        self._value = moved(self._value, 0.0)
-        self._t_ns = moved(self._t_ns, _NEVER_NS)
-        self._known = moved(self._known, 0)
-        self._out_of_range = moved(self._out_of_range, 0)
-        self._guard = Guard(row_count)
-
-    def watch(
-        self, thresholds: Mapping[int, Collection[float]], exact: Collection[int], fresh: Collection[int]
-    ) -> None:
-        """Look out for these rows from now on: literals by row, rows used otherwise, rows of new campaigns.
-
-        The next sample of a fresh row counts whatever its value: a new campaign has not been evaluated yet.
-        """
-        self._take_in()
-        self._guard.watch(thresholds, exact, *self._range)
-        watched = np.array(sorted({*thresholds, *exact}), np.intp)
-        for row in set(watched.tolist()) - set(fresh):
-            if self._t_ns[row] != _NEVER_NS:
-                self._guard.settle(row, float(self._value[row]), known=self._is_known(row))
-        self._mortal = watched[self._stale_ns[watched] > 0]
-        self._next_stale_ns = _NEVER_NS if self._mortal.shape[0] else None
-
-    def samples(self, signals: Signals, until_ns: int, more: Sequence[Samples] = ()) -> Samples:
-        """What arrived before ``until_ns`` as samples, rows that are looked out for and go stale included."""
-        self._until_ns = until_ns
-        found = Samples(signals.t_ns, signals.signal, signals.value, None, self._range)
-        if more:
-            found = join_samples([found, *more])
-        if self._next_stale_ns is None or self._next_stale_ns >= until_ns:
-            return found
-        stale = self._lapses(found, until_ns)
-        return found if stale is None else join_samples([found, stale])
-
-    def active(self, samples: Samples) -> ActiveSamples | None:
-        """The samples that may matter; None where there are none."""
-        at = self._guard.keep(samples)
-        return None if at is None else ActiveSamples(samples, at)
-
-    def store(self, samples: Samples) -> None:
-        """The batch is over: its last samples are the newest."""
-        self._since_ns = self._until_ns
-        if len(samples):
-            self._waiting.append(samples)
-            self._waiting_samples += len(samples)
-            if len(self._waiting) >= _WAITING_BATCHES or self._waiting_samples >= _WAITING_SAMPLES:
-                self._take_in()
-
-    def column(self, row: int, active: ActiveSamples | None, instants: Times) -> Number:
-        """The row's newest value at each of the instants."""
-        if active is not None:
-            mine = np.flatnonzero(active.signal == row)
-            if mine.shape[0]:
-                return self._as_of(row, active.t_ns[mine], active.value[mine], active.known[mine], instants)
-        value, known = self.before(row)
-        return Number(np.array([value]), np.array([known]))
-
-    def before(self, row: int) -> tuple[float, bool]:
-        """The newest value before this batch, and whether it is known."""
-        self._take_in()
-        return float(self._value[row]), self._is_known(row)
-
-    def newest(self, row: int, samples: Samples, t_ns: int) -> float | None:
-        """The exact newest value at ``t_ns`` of this batch; None where it is not known."""
-        end = int(np.searchsorted(samples.t_ns, t_ns, side="right"))
-        at = np.flatnonzero(samples.row[:end] == row)
-        if at.shape[0]:
-            last = int(at[-1])
-            value, from_ns, known = samples.value[last], samples.t_ns[last], bool(samples.known[last])
-        else:
-            self._take_in()
-            value, from_ns, known = self._value[row], self._t_ns[row], bool(self._known[row])
-        stale_ns = int(self._stale_ns[row])
-        return float(value) if known and not 0 < stale_ns <= t_ns - int(from_ns) else None
-
-    @property
-    def out_of_range(self) -> NDArray[np.int64]:
-        """How many samples of each row were out of its range. Shape (rows,)."""
-        self._take_in()
-        return self._out_of_range
-
-    def _is_known(self, row: int) -> bool:
-        """Before the batch, and before what goes stale at its very start."""
-        stale_ns = int(self._stale_ns[row])
-        lives = not stale_ns or int(self._t_ns[row]) + stale_ns >= self._since_ns
-        return bool(self._known[row]) and lives
-
-    def _take_in(self) -> None:
-        """Make what waits the newest."""
-        if not self._waiting:
-            return
-        waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
-        row = np.concatenate([one.row for one in waiting])
-        value = np.concatenate([one.value for one in waiting])
-        outside = _outside(row, value, self._range)
-        if outside.any():
-            np.add.at(self._out_of_range, row[outside], 1)
-        # Where a row is there more than once, numpy keeps the last.
-        self._value[row] = value
-        self._t_ns[row] = np.concatenate([one.t_ns for one in waiting])
-        if all(one.sound is None for one in waiting):
-            self._known[row] = ~outside
-        else:
-            self._known[row] = np.concatenate([one.known for one in waiting])
-
-    def _lapses(self, samples: Samples, until_ns: int) -> Samples | None:
-        """Samples that are not known, where a row goes stale before ``until_ns``."""
-        self._take_in()
-        rows = self._mortal
-        held = rows[self._known[rows] & (self._t_ns[rows] + self._stale_ns[rows] >= self._since_ns)]
-        mine = np.flatnonzero(np.isin(samples.row, rows))
-        row = np.concatenate([held, samples.row[mine]])
-        found = lapses(
-            np.concatenate([self._t_ns[held], samples.t_ns[mine]]),
-            row,
-            np.concatenate([np.ones(held.shape, np.bool_), samples.known[mine]]),
-            self._stale_ns[row],
-            until_ns,
-        )
-        # A row that has no good sample now gets one at the end of this batch at the earliest.
-        self._next_stale_ns = min(found.next_ns, until_ns + int(self._stale_ns[rows].min()))
-        if not found.t_ns.shape[0]:
-            return None
-        shape = found.t_ns.shape
-        return Samples(found.t_ns, found.row, np.full(shape, np.nan), np.zeros(shape, np.bool_))
-
-    def _as_of(self, row: int, t_ns: Times, value: Column, known: Plane, instants: Times) -> Number:
-        at = np.searchsorted(t_ns, instants, side="right") - 1
-        before = at < 0
-        if not before.any():
-            return Number(value[at], YES if known.all() else known[at])
-        first, was_known = self.before(row)
-        return Number(np.where(before, first, value[at]), np.where(before, was_known, known[at]))
+def join_active(first: ActiveSamples, second: ActiveSamples) -> ActiveSamples:
+    """Both in order of time; at one instant those of ``first`` first."""
+    parts = [Samples(one.t_ns, one.signal, one.value, one.known) for one in (first, second)]
+    joined = join_samples(parts)
+    return ActiveSamples(joined, np.arange(len(joined)))
 
 
-def _outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:
+def outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:
+    """Where a value is out of its row's range; ``ranges`` holds minimum and maximum of every row."""
     minimum, maximum = ranges
     return np.asarray((value < minimum.take(row)) | (value > maximum.take(row)), np.bool_)

@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
 from fsd_agent.records.program import signal_types, texts
-from fsd_agent.rules.triggers.columns import ActiveSamples, Samples, SignalState
+from fsd_agent.rules.triggers.columns import ActiveSamples, Samples
 from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch, Graph
 from fsd_agent.rules.triggers.looks import DetectionState, Looks
 from fsd_agent.rules.triggers.phase import Phase
+from fsd_agent.rules.triggers.signals import SignalState
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections, Signals
 
@@ -57,7 +58,7 @@ class TriggerEngine:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._signals = SignalState(len(catalogue.entries), catalogue.entries)
+        self._signals = SignalState(catalogue)
         self._detections = DetectionState()
         self._graph = Graph(catalogue.rows)
         self._running: dict[str, _Running] = {}

@@ -26,10 +26,11 @@ from fsd_agent.records.program import (
     infer,
 )
 from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.columns import ActiveSamples, SignalState, Times
+from fsd_agent.rules.triggers.columns import ActiveSamples, Times
 from fsd_agent.rules.triggers.looks import Looks
 from fsd_agent.rules.triggers.loops import Loop
 from fsd_agent.rules.triggers.operations import combine, last, literal, literal_number, planes, signal_bool
+from fsd_agent.rules.triggers.signals import SignalState
 
 DETECTIONS_INPUT = -1
 """Stands for the detections where inputs are signal rows."""

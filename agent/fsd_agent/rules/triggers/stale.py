@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.int64]
-NEVER_NS: Final = 2**62
+NEVER_STALE_NS: Final = 2**62
 """After any time of a sample."""
 
 
@@ -46,4 +46,4 @@ def lapses(
     at = np.flatnonzero(ended)
     at = at[np.argsort(ends[at], kind="stable")]
     lives = ends[last & known & ~ended]
-    return Lapses(ends[at], row[at].astype(np.int32), int(lives.min(initial=NEVER_NS)))
+    return Lapses(ends[at], row[at].astype(np.int32), int(lives.min(initial=NEVER_STALE_NS)))
