@@ -81,7 +81,7 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown: str = "0s"
     states: Annotated[tuple[State, ...], Meta(min_length=1)] | None = None
     schedule: ScheduleFile | None = None
-    zones: dict[str, Any] = {}
+    zones: dict[Any, Any] = {}
     """Each checked by ``zones``."""
     geofence: GeofenceFile = GeofenceFile()
     budget: BudgetFile = BudgetFile()

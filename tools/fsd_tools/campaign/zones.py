@@ -27,7 +27,7 @@ _Ring = list[Annotated[list[float], Meta(min_length=2, max_length=3)]]
 """Positions of GeoJSON may carry a height."""
 
 
-def compile_zones(parsed: dict[str, Any], folder: Path) -> tuple[Zone, ...]:
+def compile_zones(parsed: dict[Any, Any], folder: Path) -> tuple[Zone, ...]:
     """The zones of a file that lies in ``folder``. Raises :class:`FieldError`."""
     if len(parsed) > LIMITS.zones:
         raise FieldError("zones", f"{len(parsed)} zones; at most {LIMITS.zones}")
