@@ -25,6 +25,7 @@ from fsd_tools.errors import ToolError, UsageError
 GROUPS = {
     "drive": "Generate, import and inspect recorded drives.",
     "campaign": "Check, push and backtest campaigns.",
+    "catalogue": "Show a vehicle's signals; check the mapping that fills them.",
     "model": "Assemble and verify model packages.",
     "region": "Make a region and serve it.",
     "vehicle": "Enrol a vehicle with a region; read its status.",

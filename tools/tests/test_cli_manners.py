@@ -11,7 +11,7 @@ from fsd_tools.main import GROUPS, main
 
 COMMANDS = [
     "drive generate", "drive info", "drive import comma2k19", "drive import jaad",
-    "model assemble", "model verify", "model list",
+    "catalogue show", "catalogue check", "model assemble", "model verify", "model list",
     "clip info", "clip sheet", "bench list", "bench report",
 ]  # fmt: skip
 

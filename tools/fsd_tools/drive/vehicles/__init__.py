@@ -12,8 +12,6 @@ from pathlib import Path
 
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue
-from fsd_tools.catalogue.resolve import compile_line
-from fsd_tools.drive.dbc_compile import DbcSource
 
 HERE = Path(__file__).parent
 DEMO_BUSES = 2
@@ -33,6 +31,9 @@ class VehicleLine:
 @cache
 def fsd_demo() -> VehicleLine:
     """The fictional electric car of generated drives; one DBC text serves both of its buses."""
+    from fsd_tools.catalogue.resolve import compile_line  # cantools and vss-tools take a second to import
+    from fsd_tools.drive.dbc_compile import DbcSource
+
     text = (HERE / "fsd_demo.dbc").read_text(encoding="utf-8")
     sources = [DbcSource(bus, "fsd_demo.dbc", text) for bus in range(DEMO_BUSES)]
     catalogue, table = compile_line(HERE / "fsd_demo.toml", sources)
