@@ -256,9 +256,9 @@ def test_an_unknown_signal_suspends_its_campaign_alone_until_it_is_changed() -> 
 
 
 def test_an_evaluation_that_raises_suspends_its_campaign_alone() -> None:
-    """A source that breaks its contract (boxes without a distance column) must not stop the other campaigns."""
-    engine = engine_of(campaign("detections.exists(d, d.distance_m < 9.0)", "bad"), campaign(PERSON, "good"))
-    frame = replace(looked(Frame(10, (PED,))), distance_m=np.empty(0, np.float32))
+    """A source that breaks its contract (boxes without a column) must not stop the other campaigns."""
+    engine = engine_of(campaign("detections.exists(d, d.ttc_s < 2.0)", "bad"), campaign(PERSON, "good"))
+    frame = replace(looked(Frame(10, (PED,))), ttc_s=np.empty(0, np.float32))
     found = engine.advance(columns([]), (frame,), until_ns=50 * MS, wall_minus_mono_ns=WALL_NS)
     assert [firing.campaign_id for firing in found] == ["good"]
     assert list(engine.suspended()) == ["bad"]

@@ -36,6 +36,10 @@ class VehicleDescription:
     signal_table: SignalTable | None
     """How CAN frames become samples of ``catalogue``; None where the source gives samples only."""
 
+    def picture_sizes(self) -> dict[str, tuple[int, int]]:
+        """Width and height in pixels of each camera's picture, by name."""
+        return {camera.name: (camera.width, camera.height) for camera in self.cameras}
+
 
 class Firmware(Protocol):
     """A source of everything the vehicle senses."""

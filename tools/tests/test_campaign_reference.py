@@ -146,8 +146,10 @@ boxes = st.builds(
     st.sampled_from([0.25, 0.5, 0.75]),
     st.sampled_from([0.0, 4.0, 16.0]),
     st.one_of(st.none(), st.sampled_from([1.0, 3.0, 9.0])),
-    st.integers(-1, 3),
+    st.integers(0, 3),
 )
+box_lists = st.lists(boxes, max_size=3, unique_by=lambda box: box.track)
+"""Every box with an id of its own: what has none is given one."""
 
 
 @st.composite
@@ -159,7 +161,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
         t_ns = time * 50 * MS
         if draw(st.booleans()) and t_ns not in frames:
             frames.add(t_ns)
-            events.append(Event(t_ns, boxes=tuple(draw(st.lists(boxes, max_size=3)))))
+            events.append(Event(t_ns, boxes=tuple(draw(box_lists))))
             continue
         row = draw(st.integers(0, 3))
         value = float(draw(st.booleans())) if row == 2 else draw(numbers)

@@ -100,7 +100,7 @@ def _build(
     detector, redactor = _detectors(config.perception, base)
     firmware = _firmware(config, base, speed or config.firmware.speed, codec)
     parts = _parts(config, base / config.vehicle.dir, data, firmware, events)
-    engine = TriggerEngine(parts.description.catalogue)
+    engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
     deliverer = Deliverer(
@@ -192,7 +192,7 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         residence=parts.residence,
         codec=codec,
         detector=detector,
-        sizes={camera.name: (camera.width, camera.height) for camera in parts.description.cameras},
+        sizes=parts.description.picture_sizes(),
         keys=parts.keys,
         clock=parts.clock,
         events=parts.events,

@@ -130,7 +130,7 @@ def _measured(seen: Detections) -> Detections:
         seen,
         distance_m=number.astype(np.float32) + 0.5,
         track_id=number.astype(np.int32),
-        ttc_s=number.astype(np.float32) / 8,
+        ttc_s=(number / 8).astype(np.float32),
     )
 
 

@@ -112,7 +112,7 @@ def _compiled(sources: Sequence[Source], drive: Path, vehicle: Vehicle, result: 
 
 
 def _run(reader: DriveReader, path: Path, campaigns: CampaignSet, result: Backtest) -> None:
-    engine = TriggerEngine(reader.description.catalogue)
+    engine = TriggerEngine(reader.description.catalogue, reader.description.picture_sizes())
     engine.set_campaigns(campaigns)
     start_ns: int | None = None
     try:

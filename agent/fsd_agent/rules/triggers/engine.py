@@ -17,8 +17,9 @@ phases (``phase``). Single-threaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -56,10 +57,13 @@ class _Running:
 class TriggerEngine:
     """See the module."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(
+        self, catalogue: Catalogue, cameras: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    ) -> None:
+        """``cameras``: width and height in pixels of each camera's picture, by name."""
         self._catalogue = catalogue
         self._signals = SignalState(catalogue)
-        self._detections = DetectionState()
+        self._detections = DetectionState(cameras)
         self._graph = Graph(catalogue.rows)
         self._running: dict[str, _Running] = {}
         self._suspended: dict[str, tuple[Campaign, str]] = {}

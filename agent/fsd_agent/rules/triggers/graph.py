@@ -29,7 +29,15 @@ from fsd_agent.rules.triggers import values as v
 from fsd_agent.rules.triggers.columns import ActiveSamples, Times
 from fsd_agent.rules.triggers.looks import Looks
 from fsd_agent.rules.triggers.loops import Loop
-from fsd_agent.rules.triggers.operations import combine, last, literal, literal_number, planes, signal_bool
+from fsd_agent.rules.triggers.operations import (
+    combine,
+    last,
+    literal,
+    literal_number,
+    planes,
+    signal_bool,
+    take,
+)
 from fsd_agent.rules.triggers.signals import SignalState
 
 DETECTIONS_INPUT = -1
@@ -132,7 +140,7 @@ class Graph:
         inputs = frozenset[int]().union(*(arg.inputs for arg in args))
         if node.op in SIGNALS:
             inputs |= {row}
-        elif node.op in {Op.DETECTIONS, Op.FIELD, Op.HAS}:
+        elif node.op in {Op.DETECTIONS, Op.FIELD, Op.HAS, Op.SEEN}:
             inputs |= {DETECTIONS_INPUT}
         cost = 1 + sum(arg.cost for arg in args) + (_LOOP_COST if node.op in LOOPS else 0)
         self.vertices.append(Vertex(node, kind, box, row, inputs, cost))
@@ -161,7 +169,9 @@ class Graph:
             return signal_bool(column) if node.op is Op.SIGNAL_BOOL else column
         if node.op in {Op.AND, Op.OR}:
             return self._logical(node, batch)
-        if node.op in LOOPS or node.op is Op.SIZE:
+        if node.op is Op.SEEN:
+            return take(batch.looks.seen(str(node.value)), batch.looks.at(batch.instants))
+        if node.op in LOOPS or node.op in {Op.SIZE, Op.BOX_MAX}:
             return Loop(self.vertices, lambda arg: self._value(arg, batch), batch).reduce(node)
         return combine(node.op, vertex.type, [self._value(arg, batch) for arg in node.args])
 

@@ -1,15 +1,15 @@
-"""Loops over detections: ``exists``, ``all``, ``exists_one``, ``filter`` and ``size``, with their predicates.
+"""Loops over detections: ``exists``, ``all``, ``exists_one``, ``filter``, ``size`` and the largest value of a list.
 
 A predicate that refers to nothing but its detection is computed once for each look; one that also reads a
 signal, once for each instant and box. Errors and unknowns follow CEL: ``exists`` is true where any element is,
-false where all are, unknown otherwise; ``all`` the other way round; ``filter``, ``exists_one`` and ``size`` are
-unknown where any element can't be decided.
+false where all are, unknown otherwise; ``all`` the other way round; ``filter``, ``exists_one``, ``size`` and the
+largest value are unknown where any element can't be decided, and the largest of none is unknown too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,11 @@ from fsd_agent.records.program import EQUALITIES, OPTIONAL_FIELDS, Node, Op, Val
 from fsd_agent.rules.triggers import values as v
 from fsd_agent.rules.triggers.columns import Times
 from fsd_agent.rules.triggers.looks import Axis, Looks
-from fsd_agent.rules.triggers.operations import combine, planes, take
+from fsd_agent.rules.triggers.operations import combine, number, planes, take
+
+_Scalar = TypeVar("_Scalar", np.bool_, np.float64)
+_MAY_LACK: Final = OPTIONAL_FIELDS | {"center_x", "center_y"}
+"""Fields that NaN means unknown in. A centre is unknown only of a camera that the vehicle did not describe."""
 
 
 class LoopVertex(Protocol):
@@ -67,7 +71,7 @@ class Loop:
         self._axis: Axis
 
     def reduce(self, node: Node) -> v.Value:
-        """``exists``, ``all``, ``exists_one`` or ``size``, for the instants."""
+        """``exists``, ``all``, ``exists_one``, ``size`` or the largest value, for the instants."""
         batch = self._batch
         if self._per_instant(node):
             self._axis = batch.looks.axis_at(batch.instants)
@@ -94,6 +98,8 @@ class Loop:
         if node.op is Op.SIZE:
             count = np.bincount(axis.point[inside], minlength=axis.points)
             return v.Number(count.astype(np.float64), sound & axis.whole)
+        if node.op is Op.BOX_MAX:
+            return self._largest(number(self._row_value(node.args[1])), inside, sound)
         point = axis.point[inside]
         if not point.shape[0]:
             return v.known_bool(np.full(axis.points, node.op is Op.ALL), sound & axis.whole)
@@ -106,6 +112,16 @@ class Loop:
         if node.op is Op.ALL:
             return v.Planes(sound & axis.whole & (true == every), sound & (false > 0))
         return v.known_bool(true == 1, sound & axis.whole & (true + false == every))
+
+    def _largest(self, of: v.Number, inside: v.Plane, sound: v.Plane) -> v.Number:
+        """NaN where a NaN is among the values, as in every comparison of them."""
+        axis = self._axis
+        point = axis.point[inside]
+        largest = np.full(axis.points, -np.inf)
+        np.maximum.at(largest, point, _rows(of.value, inside))
+        every = np.bincount(point, minlength=axis.points)
+        known = np.bincount(point[_rows(of.known, inside)], minlength=axis.points)
+        return v.Number(largest, sound & axis.whole & (every > 0) & (known == every))
 
     def _list(self, at: int) -> tuple[v.Plane, v.Plane]:
         """Which rows a list holds, and at which points each of its filters could be decided."""
@@ -153,8 +169,8 @@ class Loop:
 
 def _numbers(name: str, looks: Looks, box: NDArray[np.intp]) -> v.Number:
     value = looks.column(name)[box]
-    return v.Number(value, ~np.isnan(value) if name in OPTIONAL_FIELDS else v.YES)
+    return v.Number(value, ~np.isnan(value) if name in _MAY_LACK else v.YES)
 
 
-def _rows(plane: v.Plane, inside: v.Plane) -> v.Plane:
-    return plane[inside] if plane.shape[0] > 1 or inside.shape[0] == 1 else np.repeat(plane, inside.sum())
+def _rows(column: NDArray[_Scalar], inside: v.Plane) -> NDArray[_Scalar]:
+    return column[inside] if column.shape[0] > 1 or inside.shape[0] == 1 else np.repeat(column, inside.sum())
