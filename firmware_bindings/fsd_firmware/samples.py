@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 
 CAN_EFF_FLAG = 0x8000_0000
 """Set in ``can_id`` for a 29-bit identifier, as in Linux' ``linux/can.h``."""
+CAN_WIDTHS = (8, 64)
+"""Bytes of data a frame that a batch can have: classic CAN, and CAN FD."""
+CAN_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
+"""Lengths that a frame can have (ISO 11898-1); those over 8 only in CAN FD."""
 
 
 class Kind(IntEnum):
@@ -58,9 +62,12 @@ class CanFrames:
     can_id: NDArray[np.uint32]
     """11-bit identifier, or 29-bit with :data:`CAN_EFF_FLAG` set."""
     length: NDArray[np.uint8]
-    """Bytes received, 0 to 8."""
+    """Bytes received, one of :data:`CAN_LENGTHS` and at most the width of ``data``."""
     data: NDArray[np.uint8]
-    """Shape (n, 8); bytes past ``length`` are zero and mean nothing."""
+    """Shape (n, 8), or (n, 64) where the bus speaks CAN FD; bytes past ``length`` are zero and mean nothing.
+
+    One width holds for all frames of a batch; short frames fit the wide one too.
+    """
 
     def __len__(self) -> int:
         """Count frames."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fsd_firmware.can.table import Field, build_table
+from fsd_firmware.can.build import Field, build_table
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.columns import detection_rows, join, join_detections, rows

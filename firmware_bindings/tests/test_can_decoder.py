@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_firmware.can.decoder import CHUNK_FRAMES, DecodeCounts, Decoder
-from fsd_firmware.can.table import Field, build_table, first_network_bit, needed_bytes
+from fsd_firmware.can.build import Field, build_table, first_network_bit, needed_bytes
+from fsd_firmware.can.decoder import DecodeCounts, Decoder
+from fsd_firmware.can.words import CHUNK_FRAMES
 from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, empty_can
 
 
@@ -75,7 +76,7 @@ def test_equals_a_plain_reading(fields: list[Field], rows: list[tuple[int, int, 
     assert list(zip(got.t_ns.tolist(), got.signal.tolist(), got.value.tolist(), strict=True)) == wanted
     known = {(f.bus, f.can_id) for f in numbered}
     unknown = sum((bus, can_id) not in known for bus, can_id, _ in rows)
-    assert decoder.counts == DecodeCounts(len(rows), unknown, short, len(wanted))
+    assert decoder.counts == DecodeCounts(len(rows), unknown, short, samples=len(wanted))
 
 
 def _positional(f: Field) -> tuple[int, int, int, int, bool, bool, float, float]:
@@ -135,4 +136,4 @@ def test_chunks_leave_no_seam() -> None:
     decoder = Decoder(build_table([Field(0, 5, 0, 16, False, False, 1, 0, catalogue_row=0)]))
     got = decoder.decode(_frames([(0, 5, i.to_bytes(2, "little")) for i in range(n)]))
     assert got.value.tolist() == list(range(n))
-    assert decoder.counts == DecodeCounts(n, 0, 0, n)
+    assert decoder.counts == DecodeCounts(frames=n, samples=n)

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from fsd_firmware.can.table import Field, SignalTable, build_table
+from fsd_firmware.can.build import Field, build_table
+from fsd_firmware.can.table import SignalTable
 
 
 def _fields() -> list[Field]:
@@ -44,16 +45,24 @@ def test_bytes_round_trip_exactly() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"v": 2}, "v:"),
+        ({"v": 3}, "v: 3; this software reads versions 1 and 2"),
         ({"scale": None}, "scale"),
         ({"colour": b""}, "colour"),
         ({"scale": b"123"}, "scale"),
         ({"scale": 7}, "scale"),
         ({"scale": np.array([1, np.nan, 1]).tobytes()}, "scale"),
         ({"offset": np.zeros(2).tobytes()}, "offset"),
-        ({"length": bytes([16, 54, 12])}, "length"),
+        ({"length": bytes([16, 65, 12])}, "length"),
         ({"length": bytes([0, 4, 12])}, "length"),
-        ({"start": bytes([7, 61, 8])}, "start"),
+        ({"start": np.array([7, 509, 8], np.uint16).tobytes()}, "start"),
+        ({"scale": np.array([1, 1e300, 1]).tobytes()}, "scale"),
+        ({"is_float": bytes([0, 1, 0])}, "is_float: .*32 or 64 bits"),
+        ({"is_float": bytes([0, 2, 0])}, "is_float"),
+        ({"integer_scale": bytes([1, 0, 0])}, "integer_scale: needs a whole scale"),
+        (
+            {"is_float": bytes([1, 0, 0]), "length": bytes([32, 4, 12]), "min_bytes": bytes([4, 1, 3])},
+            "signed: .*floating-point",
+        ),
         ({"min_bytes": bytes([1, 1, 3])}, "min_bytes"),
         ({"big_endian": bytes([2, 0, 0])}, "big_endian"),
         ({"catalogue_row": np.array([0, -2, 1], np.int32).tobytes()}, "catalogue_row"),
@@ -78,9 +87,18 @@ def test_bytes_that_are_no_map_are_refused(data: bytes) -> None:
 
 
 def test_a_field_that_no_frame_can_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="start"):
-        build_table([Field(0, 1, 60, 8, False, False, 1, 0)])
-    with pytest.raises(ValueError, match="length"):
-        build_table([Field(0, 1, 0, 54, False, False, 1, 0)])
-    with pytest.raises(ValueError, match="frame of 8 bytes"):
-        build_table([Field(0, 1, 300, 8, False, False, 1, 0)])
+    with pytest.raises(ValueError, match=r"start: 508; .*frame of 64 bytes"):
+        build_table([Field(0, 1, 508, 8, False, False, 1, 0)])
+    with pytest.raises(ValueError, match="length: 65; must be 1 to 64 bits"):
+        build_table([Field(0, 1, 0, 65, False, False, 1, 0)])
+    with pytest.raises(ValueError, match="start: 70000"):
+        build_table([Field(0, 1, 70_000, 8, False, False, 1, 0)])
+    with pytest.raises(ValueError, match="start: -1"):
+        build_table([Field(0, 1, -1, 8, False, False, 1, 0)])
+
+
+def test_a_table_of_version_1_is_still_read() -> None:
+    raw: dict[str, Any] = msgspec.msgpack.decode(build_table(_fields()).to_bytes())
+    old = {name: column for name, column in raw.items() if name not in {"is_float", "integer_scale"}}
+    old |= {"v": 1, "start": np.frombuffer(raw["start"], np.uint16).astype(np.uint8).tobytes()}
+    assert SignalTable.from_bytes(msgspec.msgpack.encode(old)).to_bytes() == build_table(_fields()).to_bytes()

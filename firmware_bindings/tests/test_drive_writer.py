@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 
-from fsd_firmware.can.table import Field, build_table
+from fsd_firmware.can.build import Field, build_table
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.description import decode_description, encode_description

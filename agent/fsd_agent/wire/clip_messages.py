@@ -19,7 +19,7 @@ from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
 from fsd_firmware.catalogue import CatalogueEntry, SignalType
-from fsd_firmware.drive.format import descriptor_set
+from fsd_firmware.drive.descriptors import descriptor_set
 
 VERSION: Final = 1
 FORMAT: Final = "fsd-clip"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,26 @@ def rows(table: Table, low: int, high: int) -> Table:
 
 
 def join(tables: Sequence[Table]) -> Table:
-    """One after the other; at least one."""
+    """One after the other; at least one. CAN frames of both widths become wide ones."""
     if len(tables) == 1:
         return tables[0]
     names = _NAMES[type(tables[0])]
-    return type(tables[0])(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
+    return type(tables[0])(*(_end_to_end([getattr(table, name) for table in tables]) for name in names))
+
+
+def _end_to_end(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    if columns[0].ndim == 2:
+        width = max(column.shape[1] for column in columns)
+        columns = [_widened(column, width) for column in columns]
+    return np.concatenate(columns)
+
+
+def _widened(data: NDArray[Any], width: int) -> NDArray[Any]:
+    if data.shape[1] == width:
+        return data
+    wide = np.zeros((data.shape[0], width), data.dtype)
+    wide[:, : data.shape[1]] = data
+    return wide
 
 
 def shifted_table(table: Table, by_ns: int) -> Table:

@@ -41,12 +41,12 @@ import msgspec
 import numpy as np
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError
 
 from fsd_firmware.contract import FirmwareError
 from fsd_firmware.samples import (
+    CAN_LENGTHS,
+    CAN_WIDTHS,
     CanFrames,
     Detections,
     DriveMode,
@@ -116,8 +116,8 @@ _BOXES = {
     "track_id": "<i4",
 }
 _TTC = "ttc_s"
-_WIDE = {"data": 8, "box": 4}
-"""Columns with more than one number a row."""
+_WIDE = {"data": CAN_WIDTHS, "box": (4,)}
+"""Columns with more than one number a row, and how many there may be."""
 
 
 def encode_can(frames: CanFrames) -> bytes:
@@ -129,9 +129,16 @@ def decode_can(data: bytes) -> CanFrames:
     """Inverse of :func:`encode_can`. Raises :class:`BadMessage`."""
     frames = CanFrames(**_unpack(_map(data, _CAN), _CAN))
     check_times("t_ns", frames.t_ns)
-    if (frames.length > 8).any():
-        raise BadMessage("length: a CAN frame has at most 8 bytes")
+    check_can_lengths(frames)
     return frames
+
+
+def check_can_lengths(frames: CanFrames) -> None:
+    """Raise :class:`BadMessage` for a length that no CAN frame has, or that is more than the data."""
+    if (frames.length > frames.data.shape[1]).any():
+        raise BadMessage(f"length: a frame has more than the {frames.data.shape[1]} bytes of its data")
+    if not np.isin(frames.length, CAN_LENGTHS).all():
+        raise BadMessage("length: no CAN frame has this length")
 
 
 def encode_signals(signals: Signals) -> bytes:
@@ -261,8 +268,8 @@ def _unpack(fields: dict[str, Any], dtypes: dict[str, str]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     count: int | None = None
     for name, text in dtypes.items():
-        dtype, wide = np.dtype(text), _WIDE.get(name, 1)
-        raw = fields[name]
+        dtype, raw = np.dtype(text), fields[name]
+        wide = _row_width(name, raw, count)
         if not isinstance(raw, bytes) or len(raw) % (dtype.itemsize * wide):
             raise BadMessage(f"{name}: expected whole rows of {dtype.itemsize * wide} bytes")
         column = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="), copy=False)
@@ -273,6 +280,14 @@ def _unpack(fields: dict[str, Any], dtypes: dict[str, str]) -> dict[str, Any]:
     return columns
 
 
+def _row_width(name: str, raw: object, count: int | None) -> int:
+    """Numbers a row; where there is a choice, what makes ``count`` rows of the bytes."""
+    widths = _WIDE.get(name, (1,))
+    if len(widths) > 1 and isinstance(raw, bytes) and count:
+        return next((width for width in widths if len(raw) == width * count), widths[0])
+    return widths[0]
+
+
 def check_times(name: str, t_ns: Any) -> None:
     """Raise :class:`BadMessage` unless there are samples, in order, of one cell."""
     if not len(t_ns):
@@ -281,20 +296,3 @@ def check_times(name: str, t_ns: Any) -> None:
         raise BadMessage(f"{name}: time runs backwards")
     if t_ns[0] // CELL_NS != t_ns[-1] // CELL_NS:
         raise BadMessage(f"{name}: samples of more than one cell of {CELL_NS // 1_000_000} ms")
-
-
-def descriptor_set(file: FileDescriptor) -> bytes:
-    """``file`` and all it imports as a serialised FileDescriptorSet, imports first: what MCAP asks for."""
-    found: dict[str, FileDescriptor] = {}
-
-    def visit(one: FileDescriptor) -> None:
-        if one.name not in found:
-            for imported in one.dependencies:
-                visit(imported)
-            found[one.name] = one
-
-    visit(file)
-    result = FileDescriptorSet()
-    for one in found.values():
-        one.CopyToProto(result.file.add())
-    return result.SerializeToString(deterministic=True)

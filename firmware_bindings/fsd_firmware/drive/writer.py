@@ -26,6 +26,7 @@ from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.cell import Cell, Outgoing
 from fsd_firmware.drive.columns import detection_rows, rows, spans
 from fsd_firmware.drive.description import encode_description
+from fsd_firmware.drive.descriptors import descriptor_set
 from fsd_firmware.drive.features import feature_rows
 from fsd_firmware.samples import (
     CanFrames,
@@ -126,7 +127,8 @@ class DriveWriter:
             self._part.unlink(missing_ok=True)
 
     def write_can(self, frames: CanFrames) -> None:
-        """Add received frames."""
+        """Add received frames, of either width."""
+        fmt.check_can_lengths(frames)
         self._put(
             fmt.TOPIC_CAN, frames.t_ns, lambda cell, low, high: cell.can.append(rows(frames, low, high))
         )
@@ -237,7 +239,7 @@ class DriveWriter:
         if message.schema is None:
             return self._mcap.register_channel(message.topic, "msgpack", 0)
         schema = self._mcap.register_schema(
-            message.schema.full_name, "protobuf", fmt.descriptor_set(message.schema.file)
+            message.schema.full_name, "protobuf", descriptor_set(message.schema.file)
         )
         return self._mcap.register_channel(message.topic, "protobuf", schema)
 

@@ -15,7 +15,9 @@ from typing import Any
 import cantools
 from cantools.database.errors import Error as CantoolsError
 
-from fsd_firmware.can.table import MAX_FIELD_BITS, Field, SignalTable, build_table
+from fsd_firmware.can.build import Field, build_table
+from fsd_firmware.can.checks import MAX_FIELD_BITS
+from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry, SignalType
 from fsd_firmware.samples import CAN_EFF_FLAG
 from fsd_tools.catalogue.units import AS_IS, Conversion
@@ -136,6 +138,7 @@ def _converted(field: Field, convert: Conversion) -> Field:
         field,
         scale=float(scale * convert.factor),
         offset=float(offset * convert.factor + convert.shift),
+        integer_scale=False,
     )
 
 
