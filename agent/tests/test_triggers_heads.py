@@ -99,7 +99,7 @@ def banks(draw: st.DrawFn) -> tuple[list[Head], list[Features]]:
     heads = [
         Head(
             "h", draw(st.sampled_from(SOURCES)), draw(st.sampled_from(("front", "rear"))),
-            draw(st.integers(0, 15)), draw(layers(inputs)), draw(st.floats(1e-12, 1e6)),
+            draw(st.integers(0, 24)), draw(layers(inputs)), draw(st.floats(1e-12, 1e6)),
         )
         for _ in range(draw(st.integers(1, 6)))
     ]  # fmt: skip
@@ -225,7 +225,7 @@ def test_when_a_head_is_refused_doesn_t_depend_on_the_batches(together: bool) ->
     [
         (head, "0 layers; 1 to 3"),
         (lambda: head(*[layer([[1]], [0])] * 4), "4 layers"),
-        (lambda: head(layer([[1]], [0]), bits=16), "input_bits 16; 0 to 15"),
+        (lambda: head(layer([[1]], [0]), bits=25), "input_bits 25; 0 to 24"),
         (lambda: head(layer([[1]], [0]), scale=NAN), "scale nan"),
         (lambda: head(layer([[1]], [0]), scale=0.0), r"scale 0\.0"),
         (lambda: head(layer([[1, 2]], [0]), layer([[1, 1]], [0])), "layer 1: takes 2 values, the layer before gives 1"),

@@ -97,7 +97,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tensor: Text
     size: Annotated[int, Meta(ge=1, le=4096)]
-    limit: Annotated[float, Meta(gt=0, le=1e6)]
+    limit: Annotated[float, Meta(gt=0, le=2**15 - 1)]
     """Magnitude that pooled features stay below: heads are quantised for it."""
 
 

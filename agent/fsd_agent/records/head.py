@@ -23,7 +23,8 @@ HIDDEN_MAX: Final = 2**15 - 1
 WEIGHT_MAX: Final = 2**15 - 1
 WEIGHT_BYTES: Final = 2
 BIAS_MAX: Final = 2**45
-MAX_INPUT_BITS: Final = 15
+MAX_INPUT_BITS: Final = 24
+"""Features that stay below 0.002 still get all 32,767 steps."""
 MAX_SHIFT: Final = 40
 MAX_INPUTS: Final = 4096
 MAX_HIDDEN: Final = 256
