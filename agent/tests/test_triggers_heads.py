@@ -22,7 +22,8 @@ from fsd_agent.records.head import (
     HeadError,
     HeadLayer,
 )
-from fsd_agent.rules.triggers.heads import HeadBank, HeadSamples
+from fsd_agent.rules.triggers.columns import Samples
+from fsd_agent.rules.triggers.heads import HeadBank
 from fsd_firmware.samples import Features
 
 NAN = float("nan")
@@ -45,7 +46,7 @@ def features(
     return Features(camera, source, times, columns)
 
 
-def listed(found: Sequence[HeadSamples]) -> dict[tuple[int, int], float | None]:
+def listed(found: Sequence[Samples]) -> dict[tuple[int, int], float | None]:
     """(t_ns, row) to score, None where not known."""
     return {
         (t_ns, row): value if known else None

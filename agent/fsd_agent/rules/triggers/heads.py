@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.head import FEATURE_MAX, HIDDEN_MAX, Head, HeadLayer
+from fsd_agent.rules.triggers.columns import Samples
 from fsd_firmware.samples import Features
 
 SCORE_STALE_NS: Final = 500_000_000
@@ -27,21 +28,6 @@ SCORE_STALE_NS: Final = 500_000_000
 
 Whole = NDArray[np.float64]
 """Whole numbers, held in doubles."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeadSamples:
-    """Scores as samples. Arrays of length n, in order of time."""
-
-    t_ns: NDArray[np.int64]
-    row: NDArray[np.int32]
-    value: NDArray[np.float64]
-    """0 where it is not known."""
-    known: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        """Count samples."""
-        return int(self.t_ns.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +45,9 @@ class HeadBank:
         self._groups = [_Group(list(one)) for one in _grouped(heads)]
         self._refused: dict[int, HeadRefusal] = {}
 
-    def samples(self, features: Sequence[Features]) -> list[HeadSamples]:
-        """A sample of every head for every picture with features of its source and camera."""
-        parts: list[HeadSamples] = []
+    def samples(self, features: Sequence[Features]) -> list[Samples]:
+        """A sample of every head for every picture with features of its source and camera; 0 where it is not known."""
+        parts: list[Samples] = []
         for group in self._groups:
             mine = [one for one in features if group.takes(one)]
             if mine:
@@ -86,13 +72,13 @@ class HeadBank:
             )
             self._refused.setdefault(row, HeadRefusal(t_ns, reason))
 
-    def _samples(self, group: _Group, t_ns: NDArray[np.int64], value: NDArray[np.float32]) -> HeadSamples:
+    def _samples(self, group: _Group, t_ns: NDArray[np.int64], value: NDArray[np.float32]) -> Samples:
         finite = np.logical_and.reduce(np.isfinite(value), axis=1, keepdims=True)
         score = group.scores(np.where(finite, value, 0))
         until = [self._refused[row].t_ns if row in self._refused else _NEVER for row, _ in group.heads]
         known = finite & (t_ns[:, None] < np.array(until, np.int64))
         rows = np.array([row for row, _ in group.heads], np.int32)
-        return HeadSamples(
+        return Samples(
             np.repeat(t_ns, rows.shape[0]),
             np.tile(rows, t_ns.shape[0]),
             np.where(known, score, 0.0).ravel(),
