@@ -118,7 +118,7 @@ def test_many_samples_at_once_are_kept_as_one_by_one(seed: int, exact: set[int])
     last_ns = stream[-1][0] + 20
     thresholds = {row: set(rng.choice(LITERALS, 3).tolist()) for row in range(4)}
     at_once = run(watching(thresholds, sorted(exact)), stream, [last_ns])
-    one_by_one = run(watching(thresholds, sorted(exact)), stream, list(range(5, last_ns, 5)) + [last_ns])
+    one_by_one = run(watching(thresholds, sorted(exact)), stream, [*list(range(5, last_ns, 5)), last_ns])
     assert by_row(at_once.samples) == by_row(one_by_one.samples)
 
 

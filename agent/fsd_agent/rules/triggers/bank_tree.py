@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from fsd_agent.records.program import COMPARISONS, EQUALITIES, Node, Op, ValueType, infer
+from fsd_agent.records.program import COMPARISONS, EQUALITIES, Node, Op
 from fsd_agent.rules.triggers.operations import literal_number
 
 MAX_TESTS: Final = 64
@@ -72,6 +72,7 @@ Tree = Leaf | Every | Some
 RowOf = Callable[[Node], int | None]
 """The row of a leaf of a program; None where it has none."""
 
+_BOOLEAN: Final = COMPARISONS | EQUALITIES | {Op.AND, Op.OR, Op.NOT, Op.SIGNAL_BOOL, Op.MODE, Op.ZONE}
 _CHANGES_AT: Final = frozenset({Test.GE, Test.LT, Test.NOT_GE, Test.NOT_LT})
 _CHANGES_AFTER: Final = frozenset({Test.GT, Test.LE, Test.NOT_GT, Test.NOT_LE})
 _TRUE: Final = {
@@ -94,12 +95,18 @@ _MIRRORED: Final = {Op.GT: Op.LT, Op.GE: Op.LE, Op.LT: Op.GT, Op.LE: Op.GE, Op.E
 
 
 def tree_of(nodes: Sequence[Node], row_of: RowOf) -> Tree | None:
-    """Where a program's result is true; None where that is not a tree of at most :data:`MAX_TESTS` tests of rows."""
+    """Where a program's result is true; None where that is not a tree of at most :data:`MAX_TESTS` tests of rows.
+
+    Neither is it where the result does not depend on all rows that the program refers to: it is evaluated where
+    any of them arrives, and a tree knows only those it tests.
+    """
+    planes = _Planes(nodes, row_of)
     try:
-        tree = _Planes(nodes, row_of).of(len(nodes) - 1, wanted=True)
+        tree = planes.of(len(nodes) - 1, wanted=True)
     except _NotATreeError:
         return None
-    return tree if leaves(tree) else None
+    rows = {leaf.row for leaf in leaves(tree)}
+    return tree if rows and rows == planes.rows else None
 
 
 def leaves(tree: Tree) -> tuple[Leaf, ...]:
@@ -118,9 +125,10 @@ class _Planes:
 
     def __init__(self, nodes: Sequence[Node], row_of: RowOf) -> None:
         self._nodes = nodes
-        self._types = [kind for kind, _ in infer(nodes)]
         self._row_of = row_of
         self._known: dict[tuple[int, bool], Tree] = {}
+        self.rows: set[int] = set()
+        """Those that were referred to on the way."""
 
     def of(self, at: int, *, wanted: bool) -> Tree:
         """Where node ``at`` is ``wanted``."""
@@ -135,17 +143,21 @@ class _Planes:
     def _made(self, node: Node, *, wanted: bool) -> Tree:
         op = node.op
         if op in COMPARISONS | EQUALITIES:
-            if self._types[node.args[0]] is ValueType.BOOL:
+            if self._is_bool(self._nodes[node.args[0]]):
                 return self._same(node, alike=(op is Op.EQ) is wanted)
             return self._comparison(node, wanted=wanted)
         if op in {Op.NOT, Op.AND, Op.OR, Op.IF}:
             return self._logical(node, wanted=wanted)
         if op is Op.LITERAL and isinstance(node.value, bool):
             return Every(()) if node.value is wanted else Some(())
+        return Leaf(self._row(node), Test.NONZERO if wanted else Test.EQ, 0.0)
+
+    def _row(self, node: Node) -> int:
         row = self._row_of(node) if not node.args else None
         if row is None:
             raise _NotATreeError
-        return Leaf(row, Test.NONZERO if wanted else Test.EQ, 0.0)
+        self.rows.add(row)
+        return row
 
     def _logical(self, node: Node, *, wanted: bool) -> Tree:
         if node.op is Op.NOT:
@@ -159,6 +171,12 @@ class _Planes:
         first, second = (self.of(arg, wanted=wanted) for arg in node.args)
         return _every(first, second) if (node.op is Op.AND) is wanted else _some(first, second)
 
+    def _is_bool(self, node: Node) -> bool:
+        """Of a side of an equality that is none of numbers or text."""
+        if node.op is Op.IF:
+            return self._is_bool(self._nodes[node.args[1]])
+        return node.op in _BOOLEAN or isinstance(node.value, bool)
+
     def _same(self, node: Node, *, alike: bool) -> Tree:
         a, b = node.args
         return _some(
@@ -171,10 +189,9 @@ class _Planes:
         signal, literal = (self._nodes[arg] for arg in node.args)
         if signal.op is Op.LITERAL:
             signal, literal, op = literal, signal, _MIRRORED[op]
-        row = self._row_of(signal) if not signal.args and signal.op is not Op.LITERAL else None
-        if row is None or literal.op is not Op.LITERAL:
+        if signal.op is Op.LITERAL or literal.op is not Op.LITERAL:
             raise _NotATreeError
-        return Leaf(row, (_TRUE if wanted else _FALSE)[op], literal_number(literal))
+        return Leaf(self._row(signal), (_TRUE if wanted else _FALSE)[op], literal_number(literal))
 
 
 def _every(*parts: Tree) -> Tree:
