@@ -142,9 +142,12 @@ def _conversion(node: Node, one: SignalFile, signal: Any) -> Conversion:
     """From the unit of the DBC signal into the catalogue's. Raises :class:`ToolError` naming both."""
     stated = (signal.unit or "").strip() if one.unit is None else one.unit.strip()
     where = "the DBC says" if one.unit is None else "the mapping says"
+    if stated == node.unit or node.datatype not in NUMBERS:
+        return AS_IS  # what a DBC writes beside a flag or a code is no unit
     if not node.unit:
-        # A plain number in the catalogue; a maker's "count" or "steps" beside it changes nothing.
-        return AS_IS
+        raise ToolError(
+            f'unit: {where} {stated!r}, the catalogue has none ({node.where}); if it is a plain number: unit = ""'
+        )
     if not stated:
         raise ToolError(
             f'unit: the DBC states none, the catalogue wants {node.unit}; say what it is: unit = "{node.unit}"'

@@ -56,6 +56,9 @@ def check_keys(path: Path, text: str) -> dict[str, int]:
             return {}
         if not isinstance(root, yaml.MappingNode):
             raise ToolError(f"{path}: is a list or a single value; a map of paths is wanted")
+        for key, _ in root.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                raise ToolError(f"{path}:{key.start_mark.line + 1}: a path is text, not {key.value!r}")
         for again in _repeated(root):
             raise ToolError(f"{path}:{again.start_mark.line + 1}: {again.value}: is there twice")
     except (yaml.YAMLError, RecursionError) as error:

@@ -28,7 +28,6 @@ _handlers, _level = list(_root_log.handlers), _root_log.level
 from anytree import PreOrderIter  # noqa: E402 - after the state of logging was kept
 from pydantic import ValidationError  # noqa: E402
 from vss_tools import datatypes, log  # noqa: E402
-from vss_tools.main import get_invalid_node_msgs  # noqa: E402
 from vss_tools.model import (  # noqa: E402
     ModelException,
     ModelValidationException,
@@ -69,8 +68,6 @@ _BROKEN: Final = (
     InvalidExpansionEntryException,
     InvalidInstanceNodeException,
     ModelException,
-    MultipleRootsException,
-    NoRootsException,
     NotMergeableException,
     NoVSSDataException,
     RecursionError,
@@ -190,19 +187,26 @@ def _nodes(flat: Flat, standard: Path) -> dict[str, Node]:
     """Build, expand instances, validate; the leaves by path."""
     try:
         root, orphans = build_tree(flat.data, connect_orphans=True)
-        if orphans:
-            raise ToolError(f"{standard}: {next(iter(orphans))}: is below another root than {root.name}")
+        for path in orphans:
+            raise ToolError(f"{_where(flat, path, standard)}: {path}: is below another root than {root.name}")
         root.expand_instances()
         root.resolve()
     except ModelValidationException as error:
         path = str(error.element)
         raise ToolError(f"{_where(flat, path, standard)}: {path}: {_plain(error)}") from None
+    except NoRootsException:
+        raise ToolError(f"{standard}: has no root: a branch such as Vehicle, without a dot") from None
+    except MultipleRootsException as error:
+        raise ToolError(f"{standard}: has more than one root: {error}") from None
     except _BROKEN as error:
         raise ToolError(f"{standard}: {_plain(error)}") from None
     kept = [node for node in PreOrderIter(root) if not any(above.data.delete for above in node.path)]
-    wrong = get_invalid_node_msgs(root)
-    if wrong:
-        raise ToolError(f"{standard}: {wrong[0].rstrip(',')}")
+    for node in kept:
+        if node.parent is not None and isinstance(node.parent.data, VSSDataDatatype):
+            path = node.get_fqn()
+            raise ToolError(
+                f"{_where(flat, path, standard)}: {path}: is below a signal; only branches hold others"
+            )
     leaves = [(node.get_fqn(), node.data) for node in kept if isinstance(node.data, VSSDataDatatype)]
     return {path: _leaf(path, data, _where(flat, path, standard)) for path, data in leaves}
 
