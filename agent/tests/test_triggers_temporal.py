@@ -81,8 +81,7 @@ def samples(arrivals: Arrivals, w: int, t: int) -> list[float]:
 
 
 def total(values: Sequence[float]) -> float:
-    with np.errstate(all="ignore"):
-        return float(np.add.reduceat(np.array(values), [0])[0])
+    return float(np.add.reduceat(np.array(values), [0])[0])
 
 
 def mean(arrivals: Arrivals, w: int, t: int) -> Known | None:
@@ -233,6 +232,13 @@ def test_a_function_over_another_is_its_definition_over_the_others_changes(data:
         assert same(run(chain, arrivals, way, boolean=boolean), expected)
 
 
+@pytest.fixture(autouse=True)
+def values_are_not_errors() -> Iterator[None]:
+    """As the engine calls: infinities and NaN are values."""
+    with np.errstate(all="ignore"):
+        yield
+
+
 def noise(count: int, *, boolean: bool, seed: int) -> Arrivals:
     """About 100 Hz with jitter; some unknown, some NaN, some repeats."""
     random = np.random.default_rng(seed)
@@ -271,10 +277,9 @@ def test_a_windows_statistics_depend_on_its_samples_alone(
     among = np.array([*ahead, *window, math.nan])
     lo = np.array([max(0, len(ahead) - at) for at in range(n)])[::-1].copy()
     hi = lo + len(window)
-    with np.errstate(all="ignore"):
-        for over in (means, deviations):
-            single = over(alone, np.array([0]), np.array([len(window)]))
-            assert exact(float(over(among, lo, hi)[-1])) == exact(float(single[0]))
+    for over in (means, deviations):
+        single = over(alone, np.array([0]), np.array([len(window)]))
+        assert exact(float(over(among, lo, hi)[-1])) == exact(float(single[0]))
 
 
 def test_equal_samples_have_no_deviation_at_all() -> None:

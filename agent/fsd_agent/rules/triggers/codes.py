@@ -20,7 +20,10 @@ from fsd_agent.rules.triggers.values import Column, Number, Planes, Value
 Codes = NDArray[np.int64]
 
 FAR: Final = int(np.iinfo(np.int64).max)
-"""As a time: never. As a number's code: unknown; the bits are those of a NaN that :func:`_one_nan` never gives."""
+"""As a time: never. As a number's code: unknown; the bits are those of a NaN other than the one that is coded."""
+_UNKNOWN_NUMBER: Final = np.array(FAR)  # An array: numpy takes twice as long for a Python integer.
+_SIGN_SHIFT: Final = np.array(63)
+_ALL_BUT_SIGN: Final = np.array(FAR)
 _NAN: Final = np.array(np.nan)
 _NEGATIVE_NAN: Final = np.copysign(_NAN, -1.0)
 
@@ -40,12 +43,9 @@ class Kind:
 
 
 def bits(column: Column) -> Codes:
-    """Codes of numbers that are all known, as :data:`NUMBER` has them. May share no memory with ``column``."""
-    return _one_nan(column, _NAN).view(np.int64)
-
-
-def _one_nan(column: Column, nan: NDArray[np.float64]) -> Column:
-    return np.where(column == column, column, nan)  # noqa: PLR0124 - a NaN is what differs from itself
+    """Codes of numbers that are all known, as :data:`NUMBER` has them, in the memory of ``column``."""
+    np.putmask(column, np.isnan(column), _NAN)
+    return column.view(np.int64)
 
 
 def _encode_planes(value: Value) -> Codes:
@@ -62,24 +62,26 @@ def _decode_planes(codes: Codes) -> Planes:
 
 def _encode_number(value: Value) -> Codes:
     n = number(value)
-    codes = bits(n.value)
-    codes[~n.known] = FAR
+    codes = bits(n.value.copy())
+    np.putmask(codes, ~n.known, _UNKNOWN_NUMBER)
     return codes
 
 
 def _decode_number(codes: Codes) -> Number:
-    known = codes != FAR
-    return Number(np.where(known, codes.view(np.float64), 0.0), known)
+    return Number(codes.view(np.float64), codes != _UNKNOWN_NUMBER)
 
 
 def _sortable(codes: Codes) -> Codes:
     """The bits of doubles as integers of the same order, and back: of a negative one all bits but the sign turn."""
-    return codes ^ ((codes >> 63) & FAR)
+    turned: Codes = codes >> _SIGN_SHIFT
+    turned &= _ALL_BUT_SIGN
+    turned ^= codes
+    return turned
 
 
 def _encode_least(value: Value) -> Codes:
     n = number(value)
-    return _ranks(n.value, n)
+    return _ranks(n.value.copy(), n)
 
 
 def _encode_greatest(value: Value) -> Codes:
@@ -89,20 +91,19 @@ def _encode_greatest(value: Value) -> Codes:
 
 def _ranks(column: Column, n: Number) -> Codes:
     """Ordered as the column is; NaN comes before everything, unknown after it."""
-    codes = _sortable(_one_nan(column, _NEGATIVE_NAN).view(np.int64))
-    codes[~n.known] = FAR
+    np.putmask(column, np.isnan(column), _NEGATIVE_NAN)
+    codes = _sortable(column.view(np.int64))
+    np.putmask(codes, ~n.known, _UNKNOWN_NUMBER)
     return codes
 
 
 def _decode_least(codes: Codes) -> Number:
-    known = codes != FAR
-    column = np.where(known, _sortable(codes).view(np.float64), 0.0)
-    return Number(_one_nan(column, _NAN), known)
+    return Number(_sortable(codes).view(np.float64), codes != _UNKNOWN_NUMBER)
 
 
 def _decode_greatest(codes: Codes) -> Number:
     least = _decode_least(codes)
-    return Number(_one_nan(-least.value, _NAN), least.known)
+    return Number(-least.value, least.known)
 
 
 BOOLEAN: Final = Kind(_UNKNOWN, _encode_planes, _decode_planes)

@@ -9,6 +9,7 @@ which adds a segment up in an order that its length alone decides (pairwise; the
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -20,8 +21,12 @@ from fsd_agent.rules.triggers.values import Column
 Times = NDArray[np.int64]
 Index = NDArray[np.intp]
 
+_FIRST: Final = np.zeros(1, np.intp)
+_NONE: Final = np.zeros(0, np.intp)
 _ROOM: Final = 64
 """Items that the smallest buffer holds."""
+_FEW: Final = 8
+"""Windows that are worked on one by one: as many as a tick has."""
 _CHUNK: Final = 1 << 15
 """Samples that are spread out at once for deviations: 256 KiB, so that they stay in a core's cache."""
 
@@ -67,7 +72,7 @@ class Items:
         self._code[self._end : end] = code
         self._end = end
 
-    def close(self, leave_ns: int) -> None:
+    def close(self, leave_ns: np.int64) -> None:
         """The last item leaves then."""
         self._leave[self._end - 1] = leave_ns
 
@@ -91,8 +96,10 @@ class Items:
 
 def changes(codes: Codes, before: int) -> Index:
     """Where a code differs from the one before it; ``before`` is the one before the first. ``codes`` is not empty."""
-    where: Index = np.flatnonzero(codes != shifted(codes, before))
-    return where
+    if codes.shape[0] == 1:
+        return _FIRST if codes[0] != before else _NONE
+    different: NDArray[np.bool_] = codes != shifted(codes, before)
+    return different.nonzero()[0]
 
 
 def shifted(codes: Codes, before: int) -> Codes:
@@ -108,24 +115,23 @@ def merged(a: Times, b: Times) -> Times:
     if not b.shape[0]:
         return a
     if not a.shape[0]:
-        return b
+        return b.copy()
     both = np.concatenate((a, b))
     both.sort(kind="stable")
     return both
 
 
-def least(codes: Codes, lo: Index, hi: Index) -> Codes:
-    """The least of each ``codes[lo:hi]``; ``lo < hi``. By doubling: O(n log longest) for any number of windows."""
-    if codes.shape[0] == 1:
-        return codes[lo]
-    last_power = np.frexp(hi - lo)[1] - 1
-    result = np.empty(lo.shape[0], np.int64)
+def least(codes: Codes, first: Index, last: Index) -> Codes:
+    """The least of each range of ``codes``, both ends included. By doubling: O(n log longest), however many ranges."""
+    end = last + 1
+    last_power = np.frexp(end - first)[1] - 1
+    result = np.empty(first.shape[0], np.int64)
     table, power = codes, 0
     longest = int(last_power.max())
     while True:  # ``table[i]`` is the least of the 2**power codes from i on.
         at = np.flatnonzero(last_power == power)
         if at.shape[0]:
-            result[at] = np.minimum(table[lo[at]], table[hi[at] - (1 << power)])
+            result[at] = np.minimum(table[first[at]], table[end[at] - (1 << power)])
         if power == longest:
             return result
         table = np.minimum(table[: -(1 << power)], table[1 << power :])
@@ -135,7 +141,7 @@ def least(codes: Codes, lo: Index, hi: Index) -> Codes:
 def leaders(codes: Codes) -> Index:
     """Those that are less than all after them: only they can be the least of a window that ends later."""
     if codes.shape[0] == 1:
-        return np.zeros(1, np.intp)
+        return _FIRST
     behind = np.minimum.accumulate(codes[::-1])[::-1]
     return np.append(np.flatnonzero(codes[:-1] < behind[1:]), codes.shape[0] - 1)
 
@@ -154,6 +160,11 @@ def deviations(samples: Column, lo: Index, hi: Index) -> Column:
     Windows of one length are worked on as rows of a matrix.
     """
     result = np.zeros(lo.shape[0])
+    if lo.shape[0] <= _FEW:
+        for at, (begin, end) in enumerate(zip(lo.tolist(), hi.tolist(), strict=True)):
+            if begin < end:
+                result[at] = _deviation(samples[begin:end])
+        return result
     length = hi - lo
     order = np.argsort(length, kind="stable")
     bounds = np.flatnonzero(np.diff(length[order])) + 1
@@ -161,17 +172,21 @@ def deviations(samples: Column, lo: Index, hi: Index) -> Column:
         count = int(length[group[0]])
         if count == 0:
             continue
+        rows = np.lib.stride_tricks.sliding_window_view(samples, count)
         step = max(1, _CHUNK // count)
         for at in range(0, group.shape[0], step):
             part = group[at : at + step]
-            result[part] = _deviations(_rows(samples, lo[part], count))
+            result[part] = _deviations(rows[lo[part]])
     return result
 
 
-def _rows(samples: Column, lo: Index, count: int) -> Column:
-    if lo.shape[0] == 1:
-        return samples[lo[0] : lo[0] + count].reshape(1, count)
-    return np.lib.stride_tricks.sliding_window_view(samples, count)[lo]
+def _deviation(window: Column) -> float:
+    """As :func:`_deviations` does for a row."""
+    count = window.shape[0]
+    off = window - window[0]
+    off -= np.add.reduceat(off, _FIRST) / count
+    off *= off
+    return math.sqrt(np.add.reduceat(off, _FIRST)[0] / count)
 
 
 def _deviations(rows: Column) -> Column:

@@ -33,7 +33,8 @@ class Temporal(Protocol):
 
         Arrivals before the last call's ``until_ns`` have been given then. Before the first arrival the argument is
         unknown. The result has a step where its value changes and nowhere else, at an instant of the argument's or
-        between; before its first step it is unknown.
+        between; before its first step it is unknown. To be called, as all arithmetic on values, with numpy's
+        floating point errors ignored: they are values here.
         """
         ...
 
@@ -57,9 +58,10 @@ class Shown:
         new = changes(codes, self._last)
         if not new.shape[0]:
             return self.nothing
-        codes = codes[new]
-        self._last = int(codes[-1])
-        return Steps(at_ns[new], self._kind.decode(codes))
+        self._last = int(codes[new[-1]])
+        if new.shape[0] < codes.shape[0]:
+            at_ns, codes = at_ns[new], codes[new]
+        return Steps(at_ns, self._kind.decode(codes))
 
 
 def when(t_ns: int) -> int | None:

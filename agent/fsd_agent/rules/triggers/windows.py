@@ -30,18 +30,15 @@ from fsd_agent.rules.triggers.steps import NEVER, Shown, Steps, when
 from fsd_agent.rules.triggers.values import Column
 
 _NS_PER_S: Final = 1e9
+_UNKNOWN: Final = np.array(NUMBER.unknown)
 
 
 class _Windowed:
     """A window over items: its value changes where an item comes and where one leaves."""
 
-    _in_force: int
-    """How many items are in the window that have come but not ended: 1 where items are stretches, which leave
-    ``window_ns`` after their end, 0 where they are instants, which leave ``window_ns`` after themselves."""
-
     def __init__(self, shown: Kind, window_ns: int) -> None:
         self._shown = Shown(shown)
-        self._window_ns = window_ns
+        self._window_ns = np.array(window_ns)
         self._items = Items()
 
     def follow(self, steps: Steps, until_ns: int) -> Steps:
@@ -54,9 +51,9 @@ class _Windowed:
             return self._shown.nothing
         at_ns = sliding.merged(come_ns, leave_ns[:gone])
         lo = leave_ns.searchsorted(at_ns, "right")
-        hi = leave_ns.searchsorted(at_ns + self._window_ns, "right") + self._in_force
+        hi = leave_ns.searchsorted(at_ns + self._window_ns, "right")
         result = self._shown.steps(at_ns, self._look(lo, hi))
-        self._forget(until_ns, gone)
+        self._forget(gone)
         return result
 
     def next_ns(self) -> int | None:
@@ -69,18 +66,19 @@ class _Windowed:
 
     @abstractmethod
     def _look(self, lo: Index, hi: Index) -> Codes:
-        """The result over each ``items[lo:hi]``."""
+        """The result where ``lo`` items have left and ``hi`` have ended, an instant being its own end."""
 
-    def _forget(self, until_ns: int, gone: int) -> None:
-        """``gone`` items left before ``until_ns``."""
-        del until_ns
+    def _forget(self, gone: int) -> None:
+        """The first ``gone`` items have left."""
         self._items.drop(gone)
 
 
 class _Stretched(_Windowed):
-    """Items are the stretches over which the argument had one value, from the unknown one before any arrival on."""
+    """Items are the stretches over which the argument had one value, from the unknown one before any arrival on.
 
-    _in_force = 1
+    A stretch leaves a window's length after its end. The window is from ``lo`` to ``hi``, both included: the stretch
+    in force has not ended.
+    """
 
     def __init__(self, kind: Kind, shown: Kind, window_ns: int) -> None:
         super().__init__(shown, window_ns)
@@ -95,9 +93,10 @@ class _Stretched(_Windowed):
             return NEVER
         at_ns, codes = steps.t_ns[new], codes[new]
         self._now = int(codes[-1])
-        leave_ns = np.full(at_ns.shape, FAR)
-        leave_ns[:-1] = at_ns[1:] + self._window_ns
-        self._items.close(int(at_ns[0]) + self._window_ns)
+        leave_ns = at_ns + self._window_ns
+        self._items.close(leave_ns[0])
+        leave_ns[:-1] = leave_ns[1:]
+        leave_ns[-1] = FAR
         self._items.append(leave_ns, codes)
         return at_ns
 
@@ -123,21 +122,24 @@ class Extreme(_Stretched):
         codes, old = self._items.code, self._old
         result = codes[lo]
         if old < codes.shape[0]:
-            early = int(hi.searchsorted(old, "right"))  # Instants before anything of this batch came.
-            new = sliding.least(codes[old:], np.maximum(lo[early:] - old, 0), hi[early:] - old)
-            np.minimum(result[early:], new, out=result[early:])
+            late = int(hi.searchsorted(old))  # Where something of this batch has come.
+            new = codes[old:]
+            if new.shape[0] > 1:
+                new = sliding.least(new, np.maximum(lo[late:] - old, 0), hi[late:] - old)
+            np.minimum(result[late:], new, out=result[late:])
         return result
 
-    def _forget(self, until_ns: int, gone: int) -> None:
+    def _forget(self, gone: int) -> None:
         items, old = self._items, self._old
         leave_ns, codes = items.leave_ns, items.code
         if old < codes.shape[0]:
             kept = sliding.leaders(codes[old:]) + old
             ahead = int(codes[:old].searchsorted(codes[kept[0]]))
-            leave_ns, codes = leave_ns[kept], codes[kept]
-            items.cut(ahead)
-            items.append(leave_ns, codes)
-            gone = int(items.leave_ns.searchsorted(until_ns))
+            if ahead < kept[0] or kept.shape[0] > 1:
+                leave_ns, codes = leave_ns[kept], codes[kept]
+                items.cut(ahead)
+                items.append(leave_ns, codes)
+                gone = min(gone, ahead) + int(kept.searchsorted(gone))
         items.drop(gone)
         self._old = len(items)
 
@@ -147,21 +149,18 @@ class Rate(_Stretched):
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(NUMBER, NUMBER, window_ns)
-        self._window_s = window_ns / _NS_PER_S
+        self._window_s = np.array(window_ns / _NS_PER_S)
 
     def _look(self, lo: Index, hi: Index) -> Codes:
         codes = self._items.code
-        now, then = codes[hi - 1], codes[lo]
-        with np.errstate(all="ignore"):  # Infinities and NaN are values.
-            result = bits((now.view(np.float64) - then.view(np.float64)) / self._window_s)
-        result[(now == FAR) | (then == FAR)] = FAR
+        now, then = codes[hi], codes[lo]
+        result = bits((now.view(np.float64) - then.view(np.float64)) / self._window_s)
+        np.putmask(result, (now == _UNKNOWN) | (then == _UNKNOWN), _UNKNOWN)
         return result
 
 
 class Statistic(_Windowed):
     """``MEAN_OVER`` and ``STD_OVER``: items are the arrivals that are known. Each look costs the window's length."""
-
-    _in_force = 0
 
     def __init__(self, over: Callable[[Column, Index, Index], Column], window_ns: int) -> None:
         super().__init__(NUMBER, window_ns)
@@ -170,22 +169,20 @@ class Statistic(_Windowed):
     def _take_up(self, steps: Steps) -> Times:
         x, at_ns = number(steps.value), steps.t_ns
         value = x.value
-        if not x.known.all():
-            at_ns, value = at_ns[x.known], value[x.known]
+        known = x.known.nonzero()[0]
+        if known.shape[0] < value.shape[0]:
+            at_ns, value = at_ns[known], value[known]
         self._items.append(at_ns + self._window_ns, value.view(np.int64))
         return at_ns
 
     def _look(self, lo: Index, hi: Index) -> Codes:
-        with np.errstate(all="ignore"):  # Infinities and NaN are values.
-            result = bits(self._over(self._items.samples, lo, hi))
-        result[lo == hi] = FAR
+        result = bits(self._over(self._items.samples, lo, hi))
+        np.putmask(result, lo == hi, _UNKNOWN)
         return result
 
 
 class Count(_Windowed):
     """``COUNT_OVER``: items are the instants at which the argument turned true."""
-
-    _in_force = 0
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(NUMBER, window_ns)
