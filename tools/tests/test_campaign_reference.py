@@ -1,17 +1,23 @@
 """The engine against CEL's own evaluator: generated conditions, one instant at a time, missing values and NaN included.
 
 The reference is as plain as can be: every instant builds the newest values anew, asks cel-cpp whether the condition is
-true, and applies hold, once-per-phase and cool-down with a loop. Not generated, because the language reference lists
-them as differences: ``==`` on a missing ``distance_m``, and integers from 2**53 on.
+true, and applies hold, once-per-phase and cool-down with a loop. A value that is out of its signal's range, or stale, is
+missing. Not generated, because the language reference lists them as differences: ``==`` on a missing ``distance_m``, and
+integers from 2**53 on (one example of each is at the end).
+
+``FSD_EXAMPLES=20000 pytest ...`` searches longer.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 from cel_expr_python import cel
 from google.protobuf import message_factory
 from hypothesis import HealthCheck, given, settings
@@ -26,17 +32,18 @@ from fsd_tools.campaign.cel import DETECTION, Environment, detection_pool
 from fsd_tools.campaign.compiler import compile_condition
 
 MS = 1_000_000
+EXAMPLES = int(os.environ.get("FSD_EXAMPLES", "250"))
+ANY = math.inf
 CATALOGUE = Catalogue(
-    tuple(
-        CatalogueEntry(path, kind, "", 0, 100, "test")  # type: ignore[arg-type]
-        for path, kind in (
-            ("A.Speed", "double"),
-            ("A.Brake", "double"),
-            ("A.On", "bool"),
-            ("A.Far.Off", "double"),
-        )
+    (
+        CatalogueEntry("A.Speed", "double", "", -ANY, ANY, "anything"),
+        CatalogueEntry("A.Brake", "double", "", -1, 9, "has a range"),
+        CatalogueEntry("A.On", "bool", "", 0, 1, ""),
+        CatalogueEntry("A.Far.Off", "double", "", -ANY, ANY, "anything"),
+        CatalogueEntry("A.Old", "double", "", -ANY, ANY, "grows stale", stale_ns=220 * MS),
     )
 )
+BOOL_ROW = 2
 CAMERA = "front"
 
 
@@ -89,30 +96,40 @@ def message(box: Box) -> Any:
     return made
 
 
+def newest(events: list[Event], row: int, t_ns: int) -> float | None:
+    """The row's value at an instant; None where it is missing."""
+    entry = CATALOGUE.entries[row]
+    own = [event for event in events if event.row == row and event.t_ns <= t_ns]
+    if not own or own[-1].value < entry.minimum or own[-1].value > entry.maximum:
+        return None
+    if entry.type == "bool" and math.isnan(own[-1].value):
+        return None
+    is_stale = 0 < entry.stale_ns <= t_ns - own[-1].t_ns
+    return None if is_stale else own[-1].value
+
+
 def truth(condition: Any, events: list[Event], t_ns: int) -> bool:
     data: dict[str, Any] = {}
-    for event in events:
-        if event.t_ns > t_ns:
-            continue
-        if event.boxes is None:
-            entry = CATALOGUE.entries[event.row]
-            data[entry.path] = bool(event.value) if entry.type == "bool" else event.value
-        elif t_ns - event.t_ns < STALE_NS:
-            data["detections"] = [message(box) for box in event.boxes]
-        else:
-            data.pop("detections", None)
+    for row, entry in enumerate(CATALOGUE.entries):
+        value = newest(events, row, t_ns)
+        if value is not None:
+            data[entry.path] = bool(value) if entry.type == "bool" else value
+    frames = [event for event in events if event.boxes is not None and event.t_ns <= t_ns]
+    if frames and t_ns - frames[-1].t_ns < STALE_NS:
+        data["detections"] = [message(box) for box in frames[-1].boxes or ()]
     return condition.eval(data=data).plain_value() is True
 
 
 def own_instants(source: str, events: list[Event]) -> list[int]:
     """When something that the condition refers to arrives or goes stale."""
-    rows = {row for row, entry in enumerate(CATALOGUE.entries) if entry.path in source}
-    own = {event.t_ns for event in events if event.row in rows}
-    frames = [event.t_ns for event in events if event.boxes is not None]
+    own: set[int] = set()
+    for row, entry in enumerate(CATALOGUE.entries):
+        if entry.path in source:
+            times = {event.t_ns for event in events if event.row == row}
+            own |= times | {t_ns + entry.stale_ns for t_ns in times}
     if "detections" in source:
-        own |= set(frames)
-        for t_ns, next_ns in zip(frames, [*frames, 2**62][1:], strict=True):
-            own |= {t_ns + STALE_NS} if t_ns + STALE_NS < next_ns else set()
+        times = {event.t_ns for event in events if event.boxes is not None}
+        own |= times | {t_ns + STALE_NS for t_ns in times}
     return sorted(own)
 
 
@@ -139,7 +156,9 @@ def reference(
 
 # ---- generated input
 
-numbers = st.one_of(st.integers(-3, 12).map(float), st.sampled_from([float("nan"), float("inf"), 0.5, -0.0]))
+numbers = st.one_of(
+    st.integers(-3, 12).map(float), st.sampled_from([math.nan, math.inf, -math.inf, 0.5, -0.0, 1e308, 5e-324])
+)
 boxes = st.builds(
     Box,
     st.sampled_from([kind.name.lower() for kind in (Kind.PEDESTRIAN, Kind.CYCLIST, Kind.CAR)]),
@@ -163,66 +182,105 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
             frames.add(t_ns)
             events.append(Event(t_ns, boxes=tuple(draw(box_lists))))
             continue
-        row = draw(st.integers(0, 3))
-        value = float(draw(st.booleans())) if row == 2 else draw(numbers)
+        row = draw(st.integers(0, len(CATALOGUE.entries) - 1))
+        value = draw(st.sampled_from([0.0, 1.0, 1.0, 0.0, 2.0, math.nan]) if row == BOOL_ROW else numbers)
         events.append(Event(t_ns, row, value))
     return events
 
 
-doubles = st.recursive(
-    st.sampled_from(["A.Speed", "A.Brake", "A.Far.Off", "3.0", "0.0", "7.5", "double(2)"]),
+def joined(parts: tuple[str, ...]) -> str:
+    return f"({' '.join(parts)})"
+
+
+def chosen(parts: tuple[str, str, str]) -> str:
+    return f"({parts[0]} ? {parts[1]} : {parts[2]})"
+
+
+comparison = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
+order = st.sampled_from(["<", "<=", ">", ">="])
+tests = st.sampled_from(["A.On", "A.Speed > 3.0", "A.Old < A.Brake", "detections.size() > 1", "1 / 0 > 1"])
+signals = st.sampled_from(["A.Speed", "A.Brake", "A.Far.Off", "A.Old"])
+integers = st.recursive(
+    st.sampled_from(
+        [
+            *("0", "1", "2", "-3", "94906265", "detections.size()"),
+            'size(detections.filter(d, d.kind == "pedestrian"))',
+            "detections.filter(d, d.score > 0.3).filter(e, e.track_id > 0).size()",
+        ]
+    ),
     lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+        st.tuples(inner, st.sampled_from("+-*/%"), inner).map(joined),
         inner.map(lambda a: f"(-{a})" if not a.startswith("-") else a),
-        st.tuples(st.sampled_from(["A.On", "A.Speed > 3.0"]), inner, inner).map(
-            lambda p: f"({p[0]} ? {p[1]} : {p[2]})"
-        ),
+        st.tuples(tests, inner, inner).map(chosen),
+    ),
+    max_leaves=3,
+).filter(lambda source: source.count("94906265") < 2)
+doubles = st.recursive(
+    st.one_of(
+        signals,
+        st.sampled_from(["3.0", "0.0", "7.5", "-1.0e308", "1.0e-308", "double(2)"]),
+        integers.map(lambda a: f"double({a})"),
+    ),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map(joined),
+        inner.map(lambda a: f"(-{a})" if not a.startswith("-") else a),
+        st.tuples(tests, inner, inner).map(chosen),
     ),
     max_leaves=4,
 )
-integers = st.recursive(
-    st.sampled_from(
-        ["0", "1", "2", "-3", "detections.size()", 'size(detections.filter(d, d.kind == "pedestrian"))']
-    ),
-    lambda inner: st.tuples(inner, st.sampled_from("+-*/%"), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
-    max_leaves=3,
-)
-comparison = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
-order = st.sampled_from(["<", "<=", ">", ">="])
 any_number = st.one_of(doubles, integers)
+of_box = st.sampled_from(["d.score", "d.width_px", "d.x2", "double(d.track_id)", "(d.score / (d.x2 - 4.0))"])
 predicates = st.recursive(
     st.one_of(
         st.sampled_from(['d.kind == "pedestrian"', '"car" != d.kind', 'd.kind in ["cyclist", "car"]']),
-        st.tuples(st.sampled_from(["d.score", "d.width_px", "d.x2"]), comparison, doubles).map(" ".join),
+        st.tuples(of_box, comparison, any_number).map(" ".join),
         st.tuples(st.just("d.distance_m"), order, st.sampled_from(["2.0", "5", "A.Speed"])).map(" ".join),
         st.tuples(
-            st.sampled_from(["d.track_id", "d.track_id % 2", "6 / d.track_id"]), comparison, integers
+            st.sampled_from(["d.track_id", "d.track_id % 2", "6 / d.track_id", "d.track_id * 2"]),
+            comparison,
+            any_number,
         ).map(" ".join),
-        st.sampled_from(["has(d.distance_m)", "A.On", "A.Speed > 3"]),
+        st.sampled_from(["has(d.distance_m)", "A.On", "A.Speed > 3", "1 / d.track_id == 1"]),
+        # A loop inside stands by itself; its variable may have the name of the one around it.
+        st.sampled_from(
+            [
+                "detections.exists(d, d.score > 0.5)",
+                "detections.all(e, e.distance_m < 4.0)",
+                "detections.filter(e, e.x2 > A.Speed).size() > 1",
+            ]
+        ),
     ),
     lambda inner: st.one_of(
         inner.map(lambda a: f"!({a})"),
-        st.tuples(inner, st.sampled_from(["&&", "||"]), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+        st.tuples(inner, st.sampled_from(["&&", "||", "=="]), inner).map(
+            lambda p: f"(({p[0]}) {p[1]} ({p[2]}))"
+        ),
+        st.tuples(inner, inner, inner).map(lambda p: chosen((f"({p[0]})", f"({p[1]})", f"({p[2]})"))),
     ),
     max_leaves=3,
 )
-lists = st.one_of(st.just("detections"), predicates.map(lambda p: f"detections.filter(d, {p})"))
+lists = st.recursive(
+    st.just("detections"),
+    lambda inner: st.tuples(inner, predicates).map(lambda p: f"{p[0]}.filter(d, {p[1]})"),
+    max_leaves=2,
+)
 conditions = st.recursive(
     st.one_of(
         st.tuples(any_number, comparison, any_number).map(" ".join),
         st.sampled_from(
             ["A.On", "!A.On", "A.On == (A.Speed > 3.0)", "A.Speed in [1.0, 3.0, 5.0]", "A.Brake in [1, 3]"]
         ),
+        st.tuples(integers, integers).map(lambda p: f"{p[0]} in [{p[1]}, 1]"),
         st.tuples(lists, st.sampled_from(["exists", "all", "exists_one"]), predicates).map(
             lambda p: f"{p[0]}.{p[1]}(d, {p[2]})"
         ),
-        st.tuples(lists, comparison, st.sampled_from(["0", "1", "2.0"])).map(
-            lambda p: f"{p[0]}.size() {p[1]} {p[2]}"
-        ),
+        st.tuples(lists, comparison, any_number).map(lambda p: f"{p[0]}.size() {p[1]} {p[2]}"),
     ),
     lambda inner: st.one_of(
         inner.map(lambda a: f"!({a})"),
-        st.tuples(inner, st.sampled_from(["&&", "||"]), inner).map(lambda p: f"({p[0]}) {p[1]} ({p[2]})"),
+        st.tuples(inner, st.sampled_from(["&&", "||", "==", "!="]), inner).map(
+            lambda p: f"({p[0]}) {p[1]} ({p[2]})"
+        ),
         st.tuples(inner, inner, inner).map(lambda p: f"(({p[0]}) ? ({p[1]}) : ({p[2]}))"),
     ),
     max_leaves=4,
@@ -295,7 +353,7 @@ def fire(campaigns: list[Campaign], events: list[Event], ends_ns: list[int]) -> 
 UNTIL_NS = 3_000 * MS
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     conditions,
     event_lists(),
@@ -313,7 +371,7 @@ def test_the_engine_agrees_with_cel_at_every_instant(
     assert fire([ours], events, ends) == [("c", t_ns) for t_ns in expected]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(conditions, min_size=2, max_size=6), event_lists(), st.lists(st.integers(1, 2999), max_size=8)
 )
@@ -324,7 +382,7 @@ def test_campaigns_do_not_notice_each_other(sources: list[str], events: list[Eve
     assert sorted(fire(ours, events, ends)) == sorted(alone)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     conditions,
     conditions,
@@ -353,3 +411,19 @@ def test_a_swap_disturbs_no_other_campaign_and_a_new_one_starts_where_it_is_told
             source, events, hold_ns=hold_ns, cooldown_ns=0, until_ns=UNTIL_NS, since_ns=since_ns
         )
         assert [t_ns for found, t_ns in fired if found == name] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "in_cel", "here"),
+    [
+        # 3 * 3002399751580331 = 2**53 + 1, which a double can't hold.
+        ("detections.size() * 3002399751580331 > 0", True, False),
+        ("detections.exists(d, d.distance_m != 4.0)", True, False),
+        ("detections.exists(d, d.distance_m > 4.0)", False, False),
+    ],
+)
+def test_the_differences_that_the_reference_lists(source: str, in_cel: bool, here: bool) -> None:
+    unknown = Box("car", 0.5, 4.0, None, 1)
+    events = [Event(0, boxes=(unknown, Box("car", 0.5, 4.0, 4.0, 2), Box("car", 0.5, 4.0, 4.0, 3)))]
+    assert truth(evaluator(source), events, 0) is in_cel
+    assert bool(fire([campaign("c", source, 0, 0)], events, [UNTIL_NS])) is here
