@@ -1,4 +1,4 @@
-"""Zones, fences, drive states, re-arming and schedules of a campaign file: what arrives, and what is refused."""
+"""Zones, fences, drive states, re-arming, schedules and heads of a campaign file: what arrives, and what is refused."""
 
 from __future__ import annotations
 
@@ -107,6 +107,18 @@ def test_rearm_and_schedule_arrive() -> None:
     assert compiled("").schedule is None
 
 
+HEAD = (
+    "heads: {{crossing: {{source: 'firmware:net', camera: {}, weights: [{{weights: {}, biases: [0.5]}}]}}}}\n"
+)
+
+
+def test_a_head_is_part_of_its_campaign() -> None:
+    text = BASE.replace("V.Speed > 30.0", 'head("crossing") > 1.5') + HEAD.format("front", "[[1.0, -2.0]]")
+    found = compile_campaign(text, file="headed.yaml", catalogue=CATALOGUE, cameras=["front"])
+    assert [(head.name, head.camera, head.inputs) for head in found.heads] == [("crossing", "front", 2)]
+    assert names(found.program, Op.HEAD) == ("crossing",)
+
+
 FENCE = "geofence: {inside: [depot]}"
 BAD = [
     ("rearm: 2h", "rearm", "'2h' is more than 3600 s: use cooldown for a longer rest"),
@@ -133,6 +145,9 @@ BAD = [
     ("zones: {depot: [[1, -179], [1, 179], [2, 179]]}", "zones.depot", "more than 180 degrees of longitude"),
     (f"zones: {{depot: {[[1, at / 10] for at in range(LIMITS.corners + 1)]}}}", "zones.depot", "257 corners; at most 256"),
     (f"zones: {{{', '.join(f'z{at}: {DEPOT}' for at in range(LIMITS.zones + 1))}}}", "zones", "17 zones; at most 16"),
+    (HEAD.format("front", "[[1.0, -2.0]]"), "heads.crossing", "nothing refers to it"),
+    (HEAD.format("frnt", "[[1.0, -2.0]]"), "heads.crossing.camera", "no camera 'frnt' on this vehicle - did you mean 'front'?"),
+    (HEAD.format("front", "[[1.0], [2.0]]"), "heads.crossing", "layer 0"),
 ]  # fmt: skip
 
 

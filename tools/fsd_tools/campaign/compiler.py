@@ -13,6 +13,7 @@ from fsd_agent.records.program import Op, Program, names
 from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
 from fsd_tools.campaign.cel import Environment, did_you_mean
+from fsd_tools.campaign.head import compile_heads
 from fsd_tools.campaign.lower import Gates, lower
 from fsd_tools.campaign.lower_functions import Names, closest
 from fsd_tools.campaign.refusals import ConditionError, refuse_what_is_not_possible
@@ -113,7 +114,7 @@ def _build(
     parsed: CampaignFile, catalogue: Catalogue, cameras: tuple[str, ...], region_id: str, folder: Path
 ) -> Campaign:
     capture = _capture(parsed.capture, catalogue, cameras)
-    zones, heads = compile_zones(parsed.zones, folder), ()
+    zones, heads = compile_zones(parsed.zones, folder), _heads(parsed, cameras, folder)
     valid_from = wall_ns("valid.from", parsed.valid.from_, end_of_day=False)
     valid_until = wall_ns("valid.until", parsed.valid.until, end_of_day=True)
     if valid_from >= valid_until:
@@ -138,6 +139,15 @@ def _build(
         zones=zones,
         heads=heads,
     )
+
+
+def _heads(parsed: CampaignFile, cameras: tuple[str, ...], folder: Path) -> tuple[Head, ...]:
+    heads = compile_heads(parsed.heads, folder)
+    for head in heads:
+        if head.camera not in cameras:
+            reason = f"no camera {head.camera!r} on this vehicle{closest(head.camera, cameras)}"
+            raise FieldError(f"heads.{head.name}.camera", reason)
+    return heads
 
 
 def _program(

@@ -84,6 +84,8 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: dict[Any, Any] = {}
     """Each checked by ``zones``."""
     geofence: GeofenceFile = GeofenceFile()
+    heads: dict[Any, Any] = {}
+    """Each checked by ``head``."""
     budget: BudgetFile = BudgetFile()
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
