@@ -81,7 +81,7 @@ class Sense:
             "ring_samples": ring.samples,
             "ring_looks": ring.looks,
             "unrecorded_drops": self._recorder.unrecorded_lost,
-            "late_samples": self._engine.late_samples,
+            **self._engine.unused(),
         }
         if self._detector is not None:
             lost["pictures_unseen"] = self._unseen
@@ -114,7 +114,13 @@ class Sense:
         batch = self._perceive(batch)
         detections = batch.detections
         firings = self._engine.advance(
-            signals, detections, until_ns=batch.until_ns, wall_minus_mono_ns=batch.wall_minus_mono_ns
+            signals,
+            detections,
+            until_ns=batch.until_ns,
+            wall_minus_mono_ns=batch.wall_minus_mono_ns,
+            gnss=batch.gnss,
+            modes=batch.modes,
+            features=batch.features,
         )
         self._ring.append(batch, signals, detections)
         kept, dropped = self._judge(firings, batch.wall_minus_mono_ns)

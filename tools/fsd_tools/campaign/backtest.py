@@ -148,5 +148,8 @@ def _batches(
             batch.detections,
             until_ns=batch.until_ns,
             wall_minus_mono_ns=batch.wall_minus_mono_ns,
+            gnss=batch.gnss,
+            modes=batch.modes,
+            features=batch.features,
         )
         yield start_ns, batch.until_ns, firings, batch.wall_minus_mono_ns

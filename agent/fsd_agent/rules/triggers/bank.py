@@ -57,21 +57,21 @@ class _Reader:
     """Conditions that may change where the row moves over an edge."""
     everyone: frozenset[int]
     """Conditions that refer to the row."""
+    newest: Newest
     gap: int = _UNKNOWN
     """How many edges are at most its value."""
 
-    def moved(self, value: float, *, known: bool) -> frozenset[int]:
-        """Which conditions a new value may change."""
-        before = self.gap
-        self.gap = self.gap_of(value, known=known)
+    def take(self, value: float, *, known: bool) -> frozenset[int]:
+        """Take up a new value; which conditions it may change."""
+        before, self.gap = self.gap, self.gap_of(value, known=known)
+        self.newest.value[self.place] = value if known else math.nan
+        self.newest.known[self.place] = known
         if self.gap == before:
-            return frozenset()
+            return _NOBODY
         if before < 0 or self.gap < 0:
             return self.everyone
         low, high = (before, self.gap) if before < self.gap else (self.gap, before)
-        if high == low + 1:
-            return self.at_edge[low]
-        return frozenset().union(*self.at_edge[low:high])
+        return self.at_edge[low] if high == low + 1 else _NOBODY.union(*self.at_edge[low:high])
 
     def gap_of(self, value: float, *, known: bool) -> int:
         """In which gap a value lies."""
@@ -101,11 +101,11 @@ class Bank:
         for member, tree in enumerate(trees):
             for leaf in leaves(tree):
                 self._leaves.setdefault(leaf.row, []).append((member, leaf))
-        self._readers = {
-            row: _reader(place, using) for place, (row, using) in enumerate(sorted(self._leaves.items()))
-        }
-        places = {row: reader.place for row, reader in self._readers.items()}
+        places = {row: place for place, row in enumerate(sorted(self._leaves))}
         self._newest = Newest([math.nan] * len(places), [False] * len(places))
+        self._readers = {
+            row: _reader(place, self._leaves[row], self._newest) for row, place in places.items()
+        }
         self._checks: list[Check] = [check_of(tree, places, self._newest) for tree in trees]
         self._stacks = Stacks(trees, places)
         self._is_true = bytearray(len(trees))
@@ -150,12 +150,7 @@ class Bank:
         self._loaded = True
         for row, reader in self._readers.items():
             value, known = state.before(row)
-            self._set(reader, value, known=known)
-            reader.gap = reader.gap_of(value, known=known)
-
-    def _set(self, reader: _Reader, value: float, *, known: bool) -> None:
-        self._newest.value[reader.place] = value if known else math.nan
-        self._newest.known[reader.place] = known
+            reader.take(value, known=known)
 
     def _one_by_one(
         self, samples: Sequence[tuple[int, int, float, bool]], found: list[tuple[int, int, bool]]
@@ -172,8 +167,7 @@ class Bank:
                 reader = readers.get(row)
                 if reader is None:
                     continue
-                self._set(reader, value, known=known)
-                moved = reader.moved(value, known=known)
+                moved = reader.take(value, known=known)
                 hit = hit | moved if hit else moved
                 if waiting:
                     hit |= reader.everyone & waiting
@@ -237,7 +231,7 @@ class Bank:
         self._waiting.difference_update(members.tolist())
 
 
-def _reader(place: int, using: Sequence[tuple[int, Leaf]]) -> _Reader:
+def _reader(place: int, using: Sequence[tuple[int, Leaf]], newest: Newest) -> _Reader:
     by_edge: dict[float, set[int]] = {}
     for member, leaf in using:
         for edge in leaf.edges():
@@ -248,6 +242,7 @@ def _reader(place: int, using: Sequence[tuple[int, Leaf]]) -> _Reader:
         edges,
         [frozenset(by_edge[edge]) for edge in edges],
         frozenset(member for member, _ in using),
+        newest,
     )
 
 

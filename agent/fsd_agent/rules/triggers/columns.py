@@ -38,7 +38,7 @@ class Samples:
         self.sound = known
         """Where a sample is known if it is in range; None is everywhere."""
         self._ranges = ranges
-        self._known = known if ranges is None else None
+        self._known: Plane | None = None
 
     def __len__(self) -> int:
         """Count samples."""
@@ -48,11 +48,15 @@ class Samples:
     def known(self) -> Plane:
         """Where a sample is known. Worked out when it is asked for."""
         if self._known is None:
-            known = np.ones(self.t_ns.shape, np.bool_) if self.sound is None else self.sound
-            if self._ranges is not None:
-                known = known & ~outside(self.row, self.value, self._ranges)
-            self._known = known
+            self._known = self.known_at(slice(None))
         return self._known
+
+    def known_at(self, at: list[int] | NDArray[np.intp] | slice) -> Plane:
+        """Whether samples are known, by position."""
+        if self._ranges is None:
+            return np.ones(self.row[at].shape, np.bool_) if self.sound is None else self.sound[at]
+        known = ~outside(self.row[at], self.value[at], self._ranges)
+        return known if self.sound is None else known & self.sound[at]
 
     def item(self, at: int) -> tuple[int, int, float, bool]:
         """Time, row, value and whether it is known, of one sample."""
@@ -106,7 +110,7 @@ class ActiveSamples:
     @cached_property
     def known(self) -> Plane:
         """Shape (k,)."""
-        return self.samples.known[self.at]
+        return self.samples.known_at(self.at)
 
     @cached_property
     def rows(self) -> NDArray[np.intp]:

@@ -1,57 +1,51 @@
-"""The trigger engine: signals and detections in, firings out.
+"""The trigger engine: what the vehicle senses in, firings out.
 
 **The firings are a function of the input and the campaigns alone.** They do not depend on how the input was cut
 into batches, on which other campaigns are in force, or on whether this is a car or a backtest.
 
-Instants. A condition is evaluated where something it refers to arrives (a sample of a signal, a frame of any
-camera) or goes stale, over the newest values at that instant, all that carry the same time included. What was
-never received is unknown, and so is everything that depends on it, by CEL's rules (see ``values``).
+The way of one batch through :meth:`TriggerEngine.advance`:
 
-Campaigns. A set is swapped in whole, between two batches. A campaign that is in both sets (same id, version,
-condition and hold time) keeps its state; a new one is first evaluated at the next arrival of something it
-refers to. A campaign whose evaluation raises is suspended alone, with the reason, until it is changed.
+1. everything that arrives becomes samples on rows: signals, modes, zones and scores (``arrivals``), marked where
+   they are out of range or stale (``signals``); frames of detections get tracks and become looks (``looks``);
+2. the guard drops samples that can change no condition (``guard``);
+3. functions that look back turn what is left into samples on rows of their own (``past``);
+4. conditions are evaluated: by the bank where they only compare rows with numbers (``bank``), else by the graph
+   (``conditions``);
+5. what became true or not true moves the campaigns' phases, and phases fire (``phases``).
 
-Order of work in :meth:`TriggerEngine.advance`: guard (``columns``), looks (``looks``), conditions (``graph``),
-phases (``phase``). Single-threaded.
+Instants. A condition is evaluated where something it refers to arrives or goes stale, over the newest values at
+that instant, all that carry the same time included. What is not known makes what depends on it unknown, by CEL's
+rules (see ``values``).
+
+Campaigns. A set is swapped in whole, between two batches. A campaign that is in both sets unchanged keeps its state;
+a new one is first evaluated at the next arrival of something it refers to. A campaign whose evaluation raises, whose
+head does not fit, or that costs more than its budget (``cost``) is suspended alone, with the reason, until it is
+changed.
+
+Single-threaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
-from fsd_agent.records.program import signal_types, texts
-from fsd_agent.rules.triggers.columns import ActiveSamples, Samples
-from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch, Graph
+from fsd_agent.rules.triggers.arrivals import Arrived
+from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.looks import DetectionState, Looks
-from fsd_agent.rules.triggers.phase import Phase
+from fsd_agent.rules.triggers.phases import join_transitions
+from fsd_agent.rules.triggers.plan import missing_signal
 from fsd_agent.rules.triggers.signals import SignalState
 from fsd_firmware.catalogue import Catalogue
-from fsd_firmware.samples import Detections, Signals
+from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, Signals, empty_gnss
 
 _BEFORE_ALL_NS: Final = -(2**61)
 """Before any time of a sample, and far enough from the ends of int64 to count from."""
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """One campaign in force."""
-
-    campaign: Campaign
-    at: int
-    """Its condition in the graph."""
-    inputs: frozenset[int]
-    signals: tuple[tuple[str, int], ...]
-    """Paths and rows, for the evidence."""
-    kinds: tuple[str, ...]
-    phase: Phase = field(default_factory=Phase)
 
 
 class TriggerEngine:
@@ -64,40 +58,33 @@ class TriggerEngine:
         self._catalogue = catalogue
         self._signals = SignalState(catalogue)
         self._detections = DetectionState(cameras)
-        self._graph = Graph(catalogue.rows)
-        self._running: dict[str, _Running] = {}
+        self._newest = Arrived()
         self._suspended: dict[str, tuple[Campaign, str]] = {}
+        """Never written to: replaced, because another thread may ask."""
         self._watermark_ns: int | None = None
+        self._epoch = 0
+        self._force = Force((), catalogue, self._signals, None)
         self.late_samples = 0
         """Samples that came after the source had promised no more of their time; they were not used."""
 
     def set_campaigns(self, campaigns: CampaignSet) -> None:
         """Put a set in force, from the next batch on."""
-        self._graph = Graph(self._catalogue.rows)
-        before, self._running = self._running, {}
-        suspended, self._suspended = self._suspended, {}
-        fresh: set[int] = set()
+        self._epoch += 1
+        before = {one.campaign.id: one for one in self._force.members}
+        suspended: dict[str, tuple[Campaign, str]] = {}
+        members: list[Member] = []
         for campaign in campaigns.campaigns:
-            refused = suspended.get(campaign.id)
+            refused, known = self._suspended.get(campaign.id), before.get(campaign.id)
             if refused is not None and _unchanged(refused[0], campaign):
-                self._suspended[campaign.id] = refused
-                continue
-            try:
-                running = self._start(campaign)
-            except KeyError as error:
-                self._suspended[campaign.id] = (
-                    campaign,
-                    f"signal {error} is not in this vehicle's catalogue",
-                )
-                continue
-            known = before.get(campaign.id)
-            if known is not None and _unchanged(known.campaign, campaign):
-                running.phase = known.phase
-            if not running.phase.evaluated:
-                fresh |= running.inputs - {DETECTIONS_INPUT}
-            self._running[campaign.id] = running
-        thresholds, exact = self._graph.thresholds()
-        self._signals.watch(thresholds, exact, fresh)
+                suspended[campaign.id] = refused
+            elif (path := missing_signal(campaign, self._catalogue)) is not None:
+                suspended[campaign.id] = campaign, f"signal {path!r} is not in this vehicle's catalogue"
+            elif known is not None and _unchanged(known.campaign, campaign):
+                members.append(Member(campaign, known.epoch))
+            else:
+                members.append(Member(campaign, self._epoch))
+        self._suspended = suspended
+        self._put_in_force(members)
 
     def advance(
         self,
@@ -106,51 +93,68 @@ class TriggerEngine:
         *,
         until_ns: int,
         wall_minus_mono_ns: int,
+        gnss: GnssFixes | None = None,
+        modes: Sequence[ModeChange] = (),
+        features: Sequence[Features] = (),
     ) -> tuple[Firing, ...]:
         """Take up one batch and return what fired before ``until_ns``, by time and then campaign id.
 
-        The batch holds every sample with a time in ``[previous until_ns, until_ns)``.
+        The batch holds everything with a time in ``[previous until_ns, until_ns)``.
         """
+        force = self._force
+        arrived = Arrived(modes, gnss if gnss is not None else empty_gnss(), features)
         signals = self._in_time(signals)
-        looks = self._look(detections, until_ns)
-        samples = self._signals.samples(signals, until_ns)
-        active = self._signals.active(samples)
-        moments: list[tuple[int, _Running]] = []
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
-            if active is not None or looks is not None:
-                moments += self._evaluate(active, looks, until_ns)
-            moments += [
-                (t_ns, running)
-                for running in self._running.values()
-                for t_ns in running.phase.until(until_ns)
-            ]
-            moments.sort(key=lambda moment: (moment[0], moment[1].campaign.id))
+            came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
+            looks = self._look(detections, until_ns)
+            samples, transitions = force.evaluate(
+                came, looks, lambda: looks or self._carried(until_ns), until_ns
+            )
+            moments = force.phases.advance(join_transitions(transitions), until_ns, wall_minus_mono_ns)
+            stops = force.stops(came, detections, until_ns)
             firings = tuple(
                 Firing(
-                    running.campaign.id,
-                    running.campaign.version,
+                    force.members[at].campaign.id,
+                    force.members[at].campaign.version,
                     t_ns,
-                    self._evidence(running, t_ns, samples, looks or self._carried(until_ns)),
+                    force.evidence(at, t_ns, samples, looks or self._carried(until_ns)),
                 )
-                for t_ns, running in moments
-                if running.phase.fires(running.campaign, t_ns, t_ns + wall_minus_mono_ns)
+                for t_ns, at in moments
+                if at not in stops or t_ns < stops[at][0]
             )
         self._signals.store(samples)
         if detections:
             self._detections.store(detections)
+        self._newest = arrived.newest(self._newest)
         self._watermark_ns = until_ns
+        if stops:
+            self._suspend({at: reason for at, (_, reason) in stops.items()})
         return firings
 
+    def unused(self) -> dict[str, int]:
+        """Input that was not used as it came, by name. May be asked from any thread."""
+        return {
+            "late_samples": self.late_samples,
+            "late_looks": self._detections.late_frames,
+            "samples_out_of_range": self._signals.out_of_range_count,
+        }
+
     def suspended(self) -> dict[str, str]:
-        """Campaigns of the set that are not evaluated, with the reason."""
+        """Campaigns of the set that are not evaluated, with the reason. May be asked from any thread."""
         return {campaign: reason for campaign, (_, reason) in self._suspended.items()}
 
-    def _start(self, campaign: Campaign) -> _Running:
-        rows = self._catalogue.rows
-        paths = tuple((path, rows[path]) for path in sorted(signal_types(campaign.program)))
-        at = self._graph.add(campaign.program)
-        inputs = self._graph.vertices[at].inputs
-        return _Running(campaign, at, inputs, paths, texts(campaign.program, "kind"))
+    def _put_in_force(self, members: Sequence[Member]) -> None:
+        self._force = Force(members, self._catalogue, self._signals, self._force)
+        newest = self._force.arrivals.samples(self._newest)
+        if newest is not None:
+            self._signals.seed(newest, self._force.new_rows)
+
+    def _suspend(self, reasons: Mapping[int, str]) -> None:
+        members = self._force.members
+        self._suspended = self._suspended | {
+            members[at].campaign.id: (members[at].campaign, reason) for at, reason in reasons.items()
+        }
+        self._put_in_force([one for at, one in enumerate(members) if at not in reasons])
 
     def _in_time(self, signals: Signals) -> Signals:
         if self._watermark_ns is None or not len(signals) or int(signals.t_ns[0]) >= self._watermark_ns:
@@ -175,76 +179,15 @@ class TriggerEngine:
         """Start of the batch; the first one holds everything there ever was."""
         return self._watermark_ns if self._watermark_ns is not None else _BEFORE_ALL_NS
 
-    def _evaluate(
-        self, active: ActiveSamples | None, looks: Looks | None, until_ns: int
-    ) -> list[tuple[int, _Running]]:
-        changed = set(active.rows.tolist()) if active is not None else set()
-        times = [active.t_ns] if active is not None else []
-        if looks is not None:
-            changed.add(DETECTIONS_INPUT)
-            times.append(looks.changes_ns)
-        instants = np.unique(np.concatenate(times))
-        batch = Batch(
-            instants,
-            self._signals,
-            active,
-            lambda: looks if looks is not None else self._carried(until_ns),
-        )
-        self._graph.changed(changed)
-        moments: list[tuple[int, _Running]] = []
-        for running in tuple(self._running.values()):
-            if running.inputs.isdisjoint(changed):
-                continue
-            try:
-                true = self._graph.evaluate(running.at, batch).true
-            except Exception as error:  # noqa: BLE001 - one campaign's fault must not stop the others; it is reported
-                self._suspend(running, error)
-                continue
-            true = self._from_first_arrival(running, true, batch, looks)
-            ended = running.phase.follow(true, instants, running.campaign.hold_ns)
-            moments.extend((t_ns, running) for t_ns in ended)
-        self._graph.finish()
-        return moments
-
-    def _from_first_arrival(
-        self, running: _Running, true: NDArray[np.bool_], batch: Batch, looks: Looks | None
-    ) -> NDArray[np.bool_]:
-        """The condition at every instant; a new campaign's begins where something it refers to arrives."""
-        if true.shape[0] != batch.instants.shape[0]:
-            true = np.broadcast_to(true, batch.instants.shape)
-        if running.phase.evaluated:
-            return true
-        first: list[int] = []
-        if looks is not None and DETECTIONS_INPUT in running.inputs:
-            first.append(int(looks.changes_ns[0]))
-        if batch.active is not None:
-            mine = np.isin(batch.active.signal, list(running.inputs))
-            first.extend(batch.active.t_ns[mine][:1].tolist())
-        return true & (batch.instants >= min(first))
-
-    def _suspend(self, running: _Running, error: Exception) -> None:
-        del self._running[running.campaign.id]
-        self._suspended[running.campaign.id] = (running.campaign, f"{type(error).__name__}: {error}")
-
-    def _evidence(
-        self, running: _Running, t_ns: int, samples: Samples, looks: Looks
-    ) -> tuple[tuple[str, float | str], ...]:
-        seen: list[tuple[str, float | str]] = []
-        for path, row in running.signals:
-            value = self._signals.newest(row, samples, t_ns)
-            if value is not None:
-                seen.append((path, value))
-        for kind in running.kinds:
-            count = looks.count_kind(kind, t_ns)
-            if count is not None:
-                seen.append((f"detections.{kind}", float(count)))
-        return tuple(seen)
-
 
 def _unchanged(a: Campaign, b: Campaign) -> bool:
     """Whether a campaign's state means the same under ``b``.
 
-    The condition is compared as well as the version: an author who forgot to raise the version must not inherit
-    another condition's phase.
+    All that decides when it fires is compared as well as the version: an author who forgot to raise the version must
+    not inherit another condition's phase.
     """
-    return (a.id, a.version, a.program, a.hold_ns) == (b.id, b.version, b.program, b.hold_ns)
+    return _meaning(a) == _meaning(b)
+
+
+def _meaning(one: Campaign) -> tuple[object, ...]:
+    return one.id, one.version, one.program, one.hold_ns, one.rearm_ns, one.zones, one.heads

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -29,7 +29,9 @@ _NAN: Final = -1
 _UNKNOWN: Final = -2
 _FRESH: Final = -3
 """Codes of what is no gap between literals."""
-_FEW: Final = 32
+_FEW: Final = 64
+"""Samples that are cheaper to look at than to select from."""
+_SOME: Final = 512
 """Samples that are cheaper to look at one by one than as arrays."""
 
 
@@ -51,9 +53,8 @@ class Marked(Protocol):
         """Where it is known, as long as it is in range; None is everywhere."""
         ...
 
-    @property
-    def known(self) -> Plane:
-        """Where it is known."""
+    def known_at(self, at: Index) -> Plane:
+        """Whether samples are known, by position."""
         ...
 
 
@@ -63,32 +64,41 @@ class _Row:
 
     edges: list[float]
     """Increasing; the gap of a value is how many are at most it."""
+    lows: list[float]
+    """The smallest value of each gap."""
+    highs: list[float]
+    """The largest."""
     minimum: float
     maximum: float
     exact: bool
     code: int = _FRESH
     """Gap of the newest sample."""
+    low: float = math.inf
+    """The smallest and the largest value of which a sample after the newest can be dropped unseen."""
+    high: float = -math.inf
 
-    def code_of(self, value: float, *, sound: bool) -> int:
-        """The gap that a sample lies in."""
+    def take(self, value: float, *, sound: bool) -> bool:
+        """Take up a sample; whether it is in another gap than the one before."""
         if not sound or value < self.minimum or value > self.maximum:
-            return _UNKNOWN
-        return bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
+            code = _UNKNOWN
+        else:
+            code = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
+        moves, self.code = code != self.code, code
+        self.stand(value)
+        return moves or self.exact
 
-    def ends(self, value: float) -> tuple[float, float]:
-        """The smallest and the largest value of which a sample after this one can be dropped unseen."""
-        if self.exact or self.code in {_NAN, _FRESH}:
-            return math.inf, -math.inf
-        if self.code == _UNKNOWN:
-            if value < self.minimum:
-                return -math.inf, math.nextafter(self.minimum, -math.inf)
-            if value > self.maximum:
-                return math.nextafter(self.maximum, math.inf), math.inf
-            return math.inf, -math.inf
-        edges, code = self.edges, self.code
-        low = edges[code - 1] if code else -math.inf
-        high = math.nextafter(edges[code], -math.inf) if code < len(edges) else math.inf
-        return max(low, self.minimum), min(high, self.maximum)
+    def stand(self, value: float) -> None:
+        """Work out what can be dropped from now on, ``value`` being the newest."""
+        if self.exact:
+            return
+        if self.code >= 0:
+            self.low, self.high = self.lows[self.code], self.highs[self.code]
+        elif self.code == _UNKNOWN and value < self.minimum:
+            self.low, self.high = -math.inf, math.nextafter(self.minimum, -math.inf)
+        elif self.code == _UNKNOWN and value > self.maximum:
+            self.low, self.high = math.nextafter(self.maximum, math.inf), math.inf
+        else:
+            self.low, self.high = math.inf, -math.inf
 
 
 class Guard:
@@ -100,6 +110,8 @@ class Guard:
         self._low = np.full(row_count, -np.inf)
         self._high = np.full(row_count, np.inf)
         self._is_open = np.zeros(row_count, np.bool_)
+        self._watched = np.zeros(row_count, np.bool_)
+        self._exact = np.zeros(row_count, np.bool_)
         # numpy sorts short integers by their digits, more than twice as fast.
         self._sortable = np.int16 if row_count < 2**15 else np.int64
         self._edges = np.empty(0, np.complex128)
@@ -113,23 +125,16 @@ class Guard:
         maximum: Column,
     ) -> None:
         """Look out for these rows, all fresh. ``minimum`` and ``maximum`` have one element a row."""
-        low, high = minimum.tolist(), maximum.tolist()
-        self._rows = {
-            row: _Row(
-                [] if row in exact else _edges(thresholds[row]),
-                float(low[row]),
-                float(high[row]),
-                row in exact,
-            )
-            for row in sorted({*thresholds, *exact})
-        }
-        count = minimum.shape[0]
-        self._low, self._high = np.full(count, -np.inf), np.full(count, np.inf)
-        self._low[list(self._rows)], self._high[list(self._rows)] = np.inf, -np.inf
-        self._is_open = np.zeros(count, np.bool_)
-        self._first_edge = np.zeros(count, np.intp)
+        self._rows = {}
         parts: list[tuple[int, float]] = []
-        for row, one in self._rows.items():
+        self._low[:], self._high[:], self._watched[:], self._exact[:] = -np.inf, np.inf, False, False
+        for row in sorted({*thresholds, *exact}):
+            literals = () if row in exact else thresholds[row]
+            self._rows[row] = one = _row(
+                literals, float(minimum[row]), float(maximum[row]), exact=row in exact
+            )
+            self._low[row], self._high[row] = one.low, one.high
+            self._watched[row], self._exact[row] = True, one.exact
             self._first_edge[row] = len(parts)
             parts += [(row, edge) for edge in one.edges]
         self._edges = _row_and_value(
@@ -140,74 +145,86 @@ class Guard:
         """The newest sample of a row that is not fresh."""
         one = self._rows.get(row)
         if one is not None:
-            one.code = one.code_of(value, sound=known)
-            self._low[row], self._high[row] = one.ends(value)
+            one.take(value, sound=known)
+            self._low[row], self._high[row] = one.low, one.high
 
     def keep(self, samples: Marked) -> list[int] | Index | None:
         """Which samples are kept, in order; None where there is none."""
         row, value = samples.row, samples.value
-        inside = (value >= self._low.take(row)) & (value <= self._high.take(row))
-        if samples.sound is not None:
-            inside &= samples.sound
-        count = inside.shape[0]
-        if np.count_nonzero(inside) == count:
+        if not row.shape[0]:
             return None
-        if count <= _FEW:
-            return self._one_by_one(samples, range(count), inside) or None
-        self._is_open[row[~inside]] = True
+        inside = np.greater_equal(value, self._low.take(row))
+        np.logical_and(inside, np.less_equal(value, self._high.take(row)), out=inside)
+        if samples.sound is not None:
+            np.logical_and(inside, samples.sound, out=inside)
+        first = int(inside.argmin())
+        if inside[first]:
+            return None
+        count = inside.shape[0]
+        if count - first <= _FEW:
+            return self._one_by_one(samples, slice(first, None), range(first, count))
+        left = row[~inside]
+        self._is_open[left] = self._watched.take(left)
         at = np.flatnonzero(self._is_open.take(row))
-        self._is_open[row[at]] = False
-        if at.shape[0] <= _FEW:
-            return self._one_by_one(samples, at.tolist(), inside) or None
-        return self._as_arrays(samples, at)
+        self._is_open[left] = False
+        return (
+            self._one_by_one(samples, at, at.tolist())
+            if at.shape[0] <= _SOME
+            else self._as_arrays(samples, at)
+        )
 
-    def _one_by_one(self, samples: Marked, positions: Collection[int], inside: Plane) -> list[int]:
-        row, value, sound = samples.row.tolist(), samples.value.tolist(), samples.sound
+    def _one_by_one(self, samples: Marked, some: slice | Index, positions: Iterable[int]) -> list[int] | None:
+        value = samples.value[some]
+        sound: list[bool] | None = None
+        if samples.sound is not None:
+            sound = samples.sound[some].tolist()
+            value = np.where(samples.sound[some], value, np.nan)
+        rows = self._rows
         kept: list[int] = []
-        moved: dict[int, float] = {}
-        stays = inside.tolist()
-        for at in positions:
-            number = row[at]
-            if stays[at] and number not in moved:
+        left: set[int] = set()
+        for place, (at, number, x) in enumerate(
+            zip(positions, samples.row[some].tolist(), value.tolist(), strict=True)
+        ):
+            one = rows.get(number)
+            if one is None or one.low <= x <= one.high:
                 continue
-            one = self._rows.get(number)
-            if one is None:
-                continue
-            x = value[at]
-            code = one.code_of(x, sound=sound is None or bool(sound[at]))
-            if code != one.code or one.exact:
+            left.add(number)
+            if one.take(x, sound=sound is None or sound[place]):
                 kept.append(at)
-                one.code = code
-            moved[number] = x
-        for number, x in moved.items():
-            self._low[number], self._high[number] = self._rows[number].ends(x)
-        return kept
+        for number in left:
+            self._low[number], self._high[number] = rows[number].low, rows[number].high
+        return kept or None
 
     def _as_arrays(self, samples: Marked, at: Index) -> Index | None:
-        order = np.argsort(samples.row[at].astype(self._sortable), kind="stable")
-        at = at[order]
-        row, value, known = samples.row[at], samples.value[at], samples.known[at]
-        code = np.searchsorted(self._edges, _row_and_value(row, value), "right") - self._first_edge[row]
+        row = samples.row.take(at)
+        order = np.argsort(row.astype(self._sortable), kind="stable")
+        at, row = at.take(order), row.take(order)
+        value, known = samples.value.take(at), samples.known_at(at)
+        code = np.searchsorted(self._edges, _row_and_value(row, value), "right") - self._first_edge.take(row)
         code[np.isnan(value)] = _NAN
         code[~known] = _UNKNOWN
-        begins = np.flatnonzero(np.diff(row, prepend=-1))
-        numbers = row[begins].tolist()
-        before = np.empty_like(code)
-        before[1:] = code[:-1]
-        missing = _Row([], 0.0, 0.0, exact=False)
-        rows = [self._rows.get(number, missing) for number in numbers]
-        before[begins] = [one.code for one in rows]
-        keep = code != before
-        ends = np.append(begins[1:], row.shape[0])
-        for number, one, begin, end in zip(numbers, rows, begins.tolist(), ends.tolist(), strict=True):
-            if one is missing:
-                keep[begin:end] = False
-                continue
-            if one.exact:
-                keep[begin:end] = True
-            one.code = int(code[end - 1])
-            self._low[number], self._high[number] = one.ends(float(value[end - 1]))
+        begins = np.ones(row.shape, np.bool_)
+        np.not_equal(row[1:], row[:-1], out=begins[1:])
+        keep = np.empty(row.shape, np.bool_)
+        np.not_equal(code[1:], code[:-1], out=keep[1:])
+        starts = np.flatnonzero(begins)
+        rows = [self._rows[number] for number in row[starts].tolist()]
+        keep[starts] = code[starts] != np.array([one.code for one in rows])
+        np.logical_or(keep, self._exact.take(row), out=keep)
+        last = np.append(starts[1:], row.shape[0]) - 1
+        for one, newest, x in zip(rows, code[last].tolist(), value[last].tolist(), strict=True):
+            one.code = newest
+            one.stand(x)
+        numbers = row[last]
+        self._low[numbers], self._high[numbers] = [one.low for one in rows], [one.high for one in rows]
         return np.sort(at[keep]) if keep.any() else None
+
+
+def _row(literals: Collection[float], minimum: float, maximum: float, *, exact: bool) -> _Row:
+    edges = _edges(literals)
+    lows = [max(low, minimum) for low in (-math.inf, *edges)]
+    highs = [min(high, maximum) for high in (*(math.nextafter(edge, -math.inf) for edge in edges), math.inf)]
+    return _Row(edges, lows, highs, minimum, maximum, exact)
 
 
 def _edges(literals: Collection[float]) -> list[float]:

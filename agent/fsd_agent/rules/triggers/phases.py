@@ -47,6 +47,19 @@ class Transitions:
     """Whether the condition is true from ``t_ns`` on. One that repeats what was true before is no change."""
 
 
+def join_transitions(parts: Sequence[Transitions]) -> Transitions:
+    """All of them; every campaign's are in one of the parts."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Transitions(_NOBODY, _NO_TIMES, np.empty(0, np.bool_))
+    return Transitions(
+        np.concatenate([part.campaign for part in parts]),
+        np.concatenate([part.t_ns for part in parts]),
+        np.concatenate([part.true for part in parts]),
+    )
+
+
 class Phases:
     """The state of every campaign of a set, from batch to batch. ``campaigns[i]`` is campaign i."""
 

@@ -36,7 +36,7 @@ _Type = TypeVar("_Type", bound=np.generic)
 
 _NEVER_NS: Final = -(2**62)
 """Before any time, also after a ``stale_ns`` was added."""
-_WAITING_BATCHES: Final = 64
+_WAITING_BATCHES: Final = 256
 _WAITING_SAMPLES: Final = 8192
 """Bound the memory of batches that wait, and the work of the one that takes them in."""
 
@@ -57,6 +57,8 @@ class SignalState:
         self._t_ns = np.full(count, _NEVER_NS, np.int64)
         self._known = np.zeros(count, np.bool_)
         self._out_of_range = np.zeros(count, np.int64)
+        self.out_of_range_count = 0
+        """Of all rows, as far as was worked out; may be read from any thread."""
         self._guard = Guard(count)
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
@@ -138,6 +140,14 @@ class SignalState:
             if len(self._waiting) >= _WAITING_BATCHES or self._waiting_samples >= _WAITING_SAMPLES:
                 self._take_in()
 
+    def seed(self, samples: Samples, rows: Collection[int]) -> None:
+        """What was the newest of new rows before this batch. Samples of other rows are left out."""
+        keep = np.isin(samples.row, list(rows))
+        self._waiting.append(
+            Samples(samples.t_ns[keep], samples.row[keep], samples.value[keep], samples.known[keep])
+        )
+        self._take_in()
+
     def column(self, row: int, active: ActiveSamples | None, instants: Times) -> Number:
         """The row's newest value at each of the instants."""
         if active is not None:
@@ -187,13 +197,17 @@ class SignalState:
         wrong = outside(row, value, self._range)
         if wrong.any():
             np.add.at(self._out_of_range, row[wrong], 1)
-        # Where a row is there more than once, numpy keeps the last.
-        self._value[row] = value
-        self._t_ns[row] = np.concatenate([one.t_ns for one in waiting])
+            self.out_of_range_count += int(np.count_nonzero(wrong))
+        last = np.full(self._value.shape, -1)
+        last[row] = np.arange(row.shape[0])  # Where a row is there more than once, numpy keeps the last.
+        rows = np.flatnonzero(last >= 0)
+        last = last[rows]
+        self._value[rows] = value[last]
+        self._t_ns[rows] = np.concatenate([one.t_ns for one in waiting])[last]
         if all(one.sound is None for one in waiting):
-            self._known[row] = ~wrong
+            self._known[rows] = ~wrong[last]
         else:
-            self._known[row] = np.concatenate([one.known for one in waiting])
+            self._known[rows] = np.concatenate([one.known for one in waiting])[last]
 
     def _lapses(self, samples: Samples, until_ns: int) -> Samples | None:
         """Samples that are not known, where a row goes stale before ``until_ns``."""

@@ -1,0 +1,122 @@
+"""Runs the nodes that look back: from the arrivals of their arguments to samples on their rows.
+
+Level by level, so that a result is there before what looks back at it. A node is left alone in a batch in which
+nothing that its argument refers to has arrived and its memory expects no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.program import ValueType
+from fsd_agent.rules.triggers import values as v
+from fsd_agent.rules.triggers.columns import ActiveSamples, Samples, Times
+from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch, Graph
+from fsd_agent.rules.triggers.looks import Looks
+from fsd_agent.rules.triggers.plan import Looking
+from fsd_agent.rules.triggers.steps import Steps
+
+_NONE: Final = np.empty(0, np.int64)
+_NO_PLANE: Final = np.empty(0, np.bool_)
+_Item = TypeVar("_Item", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Now:
+    """One batch, as far as it is known."""
+
+    until_ns: int
+    changed: set[int]
+    """Inputs that change in it, see :class:`~.graph.Vertex`."""
+    active: ActiveSamples | None
+    looks: Looks | None
+    batch_of: Callable[[Times], Batch]
+    """What to evaluate over, at given instants."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runner:
+    looking: Looking
+    inputs: frozenset[int]
+    nothing: Steps
+    """No arrival of the argument."""
+    reads: NDArray[np.bool_]
+    """By row: whether the argument refers to it."""
+
+
+class Past:
+    """All nodes of a plan that look back."""
+
+    def __init__(self, graph: Graph, looking: Sequence[Looking], row_count: int) -> None:
+        self._graph = graph
+        self.levels: tuple[list[_Runner], ...] = tuple(
+            [] for _ in range(max((one.level for one in looking), default=0))
+        )
+        for one in looking:
+            vertex = graph.vertices[one.argument]
+            reads = np.zeros(row_count, np.bool_)
+            reads[list(graph.rows_below(one.argument))] = True
+            is_bool = vertex.type is ValueType.BOOL
+            value = v.Planes(_NO_PLANE, _NO_PLANE) if is_bool else v.Number(np.empty(0), _NO_PLANE)
+            self.levels[one.level - 1].append(_Runner(one, vertex.inputs, Steps(_NONE, value), reads))
+
+    def samples(self, level: int, now: Now, failed: Callable[[Looking, Exception], None]) -> list[Samples]:
+        """What the nodes of one level give, each in order of time. ``failed`` is told of a node that raised."""
+        made: list[Samples] = []
+        arguments: dict[int, Steps] = {}
+        for runner in self.levels[level]:
+            looking = runner.looking
+            arrives = not runner.inputs.isdisjoint(now.changed)
+            if not arrives:
+                next_ns = looking.memory.next_ns()
+                if next_ns is None or next_ns >= now.until_ns:
+                    continue
+            try:
+                if looking.argument not in arguments:
+                    arguments[looking.argument] = self._argument(runner, now) if arrives else runner.nothing
+                steps = looking.memory.follow(arguments[looking.argument], now.until_ns)
+            except Exception as error:  # noqa: BLE001 - one node's fault must not stop the others; it is reported
+                failed(looking, error)
+                continue
+            if steps.t_ns.shape[0]:
+                made.append(_as_samples(steps, looking.row))
+        return made
+
+    def _argument(self, runner: _Runner, now: Now) -> Steps:
+        """The argument at every instant at which something that it refers to arrives."""
+        times = _NONE
+        if now.active is not None:
+            times = distinct(now.active.t_ns[runner.reads[now.active.signal]])
+        if now.looks is not None and DETECTIONS_INPUT in runner.inputs:
+            times = np.union1d(times, now.looks.changes_ns)
+        value = self._graph.value(runner.looking.argument, now.batch_of(times))
+        n = times.shape[0]
+        if isinstance(value, v.Planes):
+            return Steps(times, v.Planes(_wide(value.true, n), _wide(value.false, n)))
+        return Steps(times, v.Number(_wide(value.value, n), _wide(value.known, n)))
+
+
+def distinct(rising: Times) -> Times:
+    """Each instant once, of instants in order."""
+    if rising.shape[0] < 2:
+        return rising
+    new = np.ones(rising.shape, np.bool_)
+    np.not_equal(rising[1:], rising[:-1], out=new[1:])
+    return rising[new]
+
+
+def _wide(column: NDArray[_Item], n: int) -> NDArray[_Item]:
+    return column if column.shape[0] == n else np.repeat(column, n)
+
+
+def _as_samples(steps: Steps, row: int) -> Samples:
+    rows = np.full(steps.t_ns.shape, row, np.int32)
+    if isinstance(steps.value, v.Planes):
+        true = steps.value.true
+        return Samples(steps.t_ns, rows, true.astype(np.float64), true | steps.value.false)
+    return Samples(steps.t_ns, rows, steps.value.value, steps.value.known)
