@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -241,6 +242,23 @@ def test_the_lines_that_ship() -> None:
         (0, "OFF"), (1, "STANDBY"), (2, "ENGAGED"), (3, "TAKEOVER")
     )  # fmt: skip
     assert all(entry.description for entry in entries.values())
+
+
+def test_a_line_is_the_same_under_a_release(tmp_path: Path) -> None:
+    """A release has every instance as a path of its own; the overlay fits it as it fits the source."""
+    release: dict[str, dict[str, object]] = {}
+    for path, node in load_tree().nodes.items():
+        above = path.split(".")[:-1]
+        for depth in range(1, len(above) + 1):
+            release[".".join(above[:depth])] = {"type": "branch"}
+        limits = {"min": node.minimum, "max": node.maximum}
+        own = {"type": "sensor", "datatype": node.datatype, "unit": node.unit, "allowed": list(node.allowed)}
+        own |= {end: int(limit) for end, limit in limits.items() if math.isfinite(limit)}
+        release[path] = {key: value for key, value in own.items() if value or key in limits}
+    (tmp_path / "release.json").write_text(json.dumps(release), encoding="utf-8")
+    sources = [DbcSource(bus, "fsd_demo.dbc", fsd_demo().dbc) for bus in (0, 1)]
+    catalogue, _ = compile_line(HERE / "fsd_demo.toml", sources, standard=tmp_path / "release.json")
+    assert catalogue.entries == fsd_demo().catalogue.entries
 
 
 @pytest.mark.skipif(not (data_dir() / "comma2k19").is_dir(), reason=f"{data_dir()}/comma2k19 is missing")
