@@ -41,6 +41,7 @@ BENCHES = {
         Bench(
             "detect", "fsd_tools.bench.detect:bench_detect", "pictures to boxes, against the zoo's pipeline"
         ),
+        Bench("heads", "fsd_tools.bench.heads:bench_heads", "many trigger heads on one picture's features"),
     )
 }
 
