@@ -28,10 +28,10 @@ from fsd_agent.rules.triggers.signals import SignalState
 
 _NAN: Final = -1
 _UNKNOWN: Final = -2
-_MANY: Final = 400
-"""Conditions asked one by one in one batch before the rest is computed at once: about as dear as a small stack."""
-_FEW: Final = 8
-"""Samples not worth a stack."""
+_MANY: Final = 4
+"""Conditions that a sample may ask on average before it is cheaper to compute all at once."""
+_PATIENCE: Final = 64
+"""Conditions asked in a batch before an average says something: about as dear as a small stack."""
 _BLOCK: Final = 2**17
 """Values of one array of a stack: what fits into the cache."""
 _NOBODY: Final[frozenset[int]] = frozenset()
@@ -83,11 +83,11 @@ class _Reader:
 class Bank:
     """Conditions: for each the position of its campaign and its program, which :func:`takes` has taken.
 
-    ``many`` is after how many conditions asked in a batch the rest of it is computed at once.
+    ``patience`` is how many conditions a batch asks one by one before it is considered to compute all at once.
     """
 
     def __init__(
-        self, conditions: Sequence[tuple[int, Sequence[Node]]], row_of: RowOf, *, many: int = _MANY
+        self, conditions: Sequence[tuple[int, Sequence[Node]]], row_of: RowOf, *, patience: int = _PATIENCE
     ) -> None:
         trees: list[Tree] = []
         for campaign, nodes in conditions:
@@ -96,7 +96,7 @@ class Bank:
                 raise ValueError(f"the condition of campaign {campaign} is more than tests of rows")
             trees.append(tree)
         self._campaigns = np.array([campaign for campaign, _ in conditions], np.intp)
-        self._many = many
+        self._patience = patience
         self._leaves: dict[int, list[tuple[int, Leaf]]] = {}
         for member, tree in enumerate(trees):
             for leaf in leaves(tree):
@@ -158,7 +158,7 @@ class Bank:
         """Ask conditions that may have changed; returns how many samples it took before they were too many."""
         readers, waiting, is_true, checks = self._readers, self._waiting, self._is_true, self._checks
         count, at, asked = len(samples), 0, 0
-        while at < count and (asked <= self._many or count - at < _FEW):
+        while at < count and asked <= self._patience + _MANY * at:
             t_ns = samples[at][0]
             hit: frozenset[int] = _NOBODY
             while at < count and samples[at][0] == t_ns:
