@@ -208,6 +208,8 @@ BAD = [
     ("detections.exists(detections, detections.score > 0.5)", "'detections' is already a name"),
     ("detections == []", "lists and maps of literals are only possible after 'in'"),
     ("V.Speed > 1e999", "not a finite number"),
+    ("V.Speed in [V.Gear, 1.0]", "'in' takes a list of literals"),
+    ("detections.size() in detections.map(d, 1)", "'in' takes a list of literals"),
     ("V.Speed > double(9007199254740992)", "integers stay below 2**53"),
     ("1 < 2", "refers to no signal and to no detection: nothing would ever evaluate it"),
     ("V.Speed >", "Syntax error"),

@@ -270,7 +270,9 @@ conditions = st.recursive(
         st.sampled_from(
             ["A.On", "!A.On", "A.On == (A.Speed > 3.0)", "A.Speed in [1.0, 3.0, 5.0]", "A.Brake in [1, 3]"]
         ),
-        st.tuples(integers, integers).map(lambda p: f"{p[0]} in [{p[1]}, 1]"),
+        st.tuples(any_number, st.sampled_from(["1, -3", "0.5, 3.0", "2"])).map(
+            lambda p: f"{p[0]} in [{p[1]}]"
+        ),
         st.tuples(lists, st.sampled_from(["exists", "all", "exists_one"]), predicates).map(
             lambda p: f"{p[0]}.{p[1]}(d, {p[2]})"
         ),

@@ -159,8 +159,8 @@ def _mixed_comparisons() -> Iterator[Any]:
         overloads = [cel.Overload(f"{name}_{a}_{b}", cel.Type.BOOL, [types[a], types[b]]) for a, b in pairs]
         yield cel.FunctionDecl(function, overloads)
     listed = [
-        cel.Overload(f"in_list_double_{one}", cel.Type.BOOL, [types["double"], cel.Type.List(types[one])])
-        for one in ("int64", "string")
+        cel.Overload(f"in_list_{one}_{of}", cel.Type.BOOL, [types[one], cel.Type.List(types[of])])
+        for one, of in (("double", "int64"), ("double", "string"), ("int64", "double"))
     ]
     yield cel.FunctionDecl("@in", listed)
 

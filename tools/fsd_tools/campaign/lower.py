@@ -173,9 +173,9 @@ class _Lowering:
         return self._build.add(Op.NE, node.args) if node.op is Op.EQ else self._build.negated(equal)
 
     def _in(self, expr: Call, scope: Scope) -> int:
-        """``x in [a, b]`` is ``x == a || x == b``."""
+        """``x in [a, b]`` is ``x == a || x == b``: of literals, since CEL has no answer where one element has none."""
         needle, hay = expr.args
-        if not isinstance(hay, ListOf):
+        if not isinstance(hay, ListOf) or not all(isinstance(one, Const) for one in hay.elements):
             reason = "'in' takes a list of literals, as in d.kind in ['pedestrian', 'cyclist']"
             raise self._refuse(expr, reason)
         return self._build.any_of([self._equal(one, needle, one, scope) for one in hay.elements])
