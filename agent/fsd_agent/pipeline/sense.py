@@ -86,7 +86,10 @@ class Sense:
         if self._detector is not None:
             lost["pictures_unseen"] = self._unseen
         if self._decoder is not None:
-            lost["can_frames_short"] = self._decoder.counts.frames_short
+            counts = self._decoder.counts
+            lost["can_frames_short"] = counts.frames_short
+            lost["can_frames_overlong"] = counts.frames_overlong
+            lost["can_frames_disordered"] = counts.frames_disordered
         return lost
 
     def stop(self) -> None:

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.can.words import WORD_BITS, Words
 
-EXACT = float(1 << 53)
-"""A double holds every integer up to this."""
+EXACT_BITS = 53
+"""A double holds every integer of so many bits."""
 
 
 def scaled_in_integers(table: SignalTable) -> NDArray[np.bool_]:
     """Fields whose scaled value may pass what doubles hold, and must not be rounded before the end."""
     reach = np.ldexp(np.abs(table.scale), table.length) + np.abs(table.offset)
     plain = (table.scale == 1) & (table.offset == 0)  # the conversion to a double is the only rounding
-    return np.asarray((table.integer_scale == 1) & (reach > EXACT) & ~plain)
+    return np.asarray((table.integer_scale == 1) & (reach > 2.0**EXACT_BITS) & ~plain)
 
 
 class CarefulFields:

@@ -36,15 +36,23 @@ def decode_one_message(plan: Plan, index: MessageIndex, frames: CanFrames) -> Si
         return None
     n, count = len(frames), int(plan.count[number])
     fields = range(int(plan.ends[number]) - count, int(plan.ends[number]))
-    value = np.empty((n, count))
+    t_ns, value = np.empty((n, count), np.int64), np.empty((n, count))
     for low in range(0, n, BLOCK_FRAMES):
-        _fill(plan, fields, frames.data[low : low + BLOCK_FRAMES], value[low : low + BLOCK_FRAMES])
-    row = np.empty((n, count), np.int32)
-    row[:] = plan.row[fields.start : fields.stop]
-    return Signals(frames.t_ns.repeat(count), row.reshape(-1), value.reshape(-1))
+        block = slice(low, low + BLOCK_FRAMES)
+        _fill(plan, fields, frames.t_ns[block], frames.data[block], t_ns[block], value[block])
+    row = np.tile(plan.row[fields.start : fields.stop], n)
+    return Signals(t_ns.reshape(-1), row, value.reshape(-1))
 
 
-def _fill(plan: Plan, fields: range, data: NDArray[np.uint8], value: NDArray[np.float64]) -> None:
+def _fill(
+    plan: Plan,
+    fields: range,
+    at_ns: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    t_ns: NDArray[np.int64],
+    value: NDArray[np.float64],
+) -> None:
+    """Write times and values of one block of frames into ``t_ns`` and ``value``, a column a field."""
     plan.words.load(data)
     n, blocks = data.shape[0], plan.words.blocks
     bits, scaled = np.empty(n, np.int64), np.empty(n)
@@ -54,3 +62,4 @@ def _fill(plan: Plan, fields: range, data: NDArray[np.uint8], value: NDArray[np.
         np.bitwise_and(bits, plan.mask[field], out=bits)
         np.multiply(bits, plan.scale[field], out=scaled)
         np.add(scaled, plan.offset[field], out=value[:, column])
+        t_ns[:, column] = at_ns

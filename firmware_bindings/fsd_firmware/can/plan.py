@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsd_firmware.can.careful import CarefulFields, scaled_in_integers
+from fsd_firmware.can.careful import EXACT_BITS, CarefulFields, scaled_in_integers
 from fsd_firmware.can.checks import NO_ROW
 from fsd_firmware.can.mux import Multiplexing
 from fsd_firmware.can.table import SignalTable
-from fsd_firmware.can.words import WORD_BITS, Words
+from fsd_firmware.can.words import BIG, LITTLE, MOVED, WORD_BITS, Words
 
 
 class Plan:
@@ -25,7 +25,6 @@ class Plan:
 
     def __init__(self, table: SignalTable, width: int) -> None:
         self.width = width
-        self.words = Words(width)
         self._prepare_fields(table)
         self._prepare_messages(table)
         self.mux = Multiplexing(table)
@@ -34,24 +33,23 @@ class Plan:
         start, length = table.start.astype(np.int64), table.length.astype(np.int64)
         big, signed = table.big_endian == 1, table.signed == 1
         before = np.where(big, 8 * (start // 8) + 7 - start % 8, start)
-        at, block = before % WORD_BITS, np.minimum(before // WORD_BITS, self.words.blocks - 1)
-        down = WORD_BITS - length - np.where(signed, 0, 1)
-        """Bits below the field once it is shifted up."""
+        at, down = before % WORD_BITS, WORD_BITS - length - np.where(signed, 0, 1)
+        left = np.where(big, at, WORD_BITS - length - at) - np.where(signed, 0, 1)
+        form, used = np.where(big, BIG, LITTLE) + np.where(left < 0, MOVED, 0), (LITTLE + MOVED, BIG + MOVED)
+        self.words = Words(self.width, moved=(bool((form == used[0]).any()), bool((form == used[1]).any())))
+        block = np.minimum(before // WORD_BITS, self.words.blocks - 1)
+        self.word, self.left = form * self.words.stride + block, np.maximum(left, 0)
         scale = np.ldexp(table.scale, -down)
         self.careful = CarefulFields(table, self.words, before)
         self.is_careful = (
             (at + length > WORD_BITS)
-            | (table.length > 53)
+            | (table.length > EXACT_BITS)
             | (table.is_float == 1)
             | scaled_in_integers(table)
             | (np.ldexp(scale, down) != table.scale)
         )
-        left = np.where(big, at, WORD_BITS - length - at) - np.where(signed, 0, 1)
-        form = big + np.where(left < 0, 2, 0)
-        self.word = form * self.words.stride + block
-        self.left = np.maximum(left, 0)
-        mask = ((np.int64(1) << np.minimum(length, 62)) - 1) << np.maximum(down, 0)
-        self.mask = np.where(self.is_careful, 0, np.where(signed, np.int64(-1) << down, mask))
+        mask = ((np.int64(1) << np.minimum(length, EXACT_BITS)) - 1) << np.maximum(down, 0)
+        self.mask = np.where(self.is_careful, 0, mask)
         self.scale, self.offset = np.where(self.is_careful, 0.0, scale), table.offset
         self.row, self.min_bytes = table.catalogue_row, table.min_bytes
 

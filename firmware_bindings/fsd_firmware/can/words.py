@@ -16,13 +16,17 @@ WORD_BITS: Final = 64
 CHUNK_FRAMES: Final = 4_096
 """More frames at once would leave the processor's cache."""
 LITTLE, BIG, MOVED = 0, 1, 2
-"""Forms; ``MOVED`` is added to either of the others."""
+"""Forms; ``MOVED`` is added to one of the others."""
 
 
 class Words:
-    """A buffer for chunks of frames of ``width`` bytes. Used by one thread."""
+    """A buffer for chunks of frames of ``width`` bytes. Used by one thread.
 
-    def __init__(self, width: int) -> None:
+    ``moved`` says whether anybody reads the moved forms of little-endian and of big-endian words.
+    """
+
+    def __init__(self, width: int, *, moved: tuple[bool, bool]) -> None:
+        self._little_moved, self._big_moved = moved
         self.blocks = width // 8
         self.stride = CHUNK_FRAMES * self.blocks
         """Words from one form to the next."""
@@ -40,5 +44,7 @@ class Words:
         little, big, little_moved, big_moved = self._forms
         little[:n] = words
         big[:n] = words.byteswap()
-        np.right_shift(words, self._one, little_moved[:n])
-        np.right_shift(big[:n], self._one, big_moved[:n])
+        if self._little_moved:
+            np.right_shift(words, self._one, little_moved[:n])
+        if self._big_moved:
+            np.right_shift(big[:n], self._one, big_moved[:n])

@@ -16,14 +16,12 @@ import cantools
 from cantools.database.errors import Error as CantoolsError
 
 from fsd_firmware.can.build import Field, build_table
-from fsd_firmware.can.checks import MAX_FIELD_BITS
+from fsd_firmware.can.checks import FLOAT_BITS, FRAME_BYTES, MAX_FIELD_BITS, NO_ROW
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry, SignalType
 from fsd_firmware.samples import CAN_EFF_FLAG
 from fsd_tools.catalogue.units import AS_IS, Conversion
 from fsd_tools.errors import ToolError
-
-EXACT = 2**MAX_FIELD_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,44 +143,54 @@ def _converted(field: Field, convert: Conversion) -> Field:
 def _add(path: str, bus: int, message: Any, signal: Any, row: int, fields: list[Field]) -> int:
     """Append ``signal``, its selectors before it; the index it got. ``row`` is -1 for a selector."""
     _refuse_inexact(path, message, signal)
-    selector, values = -1, ()
+    selector, values = NO_ROW, ()
     if signal.multiplexer_ids:
         by_name = {other.name: other for other in message.signals}
         chooser = by_name[signal.multiplexer_signal]
         if (chooser.scale, chooser.offset) != (1, 0):
             raise ToolError(f"mapping: {path}: selector {chooser.name} is scaled, which DBC doesn't define")
-        selector = _add(path, bus, message, chooser, -1, fields)
+        selector = _add(path, bus, message, chooser, NO_ROW, fields)
         values = tuple(sorted(set(signal.multiplexer_ids)))
-    fields.append(
-        Field(
-            bus=bus,
-            can_id=message.frame_id | (CAN_EFF_FLAG if message.is_extended_frame else 0),
-            start=signal.start,
-            length=signal.length,
-            big_endian=signal.byte_order == "big_endian",
-            signed=signal.is_signed,
-            scale=float(signal.scale),
-            offset=float(signal.offset),
-            catalogue_row=row,
-            selector=selector,
-            mux_values=values,
-        )
+    is_float = bool(signal.conversion.is_float)
+    field = Field(
+        bus=bus,
+        can_id=message.frame_id | (CAN_EFF_FLAG if message.is_extended_frame else 0),
+        start=signal.start,
+        length=signal.length,
+        big_endian=signal.byte_order == "big_endian",
+        signed=signal.is_signed and not is_float,
+        scale=float(signal.scale),
+        offset=float(signal.offset),
+        catalogue_row=row,
+        selector=selector,
+        mux_values=values,
+        is_float=is_float,
+        integer_scale=not is_float and _scales_integers(signal),
     )
+    if row == NO_ROW and field in fields:
+        return fields.index(field)  # several signals share a selector
+    fields.append(field)
     return len(fields) - 1
+
+
+def _scales_integers(signal: Any) -> bool:
+    """Whether the raw integer is multiplied as one: as cantools does, by how the DBC writes the numbers."""
+    whole = float(signal.scale).is_integer() and float(signal.offset).is_integer()
+    return whole or isinstance(signal.scale, int)
 
 
 def _refuse_inexact(path: str, message: Any, signal: Any) -> None:
     where = f"mapping: {path}: {message.name}.{signal.name}"
-    if signal.conversion.is_float:
-        raise ToolError(f"{where}: floating-point raw values aren't supported")
     if signal.length > MAX_FIELD_BITS:
-        raise ToolError(f"{where}: {signal.length} bits; at most {MAX_FIELD_BITS} are exact")
+        raise ToolError(f"{where}: {signal.length} bits; a signal has at most {MAX_FIELD_BITS}")
+    if signal.conversion.is_float and signal.length not in FLOAT_BITS:
+        raise ToolError(f"{where}: floating-point in {signal.length} bits; it has 32 or 64")
     start, big = signal.start, signal.byte_order == "big_endian"
     before = 8 * (start // 8) + 7 - start % 8 if big else start
-    if before + signal.length > 8 * min(message.length, 8):
+    if before + signal.length > 8 * min(message.length, FRAME_BYTES):
         raise ToolError(
-            f"{where}: reaches past the message's {message.length} bytes, or past the eighth byte"
+            f"{where}: reaches past the message's {message.length} bytes, or past byte {FRAME_BYTES}"
         )
-    whole = float(signal.scale).is_integer() and float(signal.offset).is_integer()
-    if whole and (2**signal.length * abs(signal.scale) + abs(signal.offset)) > EXACT:
-        raise ToolError(f"{where}: scaled values pass {MAX_FIELD_BITS} bits and would be rounded")
+    for name, number in (("factor", signal.scale), ("offset", signal.offset)):
+        if float(number) != number:  # Python compares a double and an integer exactly
+            raise ToolError(f"{where}: {name} {number} is more than a double holds exactly")
