@@ -59,6 +59,53 @@ def test_check_says_what_is_sound_and_what_is_not(tmp_path: Path, capsys: pytest
     assert [one["field"] for one in found["refused"]] == ["condition"]
 
 
+LOOKING_BACK = """
+id: braking_after_flicker
+purpose: What check says.
+condition: >-
+  rate(Vehicle.Speed, "1s") < -8.0 && held(Vehicle.Speed > 30, "2s") && within("depot")
+  && since(flicker("pedestrian", "2s") > 3) < 5
+  && mean_over(Vehicle.Speed, "5s") > 40.0
+zones: {depot: [[48.0, 11.0], [48.0, 11.1], [48.1, 11.1]]}
+states: [assisted]
+capture: {before: 3s, after: 2s}
+valid: {from: 2026-01-01, until: 2026-12-31}
+"""
+
+
+def test_check_says_what_was_compiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "looking.yaml"
+    file.write_text(LOOKING_BACK)
+    assert main(["campaign", "check", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["campaigns"][0]
+    assert [one["what"] for one in found["reads"]] == [
+        "Vehicle.Speed",
+        "position fixes",
+        "drive modes",
+        "detections",
+    ]
+    assert [(one["function"], one["window_ns"]) for one in found["looks_back"]] == [
+        ("rate", 10**9),
+        ("once (held, since)", 2 * 10**9),
+        ("count_over", 2 * 10**9),
+        ("once (held, since)", 5 * 10**9),
+        ("mean_over", 5 * 10**9),
+    ]
+    costs = {one["what"]: (one["operations"], one["operations_per_box"]) for one in found["reads"]}
+    assert costs["detections"][1] > 0
+    # A zone costs its corners.
+    assert costs["position fixes"][0] >= 3
+    assert costs["Vehicle.Speed"][0] > costs["drive modes"][0] > 0
+    assert found["sums_windows"]
+    assert main(["campaign", "check", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        f"braking_after_flicker: {found['program_nodes']} nodes; looks back: "
+        "rate 1 s, once (held, since) 2 s, count_over 2 s, once (held, since) 5 s, mean_over 5 s"
+    ) in said
+    assert f"    Vehicle.Speed: {costs['Vehicle.Speed'][0]} operations an arrival\n" in said
+
+
 def test_every_family_fires_on_the_generated_drive(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(path) for path in sorted(FAMILIES.glob("*.yaml"))]
     capsys.readouterr()

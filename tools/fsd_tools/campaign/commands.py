@@ -11,13 +11,14 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from fsd_agent.records.campaign import SECOND_NS, Campaign, CampaignSet
+from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign, CampaignSet
 from fsd_tools.campaign.backtest import Backtest, Source, drive_files, run_backtest
 from fsd_tools.campaign.compiler import CampaignError, compile_campaign, compile_files
+from fsd_tools.campaign.head_commands import heads
 from fsd_tools.campaign.push import push as publish
 from fsd_tools.campaign.schema import FieldError, parse_file, read_text
+from fsd_tools.campaign.summary import as_dict, campaign_table, program_lines
 from fsd_tools.campaign.vehicle import vehicle_of
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
@@ -34,13 +35,15 @@ app = cyclopts.App(
     """,
 )
 
+app.command(heads)
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Files = Annotated[tuple[Path, ...], Parameter(negative="")]
 
 
 @app.command
 def check(*files: Path, vehicle: Path | None = None, json: Json = False) -> int:
-    """Check campaign FILES: schema, condition, signals, cameras, window.
+    """Check campaign FILES: schema, condition, signals, cameras, window; says what each reads, looks back and costs.
 
     Example: fsdctl campaign check braking.yaml --vehicle city.mcap
 
@@ -68,9 +71,12 @@ def check(*files: Path, vehicle: Path | None = None, json: Json = False) -> int:
             bad.append(error)
     if json:
         refused = [{"file": one.file, "field": one.field, "reason": one.reason} for one in bad]
-        _print_json({"campaigns": [_as_dict(one) for one in good], "refused": refused})
+        _print_json({"campaigns": [as_dict(one) for one in good], "refused": refused})
     elif good:
-        Console().print(_table("Sound campaigns", good))
+        Console().print(campaign_table("Sound campaigns", good))
+        for one in good:
+            print("\n".join(program_lines(one)))
+        print(f"{LIMITS.operations_per_s:,} operations a second are allowed to each campaign")
     if bad and not json:
         raise ToolError("\n".join(str(error) for error in bad))
     return 1 if bad else 0
@@ -114,12 +120,12 @@ def push(*files: Path, region: Path, vehicle: Path | None = None, json: Json = F
                 "version": campaigns.version,
                 "topic": pushed.topic,
                 "bytes": pushed.envelope_bytes,
-                "campaigns": [_as_dict(one) for one in campaigns.campaigns],
+                "campaigns": [as_dict(one) for one in campaigns.campaigns],
             }
         )
     else:
         title = f"Set {campaigns.version} is in force in region {pushed.region_id} ({pushed.envelope_bytes} bytes)"
-        Console().print(_table(title, campaigns.campaigns))
+        Console().print(campaign_table(title, campaigns.campaigns))
     return 0
 
 
@@ -180,31 +186,6 @@ def _print_json(data: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
-def _as_dict(campaign: Campaign) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(campaign)
-    program = found.pop("program")
-    return found | {"program_version": program["version"], "program_nodes": len(program["nodes"])}
-
-
-def _table(title: str, campaigns: Sequence[Campaign]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("campaign", no_wrap=True)
-    for column in ("hold", "cool-down", "window", "a day at most"):
-        table.add_column(column, no_wrap=True)
-    for one in campaigns:
-        capture, budget = one.capture, one.budget
-        limits = [f"{budget.clips_per_day} clips"] if budget.clips_per_day is not None else []
-        limits += [f"{budget.bytes_per_day / 1e6:g} MB"] if budget.bytes_per_day is not None else []
-        table.add_row(
-            one.id,
-            _seconds(one.hold_ns),
-            _seconds(one.cooldown_ns),
-            f"-{_seconds(capture.before_ns)} +{_seconds(capture.after_ns)}",
-            "\n".join(limits) or "no limit",
-        )
-    return table
-
-
 def _backtest_dict(result: Backtest) -> dict[str, Any]:
     return {
         "drives": result.drives,
@@ -239,7 +220,3 @@ def _print_backtest(result: Backtest) -> None:
         print(f"not run: {what}: {lost.reason}")
     totals = ", ".join(f"{campaign} {count}" for campaign, count in result.totals().items()) or "none"
     print(f"{result.drives} drives, {result.seconds:.0f} s; firings: {totals}")
-
-
-def _seconds(duration_ns: int) -> str:
-    return f"{duration_ns / SECOND_NS:g} s"
