@@ -25,6 +25,7 @@ from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip
+from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
@@ -251,6 +252,27 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
     head = frames[10].bgr()[12:18, 22:30]
     assert head.max() < 40, "the head was not painted"
     assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
+
+
+def test_a_head_on_the_features_of_our_own_detector_fires() -> None:
+    """Pushed as an operator would, run on what the detector knows of the raw frames of the drive."""
+    pictures = [np.full((HEIGHT, WIDTH, 3), 255 * (at == 5), np.uint8) for at in range(10)]
+    batches = [
+        replace(batch, frames=(Frame("front", batch.until_ns - 1, picture),))
+        for batch, picture in zip(drive(2, (), looked=False), pictures, strict=True)
+    ]
+    layer = HeadLayer(1, 3, np.array([[1, 1, 1]], "<i2").tobytes(), (0,), 0)
+    nodes = Node(Op.HEAD, (), "bright"), Node(Op.LITERAL, (), 2.0), Node(Op.GT, (0, 1))
+    bench = Bench(iter(batches), detector=MarkerDetector())
+    bench.push(
+        campaign(
+            source='head("bright") > 2.0',
+            program=Program(PROGRAM_VERSION, nodes),
+            heads=(Head("bright", "marker@1", "front", 8, (layer,), 2.0**-8),),
+        )
+    )
+    bench.drive()
+    assert [event["event_ns"] for event in bench.events.of("fired")] == [batches[5].until_ns - 1]
 
 
 def test_a_detector_that_fails_on_a_picture_is_counted_and_sensing_goes_on() -> None:
