@@ -26,6 +26,7 @@ from fsd_agent.records.program import (
     Program,
     ProgramError,
 )
+from fsd_agent.records.program import names as program_names
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
@@ -275,8 +276,9 @@ def test_damaged_bytes_are_a_set_or_are_refused(data: st.DataObject) -> None:
                 st.booleans(),
                 st.integers(),
                 st.floats(),
-                st.sampled_from(["A", "kind", "distance_m"]),
+                st.sampled_from(["a", "kind", "distance_m", "front", "depot", "assisted"]),
             ),
+            st.sampled_from([0, 0, 1, 10**9, MAX_WINDOW_NS, MAX_WINDOW_NS + 1, -1]),
         ),
         max_size=6,
     ).map(tuple)
@@ -286,7 +288,10 @@ def test_any_nodes_are_a_program_or_are_refused(found: tuple[Node, ...]) -> None
         program = Program(PROGRAM_VERSION, found)
     except ProgramError:
         return
-    assert decode_set(encode_set(replace(SET, campaigns=(replace(CAMPAIGN, program=program),))))
+    own_zones = tuple(replace(DEPOT, name=name) for name in program_names(program, Op.ZONE))
+    own_heads = tuple(replace(HEAD, name=name) for name in program_names(program, Op.HEAD))
+    ours = replace(SET, campaigns=(replace(CAMPAIGN, program=program, zones=own_zones, heads=own_heads),))
+    assert decode_set(encode_set(ours)) == ours
 
 
 names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)

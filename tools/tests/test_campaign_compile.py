@@ -88,6 +88,8 @@ BAD: list[tuple[str, str, str, str]] = [
     ("from: 2026-01-01", "from: '2026-01-01'", "valid.from", "'2026-01-01' is not a date such as 2026-11-20 (without quotes)"),
     ("T12:00:00+08:00", "T12:00:00", "valid.until", "2026-12-31T12:00:00: needs a zone, as in 2026-12-31T12:00:00Z"),
     ("id: braking", "id: Braking!", "id", "'Braking!'"),
+    ("Longitudinal < -4", "Longitudinal < -4" + " " * 4096 + "|| true", "condition", "|| true': Expected `str` of length <= 4096"),
+    ("purpose: Brakes.", f"purpose: {'x' * 1025}", "purpose", "xxx': Expected `str` of length <= 1024"),
     (GOOD, "- a\n- b\n", "YAML", "a campaign is a map of fields, not list"),
     (GOOD, "a: [", "YAML", "while parsing"),
 ]  # fmt: skip

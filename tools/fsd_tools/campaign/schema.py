@@ -22,6 +22,8 @@ from fsd_tools.errors import ToolError
 UNITS_NS: Final = {"ms": 1_000_000, "s": SECOND_NS, "min": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|min|h)\Z")
 _AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
+_SHOWN: Final = 100
+"""Characters of a refused value: one that is refused for its length is not repeated whole."""
 
 Text = Annotated[str, Meta(min_length=1)]
 State = Literal["parked", "manual", "assisted"]
@@ -159,7 +161,12 @@ def _named(error: msgspec.ValidationError, raw: Any) -> FieldError:
         except (KeyError, IndexError, TypeError):
             return FieldError(found["path"], found["reason"])
     reason = found["reason"]
-    return FieldError(found["path"], reason if isinstance(value, dict) else f"{value!r}: {reason}")
+    if isinstance(value, dict):
+        return FieldError(found["path"], reason)
+    shown = repr(value)
+    if len(shown) > _SHOWN:
+        shown = f"{shown[: _SHOWN // 2]}...{shown[-_SHOWN // 2 :]}"
+    return FieldError(found["path"], f"{shown}: {reason}")
 
 
 class _StrictLoader(yaml.SafeLoader):
