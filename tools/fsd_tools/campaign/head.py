@@ -41,7 +41,7 @@ DEFAULT_LIMIT: Final = 8.0
 """Where neither a sample, nor the file, nor a shipped package says how large features get: pooled outputs of a
 network that normalises its layers stay well below it, and there remain 4,096 steps to one."""
 MAX_LOSS: Final = 0.01
-"""Of the range of scores. A sound head loses a thousandth."""
+"""Of the range of scores. A sound head loses a few thousandths at most."""
 MAX_SAMPLE_BYTES: Final = 64 << 20
 
 
