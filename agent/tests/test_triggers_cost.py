@@ -1,0 +1,324 @@
+"""The evaluation budget: prices by example, and counts against a sum that takes one second at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CaptureSpec
+from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.nodes import PROGRAM_VERSION, Node, Op
+from fsd_agent.records.program import Program
+from fsd_agent.records.zone import Zone
+from fsd_agent.rules.triggers.cost import Costs
+from fsd_agent.rules.triggers.prices import FRAMES, price
+from fsd_firmware.samples import Detections
+
+ROW_COUNT = 9
+
+
+def signal(name: str) -> Node:
+    return Node(Op.SIGNAL_DOUBLE, (), name)
+
+
+def literal(value: float | str) -> Node:
+    return Node(Op.LITERAL, (), value)
+
+
+A_ABOVE = (signal("A"), literal(1.0), Node(Op.GT, (0, 1)))
+BOTH = (*A_ABOVE, signal("B"), Node(Op.GT, (3, 1)), Node(Op.AND, (2, 4)))
+NEAR = (
+    Node(Op.DETECTIONS),
+    Node(Op.FIELD, (), "distance_m"),
+    signal("A"),
+    Node(Op.LT, (1, 2)),
+    Node(Op.EXISTS, (0, 3)),
+)
+MEAN = (
+    signal("A"),
+    Node(Op.MEAN_OVER, (0,), window_ns=2 * SECOND_NS),
+    literal(1.0),
+    Node(Op.GT, (1, 2)),
+)
+TWICE = (
+    signal("A"),
+    Node(Op.RATE, (0,), window_ns=1),
+    Node(Op.RATE, (1,), window_ns=1),
+    literal(1.0),
+    Node(Op.GT, (2, 3)),
+)
+ZONE = (Node(Op.ZONE, (), "school"), Node(Op.NOT, (0,)))
+HEAD = (Node(Op.HEAD, (), "odd"), literal(1.0), Node(Op.GT, (0, 1)))
+PROGRAMS = (A_ABOVE, BOTH, NEAR, MEAN, TWICE, ZONE, HEAD)
+ROWS = {
+    signal("A"): 3,
+    signal("B"): 5,
+    Node(Op.ZONE, (), "school"): 7,
+    Node(Op.HEAD, (), "odd"): 8,
+}
+
+
+def campaign(nodes: tuple[Node, ...], name: str = "c") -> Campaign:
+    return Campaign(
+        id=name,
+        version=1,
+        purpose="test",
+        region_id="cn",
+        source="",
+        program=Program(PROGRAM_VERSION, nodes),
+        hold_ns=0,
+        cooldown_ns=0,
+        capture=CaptureSpec(1, 1, (), ()),
+        budget=Budget(None, None),
+        sample_ratio=1.0,
+        priority=0,
+        valid_from_wall_ns=0,
+        valid_until_wall_ns=2**62,
+        zones=(Zone("school", ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))),),
+        heads=(Head("odd", "m@1", "front", 8, (HeadLayer(1, 40, bytes(80), (0,), 0),), 1.0),),
+    )
+
+
+EXAMPLES = [
+    # nodes, operations for one arrival by row, and for one box in view
+    (A_ABOVE, {3: 2}, {}),
+    (BOTH, {3: 3, 5: 3}, {}),
+    # The list by frame; field, comparison and loop by box, the last two also where the signal arrives.
+    (NEAR, {3: 1, FRAMES: 1}, {FRAMES: 3, 3: 2}),
+    # Once where a sample comes, twice above what looks back: there it also leaves.
+    (MEAN, {3: 1 + 2 + 2}, {}),
+    (TWICE, {3: 1 + 2 + 4 + 4}, {}),
+    (ZONE, {7: 2 + 4}, {}),
+    (HEAD, {8: 2 + 3}, {}),
+]
+
+
+@pytest.mark.parametrize(("nodes", "flat", "per_box"), EXAMPLES)
+def test_price(nodes: tuple[Node, ...], flat: dict[int, int], per_box: dict[int, int]) -> None:
+    found = price(campaign(nodes), ROWS)
+    assert (found.flat, found.per_box) == (flat, per_box)
+
+
+def test_a_mean_costs_its_window() -> None:
+    (found,) = price(campaign(MEAN), ROWS).summing
+    assert (found.looks, found.samples, found.seconds) == ({3: 2}, {3: 1}, 2)
+
+
+def test_an_unmapped_leaf_is_named() -> None:
+    with pytest.raises(KeyError, match="school"):
+        price(campaign(ZONE), {signal("A"): 3})
+
+
+# ---- counting
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """On a row, or a frame with so many boxes of one of two cameras."""
+
+    t_ns: int
+    row: int
+    boxes: int = 0
+    camera: str = ""
+
+
+def detections_of(arrivals: list[Arrival]) -> list[Detections]:
+    found: list[Detections] = []
+    for camera in ("front", "rear"):
+        frames = [one for one in arrivals if one.row == FRAMES and one.camera == camera]
+        boxes = [one.boxes for one in frames]
+        total = sum(boxes)
+        if frames:
+            found.append(
+                Detections(
+                    camera,
+                    "firmware",
+                    np.array([one.t_ns for one in frames], np.int64),
+                    np.repeat(np.arange(len(frames), dtype=np.int32), boxes),
+                    np.ones(total, np.uint8),
+                    np.ones(total, np.float32),
+                    np.zeros((total, 4), np.float32),
+                    np.ones(total, np.float32),
+                    np.full(total, -1, np.int32),
+                    np.full(total, np.nan, np.float32),
+                )
+            )
+    return found
+
+
+def count(costs: Costs, arrivals: list[Arrival], until_ns: int) -> list[tuple[int, int, int]]:
+    # Those of one row together: their times need not be in order.
+    samples = sorted((one for one in arrivals if one.row != FRAMES), key=lambda one: one.row)
+    return costs.count(
+        np.array([one.t_ns for one in samples], np.int64),
+        np.array([one.row for one in samples], np.int32),
+        detections_of(arrivals),
+        until_ns,
+    )
+
+
+def costs_of(campaigns: list[Campaign], limit: int) -> Costs:
+    return Costs(campaigns, [ROWS] * len(campaigns), ROW_COUNT, limit)
+
+
+def reference(
+    one: Campaign, arrivals: list[Arrival], limit: int, until_ns: int, first_s: int = 0
+) -> tuple[int, int] | None:
+    """From when on the campaign is suspended, and with how many operations."""
+    paid = price(one, ROWS)
+
+    def arrived(weights: dict[int, int], second: int) -> int:
+        return sum(weights.get(a.row, 0) for a in arrivals if a.t_ns // SECOND_NS == second)
+
+    for second in range(first_s, until_ns // SECOND_NS):
+        in_view = 0
+        for camera in ("front", "rear"):
+            near = [a for a in arrivals if a.camera == camera and 0 <= second - a.t_ns // SECOND_NS <= 1]
+            in_view += max((a.boxes for a in near), default=0)
+        spent = arrived(paid.flat, second) + in_view * arrived(paid.per_box, second)
+        for node in paid.summing:
+            past = range(max(second - node.seconds, first_s), second + 1)
+            window = sum(arrived(node.samples, earlier) for earlier in past)
+            spent += -(-arrived(node.looks, second) * window // 16)
+        if spent > limit:
+            return (second + 1) * SECOND_NS, spent
+    return None
+
+
+instants = st.one_of(
+    st.integers(0, 8 * SECOND_NS - 1),
+    st.integers(0, 8 * 4 - 1).map(lambda quarter: quarter * SECOND_NS // 4),
+)
+arrivals_of = st.lists(
+    st.one_of(
+        st.builds(Arrival, instants, st.sampled_from([3, 3, 3, 3, 0, 5, 7, 8])),
+        st.builds(Arrival, instants, st.just(FRAMES), st.integers(0, 6), st.sampled_from(["front", "rear"])),
+    ),
+    max_size=60,
+    unique_by=lambda one: (one.t_ns, one.camera),
+).map(lambda found: sorted(found, key=lambda one: one.t_ns))
+cuts_of = st.lists(instants, max_size=12).map(sorted)
+
+
+@given(arrivals_of, cuts_of, st.integers(0, 60), st.booleans(), st.randoms(use_true_random=False))
+def test_a_full_second_counts_the_same_however_it_is_cut(
+    arrivals: list[Arrival], cuts: list[int], limit: int, renews: bool, random: Random
+) -> None:
+    campaigns = [campaign(nodes, f"{at}") for at, nodes in enumerate(PROGRAMS)]
+    end_ns = 9 * SECOND_NS
+    expected = {one.id: reference(one, arrivals, limit, end_ns) for one in campaigns}
+    order = campaigns.copy()
+    costs, start, found = costs_of(order, limit), -1, dict[str, tuple[int, int]]()
+    for until in [*cuts, end_ns]:
+        inside = [one for one in arrivals if start <= one.t_ns < until]
+        for at, since_ns, operations in count(costs, inside, until):
+            assert order[at].id not in found
+            assert until >= since_ns
+            found[order[at].id] = since_ns, operations
+        start = until
+        if renews:
+            before, theirs = costs, order.copy()
+            random.shuffle(order)
+            costs = costs_of(order, limit)
+            costs.carry(before, [(at, theirs.index(one)) for at, one in enumerate(order)])
+    assert found == {name: one for name, one in expected.items() if one is not None}
+
+
+@given(arrivals_of, cuts_of, st.integers(0, 8 * SECOND_NS), st.integers(0, 60))
+def test_a_new_campaign_is_judged_from_its_first_full_second(
+    arrivals: list[Arrival], cuts: list[int], comes_ns: int, limit: int
+) -> None:
+    new = [campaign(nodes, f"{at}") for at, nodes in enumerate(PROGRAMS)]
+    first_s = -(-comes_ns // SECOND_NS)
+    end_ns = 9 * SECOND_NS
+    expected = {one.id: reference(one, arrivals, limit, end_ns, first_s) for one in new}
+    costs, start, found = costs_of([campaign(BOTH, "old")], limit), -1, dict[str, tuple[int, int]]()
+    for until in sorted([*cuts, comes_ns, end_ns]):
+        inside = [one for one in arrivals if start <= one.t_ns < until]
+        for at, since_ns, operations in count(costs, inside, until):
+            if start >= comes_ns:
+                found[new[at].id] = since_ns, operations
+        if until == comes_ns and start < comes_ns:
+            before, costs = costs, costs_of(new, limit)
+            costs.carry(before, [])
+        start = until
+    assert found == {name: one for name, one in expected.items() if one is not None}
+
+
+def test_others_are_untouched_and_the_limit_itself_is_allowed() -> None:
+    arrivals = [Arrival(at * SECOND_NS // 10, 3) for at in range(10)]
+    costs = costs_of([campaign(A_ABOVE), campaign(BOTH), campaign(ZONE)], 20)
+    assert count(costs, arrivals, SECOND_NS) == [(1, SECOND_NS, 30)]
+    assert count(costs, [replace(one, t_ns=one.t_ns + SECOND_NS) for one in arrivals], 3 * SECOND_NS) == []
+
+
+def test_a_bus_at_ten_times_its_rate_suspends_the_long_mean_alone() -> None:
+    """1,000 Hz for a second: a plain condition goes on; a mean over a minute of it would not keep up."""
+    minute = (MEAN[0], replace(MEAN[1], window_ns=60 * SECOND_NS), *MEAN[2:])
+    costs = Costs([campaign(BOTH), campaign(minute)], [ROWS] * 2, ROW_COUNT)
+    found: list[tuple[int, int, int]] = []
+    for second in range(60):
+        arrivals = [Arrival(second * SECOND_NS + at * 1_000_000, 3) for at in range(1000)]
+        found += count(costs, arrivals, (second + 1) * SECOND_NS)
+    assert [(at, since_ns // SECOND_NS) for at, since_ns, _ in found] == [(1, 16)]
+    assert found[0][2] > LIMITS.operations_per_s
+
+
+QUARTER_NS = SECOND_NS // 4
+
+
+@pytest.mark.parametrize("swaps", [[], [QUARTER_NS], [SECOND_NS], [5 * QUARTER_NS]])
+@pytest.mark.parametrize(
+    ("busy_s", "expected"),
+    [
+        (
+            [0, 1],
+            (2, 5 * 16 + 2 * 16 * 32 // 16),
+        ),  # The window is two seconds and reaches into the one before it,
+        ([0, 1, 2], (2, 5 * 16 + 2 * 16 * 32 // 16)),
+        ([0, 2], (3, 5 * 16 + 2 * 16 * 32 // 16)),  # and into the one before that;
+        ([0, 3], None),  # not further.
+        ([0, 70], None),
+    ],
+)
+def test_what_a_mean_remembers(busy_s: list[int], expected: tuple[int, int] | None, swaps: list[int]) -> None:
+    """Each busy second has 16 samples, alone they cost 112; the set is swapped for one in another order."""
+    arrivals = [Arrival(second * SECOND_NS + at * 60_000_000, 3) for second in busy_s for at in range(16)]
+    campaigns = [campaign(MEAN, "mean"), campaign(MEAN, "new")]
+    costs, at, found = costs_of(campaigns[:1], 112), 0, list[tuple[int, int]]()
+    for until in range(QUARTER_NS, 80 * SECOND_NS, QUARTER_NS):
+        inside = [one for one in arrivals if until - QUARTER_NS <= one.t_ns < until]
+        found += [
+            (since_ns // SECOND_NS, spent)
+            for owner, since_ns, spent in count(costs, inside, until)
+            if owner == at
+        ]
+        assert all(since_s * SECOND_NS <= until for since_s, _ in found)
+        if until in swaps:
+            before, costs, at = costs, costs_of(campaigns[::-1], 112), 1
+            costs.carry(before, [(1, 0)])
+    assert found == ([expected] if expected else [])
+
+
+def test_a_new_mean_remembers_nothing_of_the_second_it_came_in() -> None:
+    """The campaign beside it reads the same row and has been there all the time."""
+    campaigns = [campaign(MEAN, "mean"), campaign(MEAN, "new")]
+    costs = costs_of(campaigns[:1], 112)
+    busy = [Arrival(at * 60_000_000, 3) for at in range(16)]
+    assert count(costs, busy[:8], busy[8].t_ns) == []
+    before, costs = costs, costs_of(campaigns, 112)
+    costs.carry(before, [(0, 0)])
+    found = count(costs, busy[8:], SECOND_NS)
+    found += count(costs, [replace(one, t_ns=one.t_ns + SECOND_NS) for one in busy], 2 * SECOND_NS)
+    assert found == [(0, 2 * SECOND_NS, 144)]
+
+
+def test_it_is_told_as_soon_as_the_second_is_over() -> None:
+    costs = costs_of([campaign(A_ABOVE)], 0)
+    assert count(costs, [Arrival(1, 3)], QUARTER_NS) == []
+    assert count(costs, [], SECOND_NS) == [(0, SECOND_NS, 2)]
