@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import FieldInfo, fields
 
+from fsd_agent.records.nodes import FIELDS as DETECTION_FIELDS
 from fsd_tools.campaign.compiler import compile_campaign, compile_condition
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.campaign.functions import FUNCTIONS
@@ -35,6 +36,12 @@ def test_every_function_is_shown_or_explained(name: str) -> None:
 @pytest.mark.parametrize("field", fields(CampaignFile))
 def test_every_field_has_a_row(field: FieldInfo) -> None:
     assert re.search(rf"^\|.*`{field.encode_name}[.`]", TEXT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", DETECTION_FIELDS)
+def test_every_field_of_a_detection_has_a_row(name: str) -> None:
+    _, _, table = TEXT.partition("## Reference: a detection")
+    assert re.search(rf"^\|[^|]*`{name}`", table, re.MULTILINE)
 
 
 def test_there_are_examples_and_every_family_is_named() -> None:
