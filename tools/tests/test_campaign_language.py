@@ -201,7 +201,7 @@ BAD = [
     ("3u < 4u && V.On", "unsigned"),
     ("has(V.Speed)", "a signal has no has(); what was never received is unknown"),
     ("has(V.On)", "a signal has no has()"),
-    ("detections.exists(d, has(d.score))", "every detection has it; has() is for closing_mps, direction_deg, distance_m"),
+    ("detections.exists(d, has(d.score))", "every detection has it; has() is for center_x, center_y, closing_mps, direction_deg, distance_m"),
     ("detections.exists(d, detections.exists(e, e.x1 < d.x1))", "'d' belongs to a loop around this one"),
     ("detections.exists(d, d == d)", "'d' is a whole detection; name one of its fields"),
     ("detections.map(d, d.score).exists(s, s > 0.5)", "this loop is not possible; use exists, all, exists_one, or filter"),

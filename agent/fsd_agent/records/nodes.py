@@ -131,6 +131,8 @@ FIELDS: Final[dict[str, ValueType]] = {
 """Fields of a detection. Those from ``center_x`` on are derived from cameras and tracks: see ``rules.triggers.tracks``."""
 OPTIONAL_FIELDS: Final = frozenset(
     {
+        "center_x",
+        "center_y",
         "distance_m",
         "ttc_s",
         "closing_mps",

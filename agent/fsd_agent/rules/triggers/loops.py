@@ -9,7 +9,7 @@ largest value are unknown where any element can't be decided, and the largest of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,6 @@ from fsd_agent.rules.triggers.looks import Axis, Looks
 from fsd_agent.rules.triggers.operations import combine, number, planes, take
 
 _Scalar = TypeVar("_Scalar", np.bool_, np.float64)
-_MAY_LACK: Final = OPTIONAL_FIELDS | {"center_x", "center_y"}
-"""Fields that NaN means unknown in. A centre is unknown only of a camera that the vehicle did not describe."""
 
 
 class LoopVertex(Protocol):
@@ -169,7 +167,7 @@ class Loop:
 
 def _numbers(name: str, looks: Looks, box: NDArray[np.intp]) -> v.Number:
     value = looks.column(name)[box]
-    return v.Number(value, ~np.isnan(value) if name in _MAY_LACK else v.YES)
+    return v.Number(value, ~np.isnan(value) if name in OPTIONAL_FIELDS else v.YES)
 
 
 def _rows(column: NDArray[_Scalar], inside: v.Plane) -> NDArray[_Scalar]:
