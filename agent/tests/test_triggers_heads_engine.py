@@ -123,6 +123,21 @@ def test_features_of_another_width_suspend_their_campaign_alone(ends: list[int])
     assert suspended == {"wrong": "head h: takes 2 features, firmware:a gives 3 on camera front"}
 
 
+def test_features_after_their_promise_are_counted_and_not_used() -> None:
+    engine = TriggerEngine(CATALOGUE)
+    engine.set_campaigns(CampaignSet("cn", 1, (campaign("a", 'head("h") > 1.5', head()),)))
+    batches = [(500, features((400, [0, 0]))), (600, features((300, [2, 2]), (499, [2, 2]), (550, [1, 1])))]
+    fired = [
+        one.t_ns // MS
+        for until_ms, seen in batches
+        for one in engine.advance(
+            empty_signals(), (), until_ns=until_ms * MS, wall_minus_mono_ns=0, features=[seen]
+        )
+    ]
+    assert fired == [550]
+    assert engine.late_samples == 2
+
+
 VECTORS = st.lists(
     st.tuples(st.integers(0, 60), st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, float("nan")]), min_size=2, max_size=2)),
     max_size=20, unique_by=lambda one: one[0],

@@ -15,6 +15,8 @@ from fsd_firmware.samples import Features
 from fsd_tools.main import main
 
 SECOND = 1_000_000_000
+WALL = 1_780_000_000 * SECOND
+"""2026, when the campaign is valid."""
 START = 7 * SECOND + 300_000_000
 CAMPAIGN = """\
 id: seen
@@ -43,7 +45,7 @@ def drive(folder: Path, value: list[list[float]], source: str = "firmware:vision
     path = folder / "drive.mcap"
     t_ns = START + np.arange(len(value), dtype=np.int64) * (SECOND // 4)
     what = VehicleDescription((CameraDescription("front", 64, 64, 4.0),), Catalogue(()), None)
-    with DriveWriter(path, what, name="x", wall_minus_mono_ns=0, origin={}, attachments={}) as writer:
+    with DriveWriter(path, what, name="x", wall_minus_mono_ns=WALL, origin={}, attachments={}) as writer:
         writer.write_features(Features("front", source, t_ns, np.array(value, np.float32)))
     return path
 
@@ -74,6 +76,15 @@ def test_scores_of_a_drive_second_by_second(
     said = capsys.readouterr().out
     assert "sum: no score for 1 pictures" in said
     assert "sum  0 s  0.5 to 2.5  3 pictures" in said
+
+
+def test_a_backtest_fires_on_the_features_of_a_drive(
+    campaign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = drive(tmp_path, [[0, 0], [1, 1], [0, 0], [3, 3], [3, 4]])
+    assert main(["campaign", "backtest", str(campaign), "--drives", str(path), "--json"]) == 0
+    fired = json.loads(capsys.readouterr().out)["firings"]
+    assert [one["t_ns"] for one in fired] == [START + SECOND // 4, START + 3 * SECOND // 4]
 
 
 def test_features_that_don_t_fit_are_named(

@@ -8,8 +8,8 @@ newest before a campaign came into force counts for it, too.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from fsd_firmware.samples import Features, GnssFixes, ModeChange, empty_gnss
 FIX_STALE_NS: Final = 3_000_000_000
 """Three fixes of the slowest receivers: at 130 km/h the car is 110 m further on."""
 
+_NEWEST: Final = slice(-1, None)
+Timed = TypeVar("Timed", GnssFixes, Features)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrived:
@@ -32,6 +35,19 @@ class Arrived:
     fixes: GnssFixes = field(default_factory=empty_gnss)
     features: Sequence[Features] = ()
 
+    def __len__(self) -> int:
+        """Count modes, fixes and pictures."""
+        return len(self.modes) + len(self.fixes) + sum(len(one) for one in self.features)
+
+    def since(self, from_ns: int) -> Arrived:
+        """What is in time: not what comes after the source had promised no more of its time."""
+        features = (_from(one, from_ns) for one in self.features)
+        return Arrived(
+            tuple(one for one in self.modes if one.t_ns >= from_ns),
+            _from(self.fixes, from_ns),
+            tuple(one for one in features if len(one)),
+        )
+
     def newest(self, before: Arrived) -> Arrived:
         """The newest of everything, at most one of each, after ``before``."""
         if not self.modes and not len(self.fixes) and not self.features:
@@ -39,10 +55,8 @@ class Arrived:
         vectors = {(one.camera, one.source): one for one in before.features}
         for one in self.features:
             if len(one):
-                vectors[one.camera, one.source] = Features(
-                    one.camera, one.source, one.t_ns[-1:], one.value[-1:]
-                )
-        fixes = _last(self.fixes) if len(self.fixes) else before.fixes
+                vectors[one.camera, one.source] = _rows(one, _NEWEST)
+        fixes = _rows(self.fixes, _NEWEST) if len(self.fixes) else before.fixes
         return Arrived(self.modes[-1:] or before.modes, fixes, tuple(vectors.values()))
 
 
@@ -84,15 +98,19 @@ class Arrivals:
         return join_samples(parts) if parts else None
 
 
-def _last(fixes: GnssFixes) -> GnssFixes:
-    return GnssFixes(
-        fixes.t_ns[-1:],
-        fixes.lat_deg[-1:],
-        fixes.lon_deg[-1:],
-        fixes.alt_m[-1:],
-        fixes.speed_mps[-1:],
-        fixes.heading_deg[-1:],
-    )
+def _from(table: Timed, from_ns: int) -> Timed:
+    """What is not before ``from_ns``."""
+    if not len(table) or table.t_ns[0] >= from_ns:
+        return table
+    return _rows(table, slice(int(np.searchsorted(table.t_ns, from_ns)), None))
+
+
+def _rows(table: Timed, which: slice) -> Timed:
+    every = {one.name: getattr(table, one.name) for one in fields(table)}
+    cut: dict[str, Any] = {
+        name: column[which] for name, column in every.items() if isinstance(column, np.ndarray)
+    }
+    return replace(table, **cut)
 
 
 def _bools(t_ns: NDArray[np.int64], row: int, true: NDArray[np.bool_]) -> Samples:

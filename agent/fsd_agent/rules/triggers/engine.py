@@ -102,7 +102,9 @@ class TriggerEngine:
         The batch holds everything with a time in ``[previous until_ns, until_ns)``.
         """
         force = self._force
-        arrived = Arrived(modes, gnss if gnss is not None else empty_gnss(), features)
+        brought = Arrived(modes, gnss if gnss is not None else empty_gnss(), features)
+        arrived = brought.since(self._since_ns)
+        self.late_samples += len(brought) - len(arrived)
         signals = self._in_time(signals)
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
             came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
