@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_firmware.can.checks import NO_ROW
 from fsd_firmware.can.index import MessageIndex
 from fsd_firmware.can.one import decode_one_message, is_one_message
 from fsd_firmware.can.plan import Plan
@@ -82,7 +81,8 @@ class Decoder:
                 return found
         if n <= CHUNK_FRAMES:
             return self._chunk(plan, frames)
-        parts = [self._chunk(plan, _rows(frames, i, i + CHUNK_FRAMES)) for i in range(0, n, CHUNK_FRAMES)]
+        chunks = [slice(low, low + CHUNK_FRAMES) for low in range(0, n, CHUNK_FRAMES)]
+        parts = [self._chunk(plan, _picked(frames, chunk)) for chunk in chunks]
         return Signals(
             np.concatenate([part.t_ns for part in parts]),
             np.concatenate([part.signal for part in parts]),
@@ -102,9 +102,7 @@ class Decoder:
         """Without the frames that are older than one before them."""
         kept = frames.t_ns == np.maximum.accumulate(frames.t_ns)
         self._disordered += int(np.count_nonzero(~kept))
-        return CanFrames(
-            frames.t_ns[kept], frames.bus[kept], frames.can_id[kept], frames.length[kept], frames.data[kept]
-        )
+        return _picked(frames, kept)
 
     def _chunk(self, plan: Plan, frames: CanFrames) -> Signals:
         message = self._index.find(frames.bus, frames.can_id)
@@ -129,34 +127,49 @@ class Decoder:
         self._unknown += n - int(np.count_nonzero(message))
         lacking = np.count_nonzero(plan.width - frames.length > plan.slack.take(message))
         if lacking or (plan.any_odd and plan.odd.take(message).any()):
-            samples = self._odd(plan, frames, field, place, samples)
+            samples = self._odd(plan, frames, field, place, samples, fit=not lacking)
         self._samples += len(samples)
         return samples
 
-    def _odd(self, plan: Plan, frames: CanFrames, field: Rows, place: Rows, samples: Signals) -> Signals:
-        """``samples`` of all pairs of frame and field, completed by what is rare and less what isn't there."""
-        frame = place // plan.words.blocks
-        careful = np.flatnonzero(plan.is_careful.take(field))
-        samples.value[careful] = plan.careful.values(place[careful], field[careful])
-        overlong = frames.length > plan.width
-        fits = (frames.length.take(frame) >= plan.min_bytes.take(field)) & ~overlong.take(frame)
-        present, lacking = samples.signal != NO_ROW, ~fits
+    def _odd(
+        self, plan: Plan, frames: CanFrames, field: Rows, place: Rows, samples: Signals, *, fit: bool
+    ) -> Signals:
+        """``samples`` of all pairs of frame and field, completed by what is rare and less what isn't there.
+
+        ``fit`` says that no frame lacks a byte of what its width can hold.
+        """
+        if plan.any_careful:
+            careful = np.flatnonzero(plan.is_careful.take(field))
+            samples.value[careful] = plan.careful.values(place[careful], field[careful])
+        present = plan.is_wanted.take(field)
+        fits = None if fit and plan.all_reachable else self._fits(plan, frames, field, place)
         if plan.mux.depth:
             chosen = plan.mux.chosen(field, lambda at: plan.careful.unsigned(place[at], field[at]), fits)
             present &= chosen
-            lacking &= chosen
-        short = np.unique(frame[lacking])
-        self._short += int(np.count_nonzero(~overlong[short]))
-        self._overlong += int(np.count_nonzero(overlong))
-        present &= fits
-        return Signals(samples.t_ns[present], samples.signal[present], samples.value[present])
+        if fits is not None:
+            present &= fits
+            lacking = ~fits & chosen if plan.mux.depth else ~fits
+            short = np.zeros(len(frames), np.bool_)
+            short[place[lacking] // plan.words.blocks] = True
+            overlong = frames.length > plan.width
+            self._short += int(np.count_nonzero(short & ~overlong))
+            self._overlong += int(np.count_nonzero(overlong))
+        kept = np.flatnonzero(present)
+        if kept.shape[0] == len(samples):
+            return samples
+        return Signals(samples.t_ns.take(kept), samples.signal.take(kept), samples.value.take(kept))
+
+    def _fits(self, plan: Plan, frames: CanFrames, field: Rows, place: Rows) -> NDArray[np.bool_]:
+        """Whether each pair's frame is long enough for the field, and no longer than its data."""
+        length = frames.length.take(place // plan.words.blocks)
+        return np.asarray((length >= plan.min_bytes.take(field)) & (length <= plan.width))
 
 
-def _rows(frames: CanFrames, low: int, high: int) -> CanFrames:
+def _picked(frames: CanFrames, which: slice | NDArray[np.bool_]) -> CanFrames:
     return CanFrames(
-        frames.t_ns[low:high],
-        frames.bus[low:high],
-        frames.can_id[low:high],
-        frames.length[low:high],
-        frames.data[low:high],
+        frames.t_ns[which],
+        frames.bus[which],
+        frames.can_id[which],
+        frames.length[which],
+        frames.data[which],
     )

@@ -28,11 +28,13 @@ class Multiplexing:
         owner = np.repeat(np.arange(len(table), dtype=np.int64), np.diff(table.mux_first))
         self._key = owner << 32 | table.mux_value
 
-    def chosen(self, field: NDArray[np.int64], bits: Bits, fits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def chosen(
+        self, field: NDArray[np.int64], bits: Bits, fits: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_]:
         """True where the frame carries the field; outer selectors are settled first.
 
         ``field`` holds all fields of each frame's message, in order. ``fits`` is false where the frame is too
-        short for the field; a selector that doesn't fit selects nothing.
+        short for the field (None: nowhere); a selector that doesn't fit selects nothing.
         """
         chosen = np.ones(field.shape[0], np.bool_)
         level = self._level[field]
@@ -42,5 +44,7 @@ class Multiplexing:
             key = field[at] << 32 | bits(selector).view(np.int64)
             found = np.searchsorted(self._key, key)
             found[found == self._key.shape[0]] = 0
-            chosen[at] = chosen[selector] & fits[selector] & (self._key[found] == key)
+            chosen[at] = chosen[selector] & (self._key[found] == key)
+            if fits is not None:
+                chosen[at] &= fits[selector]
         return chosen

@@ -11,7 +11,10 @@ What doesn't fit this (see :mod:`careful`) gets an empty mask and is filled in a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fsd_firmware.can.careful import EXACT_BITS, CarefulFields, scaled_in_integers
 from fsd_firmware.can.checks import NO_ROW
@@ -31,39 +34,46 @@ class Plan:
 
     def _prepare_fields(self, table: SignalTable) -> None:
         start, length = table.start.astype(np.int64), table.length.astype(np.int64)
-        big, signed = table.big_endian == 1, table.signed == 1
+        big, unsigned = table.big_endian == 1, (table.signed == 0).astype(np.int64)
         before = np.where(big, 8 * (start // 8) + 7 - start % 8, start)
-        at, down = before % WORD_BITS, WORD_BITS - length - np.where(signed, 0, 1)
-        left = np.where(big, at, WORD_BITS - length - at) - np.where(signed, 0, 1)
-        form, used = np.where(big, BIG, LITTLE) + np.where(left < 0, MOVED, 0), (LITTLE + MOVED, BIG + MOVED)
-        self.words = Words(self.width, moved=(bool((form == used[0]).any()), bool((form == used[1]).any())))
+        at = before % WORD_BITS
+        left = np.where(big, at, WORD_BITS - length - at) - unsigned
+        moved = left < 0
+        self.left = np.maximum(left, 0)
+        self.words = Words(
+            self.width, little_moved=bool((moved & ~big).any()), big_moved=bool((moved & big).any())
+        )
         block = np.minimum(before // WORD_BITS, self.words.blocks - 1)
-        self.word, self.left = form * self.words.stride + block, np.maximum(left, 0)
+        self.word = (np.where(moved, MOVED, 0) + np.where(big, BIG, LITTLE)) * self.words.stride + block
+        down = WORD_BITS - length - unsigned
+        # Bits below the field: zeros once they are masked.
         scale = np.ldexp(table.scale, -down)
         self.careful = CarefulFields(table, self.words, before)
-        self.is_careful = (
-            (at + length > WORD_BITS)
-            | (table.length > EXACT_BITS)
-            | (table.is_float == 1)
-            | scaled_in_integers(table)
-            | (np.ldexp(scale, down) != table.scale)
-        )
+        careful = (at + length > WORD_BITS) | (length > EXACT_BITS) | (table.is_float == 1)
+        careful |= scaled_in_integers(table) | (np.ldexp(scale, down) != table.scale)
+        self.is_careful = careful
         mask = ((np.int64(1) << np.minimum(length, EXACT_BITS)) - 1) << np.maximum(down, 0)
-        self.mask = np.where(self.is_careful, 0, mask)
-        self.scale, self.offset = np.where(self.is_careful, 0.0, scale), table.offset
+        self.mask = np.where(careful, 0, mask)
+        self.scale, self.offset = np.where(careful, 0.0, scale), table.offset
         self.row, self.min_bytes = table.catalogue_row, table.min_bytes
+        self.is_wanted = table.catalogue_row != NO_ROW
 
     def _prepare_messages(self, table: SignalTable) -> None:
         first = table.first.astype(np.int64)
         self.count = np.insert(np.diff(first), 0, 0)
         self.ends = np.insert(first[1:], 0, 0)
-        needed = np.maximum.reduceat(table.min_bytes, first[:-1]) if len(table) else table.min_bytes
-        self.slack = np.insert(np.maximum(self.width - needed.astype(np.int64), 0), 0, self.width).astype(
-            np.uint8
-        )
+        needed = _of_messages(table.min_bytes, first).astype(np.int64)
+        slack = np.maximum(self.width - needed, 0)
+        self.slack = np.insert(slack, 0, self.width).astype(np.uint8)
         """Bytes that a frame of the message may lack without losing a field."""
-        odd = self.is_careful | (table.selector != NO_ROW) | (table.catalogue_row == NO_ROW)
-        odd |= table.min_bytes > self.width
-        self.odd = np.insert(np.maximum.reduceat(odd, first[:-1]) if len(table) else odd, 0, False)
+        out_of_reach = table.min_bytes > self.width
+        odd = self.is_careful | (table.selector != NO_ROW) | ~self.is_wanted | out_of_reach
+        self.odd = np.insert(_of_messages(odd, first), 0, False)
         """Messages with a field that the four steps alone don't give."""
-        self.any_odd = bool(self.odd.any())
+        self.any_odd, self.any_careful = bool(odd.any()), bool(self.is_careful.any())
+        self.all_reachable = not out_of_reach.any()
+
+
+def _of_messages(column: NDArray[Any], first: NDArray[np.int64]) -> NDArray[Any]:
+    """The largest value of each message's fields."""
+    return np.maximum.reduceat(column, first[:-1]) if column.shape[0] else column

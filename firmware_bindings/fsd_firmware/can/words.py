@@ -22,11 +22,11 @@ LITTLE, BIG, MOVED = 0, 1, 2
 class Words:
     """A buffer for chunks of frames of ``width`` bytes. Used by one thread.
 
-    ``moved`` says whether anybody reads the moved forms of little-endian and of big-endian words.
+    ``little_moved`` and ``big_moved`` say whether anybody reads these forms.
     """
 
-    def __init__(self, width: int, *, moved: tuple[bool, bool]) -> None:
-        self._little_moved, self._big_moved = moved
+    def __init__(self, width: int, *, little_moved: bool, big_moved: bool) -> None:
+        self._little_moved, self._big_moved = little_moved, big_moved
         self.blocks = width // 8
         self.stride = CHUNK_FRAMES * self.blocks
         """Words from one form to the next."""
