@@ -42,6 +42,11 @@ BENCHES = {
             "detect", "fsd_tools.bench.detect:bench_detect", "pictures to boxes, against the zoo's pipeline"
         ),
         Bench("heads", "fsd_tools.bench.heads:bench_heads", "many trigger heads on one picture's features"),
+        Bench(
+            "triggers",
+            "fsd_tools.bench.triggers:bench_triggers",
+            "conditions, against plain lambdas, and the real minute in real time",
+        ),
     )
 }
 

@@ -1,0 +1,195 @@
+"""Loads for ``fsdctl bench triggers``: signals, conditions over them, and the lambdas that they are compared with.
+
+The bus of the comma2k19 minute brings 2,258 frames a second; so many samples a second come here, each of another
+signal than the one before. *Smooth* signals are what a vehicle measures: slow movements with a little noise, each sample
+differing from the last, so that about one sample in twenty crosses one of two hundred thresholds. *White* signals jump
+anywhere with every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_firmware.catalogue import Catalogue, CatalogueEntry
+from fsd_firmware.samples import Signals
+from fsd_tools.campaign.compiler import compile_condition
+
+SAMPLES_PER_S: Final = 2258
+SECONDS: Final = 10
+CONDITIONS: Final = 200
+MIDDLE, SWING, NOISE = 100.0, 80.0, 0.04
+REGION: Final = "bench"
+
+Rise = tuple[int, int]
+"""Time and condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``a > x && b > y``."""
+
+    a: int
+    x: float
+    b: int
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Samples and the conditions over them."""
+
+    signals: int
+    samples: Signals
+    comparisons: tuple[Comparison, ...]
+
+    def batches(self, size: int) -> list[tuple[Signals, int]]:
+        """The samples in batches of ``size``, each with the instant that it ends before."""
+        t_ns, row, value = self.samples.t_ns, self.samples.signal, self.samples.value
+        cuts = range(0, len(self.samples), size)
+        parts = [Signals(t_ns[at : at + size], row[at : at + size], value[at : at + size]) for at in cuts]
+        return [(part, int(part.t_ns[-1]) + 1) for part in parts]
+
+    def asked(self) -> int:
+        """How many conditions read a sample's signal, over all samples."""
+        readers = np.zeros(self.signals, np.int64)
+        for one in self.comparisons:
+            readers[[one.a, one.b]] += 1
+        return int(readers[self.samples.signal].sum())
+
+
+def make_load(signals: int, *, smooth: bool) -> Load:
+    """The same at every call."""
+    rng = np.random.default_rng(signals)
+    count = SECONDS * SAMPLES_PER_S
+    t_ns = np.arange(count, dtype=np.int64) * (1_000_000_000 // SAMPLES_PER_S)
+    row = (np.arange(count) % signals).astype(np.int32)
+    if smooth:
+        period_s, phase = rng.uniform(10, 60, signals), rng.uniform(0, 2 * np.pi, signals)
+        turn = 2 * np.pi * t_ns / 1e9 / period_s[row] + phase[row]
+        value = MIDDLE + SWING * np.sin(turn) + rng.normal(0, NOISE, count)
+    else:
+        value = rng.uniform(MIDDLE - SWING, MIDDLE + SWING, count)
+    pairs = [(2 * number % signals, (2 * number + 1) % signals) for number in range(CONDITIONS)]
+    limits = rng.uniform(MIDDLE - SWING, MIDDLE + SWING, (CONDITIONS, 2)).tolist()
+    comparisons = tuple(Comparison(a, x, b, y) for (a, b), (x, y) in zip(pairs, limits, strict=True))
+    return Load(signals, Signals(t_ns, row, value), comparisons)
+
+
+def engine_of(load: Load) -> TriggerEngine:
+    """The engine with a campaign for each condition."""
+    entries = [
+        CatalogueEntry(f"Vehicle.S{row}", "double", "", 0.0, 2 * MIDDLE, "") for row in range(load.signals)
+    ]
+    catalogue = Catalogue(tuple(entries))
+    sources = [f"Vehicle.S{one.a} > {one.x!r} && Vehicle.S{one.b} > {one.y!r}" for one in load.comparisons]
+    engine = TriggerEngine(catalogue)
+    engine.set_campaigns(campaigns_of(sources, catalogue))
+    return engine
+
+
+def campaigns_of(sources: Sequence[str], catalogue: Catalogue) -> CampaignSet:
+    """A campaign for each condition, by number, without any gate."""
+    campaigns = [
+        Campaign(
+            id=f"{number:03d}",
+            version=1,
+            purpose="measuring",
+            region_id=REGION,
+            source=source,
+            program=compile_condition(source, catalogue, ()),
+            hold_ns=0,
+            cooldown_ns=0,
+            capture=CaptureSpec(1_000_000_000, 0, (), ()),
+            budget=Budget(None, None),
+            sample_ratio=1.0,
+            priority=0,
+            valid_from_wall_ns=0,
+            valid_until_wall_ns=2**62,
+        )
+        for number, source in enumerate(sources)
+    ]
+    return CampaignSet(REGION, 1, tuple(campaigns))
+
+
+def run_engine(engine: TriggerEngine, batches: Sequence[tuple[Signals, int]]) -> list[Rise]:
+    """Every batch through the engine's one entrance."""
+    rises: list[Rise] = []
+    for signals, until_ns in batches:
+        for firing in engine.advance(signals, (), until_ns=until_ns, wall_minus_mono_ns=0):
+            rises.append((firing.t_ns, int(firing.campaign_id)))  # noqa: PERF401 - as the peer does
+    return rises
+
+
+class Lambdas:
+    """What one would write by hand: for each sample, a call of each condition that reads its signal."""
+
+    def __init__(self, load: Load) -> None:
+        self._newest = [float("nan")] * load.signals
+        self._readers: list[list[tuple[int, Callable[[Sequence[float]], bool]]]] = [
+            [] for _ in range(load.signals)
+        ]
+        for number, one in enumerate(load.comparisons):
+            for row in (one.a, one.b):
+                self._readers[row].append((number, _lambda(one)))
+        self._is_true = [False] * len(load.comparisons)
+
+    def run(self, batches: Sequence[tuple[Signals, int]]) -> list[Rise]:
+        """Every batch, a sample at a time."""
+        newest, readers, is_true = self._newest, self._readers, self._is_true
+        rises: list[Rise] = []
+        for signals, _ in batches:
+            columns = signals.t_ns.tolist(), signals.signal.tolist(), signals.value.tolist()
+            for t_ns, row, value in zip(*columns, strict=True):
+                newest[row] = value
+                for number, condition in readers[row]:
+                    now = condition(newest)
+                    if now is not is_true[number]:
+                        is_true[number] = now
+                        if now:
+                            rises.append((t_ns, number))
+        return rises
+
+
+def _lambda(one: Comparison) -> Callable[[Sequence[float]], bool]:
+    a, b, x, y = one.a, one.b, one.x, one.y
+    return lambda v: v[a] > x and v[b] > y
+
+
+def mixed_conditions(values: Mapping[str, Sequence[float]], count: int) -> list[str]:
+    """Conditions of all kinds over real signals: ``values`` has values of each, from which thresholds are taken."""
+    return [source for _, source in zip(range(count), _mixed(values), strict=False)]
+
+
+def _mixed(values: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    rng = np.random.default_rng(0)
+    paths = sorted(values)
+
+    def limit(path: str) -> str:
+        return f"{float(rng.choice(values[path])):.6f}"
+
+    while True:
+        for kind in _KINDS:
+            a, b = rng.choice(paths, 2, replace=False).tolist()
+            yield kind.format(a=a, b=b, x=limit(a), y=limit(b))
+
+
+_KINDS: Final = (
+    "{a} > {x} && {b} > {y}",
+    "{a} > {x} || {b} < {y}",
+    "!({a} <= {x}) && {b} != {y}",
+    "{a} - {x} > ({b} - {y}) / 2.0",
+    "{a} > {x} && {b} < {y}",
+    'held({a} > {x}, "200ms")',
+    "rose({a} > {x}) && {b} > {y}",
+    'rate({a}, "500ms") > 0.0 && {a} > {x}',
+    'max_over({a}, "2s") - min_over({a}, "2s") > 0.5 && {b} > {y}',
+    'mean_over({a}, "1s") > {x}',
+    'count_over({a} > {x}, "5s") >= 2',
+    "previous({a}) < {x} && {a} >= {x}",
+)

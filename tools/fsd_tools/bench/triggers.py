@@ -1,0 +1,179 @@
+"""``fsdctl bench triggers``: the trigger engine against plain lambdas, and on a recorded minute in real time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from fsd_agent.wire.campaigns import encode_set
+from fsd_firmware.can.decoder import Decoder
+from fsd_firmware.drive.reader import DriveReader
+from fsd_tools.bench.frame import (
+    BenchResult,
+    Figure,
+    Goal,
+    Progress,
+    figure,
+    interleaved,
+    this_machine,
+)
+from fsd_tools.bench.trigger_loads import (
+    CONDITIONS,
+    Lambdas,
+    Load,
+    campaigns_of,
+    engine_of,
+    make_load,
+    mixed_conditions,
+    run_engine,
+)
+from fsd_tools.bench.trigger_minute import Measured
+from fsd_tools.data import data_dir
+from fsd_tools.drive.import_comma2k19 import comma2k19
+from fsd_tools.errors import ToolError
+
+INSTANTS: Final = (22, 226, 2258)
+"""10 ms, 100 ms and 1 s of the bus."""
+PEER: Final = "Python lambdas, called for each sample of a signal that they read"
+GOALS: Final[Mapping[tuple[int, int], Goal]] = {
+    (2, 22): Goal(">=", 10),
+    (2, 226): Goal(">=", 60),
+    (2, 2258): Goal(">=", 60),
+    (100, 22): Goal(">=", 1),
+    (100, 226): Goal(">=", 1.5),
+    (100, 2258): Goal(">=", 6),
+}
+"""By signals and instants a batch, for smooth signals."""
+TICK_MS: Final = 7
+TIMEOUT_S: Final = 180
+
+
+def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
+    """`a > x && b > y` two hundred times, over the same two signals and spread over a hundred, 2,258 samples a second.
+
+    Smooth signals move slowly with a little noise, no sample equal to the last; white ones jump anywhere with every
+    sample. Ours is the engine's public entrance, one call a batch, from samples to firings with their evidence. The peer
+    is a plain Python lambda for each condition, called for each sample of a signal that it reads, rises recorded.
+    Before anything is timed the rises of both are compared; a difference ends the benchmark. Rates count the
+    conditions that the peer calls. One thread.
+
+    The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
+    conditions of all kinds (comparisons, arithmetic, functions that look back) in real time, ticks of 7 ms, in a
+    process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
+    """
+    figures: list[Figure] = []
+    for smooth in (True, False):
+        for signals in (2, 100):
+            figures += _against_lambdas(signals, rounds, progress, smooth=smooth)
+    progress("the real minute in real time")
+    figures += _minute(data_dir() / "comma2k19")
+    return BenchResult("triggers", this_machine(), tuple(figures))
+
+
+def _against_lambdas(signals: int, rounds: int, progress: Progress, *, smooth: bool) -> list[Figure]:
+    load = make_load(signals, smooth=smooth)
+    where = "the same 2 signals" if signals == 2 else f"{signals} signals"
+    name = f"{CONDITIONS} conditions on {where}, {'smooth' if smooth else 'white noise'}"
+    found = []
+    for size in INSTANTS:
+        progress(f"{name}, {size} instants a batch")
+        batches = load.batches(size)
+        if sorted(run_engine(engine_of(load), batches)) != sorted(Lambdas(load).run(batches)):
+            raise ToolError(f"bench triggers: {name}: the engine's rises differ from the lambdas'")
+        seconds = interleaved(rounds, _contenders(load, size, rounds))
+        rate = {who: load.asked() / spent for who, spent in seconds.items()}
+        found.append(
+            figure(
+                f"{name}, {size} instants a batch",
+                rate["engine"],
+                "conditions/s",
+                peer=PEER,
+                peer_value=rate["lambdas"],
+                goal=GOALS[signals, size] if smooth else None,
+            )
+        )
+    return found
+
+
+def _contenders(load: Load, size: int, rounds: int) -> dict[str, Callable[[], object]]:
+    """Each call takes an engine that was made before the clock ran: time does not go back for one."""
+    batches = load.batches(size)
+    engines = [engine_of(load) for _ in range(rounds + 1)]
+    return {
+        "engine": lambda: run_engine(engines.pop(), batches),
+        "lambdas": lambda: Lambdas(load).run(batches),
+    }
+
+
+def _minute(folder: Path) -> list[Figure]:
+    if not folder.is_dir():
+        raise ToolError(
+            f"{folder}: not found. This benchmark needs the comma2k19 minute; FSD_DATA names its parent"
+        )
+    with tempfile.TemporaryDirectory(prefix="fsd-bench-") as root:
+        drive, campaigns = Path(root) / "minute.mcap", Path(root) / "campaigns"
+        comma2k19(folder, output=drive)
+        reader = DriveReader(drive)
+        sources = mixed_conditions(_values(reader), CONDITIONS)
+        campaigns.write_bytes(encode_set(campaigns_of(sources, reader.description.catalogue)))
+        argv = [
+            sys.executable,
+            "-m",
+            "fsd_tools.bench.trigger_minute",
+            str(drive),
+            str(campaigns),
+            str(TICK_MS),
+        ]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 - our own program
+    if done.returncode:
+        raise ToolError(f"bench triggers: the minute failed:\n{done.stderr[-2000:]}")
+    measured = msgspec.json.decode(done.stdout, type=Measured)
+    if measured.suspended:
+        raise ToolError(f"bench triggers: campaigns were suspended: {measured.suspended}")
+    return _figures(measured)
+
+
+def _figures(measured: Measured) -> list[Figure]:
+    name = f"the real minute in real time, {CONDITIONS} campaigns"
+    p50, p99 = np.percentile(measured.latency_ms, [50, 99]).tolist()
+    return [
+        figure(
+            f"{name}: receive, decode, conditions",
+            100 * measured.cpu_s / measured.wall_s,
+            "% of a core",
+            goal=Goal("<=", 5, of="value"),
+        ),
+        figure(f"{name}: frame to firing, p50", p50, "ms", goal=Goal("<=", 8, of="value")),
+        figure(f"{name}: frame to firing, p99", p99, "ms", goal=Goal("<=", 15, of="value")),
+        figure(f"{name}: firings", len(measured.latency_ms), "firings"),
+        figure(f"{name}: memory of the core", measured.rss_mb, "MB", goal=Goal("<=", 60, of="value")),
+        figure(f"{name}: peak memory of the core", measured.peak_mb, "MB"),
+    ]
+
+
+def _values(reader: DriveReader) -> dict[str, Sequence[float]]:
+    """Values of every signal of the drive that keeps changing."""
+    table = reader.description.signal_table
+    if table is None:
+        raise ToolError(f"{reader.path}: the drive has no signal table")
+    decoder = Decoder(table)
+    parts = [decoder.decode(batch.can) for batch in reader.chunks()]
+    row = np.concatenate([part.signal for part in parts])
+    value = np.concatenate([part.value for part in parts])
+    found: dict[str, Sequence[float]] = {}
+    for at, entry in enumerate(reader.description.catalogue.entries):
+        mine = value[row == at]
+        if entry.type == "double" and len(np.unique(mine)) > _CHANGING:
+            found[entry.path] = mine[:: max(1, len(mine) // 1000)].tolist()
+    return found
+
+
+_CHANGING: Final = 20
+"""Different values in a minute."""
