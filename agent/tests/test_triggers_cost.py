@@ -272,7 +272,16 @@ def test_a_bus_at_ten_times_its_rate_suspends_the_long_mean_alone() -> None:
 QUARTER_NS = SECOND_NS // 4
 
 
-@pytest.mark.parametrize("swaps", [[], [QUARTER_NS], [SECOND_NS], [5 * QUARTER_NS]])
+@pytest.mark.parametrize(
+    ("step", "swap"),
+    [
+        (QUARTER_NS, None),
+        (QUARTER_NS, QUARTER_NS),
+        (QUARTER_NS, SECOND_NS),
+        (QUARTER_NS, 5 * QUARTER_NS),
+        (80 * SECOND_NS, None),
+    ],
+)
 @pytest.mark.parametrize(
     ("busy_s", "expected"),
     [
@@ -286,20 +295,22 @@ QUARTER_NS = SECOND_NS // 4
         ([0, 70], None),
     ],
 )
-def test_what_a_mean_remembers(busy_s: list[int], expected: tuple[int, int] | None, swaps: list[int]) -> None:
+def test_what_a_mean_remembers(
+    busy_s: list[int], expected: tuple[int, int] | None, step: int, swap: int | None
+) -> None:
     """Each busy second has 16 samples, alone they cost 112; the set is swapped for one in another order."""
     arrivals = [Arrival(second * SECOND_NS + at * 60_000_000, 3) for second in busy_s for at in range(16)]
     campaigns = [campaign(MEAN, "mean"), campaign(MEAN, "new")]
     costs, at, found = costs_of(campaigns[:1], 112), 0, list[tuple[int, int]]()
-    for until in range(QUARTER_NS, 80 * SECOND_NS, QUARTER_NS):
-        inside = [one for one in arrivals if until - QUARTER_NS <= one.t_ns < until]
+    for until in range(step, 80 * SECOND_NS + 1, step):
+        inside = [one for one in arrivals if until - step <= one.t_ns < until]
         found += [
             (since_ns // SECOND_NS, spent)
             for owner, since_ns, spent in count(costs, inside, until)
             if owner == at
         ]
         assert all(since_s * SECOND_NS <= until for since_s, _ in found)
-        if until in swaps:
+        if until == swap:
             before, costs, at = costs, costs_of(campaigns[::-1], 112), 1
             costs.carry(before, [(1, 0)])
     assert found == ([expected] if expected else [])
