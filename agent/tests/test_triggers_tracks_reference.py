@@ -38,15 +38,26 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return wide * high / whole if wide * high else 0.0
 
 
+def expected(mine: list[Past], t_ns: int) -> list[float]:
+    """Where a track's last box is when its centre goes on as over the last three steps."""
+    last, first = mine[-1], mine[-4:][0]
+    moved = [0.0, 0.0]
+    if last is not first:
+        share = (t_ns - last.t_ns) / (last.t_ns - first.t_ns)
+        a, b = first.corners, last.corners
+        moved = [((b[i] + b[i + 2]) / 2 - (a[i] + a[i + 2]) / 2) * share for i in (0, 1)]
+    return [corner + moved[i % 2] for i, corner in enumerate(last.corners)]
+
+
 def candidates(
-    newest: dict[int, Past], boxes: Sequence[Seen], nameless: Sequence[int]
+    newest: dict[int, list[Past]], t_ns: int, boxes: Sequence[Seen], nameless: Sequence[int]
 ) -> list[tuple[float, float, int, int]]:
     persons = {Kind.PEDESTRIAN, Kind.CYCLIST}
     pairs = []
     for at in nameless:
         b = tuple(map(single, boxes[at].corners))
-        for number, past in newest.items():
-            a = past.corners
+        for number, mine in newest.items():
+            a, past = expected(mine, t_ns), mine[-1]
             if past.box.kind != boxes[at].kind and not {past.box.kind, boxes[at].kind} <= persons:
                 continue
             tall, low = max(a[3] - a[1], b[3] - b[1]), min(a[3] - a[1], b[3] - b[1])
@@ -57,16 +68,20 @@ def candidates(
     return sorted(pairs)
 
 
+def own_looks(history: list[Past], number: int) -> list[Past]:
+    """A track's looks of the half second that ends with its last one."""
+    mine = [past for past in history if past.id == number]
+    return [past for past in mine if mine[-1].t_ns - past.t_ns <= 500 * MS]
+
+
 def names(history: list[Past], t_ns: int, boxes: Sequence[Seen], next_id: int) -> list[int]:
     found = [box.track for box in boxes]
     for at, number in enumerate(found):
         if number in found[:at]:
             found[at] = -1
-    newest: dict[int, Past] = {}
-    for past in history:
-        if t_ns - past.t_ns <= 500 * MS and past.id not in found:
-            newest[past.id] = past
-    for _, _, number, at in candidates(newest, boxes, [at for at, one in enumerate(found) if one < 0]):
+    live = {past.id for past in history if t_ns - past.t_ns <= 500 * MS} - set(found)
+    newest = {number: own_looks(history, number) for number in live}
+    for _, _, number, at in candidates(newest, t_ns, boxes, [at for at, one in enumerate(found) if one < 0]):
         if found[at] < 0 and number not in found:
             found[at] = number
     for at, number in enumerate(found):

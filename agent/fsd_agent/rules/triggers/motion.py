@@ -28,6 +28,8 @@ from typing import Final, NamedTuple
 WINDOW_NS: Final = 500_000_000
 """As long as a frame is good for, see ``looks``."""
 MIN_BASE_NS: Final = 100_000_000
+EXPECT_STEPS: Final = 3
+"""One step is as noisy as two boxes; more than three bring nothing."""
 MOTION: Final = ("vx_px_s", "vy_px_s", "growth_per_s", "closing_mps", "jitter")
 
 _NAN: Final = math.nan
@@ -67,6 +69,16 @@ class Track:
     """Where it was seen last."""
     _looks: deque[_Look] = field(default_factory=deque)
     """Of the last :data:`WINDOW_NS`, oldest first."""
+
+    def expected(self, t_ns: int) -> Box:
+        """The box where it is if its centre goes on as between the last looks, :data:`EXPECT_STEPS` steps of them."""
+        if len(self._looks) < 2:
+            return self.box
+        last, first = self._looks[-1], self._looks[-min(len(self._looks), EXPECT_STEPS + 1)]
+        share = (t_ns - last.t_ns) / (last.t_ns - first.t_ns)
+        across, down = (last.middle - first.middle) * share, (last.centre - first.centre) * share
+        group, x1, y1, x2, y2, distance_m = self.box
+        return Box(group, x1 + across, y1 + down, x2 + across, y2 + down, distance_m)
 
     def move(self, t_ns: int, box: Box) -> Moved:
         """Take up the box of the next frame that shows it."""

@@ -165,7 +165,7 @@ class _Stream:
     ) -> None:
         """Find or begin the tracks of the boxes without an id."""
         candidates = list(islice(reversed(self.tracks.values()), MAX_CANDIDATES))
-        matched = match([boxes[at] for at in nameless[:MAX_MATCHED]], candidates)
+        matched = match(t_ns, [boxes[at] for at in nameless[:MAX_MATCHED]], candidates)
         for number, at in enumerate(nameless):
             track = matched.get(number)
             if track is None:
