@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.triggers.matching import GROUP, match
 from fsd_agent.rules.triggers.motion import MOTION, WINDOW_NS, Box, Moved, Track
-from fsd_firmware.drive.columns import BOX_COLUMNS
+from fsd_firmware.drive import columns
 from fsd_firmware.samples import Detections
 
 OWN_IDS: Final = 2**31
@@ -66,7 +66,7 @@ class Tracked:
 
     def then(self, later: Tracked) -> Tracked:
         """These frames and later ones of the same camera and source."""
-        (seen,) = join_detections([self.seen, later.seen])
+        (seen,) = columns.join_detections((self.seen, later.seen))
         return Tracked(
             seen,
             self.size_px,
@@ -106,8 +106,8 @@ def _later(seen: Detections, last_ns: int) -> Detections:
     keep = t_ns > np.maximum.accumulate(np.concatenate([np.array([last_ns]), t_ns[:-1]]))
     rows = keep[seen.frame]
     place = keep.cumsum() - 1
-    columns = {name: getattr(seen, name)[rows] for name in BOX_COLUMNS}
-    return replace(seen, frame_t_ns=t_ns[keep], frame=place[seen.frame[rows]].astype(np.int32), **columns)
+    boxes = {name: getattr(seen, name)[rows] for name in columns.BOX_COLUMNS}
+    return replace(seen, frame_t_ns=t_ns[keep], frame=place[seen.frame[rows]].astype(np.int32), **boxes)
 
 
 @dataclass(slots=True, eq=False)
