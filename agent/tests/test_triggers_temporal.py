@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import TEMPORAL, Op
-from fsd_agent.rules.triggers.sliding import deviations, means
 from fsd_agent.rules.triggers.temporal import Steps, Temporal, make_temporal
 from fsd_agent.rules.triggers.values import Number, Planes
 
@@ -263,40 +262,6 @@ def test_long_windows_in_ticks_are_those_in_one_batch(op: Op) -> None:
     )
     assert len(one) > 5
     assert same(one, ticks)
-
-
-@given(
-    st.lists(st.floats(), min_size=1, max_size=700), st.lists(st.floats(), max_size=40), st.integers(1, 20)
-)
-@settings(max_examples=200, deadline=None)
-def test_a_windows_statistics_depend_on_its_samples_alone(
-    window: list[float], ahead: list[float], n: int
-) -> None:
-    """Wherever the samples lie, among whichever other windows, and whatever follows them."""
-    alone = np.array([*window, 0.0])
-    among = np.array([*ahead, *window, math.nan])
-    lo = np.array([max(0, len(ahead) - at) for at in range(n)])[::-1].copy()
-    hi = lo + len(window)
-    for over in (means, deviations):
-        single = over(alone, np.array([0]), np.array([len(window)]))
-        assert exact(float(over(among, lo, hi)[-1])) == exact(float(single[0]))
-
-
-def test_equal_samples_have_no_deviation_at_all() -> None:
-    shown = run([make_temporal(Op.STD_OVER, 40)], [(t, 0.1) for t in range(30)], [100], boolean=False)
-    assert shown == [(0, 0.0), (69, None)]
-
-
-def test_statistics_are_those_of_the_textbook() -> None:
-    arrivals: Arrivals = [(t, 48.1 + 1e-7 * (t % 7)) for t in range(30)]
-    mean_at, std_at = (
-        run([make_temporal(op, 10)], arrivals, [30], boolean=False)[-1][1]
-        for op in (Op.MEAN_OVER, Op.STD_OVER)
-    )
-    window = [float(value) for _, value in arrivals[-10:] if value is not None]
-    middle = math.fsum(window) / 10
-    assert mean_at == pytest.approx(middle, rel=1e-15)
-    assert std_at == pytest.approx(math.sqrt(math.fsum((v - middle) ** 2 for v in window) / 10), rel=1e-6)
 
 
 @pytest.mark.parametrize("op", sorted(TEMPORAL))
