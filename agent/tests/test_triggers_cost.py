@@ -333,3 +333,10 @@ def test_it_is_told_as_soon_as_the_second_is_over() -> None:
     costs = costs_of([campaign(A_ABOVE)], 0)
     assert count(costs, [Arrival(1, 3)], QUARTER_NS) == []
     assert count(costs, [], SECOND_NS) == [(0, SECOND_NS, 2)]
+
+
+def test_a_mean_forgets_over_a_gap_in_one_call() -> None:
+    seconds = [0] * 4 + [1] * 4 + [4] * 16
+    arrivals = [Arrival(second * SECOND_NS + at * 10_000_000, 3) for at, second in enumerate(seconds)]
+    assert count(costs_of([campaign(MEAN)], 112), arrivals, 9 * SECOND_NS) == []
+    assert count(costs_of([campaign(MEAN)], 111), arrivals, 9 * SECOND_NS) == [(0, 5 * SECOND_NS, 112)]
