@@ -50,7 +50,7 @@ class Arrived:
 
     def newest(self, before: Arrived) -> Arrived:
         """The newest of everything, at most one of each, after ``before``."""
-        if not self.modes and not len(self.fixes) and not self.features:
+        if self is NOTHING:
             return before
         vectors = {(one.camera, one.source): one for one in before.features}
         for one in self.features:
@@ -58,6 +58,9 @@ class Arrived:
                 vectors[one.camera, one.source] = _rows(one, _NEWEST)
         fixes = _rows(self.fixes, _NEWEST) if len(self.fixes) else before.fixes
         return Arrived(self.modes[-1:] or before.modes, fixes, tuple(vectors.values()))
+
+
+NOTHING: Final = Arrived()
 
 
 class Arrivals:
@@ -79,6 +82,8 @@ class Arrivals:
 
     def samples(self, arrived: Arrived) -> Samples | None:
         """Samples of what arrived, in order of time; None where there is none."""
+        if arrived is NOTHING:
+            return None
         parts: list[Samples] = []
         if arrived.modes and self._modes:
             t_ns = np.array([one.t_ns for one in arrived.modes], np.int64)

@@ -65,6 +65,8 @@ class Costs:
         """The first second that is judged."""
         self._over = np.zeros(len(campaigns), np.bool_)
         self._counts = np.zeros(self._width + 1, np.int64)
+        self._waiting: list[NDArray[np.int32]] = []
+        """Rows of what arrived in the running second and was not counted yet."""
         self._most: dict[tuple[str, str], int] = {}
         """Boxes of the fullest frame of this second, by stream."""
         self._most_before: dict[tuple[str, str], int] = {}
@@ -75,6 +77,7 @@ class Costs:
 
     def carry(self, before: Costs, pairs: Sequence[tuple[int, int]]) -> None:
         """Take over from the set that was in force: (position here, position there) of campaigns that stay the same."""
+        before._take_up_waiting()
         self._until_ns, self._second, self._end_ns = before._until_ns, before._second, before._end_ns
         self._most, self._most_before = dict(before._most), dict(before._most_before)
         self._first_s[:] = -(-self._until_ns // SECOND_NS)
@@ -94,6 +97,10 @@ class Costs:
         Returns each campaign that is over the limit, once: (campaign, from when on it is suspended, operations).
         """
         self._until_ns = until_ns
+        if until_ns < self._end_ns and not detections:
+            self._waiting.append(rows)
+            return []
+        self._take_up_waiting()
         frames = [(one, np.bincount(one.frame, minlength=len(one.frame_t_ns))) for one in detections]
         if until_ns < self._end_ns:
             self._take_up(rows)
@@ -122,6 +129,12 @@ class Costs:
             for row, count in of_rows.items():
                 line[self._width - 1 if row == FRAMES else self._column[row]] = count
         return matrix
+
+    def _take_up_waiting(self) -> None:
+        """Count what came in the running second; by then it is counted at once."""
+        if self._waiting:
+            self._take_up(np.concatenate(self._waiting))
+            self._waiting.clear()
 
     def _take_up(self, rows: NDArray[np.int32]) -> None:
         if len(rows):

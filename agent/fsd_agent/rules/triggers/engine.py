@@ -35,7 +35,7 @@ import numpy as np
 
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
-from fsd_agent.rules.triggers.arrivals import Arrived
+from fsd_agent.rules.triggers.arrivals import NOTHING, Arrived
 from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.looks import DetectionState, Looks
 from fsd_agent.rules.triggers.phases import join_transitions
@@ -102,9 +102,7 @@ class TriggerEngine:
         The batch holds everything with a time in ``[previous until_ns, until_ns)``.
         """
         force = self._force
-        brought = Arrived(modes, gnss if gnss is not None else empty_gnss(), features)
-        arrived = brought.since(self._since_ns)
-        self.late_samples += len(brought) - len(arrived)
+        arrived = self._arrived(gnss, modes, features)
         signals = self._in_time(signals)
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
             came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
@@ -119,7 +117,7 @@ class TriggerEngine:
                     force.members[at].campaign.id,
                     force.members[at].campaign.version,
                     t_ns,
-                    force.evidence(at, t_ns, samples, looks or self._carried(until_ns)),
+                    force.evidence(at, t_ns, samples, lambda: looks or self._carried(until_ns)),
                 )
                 for t_ns, at in moments
                 if at not in stops or t_ns < stops[at][0]
@@ -157,6 +155,17 @@ class TriggerEngine:
             members[at].campaign.id: (members[at].campaign, reason) for at, reason in reasons.items()
         }
         self._put_in_force([one for at, one in enumerate(members) if at not in reasons])
+
+    def _arrived(
+        self, gnss: GnssFixes | None, modes: Sequence[ModeChange], features: Sequence[Features]
+    ) -> Arrived:
+        """What is in time of what arrived beside the buses."""
+        if not modes and not features and (gnss is None or not len(gnss)):
+            return NOTHING
+        brought = Arrived(modes, gnss if gnss is not None else empty_gnss(), features)
+        arrived = brought.since(self._since_ns)
+        self.late_samples += len(brought) - len(arrived)
+        return arrived
 
     def _in_time(self, signals: Signals) -> Signals:
         if self._watermark_ns is None or not len(signals) or int(signals.t_ns[0]) >= self._watermark_ns:

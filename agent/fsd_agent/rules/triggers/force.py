@@ -57,6 +57,8 @@ class Force:
         campaigns = [one.campaign for one in members]
         self.phases = Phases(campaigns)
         self.costs = Costs(campaigns, self._plan.leaves, self._plan.row_count)
+        self._named = [(sorted(signal_types(one.program)), texts(one.program, "kind")) for one in campaigns]
+        """Of each member: the signals and the kinds that its condition names."""
         self._failed: dict[int, str] = {}
         """Positions of members whose evaluation raised, with the reason."""
         self._divide()
@@ -75,6 +77,8 @@ class Force:
         """One batch: all its samples, those of functions that look back included, and how conditions change."""
         graph, signals = self._plan.graph, self._signals
         active = signals.active(samples)
+        if active is None and looks is None and not self.past.levels:
+            return samples, []
         changed = set(active.row_set) if active is not None else set[int]()
         if looks is not None:
             changed.add(DETECTIONS_INPUT)
@@ -110,31 +114,35 @@ class Force:
         self, arrived: Samples, detections: Sequence[Detections], until_ns: int
     ) -> dict[int, tuple[int, str]]:
         """Members that are suspended: from when on, and why. ``arrived`` is everything that the batch brought."""
+        over = self.costs.count(arrived.t_ns, arrived.row, detections, until_ns)
+        refused = self.arrivals.refused()
+        if not over and not refused and not self._failed:
+            return {}
         stops = {
             at: (
                 from_ns,
                 f"takes {operations:,} operations in a second, {LIMITS.operations_per_s:,} are allowed",
             )
-            for at, from_ns, operations in self.costs.count(arrived.t_ns, arrived.row, detections, until_ns)
+            for at, from_ns, operations in over
         }
-        for row, (t_ns, reason) in self.arrivals.refused().items():
+        for row, (t_ns, reason) in refused.items():
             for at, leaves in enumerate(self._plan.leaves):
                 if row in leaves.values() and (at not in stops or t_ns < stops[at][0]):
                     stops[at] = t_ns, reason
         return stops | {at: (_BEFORE_ALL_NS, reason) for at, reason in self._failed.items()}
 
     def evidence(
-        self, position: int, t_ns: int, samples: Samples, looks: Looks
+        self, position: int, t_ns: int, samples: Samples, make_looks: Callable[[], Looks]
     ) -> tuple[tuple[str, float | str], ...]:
         """What a member's condition saw at ``t_ns``: its signals, and how many of each kind that it names."""
-        program = self.members[position].campaign.program
+        paths, kinds = self._named[position]
         seen: list[tuple[str, float | str]] = []
-        for path in sorted(signal_types(program)):
+        for path in paths:
             value = self._signals.newest(self._catalogue.rows[path], samples, t_ns)
             if value is not None:
                 seen.append((path, value))
-        for kind in texts(program, "kind"):
-            count = looks.count_kind(kind, t_ns)
+        for kind in kinds:
+            count = make_looks().count_kind(kind, t_ns)
             if count is not None:
                 seen.append((f"detections.{kind}", float(count)))
         return tuple(seen)

@@ -52,7 +52,7 @@ def join_transitions(parts: Sequence[Transitions]) -> Transitions:
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        return Transitions(_NOBODY, _NO_TIMES, np.empty(0, np.bool_))
+        return _NONE
     return Transitions(
         np.concatenate([part.campaign for part in parts]),
         np.concatenate([part.t_ns for part in parts]),
@@ -166,6 +166,7 @@ class Phases:
 
 _NOBODY: Final = np.empty(0, np.intp)
 _NO_TIMES: Final = np.empty(0, np.int64)
+_NONE: Final = Transitions(_NOBODY, _NO_TIMES, np.empty(0, np.bool_))
 _Item = TypeVar("_Item", bound=np.generic)
 
 

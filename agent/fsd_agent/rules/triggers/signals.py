@@ -64,6 +64,9 @@ class SignalState:
         self._waiting_samples = 0
         self._since_ns = self._until_ns = _NEVER_NS
         """Start and end of the batch."""
+        self._asked: Samples | None = None
+        self._found: dict[int, tuple[NDArray[np.intp], Times]] = {}
+        """Where rows that were asked for are in the batch that was asked, and when."""
         self._mortal: NDArray[np.intp] = np.empty(0, np.intp)
         """Rows that are looked out for and can go stale."""
         self._next_stale_ns = NEVER_STALE_NS
@@ -134,6 +137,7 @@ class SignalState:
     def store(self, samples: Samples) -> None:
         """The batch is over: its last samples are the newest."""
         self._since_ns = self._until_ns
+        self._asked = None
         if len(samples):
             self._waiting.append(samples)
             self._waiting_samples += len(samples)
@@ -164,16 +168,20 @@ class SignalState:
 
     def newest(self, row: int, samples: Samples, t_ns: int) -> float | None:
         """The exact newest value at ``t_ns`` of this batch; None where it is not known."""
-        end = int(np.searchsorted(samples.t_ns, t_ns, side="right"))
-        at = np.flatnonzero(samples.row[:end] == row)
-        if at.shape[0]:
-            last = int(at[-1])
-            value, from_ns, known = samples.value[last], samples.t_ns[last], bool(samples.known[last])
+        if samples is not self._asked:
+            self._asked, self._found = samples, {}
+        if row not in self._found:
+            at = np.flatnonzero(samples.row == row)
+            self._found[row] = at, samples.t_ns[at]
+        at, times = self._found[row]
+        before = int(times.searchsorted(t_ns, side="right"))
+        if before:
+            from_ns, _, value, known = samples.item(int(at[before - 1]))
         else:
             self._take_in()
-            value, from_ns, known = self._value[row], self._t_ns[row], bool(self._known[row])
+            from_ns, value, known = int(self._t_ns[row]), float(self._value[row]), bool(self._known[row])
         stale_ns = int(self._stale_ns[row])
-        return float(value) if known and not 0 < stale_ns <= t_ns - int(from_ns) else None
+        return value if known and not 0 < stale_ns <= t_ns - from_ns else None
 
     @property
     def out_of_range(self) -> NDArray[np.int64]:
