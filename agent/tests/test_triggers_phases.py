@@ -19,6 +19,8 @@ from fsd_agent.rules.triggers.schedule import DAY_NS, within
 WALL_NS = 400 * WEEK_NS + 4 * DAY_NS
 """A Monday, 00:00: the world began on a Thursday."""
 END_NS = 60
+FEW = (0, 100)
+"""Changes always as arrays, and always one by one."""
 
 Change = tuple[int, int, bool]
 """Campaign, time, true from then on."""
@@ -127,10 +129,11 @@ many_runs = st.integers(1, 4).flatmap(lambda count: st.tuples(*[runs(index) for 
     st.lists(st.integers(0, END_NS - 1), max_size=20).map(sorted),
     st.booleans(),
     st.booleans(),
+    st.sampled_from(FEW),
     st.randoms(use_true_random=False),
 )
 def test_as_a_machine_that_looks_at_every_nanosecond(
-    chosen: tuple[Run, ...], cuts: list[int], repeats: bool, renews: bool, random: object
+    chosen: tuple[Run, ...], cuts: list[int], repeats: bool, renews: bool, few: int, random: object
 ) -> None:
     runs = list(chosen)
     changes = changes_of(runs, repeats=repeats)
@@ -138,7 +141,7 @@ def test_as_a_machine_that_looks_at_every_nanosecond(
         (t_ns, run.campaign.id) for run in runs for t_ns in reference(Run(run.campaign, run.true))
     )
     order = list(range(len(runs)))
-    phases = Phases([runs[at].campaign for at in order])
+    phases = Phases([runs[at].campaign for at in order], few=few)
     found: list[tuple[int, str]] = []
     start = -1
     for until in [*cuts, END_NS]:
@@ -149,15 +152,17 @@ def test_as_a_machine_that_looks_at_every_nanosecond(
         found += [(t_ns, runs[order[at]].campaign.id) for t_ns, at in fired]
         start = until
         if renews:
-            phases, order = renewed(phases, order, runs, random)
+            phases, order = renewed(phases, order, runs, few, random)
     assert found == expected
 
 
-def renewed(phases: Phases, order: list[int], runs: list[Run], random: object) -> tuple[Phases, list[int]]:
+def renewed(
+    phases: Phases, order: list[int], runs: list[Run], few: int, random: object
+) -> tuple[Phases, list[int]]:
     """The same campaigns in another order, beside one that is new and never true."""
     after = order.copy()
     random.shuffle(after)  # type: ignore[attr-defined]
-    fresh = Phases([*(runs[at].campaign for at in after), campaign("new")])
+    fresh = Phases([*(runs[at].campaign for at in after), campaign("new")], few=few)
     fresh.carry(phases, [(after.index(at), order.index(at)) for at in after])
     return fresh, after
 
@@ -185,20 +190,22 @@ ROWS = [
 @pytest.mark.parametrize(("settings", "changes", "expected"), ROWS)
 @pytest.mark.parametrize("step", [1, 7, END_NS])
 @pytest.mark.parametrize("renews", [False, True])
+@pytest.mark.parametrize("few", FEW)
 def test_example(
     settings: dict[str, object],
     changes: list[tuple[int, bool]],
     expected: list[int],
     step: int,
     renews: bool,
+    few: int,
 ) -> None:
-    phases = Phases([campaign(**settings)])
+    phases = Phases([campaign(**settings)], few=few)
     found: list[int] = []
     for start in range(0, END_NS, step):
         inside = [(0, t_ns, true) for t_ns, true in changes if start <= t_ns < start + step]
         found += [t_ns for t_ns, _ in phases.advance(transitions(inside), start + step, WALL_NS)]
         if renews:
-            before, phases = phases, Phases([campaign(**settings)])
+            before, phases = phases, Phases([campaign(**settings)], few=few)
             phases.carry(before, [(0, 0)])
     assert found == expected
 

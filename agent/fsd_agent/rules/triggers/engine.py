@@ -104,24 +104,25 @@ class TriggerEngine:
         force = self._force
         arrived = self._arrived(gnss, modes, features)
         signals = self._in_time(signals)
-        with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
-            came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
-            looks = self._look(detections, until_ns)
-            samples, transitions = force.evaluate(
-                came, looks, lambda: looks or self._carried(until_ns), until_ns
+        came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
+        looks = self._look(detections, until_ns)
+
+        def make_looks() -> Looks:
+            return looks or self._carried(until_ns)
+
+        samples, transitions = force.evaluate(came, looks, make_looks, until_ns)
+        moments = force.phases.advance(join_transitions(transitions), until_ns, wall_minus_mono_ns)
+        stops = force.stops(came, detections, until_ns)
+        firings = [
+            Firing(
+                force.members[at].campaign.id,
+                force.members[at].campaign.version,
+                t_ns,
+                force.evidence(at, t_ns, samples, make_looks),
             )
-            moments = force.phases.advance(join_transitions(transitions), until_ns, wall_minus_mono_ns)
-            stops = force.stops(came, detections, until_ns)
-            firings = tuple(
-                Firing(
-                    force.members[at].campaign.id,
-                    force.members[at].campaign.version,
-                    t_ns,
-                    force.evidence(at, t_ns, samples, lambda: looks or self._carried(until_ns)),
-                )
-                for t_ns, at in moments
-                if at not in stops or t_ns < stops[at][0]
-            )
+            for t_ns, at in moments
+            if at not in stops or t_ns < stops[at][0]
+        ]
         self._signals.store(samples)
         if detections:
             self._detections.store(detections)
@@ -129,7 +130,7 @@ class TriggerEngine:
         self._watermark_ns = until_ns
         if stops:
             self._suspend({at: reason for at, (_, reason) in stops.items()})
-        return firings
+        return tuple(firings)
 
     def unused(self) -> dict[str, int]:
         """Input that was not used as it came, by name. May be asked from any thread."""
@@ -176,7 +177,7 @@ class TriggerEngine:
 
     def _look(self, detections: Sequence[Detections], until_ns: int) -> Looks | None:
         """The looks of the batch where one begins in it; None where everything seen stays as it was."""
-        stale_ns = self._detections.next_stale_ns(self._since_ns)
+        stale_ns = self._detections.next_stale_ns(self._since_ns) if self._detections.has_any else None
         if not detections and (stale_ns is None or stale_ns >= until_ns):
             return None
         looks = self._detections.looks(detections, since_ns=self._since_ns, until_ns=until_ns)

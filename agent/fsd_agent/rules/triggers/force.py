@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from fsd_agent.records.campaign import LIMITS, Campaign
 from fsd_agent.records.program import SIGNALS, Node, signal_types, texts
 from fsd_agent.rules.triggers.arrivals import Arrivals
 from fsd_agent.rules.triggers.bank import Bank, takes
-from fsd_agent.rules.triggers.columns import Samples, join_active, join_samples
+from fsd_agent.rules.triggers.columns import ActiveSamples, Samples, join_active, join_samples
 from fsd_agent.rules.triggers.conditions import Conditions
 from fsd_agent.rules.triggers.cost import Costs
 from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch
@@ -75,10 +77,21 @@ class Force:
         until_ns: int,
     ) -> tuple[Samples, list[Transitions]]:
         """One batch: all its samples, those of functions that look back included, and how conditions change."""
-        graph, signals = self._plan.graph, self._signals
-        active = signals.active(samples)
+        active = self._signals.active(samples)
         if active is None and looks is None and not self.past.levels:
             return samples, []
+        with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
+            return self._evaluate(samples, active, looks, make_looks, until_ns)
+
+    def _evaluate(
+        self,
+        samples: Samples,
+        active: ActiveSamples | None,
+        looks: Looks | None,
+        make_looks: Callable[[], Looks],
+        until_ns: int,
+    ) -> tuple[Samples, list[Transitions]]:
+        graph, signals = self._plan.graph, self._signals
         changed = set(active.row_set) if active is not None else set[int]()
         if looks is not None:
             changed.add(DETECTIONS_INPUT)

@@ -140,6 +140,11 @@ class DetectionState:
         """Frames that were not used, because a newer one of their camera and source had come before."""
         return self._tracker.late_frames
 
+    @property
+    def has_any(self) -> bool:
+        """Whether any frame has come so far."""
+        return bool(self._newest)
+
     def next_stale_ns(self, since_ns: int) -> int | None:
         """When the first of the newest frames that is still good at ``since_ns`` goes stale; None for never."""
         ends = (int(one.seen.frame_t_ns[-1]) + STALE_NS for one in self._newest.values())

@@ -28,6 +28,7 @@ from fsd_agent.records.campaign import Campaign
 from fsd_agent.rules.triggers.schedule import within
 
 _NEVER_NS: Final = 2**62
+_FEW: Final = 12
 _LONG_AGO_NS: Final = -(2**61)
 """Before any time of a sample, and far enough from the ends of int64 to count from."""
 
@@ -61,9 +62,13 @@ def join_transitions(parts: Sequence[Transitions]) -> Transitions:
 
 
 class Phases:
-    """The state of every campaign of a set, from batch to batch. ``campaigns[i]`` is campaign i."""
+    """The state of every campaign of a set, from batch to batch. ``campaigns[i]`` is campaign i.
 
-    def __init__(self, campaigns: Sequence[Campaign]) -> None:
+    Up to ``few`` changes are taken up one by one, more as arrays; it makes no difference but for the cost.
+    """
+
+    def __init__(self, campaigns: Sequence[Campaign], *, few: int = _FEW) -> None:
+        self._few = few
         count = len(campaigns)
         self._hold_ns = np.array([one.hold_ns for one in campaigns], np.int64)
         rearm_ns = np.array([one.rearm_ns for one in campaigns], np.int64)
@@ -85,6 +90,7 @@ class Phases:
         """The moment that comes if the condition stays true."""
         self._fired_ns = np.full(count, _LONG_AGO_NS)
         self._next_due_ns = _NEVER_NS
+        """No moment comes before this."""
 
     def carry(self, before: Phases, pairs: Sequence[tuple[int, int]]) -> None:
         """Take over the state of campaigns that stay the same: (position here, position there)."""
@@ -108,11 +114,12 @@ class Phases:
 
         ``transitions`` holds every change in ``[previous until_ns, until_ns)``.
         """
-        owners, times = _NOBODY, _NO_TIMES
-        if len(transitions.t_ns):
-            owners, times = self._follow(transitions.campaign, transitions.t_ns, transitions.true)
-        elif until_ns <= self._next_due_ns:
+        count = len(transitions.t_ns)
+        if not count and until_ns <= self._next_due_ns:
             return []
+        if count <= self._few:
+            return self._advance_few(transitions, until_ns, wall_minus_mono_ns)
+        owners, times = self._follow(transitions.campaign, transitions.t_ns, transitions.true)
         if until_ns > self._next_due_ns:
             due = np.flatnonzero(self._due_ns < until_ns)
             owners, times = np.concatenate([owners, due]), np.concatenate([times, self._due_ns[due]])
@@ -120,6 +127,49 @@ class Phases:
             self._due_ns[due] = _NEVER_NS
             self._next_due_ns = int(self._due_ns.min())
         return self._firings(owners, times, wall_minus_mono_ns) if len(times) else []
+
+    def _advance_few(
+        self, transitions: Transitions, until_ns: int, wall_minus_mono_ns: int
+    ) -> list[tuple[int, int]]:
+        """The same, a change at a time: a pass over arrays costs as much as a dozen of these."""
+        moments: list[tuple[int, int]] = []
+        columns = transitions.campaign.tolist(), transitions.t_ns.tolist(), transitions.true.tolist()
+        for owner, t_ns, true in zip(*columns, strict=True):
+            if bool(self._true[owner]) is not true:
+                began_ns = self._change(owner, t_ns, true=true)
+                if began_ns is not None:
+                    moments.append((began_ns + int(self._hold_ns[owner]), owner))
+        if until_ns > self._next_due_ns:
+            due = np.flatnonzero(self._due_ns < until_ns).tolist()
+            moments += [(int(self._due_ns[owner]), owner) for owner in due]
+            self._active[due] = True
+            self._due_ns[due] = _NEVER_NS
+            self._next_due_ns = int(self._due_ns.min())
+        moments.sort(key=lambda moment: (moment[0], self._rank[moment[1]]))
+        return [moment for moment in moments if self._fires(*moment, wall_minus_mono_ns)]
+
+    def _change(self, owner: int, t_ns: int, *, true: bool) -> int | None:
+        """One change; where it ends a run that made the campaign active, when that run began."""
+        began_ns, active = int(self._since_ns[owner]), bool(self._active[owner])
+        decides = t_ns - began_ns > int(self._undecided_ns[int(true), owner])
+        becomes = not true if decides else active
+        due_ns = t_ns + int(self._hold_ns[owner]) if true and not becomes else _NEVER_NS
+        self._true[owner], self._since_ns[owner], self._active[owner] = true, t_ns, becomes
+        self._due_ns[owner] = due_ns
+        self._next_due_ns = min(self._next_due_ns, due_ns)
+        return began_ns if becomes and not active else None
+
+    def _fires(self, t_ns: int, owner: int, wall_minus_mono_ns: int) -> bool:
+        """Whether a moment passes the gates; later ones of the campaign come later."""
+        wall_ns, schedule = t_ns + wall_minus_mono_ns, self._schedules[owner]
+        if not self._valid_from_ns[owner] <= wall_ns < self._valid_until_ns[owner]:
+            return False
+        if schedule is not None and not within(schedule, wall_ns):
+            return False
+        if t_ns - int(self._fired_ns[owner]) < self._cooldown_ns[owner]:
+            return False
+        self._fired_ns[owner] = t_ns
+        return True
 
     def _follow(self, owner: Owners, t_ns: Times, true: Flags) -> tuple[Owners, Times]:
         """Take up changes; the moments of the runs that they end, by campaign and time."""

@@ -11,6 +11,7 @@ Newest values are worked out when somebody asks: until then whole batches wait, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -65,7 +66,7 @@ class SignalState:
         self._since_ns = self._until_ns = _NEVER_NS
         """Start and end of the batch."""
         self._asked: Samples | None = None
-        self._found: dict[int, tuple[NDArray[np.intp], Times]] = {}
+        self._found: dict[int, tuple[list[int], list[int]]] = {}
         """Where rows that were asked for are in the batch that was asked, and when."""
         self._mortal: NDArray[np.intp] = np.empty(0, np.intp)
         """Rows that are looked out for and can go stale."""
@@ -172,11 +173,11 @@ class SignalState:
             self._asked, self._found = samples, {}
         if row not in self._found:
             at = np.flatnonzero(samples.row == row)
-            self._found[row] = at, samples.t_ns[at]
-        at, times = self._found[row]
-        before = int(times.searchsorted(t_ns, side="right"))
+            self._found[row] = at.tolist(), samples.t_ns[at].tolist()
+        places, times = self._found[row]
+        before = bisect_right(times, t_ns)
         if before:
-            from_ns, _, value, known = samples.item(int(at[before - 1]))
+            from_ns, _, value, known = samples.item(places[before - 1])
         else:
             self._take_in()
             from_ns, value, known = int(self._t_ns[row]), float(self._value[row]), bool(self._known[row])
