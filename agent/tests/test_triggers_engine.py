@@ -256,13 +256,50 @@ def test_an_unknown_signal_suspends_its_campaign_alone_until_it_is_changed() -> 
 
 
 def test_an_evaluation_that_raises_suspends_its_campaign_alone() -> None:
-    """A source that breaks its contract (boxes without a column) must not stop the other campaigns."""
-    engine = engine_of(campaign("detections.exists(d, d.ttc_s < 2.0)", "bad"), campaign(PERSON, "good"))
-    frame = replace(looked(Frame(10, (PED,))), ttc_s=np.empty(0, np.float32))
+    """A source that breaks its contract (scores that are no numbers) must not stop the other campaigns."""
+    anybody = 'detections.exists(d, d.kind == "pedestrian")'
+    engine = engine_of(campaign(PERSON, "bad"), campaign(anybody, "good"))
+    frame = replace(looked(Frame(10, (PED,))), score=np.array(["high"], object))
     found = engine.advance(columns([]), (frame,), until_ns=50 * MS, wall_minus_mono_ns=WALL_NS)
     assert [firing.campaign_id for firing in found] == ["good"]
     assert list(engine.suspended()) == ["bad"]
-    assert "IndexError" in engine.suspended()["bad"]
+    assert "ValueError" in engine.suspended()["bad"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"ttc_s": np.empty(0, np.float32)},
+        {"box": np.zeros((1, 3), np.float32)},
+        {"frame": np.array([1], np.int32)},
+        {"frame": np.array([-1], np.int32)},
+        {"frame_t_ns": np.empty(0, np.int64)},
+    ],
+)
+def test_detections_whose_columns_do_not_belong_together_are_counted_and_not_used(
+    broken: dict[str, np.ndarray],
+) -> None:
+    engine = engine_of(campaign(PERSON))
+    bad = replace(looked(Frame(10, (PED,))), **broken)
+    assert engine.advance(columns([]), (bad,), until_ns=50 * MS, wall_minus_mono_ns=WALL_NS) == ()
+    assert engine.unused()["broken_looks"] == 1
+    assert fired_ms(engine, [Frame(60, (PED,))], [100]) == [60]
+    assert engine.suspended() == {}
+
+
+def test_a_sample_older_than_one_before_it_is_counted_and_not_used() -> None:
+    engine = engine_of(campaign(FAST))
+    back = columns([(20, "Speed", 40), (10, "Speed", 60), (30, "Speed", 40)])
+    assert engine.advance(back, (), until_ns=50 * MS, wall_minus_mono_ns=WALL_NS) == ()
+    assert engine.late_samples == 1
+
+
+def test_what_looks_back_over_another_takes_a_sample_at_every_arrival_below() -> None:
+    """The rate is 20 a second from 100 ms on and changes no more; its mean over 100 ms is 20 all the while."""
+    steady = 'mean_over(rate(Car.Speed, "100ms"), "100ms") == 20.0'
+    rising = speeds(*((ms, ms / 50) for ms in range(0, 1000, 50)))
+    assert fired_ms(engine_of(campaign(steady)), rising, [1000]) == [100]
+    assert fired_ms(engine_of(campaign(steady, hold_ns=700 * MS)), rising, [1000]) == [800]
 
 
 def test_samples_after_their_promise_are_counted_and_not_used() -> None:

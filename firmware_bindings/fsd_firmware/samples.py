@@ -143,6 +143,17 @@ class Detections:
         """Count boxes."""
         return int(self.frame.shape[0])
 
+    def is_whole(self) -> bool:
+        """Whether the columns belong together: one length, and every box has its frame."""
+        n, frame = len(self), self.frame
+        columns = (self.kind, self.score, self.distance_m, self.track_id, self.ttc_s)
+        if self.box.shape != (n, 4) or any(column.shape != (n,) for column in columns):
+            return False
+        if self.frame_t_ns.ndim != 1 or not self.frame_t_ns.shape[0]:
+            return False
+        in_order = n == 0 or (frame[0] >= 0 and frame[-1] < self.frame_t_ns.shape[0])
+        return bool(in_order and (frame[1:] >= frame[:-1]).all())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:

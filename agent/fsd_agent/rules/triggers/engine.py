@@ -65,7 +65,9 @@ class TriggerEngine:
         self._epoch = 0
         self._force = Force((), catalogue, self._signals, None)
         self.late_samples = 0
-        """Samples that came after the source had promised no more of their time; they were not used."""
+        """Samples that came after the source had promised no more of their time, or after a later one; not used."""
+        self.broken_looks = 0
+        """Detections whose columns don't belong together; not used."""
 
     def set_campaigns(self, campaigns: CampaignSet) -> None:
         """Put a set in force, from the next batch on."""
@@ -103,7 +105,7 @@ class TriggerEngine:
         """
         force = self._force
         arrived = self._arrived(gnss, modes, features)
-        signals = self._in_time(signals)
+        signals, detections = self._in_time(signals), self._whole(detections)
         came = self._signals.samples(signals, until_ns, force.arrivals.samples(arrived))
         looks = self._look(detections, until_ns)
 
@@ -136,6 +138,7 @@ class TriggerEngine:
         """Input that was not used as it came, by name. May be asked from any thread."""
         return {
             "late_samples": self.late_samples,
+            "broken_looks": self.broken_looks,
             "late_looks": self._detections.late_frames,
             "samples_out_of_range": self._signals.out_of_range_count,
         }
@@ -169,11 +172,19 @@ class TriggerEngine:
         return arrived
 
     def _in_time(self, signals: Signals) -> Signals:
-        if self._watermark_ns is None or not len(signals) or int(signals.t_ns[0]) >= self._watermark_ns:
+        """The samples that are in time and in order: none older than one before it."""
+        t_ns = signals.t_ns
+        if not t_ns.shape[0] or (int(t_ns[0]) >= self._since_ns and bool((t_ns[1:] >= t_ns[:-1]).all())):
             return signals
-        keep = signals.t_ns >= self._watermark_ns
+        keep = t_ns >= np.maximum(np.maximum.accumulate(t_ns), self._since_ns)
         self.late_samples += int(np.count_nonzero(~keep))
-        return Signals(signals.t_ns[keep], signals.signal[keep], signals.value[keep])
+        return Signals(t_ns[keep], signals.signal[keep], signals.value[keep])
+
+    def _whole(self, detections: Sequence[Detections]) -> Sequence[Detections]:
+        """Those whose columns belong together: a source that breaks them must not stop every campaign."""
+        whole = [one for one in detections if one.is_whole()]
+        self.broken_looks += len(detections) - len(whole)
+        return whole
 
     def _look(self, detections: Sequence[Detections], until_ns: int) -> Looks | None:
         """The looks of the batch where one begins in it; None where everything seen stays as it was."""

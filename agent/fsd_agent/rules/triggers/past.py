@@ -6,7 +6,7 @@ nothing that its argument refers to has arrived and its memory expects no change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -47,6 +47,8 @@ class _Runner:
     """No arrival of the argument."""
     reads: NDArray[np.bool_]
     """By row: whether the argument refers to it."""
+    counts: NDArray[np.bool_] | None
+    """By row: whether its samples are arrivals; None where everything that is read is."""
 
 
 class Past:
@@ -59,16 +61,18 @@ class Past:
         )
         for one in looking:
             vertex = graph.vertices[one.argument]
-            reads = np.zeros(row_count, np.bool_)
-            reads[list(graph.rows_below(one.argument))] = True
+            reads = _table(graph.rows_below(one.argument), row_count)
+            chained = one.every_arrival and one.inputs != vertex.inputs
+            counts = _table(one.inputs - {DETECTIONS_INPUT}, row_count) if chained else None
+            inputs = vertex.inputs | one.inputs if chained else vertex.inputs
             is_bool = vertex.type is ValueType.BOOL
             value = v.Planes(_NO_PLANE, _NO_PLANE) if is_bool else v.Number(np.empty(0), _NO_PLANE)
-            self.levels[one.level - 1].append(_Runner(one, vertex.inputs, Steps(_NONE, value), reads))
+            self.levels[one.level - 1].append(_Runner(one, inputs, Steps(_NONE, value), reads, counts))
 
     def samples(self, level: int, now: Now, failed: Callable[[Looking, Exception], None]) -> list[Samples]:
         """What the nodes of one level give, each in order of time. ``failed`` is told of a node that raised."""
         made: list[Samples] = []
-        arguments: dict[int, Steps] = {}
+        arguments: dict[tuple[int, bool], Steps] = {}
         for runner in self.levels[level]:
             looking = runner.looking
             arrives = not runner.inputs.isdisjoint(now.changed)
@@ -77,9 +81,10 @@ class Past:
                 if next_ns is None or next_ns >= now.until_ns:
                     continue
             try:
-                if looking.argument not in arguments:
-                    arguments[looking.argument] = self._argument(runner, now) if arrives else runner.nothing
-                steps = looking.memory.follow(arguments[looking.argument], now.until_ns)
+                key = looking.argument, runner.counts is None
+                if key not in arguments:
+                    arguments[key] = self._argument(runner, now) if arrives else runner.nothing
+                steps = looking.memory.follow(arguments[key], now.until_ns)
             except Exception as error:  # noqa: BLE001 - one node's fault must not stop the others; it is reported
                 failed(looking, error)
                 continue
@@ -94,11 +99,33 @@ class Past:
             times = distinct(now.active.t_ns[runner.reads[now.active.signal]])
         if now.looks is not None and DETECTIONS_INPUT in runner.inputs:
             times = np.union1d(times, now.looks.changes_ns)
+        arrivals = times
+        if runner.counts is not None:
+            arrivals = np.unique(self._counted(runner.counts, runner.looking.inputs, now))
+            times = np.union1d(times, arrivals)
+        if not times.shape[0]:
+            return runner.nothing
         value = self._graph.value(runner.looking.argument, now.batch_of(times))
         n = times.shape[0]
         if isinstance(value, v.Planes):
-            return Steps(times, v.Planes(_wide(value.true, n), _wide(value.false, n)))
-        return Steps(times, v.Number(_wide(value.value, n), _wide(value.known, n)))
+            value = v.Planes(_wide(value.true, n), _wide(value.false, n))
+        else:
+            value = v.Number(_wide(value.value, n), _wide(value.known, n))
+        if arrivals.shape[0] == n:
+            return Steps(times, value)
+        keep = np.searchsorted(times, arrivals)
+        if isinstance(value, v.Planes):
+            return Steps(arrivals, v.Planes(value.true[keep], value.false[keep]))
+        return Steps(arrivals, v.Number(value.value[keep], value.known[keep]))
+
+    def _counted(self, counts: NDArray[np.bool_], inputs: frozenset[int], now: Now) -> Times:
+        """When something arrives by itself that the node refers to through others that look back."""
+        times = _NONE
+        if now.active is not None:
+            times = now.active.t_ns[counts[now.active.signal]]
+        if now.looks is not None and DETECTIONS_INPUT in inputs:
+            times = np.concatenate([times, now.looks.changes_ns])
+        return times
 
 
 def distinct(rising: Times) -> Times:
@@ -108,6 +135,12 @@ def distinct(rising: Times) -> Times:
     new = np.ones(rising.shape, np.bool_)
     np.not_equal(rising[1:], rising[:-1], out=new[1:])
     return rising[new]
+
+
+def _table(rows: Collection[int], row_count: int) -> NDArray[np.bool_]:
+    table = np.zeros(row_count, np.bool_)
+    table[list(rows)] = True
+    return table
 
 
 def _wide(column: NDArray[_Item], n: int) -> NDArray[_Item]:

@@ -21,14 +21,14 @@ from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.head import Head
 from fsd_agent.records.program import SIGNALS, TEMPORAL, Node, Op, ValueType, infer, temporal_levels
 from fsd_agent.records.zone import Zone
-from fsd_agent.rules.triggers.graph import Graph
+from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Graph
 from fsd_agent.rules.triggers.temporal import Temporal, make_temporal
 from fsd_firmware.catalogue import Catalogue
 
 OWN: Final = frozenset({Op.MODE, Op.ZONE, Op.HEAD})
 """Nodes that arrive by themselves, from something other than the sample stream."""
 _EVERY_ARRIVAL: Final = frozenset({Op.PREVIOUS, Op.MEAN_OVER, Op.STD_OVER})
-"""Their result depends on arrivals that don't change the argument, too."""
+"""See :attr:`Looking.every_arrival`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class Looking:
     """Vertex."""
     level: int
     memory: Temporal
+    inputs: frozenset[int]
+    """What arrives by itself of all that it refers to, as in :class:`~.graph.Vertex`: no results of others."""
+    every_arrival: bool
+    """Whether its result depends on arrivals that don't change the argument, too."""
     campaigns: set[int] = field(default_factory=set)
     """Positions of those that depend on it."""
 
@@ -167,11 +171,13 @@ class _Adding:
         plan, node, digest = self._plan, self._nodes[at], self._digests[at]
         if digest not in plan.looking:
             argument = plan.add(self._cut(node.args[0], rows))
-            memory = make_temporal(node.op, node.window_ns)
-            plan.looking[digest] = Looking(plan.next_row(), argument, level, memory)
             vertex = plan.graph.vertices[argument]
-            if node.op in _EVERY_ARRIVAL:
-                plan.exact |= plan.graph.rows_below(argument)
+            others = {one.row: one.inputs for one in plan.looking.values()}
+            inputs = frozenset[int]().union(*(others.get(one, {one}) for one in vertex.inputs))
+            memory, every = make_temporal(node.op, node.window_ns), node.op in _EVERY_ARRIVAL
+            plan.looking[digest] = Looking(plan.next_row(), argument, level, memory, inputs, every)
+            if every:
+                plan.exact |= (vertex.inputs | inputs) - {DETECTIONS_INPUT}
             elif vertex.row >= 0 and vertex.type is not ValueType.BOOL:
                 plan.exact.add(vertex.row)
         plan.looking[digest].campaigns.add(self._position)
