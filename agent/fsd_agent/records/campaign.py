@@ -48,7 +48,7 @@ class CampaignLimits:
     """Of a schedule: two a year for a century."""
     operations_per_s: int = 2_000_000
     """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.cost``).
-    A family that ships needs under 1 % of it."""
+    A family that ships needs under 5 % of it with forty boxes in view."""
 
 
 LIMITS: Final = CampaignLimits()
