@@ -1,9 +1,10 @@
 """Loads for ``fsdctl bench triggers``: signals, conditions over them, and the lambdas that they are compared with.
 
 The bus of the comma2k19 minute brings 2,258 frames a second; so many samples a second come here, each of another
-signal than the one before. *Smooth* signals are what a vehicle measures: slow movements with a little noise, each sample
-differing from the last, so that about one sample in twenty crosses one of two hundred thresholds. *White* signals jump
-anywhere with every sample.
+signal than the one before. *Smooth* signals are what a vehicle measures: movements over ten seconds to a minute through
+a part of their range, with a little noise, no sample equal to the last. Thresholds lie anywhere in the range. With
+two hundred on either of two signals about one sample in thirty crosses one; with four on each of a hundred signals
+one in a hundred. *White* signals jump anywhere with every sample.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from fsd_tools.campaign.compiler import compile_condition
 SAMPLES_PER_S: Final = 2258
 SECONDS: Final = 10
 CONDITIONS: Final = 200
-MIDDLE, SWING, NOISE = 100.0, 80.0, 0.04
+MIDDLE: Final = 100.0
+"""Of the range of every signal, which is 0 to 200."""
+SWINGS: Final = (20.0, 90.0)
+NOISE: Final = 0.0005
+"""Of the swing."""
 REGION: Final = "bench"
 
 Rise = tuple[int, int]
@@ -72,11 +77,12 @@ def make_load(signals: int, *, smooth: bool) -> Load:
     if smooth:
         period_s, phase = rng.uniform(10, 60, signals), rng.uniform(0, 2 * np.pi, signals)
         turn = 2 * np.pi * t_ns / 1e9 / period_s[row] + phase[row]
-        value = MIDDLE + SWING * np.sin(turn) + rng.normal(0, NOISE, count)
+        swing = rng.uniform(*SWINGS, signals)[row]
+        value = MIDDLE + swing * (np.sin(turn) + rng.normal(0, NOISE, count))
     else:
-        value = rng.uniform(MIDDLE - SWING, MIDDLE + SWING, count)
+        value = rng.uniform(0, 2 * MIDDLE, count)
     pairs = [(2 * number % signals, (2 * number + 1) % signals) for number in range(CONDITIONS)]
-    limits = rng.uniform(MIDDLE - SWING, MIDDLE + SWING, (CONDITIONS, 2)).tolist()
+    limits = rng.uniform(0, 2 * MIDDLE, (CONDITIONS, 2)).tolist()
     comparisons = tuple(Comparison(a, x, b, y) for (a, b), (x, y) in zip(pairs, limits, strict=True))
     return Load(signals, Signals(t_ns, row, value), comparisons)
 

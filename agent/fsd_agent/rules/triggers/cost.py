@@ -108,11 +108,14 @@ class Costs:
                 self._look(one, boxes)
             return []
         second_of = np.maximum(t_ns // SECOND_NS, self._second)
-        order = second_of.argsort(kind="stable")
-        second_of, rows = second_of[order], rows[order]
+        if (second_of[1:] < second_of[:-1]).any():
+            order = second_of.argsort(kind="stable")
+            second_of, rows = second_of[order], rows[order]
         looks_of = [np.maximum(one.frame_t_ns // SECOND_NS, self._second) for one in detections]
         found: list[tuple[int, int, int]] = []
-        for second in np.unique(np.concatenate([second_of, *looks_of, [self._second]])).tolist():
+        news = second_of[1:][second_of[1:] != second_of[:-1]]
+        seconds = {self._second, *second_of[:1].tolist(), *news.tolist()}
+        for second in sorted(seconds.union(*(one.tolist() for one in looks_of))):
             self._begin(second)
             self._take_up(rows[_equal(second_of, second)])
             for (one, boxes), look_of in zip(frames, looks_of, strict=True):
@@ -163,7 +166,9 @@ class Costs:
         counts = self._counts[: self._width]
         streams = self._most | self._most_before
         in_view = sum(max(self._most.get(one, 0), self._most_before.get(one, 0)) for one in streams)
-        spent = self._flat @ counts + in_view * (self._per_box @ counts)
+        spent = self._flat @ counts
+        if in_view:
+            spent = spent + in_view * (self._per_box @ counts)
         if len(self._summer):
             # A campaign that came within this second did not see all of its samples.
             self._past[:, 0] = (self._samples @ counts) * (self._first_s <= self._second)[self._summer]

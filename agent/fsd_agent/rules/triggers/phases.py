@@ -28,7 +28,7 @@ from fsd_agent.records.campaign import Campaign
 from fsd_agent.rules.triggers.schedule import within
 
 _NEVER_NS: Final = 2**62
-_FEW: Final = 12
+_FEW: Final = 24
 _LONG_AGO_NS: Final = -(2**61)
 """Before any time of a sample, and far enough from the ends of int64 to count from."""
 
