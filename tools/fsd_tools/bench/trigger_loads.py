@@ -15,14 +15,16 @@ from typing import Final
 
 import numpy as np
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Signals
 from fsd_tools.campaign.compiler import compile_condition
 
 SAMPLES_PER_S: Final = 2258
-SECONDS: Final = 10
+FIRST: Final = range(1)
+"""The second before the clock runs: all conditions are evaluated for the first time there."""
+TIMED: Final = range(1, 11)
 CONDITIONS: Final = 200
 MIDDLE: Final = 100.0
 """Of the range of every signal, which is 0 to 200."""
@@ -52,26 +54,28 @@ class Load:
     signals: int
     samples: Signals
     comparisons: tuple[Comparison, ...]
+    once: bool
+    """Each condition fires at its first rise only: where they rise with every other sample, firings are all there is."""
 
-    def batches(self, size: int) -> list[tuple[Signals, int]]:
-        """The samples in batches of ``size``, each with the instant that it ends before."""
+    def batches(self, size: int, seconds: range) -> list[tuple[Signals, int]]:
+        """The samples of some seconds in batches of ``size``, each with the instant that it ends before."""
         t_ns, row, value = self.samples.t_ns, self.samples.signal, self.samples.value
-        cuts = range(0, len(self.samples), size)
+        cuts = range(seconds.start * SAMPLES_PER_S, seconds.stop * SAMPLES_PER_S, size)
         parts = [Signals(t_ns[at : at + size], row[at : at + size], value[at : at + size]) for at in cuts]
         return [(part, int(part.t_ns[-1]) + 1) for part in parts]
 
     def asked(self) -> int:
-        """How many conditions read a sample's signal, over all samples."""
+        """How many conditions read a sample's signal, over all samples that are timed."""
         readers = np.zeros(self.signals, np.int64)
         for one in self.comparisons:
             readers[[one.a, one.b]] += 1
-        return int(readers[self.samples.signal].sum())
+        return int(readers[self.samples.signal[TIMED.start * SAMPLES_PER_S :]].sum())
 
 
 def make_load(signals: int, *, smooth: bool) -> Load:
     """The same at every call."""
     rng = np.random.default_rng(signals)
-    count = SECONDS * SAMPLES_PER_S
+    count = TIMED.stop * SAMPLES_PER_S
     t_ns = np.arange(count, dtype=np.int64) * (1_000_000_000 // SAMPLES_PER_S)
     row = (np.arange(count) % signals).astype(np.int32)
     if smooth:
@@ -84,7 +88,7 @@ def make_load(signals: int, *, smooth: bool) -> Load:
     pairs = [(2 * number % signals, (2 * number + 1) % signals) for number in range(CONDITIONS)]
     limits = rng.uniform(0, 2 * MIDDLE, (CONDITIONS, 2)).tolist()
     comparisons = tuple(Comparison(a, x, b, y) for (a, b), (x, y) in zip(pairs, limits, strict=True))
-    return Load(signals, Signals(t_ns, row, value), comparisons)
+    return Load(signals, Signals(t_ns, row, value), comparisons, once=not smooth)
 
 
 def engine_of(load: Load) -> TriggerEngine:
@@ -95,12 +99,12 @@ def engine_of(load: Load) -> TriggerEngine:
     catalogue = Catalogue(tuple(entries))
     sources = [f"Vehicle.S{one.a} > {one.x!r} && Vehicle.S{one.b} > {one.y!r}" for one in load.comparisons]
     engine = TriggerEngine(catalogue)
-    engine.set_campaigns(campaigns_of(sources, catalogue))
+    engine.set_campaigns(campaigns_of(sources, catalogue, LIMITS.cooldown_ns if load.once else 0))
     return engine
 
 
-def campaigns_of(sources: Sequence[str], catalogue: Catalogue) -> CampaignSet:
-    """A campaign for each condition, by number, without any gate."""
+def campaigns_of(sources: Sequence[str], catalogue: Catalogue, cooldown_ns: int = 0) -> CampaignSet:
+    """A campaign for each condition, by number, without any other gate."""
     campaigns = [
         Campaign(
             id=f"{number:03d}",
@@ -110,7 +114,7 @@ def campaigns_of(sources: Sequence[str], catalogue: Catalogue) -> CampaignSet:
             source=source,
             program=compile_condition(source, catalogue, ()),
             hold_ns=0,
-            cooldown_ns=0,
+            cooldown_ns=cooldown_ns,
             capture=CaptureSpec(1_000_000_000, 0, (), ()),
             budget=Budget(None, None),
             sample_ratio=1.0,
@@ -144,10 +148,12 @@ class Lambdas:
             for row in (one.a, one.b):
                 self._readers[row].append((number, _lambda(one)))
         self._is_true = [False] * len(load.comparisons)
+        self._rests = [False] * len(load.comparisons)
+        self._once = load.once
 
     def run(self, batches: Sequence[tuple[Signals, int]]) -> list[Rise]:
         """Every batch, a sample at a time."""
-        newest, readers, is_true = self._newest, self._readers, self._is_true
+        newest, readers, is_true, rests = self._newest, self._readers, self._is_true, self._rests
         rises: list[Rise] = []
         for signals, _ in batches:
             columns = signals.t_ns.tolist(), signals.signal.tolist(), signals.value.tolist()
@@ -157,8 +163,9 @@ class Lambdas:
                     now = condition(newest)
                     if now is not is_true[number]:
                         is_true[number] = now
-                        if now:
+                        if now and not rests[number]:
                             rises.append((t_ns, number))
+                            rests[number] = self._once
         return rises
 
 

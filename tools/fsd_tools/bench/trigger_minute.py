@@ -9,7 +9,6 @@ A process of its own, because nothing of the tools may count as the core's memor
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from pathlib import Path
@@ -31,7 +30,6 @@ class Measured(msgspec.Struct, frozen=True):
     wall_s: float
     rss_mb: float
     """At the end, in 10^6 bytes."""
-    peak_mb: float
     frames: int
     latency_ms: list[float]
     """Of each firing: from the arrival of the frame that made it to the firing in hand."""
@@ -69,7 +67,6 @@ def main(argv: list[str]) -> None:
         cpu_s,
         wall_s,
         psutil.Process().memory_info().rss / 1e6,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         frames,
         latency_ms,
         late_ns / 1e6,

@@ -107,23 +107,33 @@ class Costs:
             for one, boxes in frames:
                 self._look(one, boxes)
             return []
-        second_of = np.maximum(t_ns // SECOND_NS, self._second)
-        if (second_of[1:] < second_of[:-1]).any():
-            order = second_of.argsort(kind="stable")
-            second_of, rows = second_of[order], rows[order]
+        parts = self._by_second(t_ns, rows)
         looks_of = [np.maximum(one.frame_t_ns // SECOND_NS, self._second) for one in detections]
         found: list[tuple[int, int, int]] = []
-        news = second_of[1:][second_of[1:] != second_of[:-1]]
-        seconds = {self._second, *second_of[:1].tolist(), *news.tolist()}
+        seconds = {self._second, *parts}
         for second in sorted(seconds.union(*(one.tolist() for one in looks_of))):
             self._begin(second)
-            self._take_up(rows[_equal(second_of, second)])
+            if second in parts:
+                self._take_up(parts[second])
             for (one, boxes), look_of in zip(frames, looks_of, strict=True):
                 self._look(one, boxes[_equal(look_of, second)])
             if self._end_ns <= until_ns:
                 found += self._judge()
         self._begin(until_ns // SECOND_NS)
         return found
+
+    def _by_second(self, t_ns: Whole, rows: NDArray[np.int32]) -> dict[int, NDArray[np.int32]]:
+        """What arrived, by second; what should have come in an earlier one counts in the running one."""
+        if (t_ns[1:] < t_ns[:-1]).any():
+            order = t_ns.argsort(kind="stable")
+            t_ns, rows = t_ns[order], rows[order]
+        parts: dict[int, NDArray[np.int32]] = {}
+        at, count = 0, len(t_ns)
+        while at < count:
+            second = max(int(t_ns[at]) // SECOND_NS, self._second)
+            end = int(t_ns.searchsorted((second + 1) * SECOND_NS))
+            parts[second], at = rows[at:end], end
+        return parts
 
     def _matrix(self, arrivals: Sequence[Arrivals]) -> Whole:
         """Shape (arrivals, columns)."""

@@ -51,7 +51,6 @@ class Force:
         self, members: Sequence[Member], catalogue: Catalogue, signals: SignalState, before: Force | None
     ) -> None:
         self.members = tuple(members)
-        self._catalogue = catalogue
         self._signals = signals
         self._plan = make_plan([(one.campaign, one.epoch) for one in members], catalogue)
         self._positions = {(one.campaign.id, one.epoch): at for at, one in enumerate(members)}
@@ -59,8 +58,14 @@ class Force:
         campaigns = [one.campaign for one in members]
         self.phases = Phases(campaigns)
         self.costs = Costs(campaigns, self._plan.leaves, self._plan.row_count)
-        self._named = [(sorted(signal_types(one.program)), texts(one.program, "kind")) for one in campaigns]
-        """Of each member: the signals and the kinds that its condition names."""
+        self._named = [
+            (
+                tuple((path, catalogue.rows[path]) for path in sorted(signal_types(one.program))),
+                texts(one.program, "kind"),
+            )
+            for one in campaigns
+        ]
+        """Of each member: the signals with their rows, and the kinds, that its condition names."""
         self._failed: dict[int, str] = {}
         """Positions of members whose evaluation raised, with the reason."""
         self._divide()
@@ -148,10 +153,10 @@ class Force:
         self, position: int, t_ns: int, samples: Samples, make_looks: Callable[[], Looks]
     ) -> tuple[tuple[str, float | str], ...]:
         """What a member's condition saw at ``t_ns``: its signals, and how many of each kind that it names."""
-        paths, kinds = self._named[position]
+        signals, kinds = self._named[position]
         seen: list[tuple[str, float | str]] = []
-        for path in paths:
-            value = self._signals.newest(self._catalogue.rows[path], samples, t_ns)
+        for path, row in signals:
+            value = self._signals.newest(row, samples, t_ns)
             if value is not None:
                 seen.append((path, value))
         for kind in kinds:

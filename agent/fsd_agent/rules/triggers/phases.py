@@ -133,31 +133,39 @@ class Phases:
     ) -> list[tuple[int, int]]:
         """The same, a change at a time: a pass over arrays costs as much as a dozen of these."""
         moments: list[tuple[int, int]] = []
+        due_ns: dict[int, int] = {}
         columns = transitions.campaign.tolist(), transitions.t_ns.tolist(), transitions.true.tolist()
         for owner, t_ns, true in zip(*columns, strict=True):
             if bool(self._true[owner]) is not true:
-                began_ns = self._change(owner, t_ns, true=true)
+                began_ns, due_ns[owner] = self._change(owner, t_ns, true=true)
                 if began_ns is not None:
                     moments.append((began_ns + int(self._hold_ns[owner]), owner))
+        for owner, moment_ns in due_ns.items():
+            if moment_ns < until_ns:
+                moments.append((moment_ns, owner))
+                self._active[owner] = True
+            else:
+                self._due_ns[owner] = moment_ns
+                self._next_due_ns = min(self._next_due_ns, moment_ns)
         if until_ns > self._next_due_ns:
             due = np.flatnonzero(self._due_ns < until_ns).tolist()
             moments += [(int(self._due_ns[owner]), owner) for owner in due]
             self._active[due] = True
             self._due_ns[due] = _NEVER_NS
             self._next_due_ns = int(self._due_ns.min())
-        moments.sort(key=lambda moment: (moment[0], self._rank[moment[1]]))
+        if len(moments) > 1:
+            moments.sort(key=lambda moment: (moment[0], self._rank[moment[1]]))
         return [moment for moment in moments if self._fires(*moment, wall_minus_mono_ns)]
 
-    def _change(self, owner: int, t_ns: int, *, true: bool) -> int | None:
-        """One change; where it ends a run that made the campaign active, when that run began."""
+    def _change(self, owner: int, t_ns: int, *, true: bool) -> tuple[int | None, int]:
+        """One change: when the run that it ends began, where that made the campaign active, and the next moment."""
         began_ns, active = int(self._since_ns[owner]), bool(self._active[owner])
         decides = t_ns - began_ns > int(self._undecided_ns[int(true), owner])
         becomes = not true if decides else active
         due_ns = t_ns + int(self._hold_ns[owner]) if true and not becomes else _NEVER_NS
         self._true[owner], self._since_ns[owner], self._active[owner] = true, t_ns, becomes
-        self._due_ns[owner] = due_ns
-        self._next_due_ns = min(self._next_due_ns, due_ns)
-        return began_ns if becomes and not active else None
+        self._due_ns[owner] = _NEVER_NS
+        return (began_ns if becomes and not active else None), due_ns
 
     def _fires(self, t_ns: int, owner: int, wall_minus_mono_ns: int) -> bool:
         """Whether a moment passes the gates; later ones of the campaign come later."""

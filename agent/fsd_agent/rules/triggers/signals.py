@@ -11,6 +11,7 @@ Newest values are worked out when somebody asks: until then whole batches wait, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -65,8 +66,8 @@ class SignalState:
         self._since_ns = self._until_ns = _NEVER_NS
         """Start and end of the batch."""
         self._asked: Samples | None = None
-        self._found: dict[int, NDArray[np.intp]] = {}
-        """Where rows that were asked for are in the batch that was asked."""
+        self._found: dict[int, tuple[list[int], list[int]]] = {}
+        """Where rows that were asked for are in the batch that was asked, and when."""
         self._mortal: NDArray[np.intp] = np.empty(0, np.intp)
         """Rows that are looked out for and can go stale."""
         self._next_stale_ns = NEVER_STALE_NS
@@ -171,11 +172,12 @@ class SignalState:
         if samples is not self._asked:
             self._asked, self._found = samples, {}
         if row not in self._found:
-            self._found[row] = np.flatnonzero(samples.row == row)
-        places = self._found[row]
-        before = places.searchsorted(samples.t_ns.searchsorted(t_ns, side="right"))
+            at = np.flatnonzero(samples.row == row)
+            self._found[row] = at.tolist(), samples.t_ns[at].tolist()
+        places, times = self._found[row]
+        before = bisect_right(times, t_ns)
         if before:
-            from_ns, _, value, known = samples.item(int(places[before - 1]))
+            from_ns, _, value, known = samples.item(places[before - 1])
         else:
             self._take_in()
             from_ns, value, known = int(self._t_ns[row]), float(self._value[row]), bool(self._known[row])
