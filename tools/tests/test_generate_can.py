@@ -10,9 +10,9 @@ import pytest
 
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.samples import CanFrames, DriveMode, Signals
-from fsd_tools.drive.generate.actors import make_actors
-from fsd_tools.drive.generate.bus_values import mode_changes, values_of
+from fsd_tools.drive.generate.bus_values import values_of
 from fsd_tools.drive.generate.can import FILLER, can_frames, pack
+from fsd_tools.drive.generate.extras import make_actors
 from fsd_tools.drive.generate.options import GenerateOptions
 from fsd_tools.drive.generate.world import World, make_world
 from fsd_tools.drive.vehicles import fsd_demo
@@ -113,7 +113,7 @@ def test_values_stay_in_the_catalogues_range(signals: Signals) -> None:
 
 
 def test_one_takeover_in_the_hard_braking(world: World, signals: Signals) -> None:
-    changes = mode_changes(world)
+    changes = world.course.modes
     taken = [t for (_, a), (t, b) in pairwise(changes) if (a, b) == (DriveMode.ASSISTED, DriveMode.MANUAL)]
     hard = next(b for b in world.blocks if b.step_out)
     assert len(taken) == 1

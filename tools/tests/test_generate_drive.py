@@ -14,9 +14,10 @@ from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
 from fsd_firmware.drive.reader import DriveReader
 from fsd_firmware.samples import DriveMode, Kind
-from fsd_tools.drive.generate.drive import START_NS, encoder_settings, generate_drive
+from fsd_tools.drive.generate.drive import START_NS, generate_drive
 from fsd_tools.drive.generate.options import GenerateOptions
 from fsd_tools.drive.generate.render import Renderer
+from fsd_tools.drive.generate.video import encoder_settings
 from fsd_tools.drive.generate.world import make_world
 from fsd_tools.main import main
 

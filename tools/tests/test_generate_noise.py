@@ -9,7 +9,7 @@ import numpy as np
 
 from fsd_firmware.samples import Kind
 from fsd_tools.drive.generate.noise import GHOSTS_PER_LOOK, DetectorNoise, Report, columns
-from fsd_tools.drive.generate.render import TrueBox
+from fsd_tools.drive.generate.truth import TrueBox
 
 WIDTH, HEIGHT, STEP_NS = 1280, 960, 100_000_000
 

@@ -10,7 +10,7 @@ from fsd_firmware.samples import DriveMode
 
 PROGRAM_VERSION: Final = 2
 MAX_NODES: Final = 256
-"""Bounds the work of one evaluation; the families that ship need under 30."""
+"""Bounds the work of one evaluation; the families that ship need under 50."""
 MAX_DEPTH: Final = 32
 """Longest chain of arguments."""
 INT_LIMIT: Final = 2**53

@@ -9,7 +9,7 @@ from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive.format import DriveError
 from fsd_firmware.drive.reader import DriveReader
-from fsd_tools.drive.vehicles import fsd_demo
+from fsd_tools.drive.vehicles import DEMO_CAMERAS, fsd_demo
 from fsd_tools.errors import ToolError
 
 
@@ -24,7 +24,7 @@ class Vehicle:
 def vehicle_of(drive: Path | None) -> Vehicle:
     """The vehicle of a drive file, or the fictional car of generated drives. Raises :class:`ToolError`."""
     if drive is None:
-        return Vehicle(fsd_demo().catalogue, ("front",))
+        return Vehicle(fsd_demo().catalogue, DEMO_CAMERAS)
     try:
         return described(DriveReader(drive).description)
     except (DriveError, OSError) as error:

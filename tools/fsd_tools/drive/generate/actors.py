@@ -1,4 +1,4 @@
-"""Who is on the street: cars, walkers, the block's pedestrian and the block's cyclist.
+"""Who is on the street: those who play in the story (the city's blocks, or the roles of a script), and extras.
 
 Every actor follows a polyline in road coordinates at known times, so that its place is a function of time and
 any frame can be drawn without the frames before it.
@@ -7,22 +7,23 @@ any frame can be drawn without the frames before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from fsd_firmware.samples import Kind
 from fsd_tools.drive.generate.cars import CarLooks, random_car
+from fsd_tools.drive.generate.course import Floats, Spans
 from fsd_tools.drive.generate.people import Looks, random_looks
-from fsd_tools.drive.generate.world import KERB_D_M, Block, Floats, World
+from fsd_tools.drive.generate.script import Role
+from fsd_tools.drive.generate.world import KERB_D_M, Block, World, crossing_s_m
 
 ALWAYS = (-1e9, 1e9)
 CYCLIST_D_M = -3.1
 CYCLIST_MPS = 4.6
-ONCOMING_MPS = 8.5
-PAVEMENT_D_M = (6.7, 8.9)
+LEAST_ADULT_M = 1.58
 CORRIDOR_M = 1.5
 """Half the width of the path that the ego vehicle needs."""
 
@@ -74,7 +75,9 @@ class Actor:
     person: Looks | None = None
     car: CarLooks | None = None
     block: int = -1
-    """The block of the story in which this actor plays, -1 for extras."""
+    """The block of the story in which this actor plays, -1 for extras. A scenario is one block."""
+    unseen: Mapping[str, Spans] = field(default_factory=dict)
+    """When the driving computer misses it, by camera."""
 
 
 class Cast:
@@ -92,22 +95,38 @@ class Cast:
         person: Looks | None = None,
         car: CarLooks | None = None,
         block: int = -1,
+        unseen: Mapping[str, Spans] | None = None,
     ) -> None:
         """One more."""
-        self.actors.append(Actor(len(self.actors), kind, path, alive_s, person, car, block))
+        self.actors.append(Actor(len(self.actors), kind, path, alive_s, person, car, block, unseen or {}))
 
 
-def make_actors(world: World) -> tuple[Actor, ...]:
-    """Everyone. All randomness comes from the seed of the world's options."""
-    rng = np.random.default_rng([world.options.seed, 2])
+def city_cast(world: World, rng: np.random.Generator) -> Cast:
+    """The pedestrians and the cyclist of every block."""
     cast = Cast()
     for block in world.blocks:
         _crossing(cast, world, block, rng)
         _overtaken(cast, world, block, rng)
-    _parked(cast, world, rng)
-    _walkers(cast, world, rng)
-    _oncoming(cast, world, rng)
-    return tuple(cast.actors)
+    return cast
+
+
+def script_cast(world: World, roles: Sequence[Role], rng: np.random.Generator) -> Cast:
+    """One actor a role."""
+    cast = Cast()
+    for role in roles:
+        dt, ahead, d = (np.array(column, float) for column in zip(*role.way, strict=True))
+        anchor_m = float(world.motion.at(world.motion.s_m, role.anchor_s))
+        path = Path(role.anchor_s + dt, anchor_m + ahead, d, 0.0)
+        unseen = {"front": role.unseen_front, "narrow": role.unseen_narrow}
+        if role.kind is Kind.CAR:
+            cast.add(role.kind, path, alive_s=role.alive_s, car=random_car(rng), unseen=unseen)
+            continue
+        person = random_looks(rng)
+        # Adults of a scenario are tall enough to be none of its children.
+        height_m = max(person.height_m, LEAST_ADULT_M) if role.height_m is None else role.height_m
+        person = replace(person, height_m=height_m)
+        cast.add(role.kind, path, alive_s=role.alive_s, person=person, block=0, unseen=unseen)
+    return cast
 
 
 def _walk(points: Sequence[tuple[float, float]], speed_mps: float, anchor: int, anchor_s: float) -> Path:
@@ -119,7 +138,7 @@ def _walk(points: Sequence[tuple[float, float]], speed_mps: float, anchor: int, 
 
 def _crossing(cast: Cast, world: World, block: Block, rng: np.random.Generator) -> None:
     """The pedestrian of the block, who enters the ego vehicle's path as it begins to brake."""
-    s = world.crossing_s_m(block)
+    s = crossing_s_m(world.motion, block)
     right = block.step_out or bool(rng.random() < 0.5)
     side = -1.0 if right else 1.0
     ego_d = float(world.motion.at(world.motion.d_m, block.brake_s))
@@ -153,104 +172,3 @@ def _overtaken(cast: Cast, world: World, block: Block, rng: np.random.Generator)
     path = Path(t, s, np.array([-4.6, CYCLIST_D_M, CYCLIST_D_M, CYCLIST_D_M]), 0.15)
     alive = (-1e9, block.overtake_s + 1.2)
     cast.add(Kind.CYCLIST, path, alive_s=alive, person=random_looks(rng), block=block.number)
-
-
-def _kept_free(cast: Cast, world: World) -> list[tuple[float, float, float]]:
-    """Stretches of the parking lanes that must stay open: side, from, to."""
-    free = []
-    for block in world.blocks:
-        s = world.crossing_s_m(block)
-        gap = 1.0 if block.step_out else 5.5
-        free += [(-1.0, s - gap, s + gap), (1.0, s - gap, s + gap)]
-    for actor in cast.actors:
-        if actor.kind is Kind.CYCLIST:
-            start = float(actor.path.s_m[0])
-            free.append((-1.0, start - 2.0, start + 9.0))
-    return free
-
-
-def _parked(cast: Cast, world: World, rng: np.random.Generator) -> None:
-    end = float(world.motion.s_m[-1]) + 130
-    free = _kept_free(cast, world)
-    spots = [
-        (-1.0, world.crossing_s_m(block) + shift, True)
-        for block in world.blocks
-        if block.step_out
-        for shift in (-3.6, 3.7)
-    ]
-    for side in (-1.0, 1.0):
-        s = -12.0 + rng.uniform(0, 3)
-        while s < end:
-            spots.append((side, s, bool(rng.random() < 0.66)))
-            s += 6.0 + rng.uniform(0, 1.2)
-    taken: list[tuple[float, float]] = []
-    for side, s, wanted in spots:
-        car = random_car(rng)
-        reach = car.model.length / 2
-        blocked = any(side == where and s + reach > low and s - reach < high for where, low, high in free)
-        if not wanted or blocked or any(side == at and abs(s - other) < 5.4 for at, other in taken):
-            continue
-        taken.append((side, s))
-        _stand(cast, Kind.CAR, s, side * 4.72, 0.0 if side < 0 else math.pi, car=car)
-    for s in np.arange(6.0, end, 19.0).tolist():
-        if rng.random() < 0.6:
-            side = -1.0 if rng.random() < 0.6 else 1.0
-            place = s + rng.uniform(0, 8)
-            _stand(cast, Kind.BICYCLE, place, side * 6.35, rng.uniform(-0.3, 0.3), person=random_looks(rng))
-
-
-def _stand(
-    cast: Cast,
-    kind: Kind,
-    s: float,
-    d: float,
-    facing: float,
-    *,
-    car: CarLooks | None = None,
-    person: Looks | None = None,
-) -> None:
-    path = Path(np.array([0.0]), np.array([s]), np.array([d]), facing)
-    cast.add(kind, path, car=car, person=person)
-
-
-def _walkers(cast: Cast, world: World, rng: np.random.Generator) -> None:
-    """Extras who stay on the pavement; some stand and wait, some go in pairs."""
-    end = float(world.motion.s_m[-1]) + 110
-    duration = len(world.blocks) * 10.0
-    for s in np.arange(2.0, end, 8.5).tolist():
-        side = -1.0 if rng.random() < 0.5 else 1.0
-        d = side * rng.uniform(*PAVEMENT_D_M)
-        at = s + rng.uniform(-4, 4)
-        if rng.random() < 0.15:
-            _stand(cast, Kind.PEDESTRIAN, at, d, rng.uniform(-math.pi, math.pi), person=random_looks(rng))
-            continue
-        speed = rng.uniform(0.9, 1.5) * (1 if rng.random() < 0.5 else -1)
-        for company in range(1 + int(rng.random() < 0.25)):
-            beside = d - side * 0.65 * company
-            t = np.array([-5.0, duration + 5.0])
-            places = at + speed * t + 0.3 * company
-            path = Path(t, places, np.array([beside, beside]), 0.0)
-            cast.add(Kind.PEDESTRIAN, path, person=random_looks(rng))
-
-
-def _oncoming(cast: Cast, world: World, rng: np.random.Generator) -> None:
-    """Traffic of the other lane, spaced so that nobody meets a crossing pedestrian."""
-    motion = world.motion
-    crossers = [a for a in cast.actors if a.kind is Kind.PEDESTRIAN and a.block >= 0]
-    meet_s = 0.6
-    while meet_s < len(world.blocks) * 10.0 + 8:
-        s0 = float(motion.at(motion.s_m, meet_s))
-        t = np.array([meet_s - 16.0, meet_s + 4.0])
-        path = Path(t, s0 - ONCOMING_MPS * (t - meet_s), np.array([1.8, 1.8]), math.pi)
-        looks = random_car(rng)
-        if not any(_meets(path, other.path) for other in crossers):
-            cast.add(Kind.CAR, path, alive_s=(t[0], t[1]), car=looks)
-        meet_s += rng.uniform(1.6, 3.4)
-
-
-def _meets(car: Path, walker: Path) -> bool:
-    for t in np.arange(walker.t_s[0], walker.t_s[-1], 0.2).tolist():
-        s, d = walker.at(t)
-        if -0.6 < d < 4.2 and abs(car.at(t)[0] - s) < 7.0:
-            return True
-    return False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from fsd_firmware.samples import DriveMode, Kind
 from fsd_tools.drive.generate.actors import CORRIDOR_M, Actor
-from fsd_tools.drive.generate.world import Floats, World
+from fsd_tools.drive.generate.course import Floats, Spans, inside, value
+from fsd_tools.drive.generate.world import World
 
 WHEELBASE_M, TRACK_M, STEERING_RATIO = 2.9, 1.6, 14.5
 BUMPER_M = 1.9
@@ -19,10 +19,10 @@ NO_OBSTACLE_M, NO_GAP_MS = 250.0, 16_000.0
 WARNING_GAP_MS = 1800.0
 EMERGENCY_MPS2 = -5.5
 BLINK_S = 0.35
-TAKEOVER_NOTICE_S = 0.6
 ODOMETER_KM = 18_204.0
-HAND_OVER_S = 2.0
-"""The driving computer takes over this long after the start, and again after the block of the takeover."""
+FIX_NONE, FIX_3D = 0.0, 5.0
+ACCURACY_M, NO_ACCURACY_M = 1.2, 204.75
+"""The second says that there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +39,17 @@ class Moments:
     def flag(self, on: np.typing.NDArray[np.bool_] | bool) -> Floats:
         """A 0/1 column."""
         return np.broadcast_to(np.asarray(on, np.float64), self.t_s.shape)
+
+    def during(self, spans: Spans) -> np.typing.NDArray[np.bool_]:
+        """Which of the times lie in the spans."""
+        return inside(spans, self.t_s)
+
+    @property
+    def engaged(self) -> Floats:
+        """1 while the driving computer drives."""
+        changes = self.world.course.modes
+        row = np.searchsorted([t for t, _ in changes], self.t_s, side="right") - 1
+        return np.array([mode is DriveMode.ASSISTED for _, mode in changes], np.float64)[np.maximum(row, 0)]
 
 
 Values = dict[str, Floats]
@@ -71,7 +82,7 @@ def _brake(at: Moments) -> Values:
     return {
         "PEDAL": pedal,
         "PRESSURE": pedal * 1.4,
-        "PEDAL_PRESSED": at.flag(pedal > 1),
+        "PEDAL_PRESSED": at.flag((pedal > 1) & (at.engaged == 0)),
         "ABS_ENGAGED": at.flag(False),
         "EBA_ENGAGED": at.flag(at.accel_mps2 < EMERGENCY_MPS2),
     }
@@ -100,42 +111,41 @@ def _motor(at: Moments) -> Values:
     return {"RPM": at.speed_mps * 260, "TORQUE": at.accel_mps2 * 150 + 20, "TEMPERATURE": warm}
 
 
-def mode_changes(world: World) -> tuple[tuple[float, DriveMode], ...]:
-    """Who drives from when: a person, the driving computer, and one takeover in the first hard braking."""
-    changes = [(0.0, DriveMode.MANUAL), (HAND_OVER_S, DriveMode.ASSISTED)]
-    hard = next((block for block in world.blocks if block.step_out), None)
-    if hard is not None:
-        changes += [(hard.brake_s + 0.5, DriveMode.MANUAL), (hard.go_s + HAND_OVER_S, DriveMode.ASSISTED)]
-    return tuple((t, mode) for t, mode in changes if t < world.options.seconds)
-
-
-def _engaged(at: Moments) -> Floats:
-    changes = mode_changes(at.world)
-    row = np.searchsorted([t for t, _ in changes], at.t_s, side="right") - 1
-    return np.array([mode is DriveMode.ASSISTED for _, mode in changes], np.float64)[row]
-
-
 def _steering(at: Moments) -> Values:
     wheels = np.arctan(WHEELBASE_M * at.yaw_rate_radps / np.maximum(at.speed_mps, 1.0))
-    angle = np.degrees(wheels) * STEERING_RATIO
-    return {"ANGLE": angle, "TORQUE": angle * 0.02, "HANDS_ON": 1.0 - _engaged(at)}
+    angle, by_hand = np.degrees(wheels) * STEERING_RATIO, 1.0 - at.engaged
+    torque = angle * 0.02 * by_hand + value(at.world.course.hands_nm, at.t_s)
+    return {"ANGLE": angle, "TORQUE": torque, "HANDS_ON": at.flag((by_hand > 0) | (np.abs(torque) > 0.5))}
 
 
 def _cruise(at: Moments) -> Values:
-    return {"ACTIVE": _engaged(at), "SET_SPEED": np.full(at.t_s.shape, 35.0)}
+    return {"ACTIVE": at.engaged, "SET_SPEED": np.full(at.t_s.shape, 35.0)}
 
 
 def _driver_assist(at: Moments) -> Values:
-    engaged = _engaged(at)
-    asked = np.zeros(at.t_s.shape, np.bool_)
-    for (_, before), (t, mode) in pairwise(mode_changes(at.world)):
-        if before is DriveMode.ASSISTED and mode is DriveMode.MANUAL:
-            asked |= (at.t_s >= t - TAKEOVER_NOTICE_S) & (at.t_s < t)
+    asked = at.during(at.world.course.takeover_asked)
     return {
-        "STATE": np.where(asked, 3.0, np.where(engaged > 0, 2.0, 1.0)),
-        "ENGAGED": engaged,
+        "STATE": np.where(asked, 3.0, np.where(at.engaged > 0, 2.0, 1.0)),
+        "ENGAGED": at.engaged,
         "TAKEOVER_REQUEST": at.flag(asked),
         "LANE_DEPARTURE_WARNING": at.flag(False),
+    }
+
+
+def _planner(at: Moments) -> Values:
+    """What the car does is what the planner wants, unless the course says otherwise."""
+    bend = at.yaw_rate_radps / np.maximum(at.speed_mps, 1.0)
+    return {
+        "ACCEL": at.accel_mps2 + value(at.world.course.wish_mps2, at.t_s),
+        "CURVATURE": bend + value(at.world.course.wish_per_m, at.t_s),
+    }
+
+
+def _position(at: Moments) -> Values:
+    lost = at.during(at.world.course.no_fix)
+    return {
+        "FIX_TYPE": np.where(lost, FIX_NONE, FIX_3D),
+        "ACCURACY": np.where(lost, NO_ACCURACY_M, ACCURACY_M),
     }
 
 
@@ -159,20 +169,13 @@ def _obstacle(at: Moments) -> Values:
     return {"DISTANCE": nearest, "WARNING": at.flag(warning), "TIME_GAP": gap}
 
 
-def _night(at: Moments) -> Floats:
-    return np.array([at.world.night(t) for t in at.t_s.tolist()], np.float64)
-
-
 def _lights(at: Moments) -> Values:
-    """The left indicator blinks before each cyclist is passed."""
-    left = np.zeros(at.t_s.shape, np.bool_)
-    for block in at.world.blocks:
-        near = (at.t_s > block.overtake_s - 3.0) & (at.t_s < block.overtake_s - 0.6)
-        left |= near & (np.floor(at.t_s / BLINK_S) % 2 == 0)
+    """The left indicator blinks before a cyclist is passed; low beam is on in the dark."""
+    left = at.during(at.world.course.indicating) & (np.floor(at.t_s / BLINK_S) % 2 == 0)
     return {
         "INDICATOR_LEFT": at.flag(left),
         "INDICATOR_RIGHT": at.flag(False),
-        "LOW_BEAM": at.flag(_night(at) > 0.3),
+        "LOW_BEAM": at.flag(value(at.world.course.dark, at.t_s) > 0.3),
         "HIGH_BEAM": at.flag(False),
         "HAZARD": at.flag(False),
     }
@@ -183,7 +186,8 @@ def _odometer(at: Moments) -> Values:
 
 
 def _ambient(at: Moments) -> Values:
-    return {"LIGHT": 80 - 76 * _night(at), "AIR_TEMPERATURE": 17 - 4 * _night(at)}
+    dark = value(at.world.course.dark, at.t_s)
+    return {"LIGHT": 80 - 76 * dark, "AIR_TEMPERATURE": 17 - 4 * dark}
 
 
 _SPEAKERS: dict[str, Callable[[Moments], Values]] = {
@@ -199,7 +203,9 @@ _SPEAKERS: dict[str, Callable[[Moments], Values]] = {
     "CRUISE": _cruise,
     "DRIVER_ASSIST": _driver_assist,
     "OBSTACLE": _obstacle,
+    "PLANNER": _planner,
     "LIGHTS": _lights,
     "ODOMETER": _odometer,
     "AMBIENT": _ambient,
+    "POSITION": _position,
 }

@@ -7,14 +7,18 @@ pixels: ``u = cu - f * Y / X``, ``v = cv - f * Z / X``. What lies nearer than ``
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from fsd_tools.drive.generate.world import Floats, World
+from fsd_tools.drive.generate.course import Floats
+from fsd_tools.drive.generate.world import World
 
 HEIGHT_M = 1.5
 NEAR_M = 0.5
+FOCAL_SHARE: Mapping[str, float] = {"front": 0.77, "narrow": 2.35}
+"""By camera: 66 and 24 degrees across. Of pictures 1,280 px wide the focal lengths are 986 and 3,008 px."""
 PITCH_PER_ACCEL = 0.0022
 """Radians of nose-up per m/s^2: the body dives when it brakes."""
 
@@ -25,16 +29,23 @@ class Lens:
 
     width: int
     height: int
+    focal_share: float
+    """Focal length over the picture's width."""
 
     @property
     def focal_px(self) -> float:
-        """Field of view: 66 degrees across."""
-        return 0.77 * self.width
+        """Focal length."""
+        return self.focal_share * self.width
 
     @property
     def centre(self) -> tuple[float, float]:
         """Where the straight-ahead direction meets the picture when the car is level."""
         return self.width / 2, self.height * 0.46
+
+
+def lens_of(camera: str, width: int, height: int) -> Lens:
+    """The lens of one of the car's cameras."""
+    return Lens(width, height, FOCAL_SHARE[camera])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from fsd_firmware.samples import CanFrames, ModeChange
 from fsd_tools.drive.dbc_compile import DbcSource, load_dbc
 from fsd_tools.drive.generate.actors import Actor
-from fsd_tools.drive.generate.bus_values import mode_changes, values_of
-from fsd_tools.drive.generate.world import Floats, World
+from fsd_tools.drive.generate.bus_values import values_of
+from fsd_tools.drive.generate.course import Floats
+from fsd_tools.drive.generate.world import World
 
 JITTER_S = 0.0002
 """Standard deviation of a frame's time against its schedule."""
@@ -33,7 +34,7 @@ FILLER: tuple[tuple[int, int, float], ...] = (
 
 def modes(world: World, start_ns: int) -> tuple[ModeChange, ...]:
     """The changes with vehicle times."""
-    return tuple(ModeChange(start_ns + round(t * 1e9), mode) for t, mode in mode_changes(world))
+    return tuple(ModeChange(start_ns + round(t * 1e9), mode) for t, mode in world.course.modes)
 
 
 def can_frames(world: World, actors: tuple[Actor, ...], dbc: str, start_ns: int) -> CanFrames:

@@ -1,34 +1,28 @@
-"""A whole generated drive in one file.
-
-Pictures are drawn by worker processes, because a frame needs no frame before it; encoding, noise and writing
-follow in order of time. The file doesn't depend on the number of workers.
-"""
+"""A whole generated drive in one file."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fsd_firmware.codec_pyav import EncoderSettings, PyAvCodec, PyAvFrame, frame_from_bgr
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import CanFrames, GnssFixes
+from fsd_tools.drive.generate.camera import Lens, lens_of
 from fsd_tools.drive.generate.can import can_frames, compass_deg, metres_per_degree, modes
-from fsd_tools.drive.generate.noise import DetectorNoise, Report, columns
+from fsd_tools.drive.generate.course import inside
+from fsd_tools.drive.generate.extras import make_actors
+from fsd_tools.drive.generate.looks import Looks
 from fsd_tools.drive.generate.options import Daylight, GenerateOptions
-from fsd_tools.drive.generate.paint import Picture
-from fsd_tools.drive.generate.render import Renderer, TrueBox
+from fsd_tools.drive.generate.render import Renderer
+from fsd_tools.drive.generate.truth import TrueBox
+from fsd_tools.drive.generate.video import packets
 from fsd_tools.drive.generate.world import World, make_world
-from fsd_tools.drive.vehicles import fsd_demo
+from fsd_tools.drive.vehicles import DEMO_CAMERAS, VehicleLine, fsd_demo
 
-CAMERA = "front"
 START_NS = 60_000_000_000
 """The vehicle's monotonic clock at the first moment of the drive."""
 WALL_START_NS = {
@@ -41,12 +35,6 @@ ORIGIN_DEG = (31.5, -41.5)
 GNSS_PERIOD_S = 0.1
 GNSS_NOISE_M = 0.35
 SLICE_NS = 1_000_000_000
-AHEAD = 8
-"""Pictures that may wait for the encoder; each takes three bytes a pixel."""
-SMALL_PX = 320
-"""Drives of narrower pictures are drawn in this process: starting others takes longer."""
-
-_renderer: Renderer | None = None
 
 
 def generate_drive(
@@ -57,63 +45,89 @@ def generate_drive(
     Raises :class:`fsd_firmware.drive.format.DriveError` when the file can't be written.
     """
     world, line = make_world(options), fsd_demo()
-    renderer = Renderer(world)
+    actors = make_actors(world)
+    cameras = DEMO_CAMERAS if world.script else DEMO_CAMERAS[:1]
+    lenses = {name: lens_of(name, options.width, options.height) for name in cameras}
     times_ns = [round(i * 1e9 / options.fps) for i in range(int(options.seconds * options.fps))]
-    camera = CameraDescription(CAMERA, options.width, options.height, options.fps)
-    description = VehicleDescription((camera,), line.catalogue, line.table)
-    noise = DetectorNoise(options.seed, options.width, options.height)
-    every = max(1, round(options.fps / options.detections_hz))
-    looks: list[tuple[int, list[Report]]] = []
+    looks = Looks(world, actors, lenses, START_NS)
+    looked_ns = times_ns[:: max(1, round(options.fps / options.detections_hz))]
+    drawing = options.video or not world.script
+    renderers = {name: Renderer(world, actors, lens) for name, lens in lenses.items()} if drawing else {}
+    _look_ahead(looks, world, lenses, renderers, looked_ns)
+    at_ns = frozenset(looked_ns)
 
-    def frames() -> Iterator[PyAvFrame]:
-        for number, (picture, truth) in enumerate(_drawn(renderer, options, times_ns)):
-            t_ns = START_NS + times_ns[number]
-            if number % every == 0:
-                looks.append((t_ns, noise.look(t_ns, truth, world.night(times_ns[number] / 1e9))))
-            yield frame_from_bgr(t_ns, picture)
+    def drawn(camera: str, t_ns: int, truth: tuple[TrueBox, ...]) -> None:
+        if world.script is None and t_ns in at_ns:
+            looks.look(camera, t_ns, truth)
 
-    with DriveWriter(
-        path,
-        description,
-        name=f"city-{options.daylight}-{options.seed}",
-        wall_minus_mono_ns=WALL_START_NS[options.daylight] - START_NS,
-        origin={"kind": "generated", "seed": str(options.seed), "daylight": str(options.daylight)},
-        attachments={"vehicle.dbc": line.dbc.encode()},
-    ) as writer:
-        buses = can_frames(world, renderer.actors, line.dbc, START_NS)
-        slices = _Slices(writer, world, buses)
-        codec = PyAvCodec(encoder_settings(options))
-        packets = codec.encode(CAMERA, frames(), fps=options.fps, keyframe_every=max(1, round(options.fps)))
-        for number, packet in enumerate(packets):
-            slices.write_until(packet.t_ns)
-            writer.write_packet(packet)
-            if len(looks) >= options.detections_hz:
-                writer.write_detections(columns(CAMERA, looks))
-                looks.clear()
-            if progress is not None:
-                progress((number + 1) / len(times_ns))
+    with _writer(path, world, line, lenses) as writer:
+        slices = _Slices(writer, world, can_frames(world, actors, line.dbc, START_NS), looks)
+        if options.video:
+            for packet in packets(renderers, options, times_ns, START_NS, drawn):
+                slices.write_until(packet.t_ns)
+                writer.write_packet(packet)
+                if progress is not None:
+                    progress((packet.t_ns - START_NS) / 1e9 / options.seconds)
         slices.write_until(START_NS + round(options.seconds * 1e9))
-        if looks:
-            writer.write_detections(columns(CAMERA, looks))
+        slices.finish()
+        if progress is not None:
+            progress(1.0)
 
 
-def encoder_settings(options: GenerateOptions) -> EncoderSettings:
-    """Finer than the codec's default: clips cut from the drive are encoded once more."""
-    return EncoderSettings(crf=30, threads=options.encoder_threads)
+def _look_ahead(
+    looks: Looks,
+    world: World,
+    lenses: dict[str, Lens],
+    renderers: dict[str, Renderer],
+    looked_ns: list[int],
+) -> None:
+    """All looks that don't wait for pictures."""
+    for name, lens in lenses.items():
+        if world.script is not None:
+            looks.all_of(name, lens, looked_ns)
+        elif not world.options.video:
+            for t_ns in looked_ns:
+                looks.look(name, t_ns, renderers[name].truth(t_ns / 1e9))
+
+
+def _writer(path: Path, world: World, line: VehicleLine, lenses: dict[str, Lens]) -> DriveWriter:
+    options = world.options
+    cameras = tuple(
+        CameraDescription(name, lens.width, lens.height, options.fps) for name, lens in lenses.items()
+    )
+    daylight = options.daylight
+    if world.script is not None:
+        daylight = Daylight.NIGHT if world.night(0.0) > 0.5 else Daylight.DAY
+    story = options.scenario or f"city-{daylight}"
+    return DriveWriter(
+        path,
+        VehicleDescription(cameras, line.catalogue, line.table),
+        name=f"{story}-{options.seed}",
+        wall_minus_mono_ns=WALL_START_NS[daylight] - START_NS,
+        origin={
+            "kind": "generated",
+            "seed": str(options.seed),
+            "daylight": str(daylight),
+            **({"scenario": options.scenario} if options.scenario else {}),
+        },
+        attachments={"vehicle.dbc": line.dbc.encode()},
+    )
 
 
 class _Slices:
-    """Writes buses, positions and modes a second at a time, ahead of the pictures of that second."""
+    """Writes buses, positions, modes and looks a second at a time, ahead of the pictures of that second."""
 
-    def __init__(self, writer: DriveWriter, world: World, can: CanFrames) -> None:
-        self._writer, self._can = writer, can
+    def __init__(self, writer: DriveWriter, world: World, can: CanFrames, looks: Looks) -> None:
+        self._writer, self._can, self._looks = writer, can, looks
         self._gnss, self._modes = _gnss(world), deque(modes(world, START_NS))
-        self._done_ns = START_NS
+        self._done_ns, self._end_ns = START_NS, START_NS + round(world.options.seconds * 1e9)
 
     def write_until(self, t_ns: int) -> None:
         """Write whole slices until ``t_ns`` lies before the end of what is written."""
-        while self._done_ns <= t_ns and (self._done_ns <= self._gnss.t_ns[-1] or self._done_ns == START_NS):
+        while self._done_ns <= t_ns and self._done_ns < self._end_ns:
             low, high = self._done_ns, self._done_ns + SLICE_NS
+            # The city's looks come with its pictures: those of the second before, which are within the writer's reach.
+            self._write_looks(high)
             a, b = np.searchsorted(self._can.t_ns, [low, high]).tolist()
             c = self._can
             self._writer.write_can(
@@ -135,11 +149,20 @@ class _Slices:
                 self._writer.write_mode(self._modes.popleft())
             self._done_ns = high
 
+    def finish(self) -> None:
+        """Write the looks that came last."""
+        self._write_looks(self._end_ns)
+
+    def _write_looks(self, until_ns: int) -> None:
+        for detections in self._looks.take(until_ns):
+            self._writer.write_detections(detections)
+
 
 def _gnss(world: World) -> GnssFixes:
-    """Fixes every tenth of a second, with an error that wanders."""
+    """Fixes every tenth of a second while there are any, with an error that wanders."""
     rng = np.random.default_rng([world.options.seed, 9])
     t_s = np.arange(0.02, world.options.seconds, GNSS_PERIOD_S)
+    t_s = t_s[~inside(world.course.no_fix, t_s)]
     m = world.motion
     place = world.road.place(m.at(m.s_m, t_s), m.at(m.d_m, t_s))
     error = np.zeros((t_s.shape[0], 2))
@@ -155,35 +178,3 @@ def _gnss(world: World) -> GnssFixes:
         m.at(m.speed_mps, t_s),
         compass_deg(m.at(m.heading_rad, t_s)),
     )
-
-
-def _drawn(
-    renderer: Renderer, options: GenerateOptions, times_ns: list[int]
-) -> Iterator[tuple[Picture, tuple[TrueBox, ...]]]:
-    """Pictures and truth in order of time."""
-    workers = min(4, os.cpu_count() or 1)
-    if workers == 1 or options.width < SMALL_PX:
-        for t_ns in times_ns:
-            yield renderer.frame(t_ns / 1e9)
-        return
-    waiting: deque[Future[tuple[Picture, tuple[TrueBox, ...]]]] = deque()
-    # Not forked: the encoder's threads live in this process.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (options,)) as pool:
-        for t_ns in times_ns:
-            waiting.append(pool.submit(_draw, t_ns / 1e9))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _start_worker(options: GenerateOptions) -> None:
-    global _renderer  # noqa: PLW0603  # a pool's initialiser has no other place to leave what it made
-    cv2.setNumThreads(1)
-    _renderer = Renderer(make_world(options))
-
-
-def _draw(t_s: float) -> tuple[Picture, tuple[TrueBox, ...]]:
-    assert _renderer is not None
-    return _renderer.frame(t_s)

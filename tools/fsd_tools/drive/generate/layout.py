@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_tools.drive.generate.course import Floats
 from fsd_tools.drive.generate.light import Colour
 from fsd_tools.drive.generate.shapes import Shape
-from fsd_tools.drive.generate.world import FACADE_D_M, Floats, World
+from fsd_tools.drive.generate.world import FACADE_D_M, World
 
 SIGHT_M = 135.0
 """Nothing is painted further away than this; haze has taken it."""
@@ -75,11 +76,10 @@ def make_street(world: World) -> Street:
     rng = np.random.default_rng([world.options.seed, 3])
     end = float(world.motion.s_m[-1]) + SIGHT_M + 20
     houses = tuple(house for side in (-1.0, 1.0) for house in _row(world, side, end, rng))
-    zebras = tuple(world.crossing_s_m(block) for block in world.blocks if not block.step_out)
-    fixtures = tuple(_fixtures(zebras, end, rng))
+    fixtures = tuple(_fixtures(world.zebras_m, end, rng))
     lamps = [world.road.place(f.s_m, f.d_m - math.copysign(f.arm_m, f.d_m)) for f in fixtures if f.lamp_up_m]
     patches = {tone: _patches(end, rng) for tone in (0.88, 0.94, 1.08)}
-    return Street(world, houses, fixtures, np.array(lamps), patches, zebras)
+    return Street(world, houses, fixtures, np.array(lamps), patches, world.zebras_m)
 
 
 def _patches(end: float, rng: np.random.Generator) -> Floats:

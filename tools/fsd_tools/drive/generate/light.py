@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_tools.drive.generate.camera import HEIGHT_M, Camera, Lens
-from fsd_tools.drive.generate.world import Floats
+from fsd_tools.drive.generate.course import Floats
 
 Colour = tuple[float, float, float]
 

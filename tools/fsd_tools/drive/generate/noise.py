@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fsd_firmware.samples import Detections, Kind
-from fsd_tools.drive.generate.render import TrueBox
-from fsd_tools.drive.generate.world import Floats
+from fsd_tools.drive.generate.course import Floats
+from fsd_tools.drive.generate.truth import TrueBox
 
 SOURCE = "firmware"
 REFERENCE_HEIGHT_PX = 960
@@ -59,6 +59,8 @@ class Report:
     box: tuple[float, float, float, float]
     distance_m: float
     track: int
+    ttc_s: float | None = None
+    """Time to collision, where the driving computer knows it."""
 
 
 class DetectorNoise:
@@ -104,6 +106,7 @@ class DetectorNoise:
             self._shaken(true.box, track.drift + jitter),
             true.distance_m * (1 + track.bias + off),
             track.number,
+            None if true.ttc_s is None else true.ttc_s * (1 + track.bias + off),
         )
 
     def _quality(self, true: TrueBox, night: float) -> float:
@@ -143,5 +146,5 @@ def columns(camera: str, looks: list[tuple[int, list[Report]]]) -> Detections:
         box=np.array([r.box for r in reports], np.float32).reshape(-1, 4),
         distance_m=np.array([r.distance_m for r in reports], np.float32),
         track_id=np.array([r.track for r in reports], np.int32),
-        ttc_s=np.full(len(reports), np.nan, np.float32),
+        ttc_s=np.array([math.nan if r.ttc_s is None else r.ttc_s for r in reports], np.float32),
     )

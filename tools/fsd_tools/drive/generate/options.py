@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fsd_tools.drive.generate.scenarios import SCENARIOS
 from fsd_tools.errors import UsageError
 
+CITY_S = 30.0
+
 BLOCK_S = 10.0
-"""The story repeats in blocks: overtake a cyclist, then brake for a pedestrian."""
+"""The city's story repeats in blocks: overtake a cyclist, then brake for a pedestrian."""
 
 
 class Daylight(StrEnum):
@@ -24,7 +27,7 @@ class Daylight(StrEnum):
 class GenerateOptions:
     """One drive. The same options give the same file, byte for byte, on the same machine."""
 
-    seconds: float = 30.0
+    seconds: float = CITY_S
     seed: int = 1
     width: int = 1280
     height: int = 960
@@ -32,8 +35,13 @@ class GenerateOptions:
     daylight: Daylight = Daylight.BOTH
     detections_hz: float = 10.0
     encoder_threads: int = 2
+    scenario: str = ""
+    """Name of one of ``scenarios.SCENARIOS``; the city's story without. A scenario brings its own light."""
+    video: bool = True
 
     def __post_init__(self) -> None:
+        if self.scenario and self.scenario not in SCENARIOS:
+            raise UsageError(f"--scenario {self.scenario}: one of {', '.join(sorted(SCENARIOS))}.")
         if not 1 <= self.seconds <= 3600:
             raise UsageError(f"--seconds {self.seconds:g}: from 1 to 3600.")
         if self.width % 2 or self.height % 2 or not 96 <= self.width <= 4096 or not 96 <= self.height <= 4096:
@@ -42,3 +50,8 @@ class GenerateOptions:
             raise UsageError(f"--fps {self.fps:g}: from 1 to 60.")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: from 0 on.")
+
+
+def default_seconds(scenario: str) -> float:
+    """How long a drive is when nobody says otherwise."""
+    return SCENARIOS[scenario].seconds if scenario in SCENARIOS else CITY_S

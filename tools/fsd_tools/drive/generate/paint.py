@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_tools.drive.generate.camera import NEAR_M, Camera, cut_near
+from fsd_tools.drive.generate.course import Floats
 from fsd_tools.drive.generate.light import Colour, Light
 from fsd_tools.drive.generate.shapes import Form, Primitive, Shape
-from fsd_tools.drive.generate.world import Floats
 
 Picture = NDArray[np.uint8]
 Ints = NDArray[np.int32]

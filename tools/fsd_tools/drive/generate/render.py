@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from fsd_firmware.samples import Kind
-from fsd_tools.drive.generate.actors import Actor, make_actors
-from fsd_tools.drive.generate.camera import NEAR_M, Camera, Lens, camera_at
+from fsd_tools.drive.generate.actors import Actor
+from fsd_tools.drive.generate.camera import NEAR_M, Camera, Lens, camera_at, lens_of
 from fsd_tools.drive.generate.cars import car, headlamps, paint_plates, plates
+from fsd_tools.drive.generate.extras import make_actors
 from fsd_tools.drive.generate.layout import SIGHT_M, Fixture, House, make_street
 from fsd_tools.drive.generate.light import Light, light_at
 from fsd_tools.drive.generate.paint import Picture, Seen, darken, glow, paint, see
@@ -19,6 +20,7 @@ from fsd_tools.drive.generate.people import bicycle, cyclist, far_cyclist, far_p
 from fsd_tools.drive.generate.shapes import Shape
 from fsd_tools.drive.generate.sky import Sky
 from fsd_tools.drive.generate.street import StreetPainter
+from fsd_tools.drive.generate.truth import TrueBox, covered
 from fsd_tools.drive.generate.world import KERB_D_M, KERB_HEIGHT_M, World
 
 ACTOR_M = 1.7
@@ -33,22 +35,6 @@ SENSOR_NOISE = 2.6
 """Standard deviation of the night's noise, in grey levels."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrueBox:
-    """One road user as the camera sees it, before any detector."""
-
-    actor: int
-    kind: Kind
-    box: tuple[float, float, float, float]
-    distance_m: float
-    """Along the ground from the lens to the actor's middle."""
-    left_m: float
-    """To the left of the direction of travel."""
-    hidden: float
-    """Share of the box that nearer road users cover."""
-    block: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placed:
     actor: Actor
@@ -61,9 +47,12 @@ class _Placed:
 class Renderer:
     """Draws any frame of one drive; the same time always gives the same picture."""
 
-    def __init__(self, world: World, actors: tuple[Actor, ...] | None = None) -> None:
+    def __init__(
+        self, world: World, actors: tuple[Actor, ...] | None = None, lens: Lens | None = None
+    ) -> None:
+        """``actors`` instead of everyone; ``lens`` instead of the front camera's."""
         self._world = world
-        self._lens = Lens(world.options.width, world.options.height)
+        self._lens = lens or lens_of("front", world.options.width, world.options.height)
         self._actors = make_actors(world) if actors is None else actors
         self._street = make_street(world)
         self._painter = StreetPainter(self._street, self._lens)
@@ -77,6 +66,11 @@ class Renderer:
     def actors(self) -> tuple[Actor, ...]:
         """Everyone on the street, by number."""
         return self._actors
+
+    @property
+    def lens(self) -> Lens:
+        """Through which it looks."""
+        return self._lens
 
     def truth(self, t_s: float) -> tuple[TrueBox, ...]:
         """What is to be seen at ``t_s``, nearest first."""
@@ -216,7 +210,7 @@ class Renderer:
             box = one.seen.box(width, height)
             if box is None or one.seen.forward_m < 1.0:
                 continue
-            hidden = max((_covered(box, nearer.box) for nearer in found), default=0.0)
+            hidden = max((covered(box, nearer.box) for nearer in found), default=0.0)
             distance = math.hypot(one.seen.forward_m, one.seen.left_m)
             found.append(
                 TrueBox(
@@ -233,10 +227,3 @@ class Renderer:
 
 
 _RING = [2 * math.pi * i / 16 for i in range(16)]
-
-
-def _covered(box: tuple[float, float, float, float], by: tuple[float, float, float, float]) -> float:
-    wide = min(box[2], by[2]) - max(box[0], by[0])
-    tall = min(box[3], by[3]) - max(box[1], by[1])
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    return max(wide, 0.0) * max(tall, 0.0) / area

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fsd_tools.drive.generate.camera import NEAR_M, Camera, Lens
+from fsd_tools.drive.generate.course import Floats
 from fsd_tools.drive.generate.layout import SIGHT_M, STOREY_M, House, Street
 from fsd_tools.drive.generate.light import GRID_PX, Colour, GroundLight, Light, mix
 from fsd_tools.drive.generate.paint import SHIFT, Ints, Picture, fill_many, fill_viewed, fixed
@@ -19,7 +20,6 @@ from fsd_tools.drive.generate.world import (
     KERB_D_M,
     KERB_HEIGHT_M,
     PARKING_EDGE_D_M,
-    Floats,
 )
 
 ASPHALT: Colour = (104, 102, 100)

@@ -3,8 +3,9 @@
 Road coordinates: ``s`` along the centre line, ``d`` to its left. Traffic keeps right, so the ego lane is at
 negative ``d``. World coordinates: x, y on the ground, z up; headings turn left from the x axis, in radians.
 
-The story is a row of blocks of ten seconds. In each one the ego vehicle overtakes a cyclist, then brakes for
-a pedestrian: at a zebra crossing in even blocks, hard for one who steps out between parked cars in odd ones.
+The city's story is a row of blocks of ten seconds. In each one the ego vehicle overtakes a cyclist, then brakes for
+a pedestrian: at a zebra crossing in even blocks, hard for one who steps out between parked cars in odd ones. Other
+stories are scenarios (``script``), which have no blocks.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fsd_firmware.samples import DriveMode
+from fsd_tools.drive.generate.course import Course, Floats, Points, value
 from fsd_tools.drive.generate.options import BLOCK_S, Daylight, GenerateOptions
-
-Floats = NDArray[np.float64]
+from fsd_tools.drive.generate.scenarios import SCENARIOS
+from fsd_tools.drive.generate.script import Script
 
 LANE_M = 3.5
 EGO_LANE_D_M = -LANE_M / 2
@@ -31,6 +33,9 @@ AHEAD_M = 260.0
 DUSK_S = 1.5
 STEP_OUT_DECELERATION_MPS2 = 6.8
 ZEBRA_DECELERATION_MPS2 = 3.0
+HAND_OVER_S = 2.0
+"""The driving computer takes over this long after the start, and again after the block of the takeover."""
+TAKEOVER_NOTICE_S = 0.6
 
 
 class Road:
@@ -101,39 +106,89 @@ class World:
 
     options: GenerateOptions
     road: Road
-    blocks: tuple[Block, ...]
     motion: Motion
+    course: Course
+    zebras_m: tuple[float, ...]
+    """Where zebra crossings are."""
+    end_s: float
+    """How long the story is; the drive may be cut shorter."""
+    blocks: tuple[Block, ...] = ()
+    script: Script | None = None
 
     def night(self, t_s: float) -> float:
         """0 in daylight, 1 at night, between them at dusk."""
-        if self.options.daylight is Daylight.BOTH:
-            return float(np.clip((t_s - self.options.seconds / 2) / DUSK_S + 0.5, 0, 1))
-        return float(self.options.daylight is Daylight.NIGHT)
-
-    def crossing_s_m(self, block: Block) -> float:
-        """Where the pedestrian of the block crosses: some metres past where the ego vehicle waits."""
-        return float(self.motion.at(self.motion.s_m, block.go_s)) + (5.0 if block.step_out else 6.5)
+        return float(value(self.course.dark, t_s))
 
 
 def make_world(options: GenerateOptions) -> World:
     """Lay out the drive. All randomness comes from ``options.seed``."""
     rng = np.random.default_rng([options.seed, 1])
+    if options.scenario:
+        return _staged(options, SCENARIOS[options.scenario], rng)
     blocks = tuple(_block(number, rng) for number in range(math.ceil(options.seconds / BLOCK_S)))
-    t_s = np.arange(-1.0, len(blocks) * BLOCK_S + 1.0, MOTION_STEP_S)
-    speed = _speed(t_s, blocks)
+    end_s = len(blocks) * BLOCK_S
+    t_s = _grid(end_s)
+    d = np.zeros(t_s.shape)
+    for block in blocks:
+        away = np.clip(np.abs(t_s - block.overtake_s) / 2.6, 0, 1)
+        d += 0.6 * (0.5 + 0.5 * np.cos(math.pi * away))
+    road, motion = _drive(t_s, _speed(t_s, blocks), d, rng)
+    zebras = tuple(crossing_s_m(motion, block) for block in blocks if not block.step_out)
+    return World(options, road, motion, _city_course(options, blocks), zebras, end_s, blocks=blocks)
+
+
+def _staged(options: GenerateOptions, script: Script, rng: np.random.Generator) -> World:
+    t_s = _grid(script.seconds)
+    speed = _smooth(value(script.speed_mps, t_s), 0.3)
+    road, motion = _drive(t_s, speed, _smooth(value(script.aside_m, t_s), 0.8), rng)
+    zebras = tuple(float(motion.at(motion.s_m, at_s)) + ahead_m for at_s, ahead_m in script.zebras)
+    return World(options, road, motion, script.course, zebras, script.seconds, script=script)
+
+
+def _grid(end_s: float) -> Floats:
+    return np.arange(-1.0, end_s + 1.0, MOTION_STEP_S)
+
+
+def _drive(t_s: Floats, speed: Floats, aside_m: Floats, rng: np.random.Generator) -> tuple[Road, Motion]:
+    """The ego vehicle on a new road, ``aside_m`` to the left of where it drives by itself."""
     s = np.cumsum(speed) * MOTION_STEP_S
     s -= np.interp(0, t_s, s)
     road = Road(float(s[-1]), rng)
     d = EGO_LANE_D_M + 0.06 * np.sin(t_s * 0.9)
-    for block in blocks:
-        away = np.clip(np.abs(t_s - block.overtake_s) / 2.6, 0, 1)
-        d += 0.6 * (0.5 + 0.5 * np.cos(math.pi * away))
+    d += aside_m
     slip = np.gradient(d, t_s) / np.maximum(speed, 1.0)
     heading = road.heading(s) + slip
-    motion = Motion(
-        t_s, s, d, speed, np.gradient(speed, t_s), heading, _smooth(np.gradient(heading, t_s), 0.1)
+    yaw_rate = _smooth(np.gradient(heading, t_s), 0.1)
+    return road, Motion(t_s, s, d, speed, np.gradient(speed, t_s), heading, yaw_rate)
+
+
+def crossing_s_m(motion: Motion, block: Block) -> float:
+    """Where the pedestrian of the block crosses: some metres past where the ego vehicle waits."""
+    return float(motion.at(motion.s_m, block.go_s)) + (5.0 if block.step_out else 6.5)
+
+
+def _city_course(options: GenerateOptions, blocks: tuple[Block, ...]) -> Course:
+    """The driving computer drives, but for one takeover that it asks for in the first hard braking."""
+    modes = [(0.0, DriveMode.MANUAL), (HAND_OVER_S, DriveMode.ASSISTED)]
+    hard = next((block for block in blocks if block.step_out), None)
+    asked: tuple[tuple[float, float], ...] = ()
+    if hard is not None:
+        taken_s = hard.brake_s + 0.5
+        asked = ((taken_s - TAKEOVER_NOTICE_S, taken_s),)
+        modes += [(taken_s, DriveMode.MANUAL), (hard.go_s + HAND_OVER_S, DriveMode.ASSISTED)]
+    return Course(
+        modes=tuple((t, mode) for t, mode in modes if t < options.seconds),
+        takeover_asked=asked,
+        indicating=tuple((block.overtake_s - 3.0, block.overtake_s - 0.6) for block in blocks),
+        dark=_dark(options),
     )
-    return World(options, road, blocks, motion)
+
+
+def _dark(options: GenerateOptions) -> Points:
+    if options.daylight is Daylight.BOTH:
+        dusk_s = options.seconds / 2
+        return ((dusk_s - DUSK_S / 2, 0.0), (dusk_s + DUSK_S / 2, 1.0))
+    return ((0.0, float(options.daylight is Daylight.NIGHT)),)
 
 
 def _block(number: int, rng: np.random.Generator) -> Block:

@@ -15,6 +15,8 @@ from fsd_firmware.catalogue import Catalogue
 
 HERE = Path(__file__).parent
 DEMO_BUSES = 2
+DEMO_CAMERAS = ("front", "narrow")
+"""Of the fictional car: 66 degrees across, and 24 degrees of the same direction for what is further away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
