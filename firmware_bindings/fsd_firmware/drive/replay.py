@@ -29,7 +29,7 @@ from fsd_firmware.drive.reader import DriveReader
 from fsd_firmware.drive.ticks import first_ns, in_ticks
 from fsd_firmware.samples import SensedBatch
 
-DEFAULT_TICK_NS: Final = 9_000_000
+DEFAULT_TICK_NS: Final = 7_000_000
 """Short enough for the latency of a trigger; not 10 ms, which would alias with CAN periods of 10 ms."""
 
 
