@@ -192,17 +192,21 @@ def _mixed(values: Mapping[str, Sequence[float]]) -> Iterator[str]:
             yield kind.format(a=a, b=b, x=limit(a), y=limit(b))
 
 
-_KINDS: Final = (
+_COMPARISONS: Final = (
     "{a} > {x} && {b} > {y}",
     "{a} > {x} || {b} < {y}",
     "!({a} <= {x}) && {b} != {y}",
-    "{a} - {x} > ({b} - {y}) / 2.0",
     "{a} > {x} && {b} < {y}",
+)
+_KINDS: Final = (
+    *_COMPARISONS * 3,
+    "{a} - {x} > ({b} - {y}) / 2.0",
+    "previous({a}) < {x} && {a} >= {x}",
     'held({a} > {x}, "200ms")',
     "rose({a} > {x}) && {b} > {y}",
     'rate({a}, "500ms") > 0.0 && {a} > {x}',
     'max_over({a}, "2s") - min_over({a}, "2s") > 0.5 && {b} > {y}',
     'mean_over({a}, "1s") > {x}',
     'count_over({a} > {x}, "5s") >= 2',
-    "previous({a}) < {x} && {a} >= {x}",
 )
+"""Of twenty, twelve compare, one calculates and seven look back."""

@@ -68,7 +68,7 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
     conditions that the peer calls. One thread.
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
-    conditions of all kinds (comparisons, arithmetic, functions that look back) in real time, ticks of 7 ms, in a
+    conditions (of twenty, twelve compare, one calculates and seven look back) in real time, ticks of 7 ms, in a
     process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
     """
     figures: list[Figure] = []

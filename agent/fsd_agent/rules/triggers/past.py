@@ -73,6 +73,8 @@ class Past:
         """What the nodes of one level give, each in order of time. ``failed`` is told of a node that raised."""
         made: list[Samples] = []
         arguments: dict[tuple[int, bool], Steps] = {}
+        batches: dict[frozenset[int], Batch] = {}
+        """What is read at the same instants is worked out once, whichever arguments need it."""
         for runner in self.levels[level]:
             looking = runner.looking
             arrives = not runner.inputs.isdisjoint(now.changed)
@@ -83,7 +85,7 @@ class Past:
             try:
                 key = looking.argument, runner.counts is None
                 if key not in arguments:
-                    arguments[key] = self._argument(runner, now) if arrives else runner.nothing
+                    arguments[key] = self._argument(runner, now, batches) if arrives else runner.nothing
                 steps = looking.memory.follow(arguments[key], now.until_ns)
             except Exception as error:  # noqa: BLE001 - one node's fault must not stop the others; it is reported
                 failed(looking, error)
@@ -92,8 +94,12 @@ class Past:
                 made.append(_as_samples(steps, looking.row))
         return made
 
-    def _argument(self, runner: _Runner, now: Now) -> Steps:
+    def _argument(self, runner: _Runner, now: Now, batches: dict[frozenset[int], Batch]) -> Steps:
         """The argument at every instant at which something that it refers to arrives."""
+        if runner.counts is None and runner.inputs in batches:
+            batch = batches[runner.inputs]
+            value = self._graph.value(runner.looking.argument, batch)
+            return Steps(batch.instants, _spread(value, batch.instants.shape[0]))
         times = _NONE
         if now.active is not None:
             times = distinct(now.active.t_ns[runner.reads[now.active.signal]])
@@ -105,12 +111,11 @@ class Past:
             times = np.union1d(times, arrivals)
         if not times.shape[0]:
             return runner.nothing
-        value = self._graph.value(runner.looking.argument, now.batch_of(times))
+        batch = now.batch_of(times)
+        if runner.counts is None:
+            batches[runner.inputs] = batch
         n = times.shape[0]
-        if isinstance(value, v.Planes):
-            value = v.Planes(_wide(value.true, n), _wide(value.false, n))
-        else:
-            value = v.Number(_wide(value.value, n), _wide(value.known, n))
+        value = _spread(self._graph.value(runner.looking.argument, batch), n)
         if arrivals.shape[0] == n:
             return Steps(times, value)
         keep = np.searchsorted(times, arrivals)
@@ -126,6 +131,13 @@ class Past:
         if now.looks is not None and DETECTIONS_INPUT in inputs:
             times = np.concatenate([times, now.looks.changes_ns])
         return times
+
+
+def _spread(value: v.Value, n: int) -> v.Value:
+    """A value at each of n instants."""
+    if isinstance(value, v.Planes):
+        return v.Planes(_wide(value.true, n), _wide(value.false, n))
+    return v.Number(_wide(value.value, n), _wide(value.known, n))
 
 
 def distinct(rising: Times) -> Times:
