@@ -1,0 +1,279 @@
+"""The ledger as files, ``<folder>/<number of its first record, 20 digits>.ledger``. Format: ``wire/ledger_file.py``.
+
+Invariants
+- Each file begins with a signed checkpoint over everything before it, and is at its name only when that is durable.
+- Only the newest file is written to, at its end. A write that fails is cut back to the last whole frame.
+- When ``append`` returns, its records are on the medium (fdatasync), but for batches of ``records.ledger.LAZY`` kinds alone.
+- A head is handed out only after the records under it are on the medium: a power cut can't take back what was told.
+- After a failed fsync the kernel may have thrown pages away and would confirm the next one all the same. Everything is
+  refused then; the next start finds out what there is.
+- A file is removed only after a record that says so is on the medium. Where a power cut came between the two, the
+  removal is made up for at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd_agent import __version__
+from fsd_agent.adapters import durable
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError, LedgerFullError
+from fsd_agent.ports.spool import SpoolError, SpoolFullError
+from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.ledger import Carried, Checkpoint, Fact, Head, Repaired, Started
+from fsd_agent.rules.audit.restore import restore
+from fsd_agent.rules.audit.state import LedgerState
+from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame, removal
+from fsd_agent.wire.ledger import LedgerFormatError, Signed
+from fsd_agent.wire.ledger_file import Segment, encode_start, read_segment
+
+_NAME = re.compile(r"[0-9]{20}\.ledger")
+
+
+@dataclass(slots=True)
+class _File:
+    """One segment on disk."""
+
+    path: Path
+    checkpoint: Checkpoint
+    size_bytes: int
+
+
+class LedgerFiles:
+    """See :class:`fsd_agent.ports.ledger.Ledger`. ``folder`` is created where it is missing."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: VehicleKeys,
+        clock: Clock,
+        events: EventSink,
+        limits: LedgerLimits = LEDGER_LIMITS,
+    ) -> None:
+        """Open, repair a torn end, and record that the agent has started.
+
+        Tells ``ledger_repaired`` and ``ledger_damaged``. Raises :class:`LedgerDamagedError` where the newest file lost
+        what had been confirmed, and :class:`LedgerError`.
+        """
+        self._folder = folder
+        self._clock = clock
+        self._limits = limits
+        self._signer = Signer(keys.sign, keys.device_key_id())
+        self._lock = threading.RLock()
+        self._files: list[_File] = []
+        self._fd = -1
+        self._refusal: str | None = None
+        with _translated():
+            durable.make_folder(folder)
+            durable.sweep(folder)
+            found = segment_paths(folder)
+            if not found:
+                self._state, self._signed_size = LedgerState(), 0
+                self._new_file()
+            cut_bytes = self._restore(found, events) if found else 0
+            self._confirmed = self._state.size
+        repaired = (Repaired(cut_bytes),) if cut_bytes else ()
+        self.append(*repaired, Started(__version__, self._signer.key_id))
+        self.sync()
+
+    def append(self, *facts: Fact) -> None:
+        """See the port."""
+        with self._lock, _translated():
+            self._check()
+            if self._files[-1].size_bytes >= self._limits.segment_bytes:
+                self._rotate()
+            made = batch(
+                self._state,
+                facts,
+                signer=self._signer,
+                signed_size=self._signed_size,
+                confirmed=self._confirmed,
+                wall_ns=self._clock.wall_ns(),
+                mono_ns=self._clock.monotonic_ns(),
+            )
+            self._write(made.data, durably=not made.lazy)
+            for entry, body, check in made.added:
+                self._state.add(entry, body, check)
+            self._signed_size = made.signed_size
+            if not made.lazy:
+                self._confirmed = self._state.size
+
+    def sync(self) -> None:
+        """When this returns, every record survives a power cut."""
+        with self._lock, _translated():
+            self._check()
+            if self._confirmed < self._state.size:
+                self._sync()
+                self._confirmed = self._state.size
+
+    def head(self) -> Signed[Head]:
+        """See the port."""
+        with self._lock, _translated():
+            self.sync()
+            signed = self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
+            if self._signed_size < self._state.size:
+                self._write(head_frame(signed, self._confirmed), durably=False)
+                self._signed_size = self._state.size
+            return signed
+
+    def live(self) -> tuple[Carried, ...]:
+        """See the port."""
+        with self._lock:
+            return tuple(sorted((clip for _, clip in self._state.live.values()), key=lambda clip: clip.since))
+
+    def trim(self, acknowledged: int) -> int:
+        """See the port."""
+        removed = 0
+        with self._lock:
+            while len(self._files) > 1:
+                total = sum(file.size_bytes for file in self._files)
+                oldest, following = self._files[0], self._files[1].checkpoint
+                known = acknowledged >= following.head.size
+                if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
+                    break
+                self.append(*removal(self._state, oldest.checkpoint.head.size, following, acknowledged=known))
+                with _translated():
+                    durable.remove(oldest.path)
+                del self._files[0]
+                removed += 1
+        return removed
+
+    def close(self) -> None:
+        """See the port. The file is released even when it can't be synced."""
+        with self._lock:
+            if self._fd < 0:
+                return
+            try:
+                if self._refusal is None:
+                    self.head()
+                    with _translated():
+                        self._sync()
+            finally:
+                fd, self._fd = self._fd, -1
+                self._refusal = "closed"
+                os.close(fd)
+
+    def _restore(self, paths: list[Path], events: EventSink) -> int:
+        """Take up what is there; how many bytes of a torn end were cut off."""
+        segments = [(path, *_read(path)) for path in paths]
+        self._files = [_File(path, segment.checkpoint.value, size) for path, segment, size in segments]
+        try:
+            found = restore([(path.name, segment) for path, segment, _ in segments])
+        except ValueError as error:
+            raise LedgerDamagedError(f"{paths[-1]}: its checkpoint: {error}") from error
+        if found.fatal:
+            name, what = found.damaged[-1]
+            raise LedgerDamagedError(
+                f"{self._folder / name}: {what}; keep the folder, and move it away to begin anew"
+            )
+        for name, what in found.damaged:
+            events.emit("ledger_damaged", file=str(self._folder / name), what=what)
+        self._state, self._signed_size = found.state, found.signed_size
+        newest = self._files[-1]
+        cut_bytes = 0 if found.end is None else newest.size_bytes - found.end
+        self._open(newest, newest.size_bytes - cut_bytes)
+        if cut_bytes:
+            what = f"a torn end of {cut_bytes} bytes was cut off behind record {self._state.size - 1}"
+            events.emit("ledger_repaired", file=str(newest.path), cut_bytes=cut_bytes, what=what)
+        while len(self._files) > 1 and self._files[1].checkpoint.head.size <= found.removed_size:
+            durable.remove(self._files.pop(0).path)
+        return cut_bytes
+
+    def _open(self, file: _File, size_bytes: int) -> None:
+        """For appending behind the first ``size_bytes``, which are durable then."""
+        with durable.translated(file.path):
+            self._fd = os.open(file.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if size_bytes < file.size_bytes:
+                os.ftruncate(self._fd, size_bytes)
+            os.lseek(self._fd, size_bytes, os.SEEK_SET)
+            os.fsync(self._fd)
+        file.size_bytes = size_bytes
+
+    def _new_file(self) -> None:
+        checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
+        path = self._folder / f"{self._state.size:020}.ledger"
+        size, _ = durable.write_file(path, (encode_start(checkpoint),))
+        file = _File(path, checkpoint.value, size)
+        before = self._fd
+        self._open(file, size)
+        self._files.append(file)
+        self._signed_size = self._state.size
+        if before >= 0:
+            os.close(before)
+
+    def _rotate(self) -> None:
+        """Go on in a new file; the old one is whole on the medium before the new one begins."""
+        self._sync()
+        self._confirmed = self._state.size
+        self._new_file()
+
+    def _write(self, data: bytes, *, durably: bool) -> None:
+        file = self._files[-1]
+        try:
+            with durable.translated(file.path):
+                durable.write_all(self._fd, data)
+        except SpoolError:
+            self._cut_back(file)
+            raise
+        if durably:
+            self._sync()
+        file.size_bytes += len(data)
+
+    def _sync(self) -> None:
+        try:
+            with durable.translated(self._files[-1].path):
+                os.fdatasync(self._fd)  # with the size, where it grew: fdatasync(2)
+        except SpoolError:
+            self._refusal = "an fsync failed earlier; what it did not confirm may be lost"
+            raise
+
+    def _cut_back(self, file: _File) -> None:
+        try:
+            os.ftruncate(self._fd, file.size_bytes)
+            os.lseek(self._fd, file.size_bytes, os.SEEK_SET)
+        except OSError as error:
+            self._refusal = f"could not be cut back after a failed write: {error.strerror}"
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise LedgerError(f"{self._files[-1].path}: {self._refusal}")
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    """The ledger's files, oldest first."""
+    with durable.translated(folder), os.scandir(folder) as found:
+        names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
+    return [folder / name for name in sorted(names) if _NAME.fullmatch(name)]
+
+
+def _read(path: Path) -> tuple[Segment, int]:
+    with durable.translated(path):
+        data = path.read_bytes()
+    try:
+        return read_segment(data), len(data)
+    except LedgerFormatError as error:
+        raise LedgerDamagedError(
+            f"{path}: {error}; keep the folder, and move it away to begin anew"
+        ) from error
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """The errors of :mod:`.durable` as the port's."""
+    try:
+        yield
+    except SpoolFullError as error:
+        raise LedgerFullError(str(error)) from error
+    except SpoolError as error:
+        raise LedgerError(str(error)) from error
+    except LedgerFormatError as error:
+        raise LedgerError(f"a fact that can't be recorded: {error}") from error

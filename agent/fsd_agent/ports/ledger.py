@@ -1,0 +1,58 @@
+"""The append-only, hash-chained, signed account of every decision about data.
+
+Durability. When ``append`` returns, its records survive a power cut, unless all of them are of kinds in
+``records.ledger.LAZY``; those survive with the next ``append`` that has another, with ``head`` or ``close``. So a caller
+records first and acts then: what is sent or erased is in the ledger before it happens, and an act whose record could not
+be written must not happen.
+
+Threads. Any thread; calls are serialised inside.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fsd_agent.records.ledger import Carried, Fact, Head
+from fsd_agent.wire.ledger import Signed
+
+
+class LedgerError(Exception):
+    """The ledger can't be read or written; the message names the file and the reason. Nothing was recorded.
+
+    But for a failed fsync: then it is not known what was, and everything is refused until the next start.
+    """
+
+
+class LedgerFullError(LedgerError):
+    """No space left; what was recorded before is intact, and the next call may work."""
+
+
+class LedgerDamagedError(LedgerError):
+    """What the medium had confirmed is not what was written. A person must look; nothing was changed."""
+
+
+class Ledger(Protocol):
+    """See the module."""
+
+    def append(self, *facts: Fact) -> None:
+        """Record facts in this order, all of them or, where it raises :class:`LedgerError`, none."""
+        ...
+
+    def head(self) -> Signed[Head]:
+        """A signed head over all records, which are durable then: what a region is told is never taken back."""
+        ...
+
+    def live(self) -> tuple[Carried, ...]:
+        """Clips of which the vehicle holds a copy by this ledger, the oldest first."""
+        ...
+
+    def trim(self, acknowledged: int) -> int:
+        """Remove old segments beyond the bounds; how many. ``acknowledged``: records a region has a root over.
+
+        Each removal is recorded first, with the clips that are still on the vehicle carried over.
+        """
+        ...
+
+    def close(self) -> None:
+        """Sign the head and release the files. Safe to call twice."""
+        ...

@@ -1,0 +1,217 @@
+"""Clip by clip: where the data went, and whether everything about it was as it must be.
+
+The rules, each with the finding that breaking it gives:
+
+- a clip begins with a firing, or is carried over from removed records          unknown_clip
+- every record of a clip names one region, and every connection had its identity  wrong_region
+- redacted, then sealed, then sent, then receipted; nothing of a copy that is gone  wrong_order
+- a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
+- a copy is erased for a cause that the ledger holds                              erased_without_cause
+- what was receipted is at the region; what is there was sent, and is the same    not_at_region, not_in_ledger, wrong_file
+
+A region's identity and receipts can be checked only where that region's policy is given; the account says where not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
+
+from fsd_agent.records.ledger import (
+    Carried,
+    Cause,
+    Checkpoint,
+    ClipFact,
+    Copy,
+    Dropped,
+    Erased,
+    Fired,
+    Receipted,
+    Redacted,
+    Sealed,
+    Sent,
+)
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import ClipAccount, RegionView
+from fsd_agent.rules.audit.findings import Finding, FindingKind
+from fsd_agent.wire.receipt import verify_receipt
+from fsd_agent.wire.verdict import VerdictError
+
+_K = FindingKind
+_CLIP_FACTS = get_args(ClipFact)
+
+
+def account(
+    records: Sequence[Located], regions: Mapping[str, RegionView], older: Mapping[str, int]
+) -> tuple[dict[str, ClipAccount], list[Finding]]:
+    """Every clip's account, by id in the order of their beginning, and what is wrong.
+
+    ``older``: how many clips of a region may have ended in records that were removed; see :func:`older_clips`.
+    """
+    clips: dict[str, ClipAccount] = {}
+    findings: list[Finding] = []
+    for located in records:
+        fact = located.entry.fact
+        if isinstance(fact, _CLIP_FACTS):
+            said = [*_take(clips, located.entry.number, fact, regions)]
+            findings.extend(
+                Finding(kind, located.file, located.entry.number, detail, fact.clip_id)
+                for kind, detail in said
+            )
+    for region in regions.values():
+        findings.extend(_compare(clips, region, older.get(region.region_id, 0)))
+    return clips, findings
+
+
+def older_clips(start: Checkpoint | None) -> Counter[str]:
+    """By region: clips that ended before the ledger's oldest record, by what its signed checkpoint counts."""
+    ended: Counter[str] = Counter()
+    for kind, region_id, count in start.counts if start is not None else ():
+        if kind in (Receipted.__name__, Dropped.__name__):
+            ended[region_id] += count
+    return ended
+
+
+_Said = Iterator[tuple[FindingKind, str]]
+
+
+def _take(
+    clips: dict[str, ClipAccount], number: int, fact: ClipFact, regions: Mapping[str, RegionView]
+) -> _Said:
+    clip = clips.get(fact.clip_id)
+    if clip is None:
+        clip = clips[fact.clip_id] = ClipAccount(fact.clip_id, fact.region_id, number)
+        if not isinstance(fact, Fired | Carried):
+            yield _K.UNKNOWN_CLIP, f"{type(fact).__name__} of a clip that no firing began"
+    if fact.region_id != clip.region_id:
+        yield _K.WRONG_REGION, f"{type(fact).__name__} names {fact.region_id}, the clip is {clip.region_id}'s"
+    if isinstance(fact, Sent | Receipted | Dropped | Erased):
+        yield from _leave(clip, fact, regions.get(clip.region_id))
+    else:
+        yield from _make(clip, fact)
+
+
+def _make(clip: ClipAccount, fact: Fired | Carried | Redacted | Sealed) -> _Said:
+    """Copies come to be."""
+    match fact:
+        case Fired():
+            clip.firings += 1
+            yield from _needs(clip, Copy.STAGED if clip.firings > 1 else None, "fired again")
+            clip.copies.add(Copy.STAGED)
+        case Carried():
+            yield from _carry(clip, fact)
+        case Redacted():
+            yield from _needs(clip, Copy.STAGED, "redacted")
+            clip.redacted = fact
+        case Sealed():
+            yield from _needs(clip, Copy.STAGED, "sealed")
+            if not clip.was_redacted:
+                yield _K.WRONG_ORDER, "sealed, but not redacted before"
+            clip.sealed = fact
+            clip.copies.add(Copy.SEALED)
+
+
+def _leave(clip: ClipAccount, fact: Sent | Receipted | Dropped | Erased, region: RegionView | None) -> _Said:
+    """Copies leave, and end."""
+    match fact:
+        case Sent():
+            yield from _send(clip, fact, region)
+        case Receipted():
+            yield from _receipt(clip, fact, region)
+        case Dropped():
+            clip.dropped = fact
+        case Erased():
+            yield from _erase(clip, fact)
+
+
+def _carry(clip: ClipAccount, fact: Carried) -> _Said:
+    """Where the beginning is still there too, both must say the same."""
+    copies = {copy for copy, there in ((Copy.STAGED, fact.staged), (Copy.SEALED, fact.sealed)) if there}
+    known = clip.firings or clip.carried is not None
+    if known and (
+        copies != clip.copies
+        or (fact.redacted, fact.sent, fact.receipted, fact.dropped)
+        != (clip.was_redacted, clip.was_sent, clip.got_receipt, clip.was_dropped)
+        or (clip.file is not None and clip.file != (fact.vehicle, fact.sha256))
+    ):
+        yield _K.WRONG_ORDER, "carried over as something else than it was"
+    if not known:
+        clip.since = fact.since
+        clip.copies = copies
+        clip.carried = fact
+
+
+def _needs(clip: ClipAccount, copy: Copy | None, act: str) -> _Said:
+    if copy is not None and copy not in clip.copies:
+        yield _K.WRONG_ORDER, f"{act}, but there was no {copy} copy"
+
+
+def _send(clip: ClipAccount, fact: Sent, region: RegionView | None) -> _Said:
+    yield from _needs(clip, Copy.SEALED, "sent")
+    if region is not None and fact.identity_uri != region.identity_uri:
+        detail = f"sent to {fact.host}:{fact.port}, whose certificate names {fact.identity_uri}, not {region.identity_uri}"
+        yield _K.WRONG_REGION, detail
+    clip.sent.append(fact)
+
+
+def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _Said:
+    if not clip.was_sent:
+        yield _K.WRONG_ORDER, "receipted, but never sent"
+    clip.receipted = fact
+    if clip.file is None:
+        yield _K.BAD_RECEIPT, "a receipt for a clip that was never sealed"
+    elif region is not None:
+        vehicle, sha256 = clip.file
+        try:
+            verify_receipt(
+                fact.receipt,
+                region.receipt_public_key,
+                clip_id=clip.clip_id,
+                region_id=clip.region_id,
+                vehicle=vehicle,
+                sha256=sha256,
+            )
+        except VerdictError as error:
+            yield _K.BAD_RECEIPT, str(error)
+        else:
+            clip.receipt_checked = True
+
+
+def _erase(clip: ClipAccount, fact: Erased) -> _Said:
+    yield from _needs(clip, fact.copy, "erased")
+    holds = {
+        Cause.SEALED: fact.copy is Copy.STAGED and clip.file is not None,
+        Cause.RECEIPTED: clip.got_receipt,
+        Cause.DROPPED: clip.was_dropped,
+        Cause.CONSENT: clip.was_dropped,
+    }
+    if not holds[fact.cause]:
+        detail = f"the {fact.copy} copy is erased as {fact.cause}, but no record says that it was"
+        yield _K.ERASED_WITHOUT_CAUSE, detail
+    clip.copies.discard(fact.copy)
+    clip.erased[fact.copy] = fact.cause
+
+
+def _compare(clips: Mapping[str, ClipAccount], region: RegionView, older: int) -> Iterator[Finding]:
+    """The ledger against what the region holds."""
+    for clip_id, clip in clips.items():
+        if clip.region_id == region.region_id and clip.got_receipt and clip_id not in region.clips:
+            detail = f"receipted, but not among what region {region.region_id} holds"
+            yield Finding(_K.NOT_AT_REGION, "ledger", clip.since, detail, clip_id)
+    unknown = [clip_id for clip_id in region.clips if clip_id not in clips]
+    for clip_id, stored in region.clips.items():
+        known = clips.get(clip_id)
+        held = f"region {region.region_id} holds"
+        if known is None and len(unknown) <= older:
+            continue
+        if known is None or not known.was_sent:
+            detail = f"{held} a clip that the ledger does not say was sent"
+            yield Finding(_K.NOT_IN_LEDGER, stored.source, None, detail, clip_id)
+        elif known.region_id != region.region_id:
+            yield Finding(
+                _K.WRONG_REGION, stored.source, None, f"{held} region {known.region_id}'s clip", clip_id
+            )
+        elif known.file != (stored.vehicle, stored.sha256):
+            detail = f"{held} another file than the ledger names, SHA-256 {stored.sha256.hex()}"
+            yield Finding(_K.WRONG_FILE, stored.source, None, detail, clip_id)

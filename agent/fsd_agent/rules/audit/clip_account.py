@@ -1,0 +1,102 @@
+"""One clip's account, as it is filled from a ledger, and what is known of the regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fsd_agent.records.ledger import Carried, Cause, Copy, Dropped, Receipted, Redacted, Sealed, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class AtRegion:
+    """A clip that a region holds."""
+
+    vehicle: str
+    sha256: bytes
+    source: str
+    """The region's file that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionView:
+    """What is known of one region, from its policy and its store."""
+
+    region_id: str
+    identity_uri: str
+    receipt_public_key: bytes
+    clips: Mapping[str, AtRegion]
+    """The clips of this vehicle, by id."""
+
+
+class Where(StrEnum):
+    """Where a clip is, by the ledger."""
+
+    ON_VEHICLE = "on the vehicle"
+    ON_THE_WAY = "on the vehicle, sent"
+    RECEIPTED = "at the region, copy not yet erased"
+    DELIVERED = "at the region"
+    GIVEN_UP = "given up, not yet erased"
+    NOWHERE = "erased"
+
+
+@dataclass(slots=True)
+class ClipAccount:
+    """What became of one clip."""
+
+    clip_id: str
+    region_id: str
+    since: int
+    firings: int = 0
+    carried: Carried | None = None
+    redacted: Redacted | None = None
+    sealed: Sealed | None = None
+    sent: list[Sent] = field(default_factory=list)
+    receipted: Receipted | None = None
+    receipt_checked: bool = False
+    """Whether the receipt was verified with the region's key, and holds."""
+    dropped: Dropped | None = None
+    erased: dict[Copy, Cause] = field(default_factory=dict)
+    copies: set[Copy] = field(default_factory=set)
+    """On the vehicle."""
+
+    @property
+    def where(self) -> Where:
+        """See :class:`Where`."""
+        if self.got_receipt:
+            return Where.RECEIPTED if self.copies else Where.DELIVERED
+        if self.was_dropped:
+            return Where.GIVEN_UP if self.copies else Where.NOWHERE
+        if self.copies:
+            return Where.ON_THE_WAY if self.was_sent else Where.ON_VEHICLE
+        return Where.NOWHERE
+
+    @property
+    def got_receipt(self) -> bool:
+        """A receipt is recorded, also before what is left of the ledger."""
+        return self.receipted is not None or (self.carried is not None and self.carried.receipted)
+
+    @property
+    def was_sent(self) -> bool:
+        """At least one connection was given it."""
+        return bool(self.sent) or (self.carried is not None and self.carried.sent)
+
+    @property
+    def was_dropped(self) -> bool:
+        """It was given up."""
+        return self.dropped is not None or (self.carried is not None and self.carried.dropped)
+
+    @property
+    def was_redacted(self) -> bool:
+        """Before it was sealed."""
+        return self.redacted is not None or (self.carried is not None and self.carried.redacted)
+
+    @property
+    def file(self) -> tuple[str, bytes] | None:
+        """(vehicle, SHA-256) of the sealed file; None before sealing."""
+        if self.sealed is not None:
+            return self.sealed.vehicle, self.sealed.sha256
+        if self.carried is not None and self.carried.sha256:
+            return self.carried.vehicle, self.carried.sha256
+        return None

@@ -1,0 +1,98 @@
+"""A ledger in memory, with a power cut that takes what was not durable."""
+
+from __future__ import annotations
+
+import threading
+
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.ledger import LedgerError, LedgerFullError
+from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.ledger import Carried, Entry, Fact, Head
+from fsd_agent.rules.audit.state import LedgerState
+from fsd_agent.rules.audit.writer import Signer, batch
+from fsd_agent.wire.ledger import LedgerFormatError, Signed
+
+
+class MemoryLedger:
+    """See :class:`fsd_agent.ports.ledger.Ledger`. It has no bounds, so ``trim`` finds nothing to remove."""
+
+    def __init__(self, *, keys: VehicleKeys, clock: Clock) -> None:
+        self.full = False
+        """Set to make every change find the disk full."""
+        self.acknowledged = 0
+        """Records that a region was said to have a root over."""
+        self._clock = clock
+        self._signer = Signer(keys.sign, keys.device_key_id())
+        self._lock = threading.RLock()
+        self._records: list[tuple[Entry, bytes, bytes]] = []
+        self._durable = 0
+        self._state = LedgerState()
+        self._closed = False
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every record so far."""
+        with self._lock:
+            return tuple(entry for entry, _, _ in self._records)
+
+    def append(self, *facts: Fact) -> None:
+        """See the port."""
+        with self._lock:
+            self._check()
+            try:
+                made = batch(
+                    self._state,
+                    facts,
+                    signer=self._signer,
+                    signed_size=self._state.size,
+                    confirmed=self._durable,
+                    wall_ns=self._clock.wall_ns(),
+                    mono_ns=self._clock.monotonic_ns(),
+                )
+            except LedgerFormatError as error:
+                raise LedgerError(f"a fact that can't be recorded: {error}") from error
+            for record in made.added:
+                self._state.add(*record)
+            self._records.extend(made.added)
+            if not made.lazy:
+                self._durable = len(self._records)
+
+    def head(self) -> Signed[Head]:
+        """See the port."""
+        with self._lock:
+            self._check()
+            self._durable = len(self._records)
+            return self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
+
+    def live(self) -> tuple[Carried, ...]:
+        """See the port."""
+        with self._lock:
+            return tuple(sorted((clip for _, clip in self._state.live.values()), key=lambda clip: clip.since))
+
+    def trim(self, acknowledged: int) -> int:
+        """See the port."""
+        with self._lock:
+            self._check()
+            self.acknowledged = max(self.acknowledged, acknowledged)
+            return 0
+
+    def close(self) -> None:
+        """See the port."""
+        with self._lock:
+            self._durable = len(self._records)
+            self._closed = True
+
+    def power_cut(self) -> None:
+        """What was not durable is gone, and the ledger is open again."""
+        with self._lock:
+            del self._records[self._durable :]
+            self._state = LedgerState()
+            for record in self._records:
+                self._state.add(*record)
+            self._closed = False
+
+    def _check(self) -> None:
+        if self._closed:
+            raise LedgerError("ledger: closed")
+        if self.full:
+            raise LedgerFullError("ledger: no space left")

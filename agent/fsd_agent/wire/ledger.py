@@ -1,0 +1,139 @@
+r"""Ledger records, signed heads and checkpoints as bytes.
+
+Format, version 1. A record is msgpack of ``[1, number, wall_ns, mono_ns, kind, {members of the fact}]``; ``kind`` is
+the name of the fact's type in ``records/ledger.py``. Only the canonical encoding is read, so a record has one spelling and
+an unknown member is refused.
+
+A signed head is msgpack of ``[1, {members of Head}, signature]``, a signed checkpoint the same with ``Checkpoint``. The
+signature is the device's Ed25519 (RFC 8032) over ``"fsd-ledger-1 head\0"``, or ``"fsd-ledger-1 checkpoint\0"``, and the
+msgpack of the members: neither can be passed off as the other, nor as a manifest or an envelope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar, get_args
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head
+from fsd_agent.wire.envelope import key_id_of
+
+VERSION = 1
+MAX_ENTRY_BYTES = 4096
+"""The largest fact holds a receipt of 1 KiB or some names of models."""
+MAX_SIGNED_BYTES = 256 * 1024
+"""A checkpoint holds up to 63 hashes, and a count for every kind and region."""
+
+KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
+
+_DOMAINS: dict[type, bytes] = {Head: b"fsd-ledger-1 head\0", Checkpoint: b"fsd-ledger-1 checkpoint\0"}
+_Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+_T = TypeVar("_T", Head, Checkpoint)
+
+
+class LedgerFormatError(ValueError):
+    """Bytes that are not what they should be; the message says which member and why."""
+
+
+class LedgerSignatureError(Exception):
+    """A head or checkpoint that the device did not sign; the message names the keys."""
+
+
+class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    v: int
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    wall_ns: int
+    mono_ns: int
+    kind: str
+    members: msgspec.Raw
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The bytes that are chained and hashed. Raises :class:`LedgerFormatError` for what could not be read again."""
+    members = msgspec.msgpack.encode(entry.fact)
+    body = _Body(
+        VERSION, entry.number, entry.wall_ns, entry.mono_ns, type(entry.fact).__name__, msgspec.Raw(members)
+    )
+    data = msgspec.msgpack.encode(body)
+    decode_entry(data)
+    return data
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Read what :func:`encode_entry` wrote; raises :class:`LedgerFormatError`."""
+    if len(data) > MAX_ENTRY_BYTES:
+        raise LedgerFormatError(f"a record of {len(data)} bytes, at most {MAX_ENTRY_BYTES}")
+    try:
+        body = msgspec.msgpack.decode(data, type=_Body)
+        if body.v != VERSION:
+            raise LedgerFormatError(f"record version {body.v}, this software reads {VERSION}")
+        if body.kind not in KINDS:
+            raise LedgerFormatError(f"kind {body.kind[:40]!r} is not one of {', '.join(sorted(KINDS))}")
+        fact = msgspec.msgpack.decode(body.members, type=KINDS[body.kind])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LedgerFormatError(f"record: {error}") from error
+    again = _Body(
+        VERSION, body.number, body.wall_ns, body.mono_ns, body.kind, msgspec.Raw(msgspec.msgpack.encode(fact))
+    )
+    if msgspec.msgpack.encode(again) != data:
+        raise LedgerFormatError(f"record {body.number}: not the canonical encoding")
+    return Entry(body.number, body.wall_ns, body.mono_ns, fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Generic[_T]):
+    """A head or checkpoint with the device's signature, **not verified** by decoding."""
+
+    value: _T
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """Its bytes."""
+        return msgspec.msgpack.encode((VERSION, self.value, self.signature))
+
+    def verify(self, public_key: bytes) -> None:
+        """Check the signature by a raw Ed25519 key of 32 bytes; raises :class:`LedgerSignatureError`."""
+        try:
+            Ed25519PublicKey.from_public_bytes(public_key).verify(self.signature, _signed_bytes(self.value))
+        except InvalidSignature as error:
+            raise LedgerSignatureError(f"not signed by device key {key_id_of(public_key)}") from error
+
+
+def sign_value(value: _T, sign: Callable[[bytes], bytes]) -> Signed[_T]:
+    """Sign a head or checkpoint with the device's key (``ports.vehicle_keys``)."""
+    return Signed(value, sign(_signed_bytes(value)))
+
+
+def decode_head(data: bytes) -> Signed[Head]:
+    """Read a signed head; raises :class:`LedgerFormatError`."""
+    return _decode(data, Head, "head")
+
+
+def decode_checkpoint(data: bytes) -> Signed[Checkpoint]:
+    """Read a signed checkpoint; raises :class:`LedgerFormatError`."""
+    return _decode(data, Checkpoint, "checkpoint")
+
+
+def _decode(data: bytes, kind: type[_T], name: str) -> Signed[_T]:
+    if len(data) > MAX_SIGNED_BYTES:
+        raise LedgerFormatError(f"a {name} of {len(data)} bytes, at most {MAX_SIGNED_BYTES}")
+    try:
+        # The parameters are run-time types: mypy can't follow them.
+        form: Any = tuple[int, kind, _Signature]  # type: ignore[valid-type]
+        version, value, signature = msgspec.msgpack.decode(data, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LedgerFormatError(f"{name}: {error}") from error
+    if version != VERSION:
+        raise LedgerFormatError(f"{name}: version {version}, this software reads {VERSION}")
+    signed: Signed[_T] = Signed(value, signature)
+    if signed.encode() != data:
+        raise LedgerFormatError(f"{name}: not the canonical encoding")
+    return signed
+
+
+def _signed_bytes(value: Head | Checkpoint) -> bytes:
+    return _DOMAINS[type(value)] + msgspec.msgpack.encode(value)

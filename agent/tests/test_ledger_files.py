@@ -1,0 +1,280 @@
+"""The ledger on disk: what is told survives, torn ends are cut off and said, damage is refused, size is bounded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fsd_agent.adapters.ledger_files import LedgerFiles, segment_paths
+from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
+from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Repaired, SegmentRemoved, Started
+from fsd_agent.rules.audit.chain import Examined, examine
+from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits
+from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.decisions import Decisions, clip_id_of
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.ledger_file import read_segment
+
+KEYS = MemoryVehicleKeys()
+DO = Decisions(sample_region("cn"))
+SMALL = LedgerLimits(segment_bytes=4000, keep_bytes=9000, most_bytes=20_000)
+
+
+def ledger_in(
+    folder: Path, events: RememberedEvents | None = None, limits: LedgerLimits = LEDGER_LIMITS
+) -> LedgerFiles:
+    return LedgerFiles(
+        folder, keys=KEYS, clock=ManualClock(), events=events or RememberedEvents(), limits=limits
+    )
+
+
+def audited(folder: Path) -> Examined:
+    segments = [(path.name, read_segment(path.read_bytes())) for path in segment_paths(folder)]
+    return examine(segments, {KEYS.device_key_id(): KEYS.device_public_key})
+
+
+def facts_in(folder: Path) -> list[Fact]:
+    return [located.entry.fact for located in audited(folder).records]
+
+
+@pytest.fixture(params=["memory", "files"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    clock = ManualClock()
+    return (
+        MemoryLedger(keys=KEYS, clock=clock) if request.param == "memory" else ledger_in(tmp_path / "ledger")
+    )
+
+
+def test_heads_and_live_clips(ledger: Ledger) -> None:
+    first, second = clip_id_of(1), clip_id_of(2)
+    start = ledger.head().value.size
+    ledger.append(*DO.life(first)[:-1])
+    ledger.append(DO.fired(second))
+    head = ledger.head()
+    head.verify(KEYS.device_public_key)
+    assert head.value.size == start + 9
+    clips = ledger.live()
+    assert [clip.clip_id for clip in clips] == [first, second]
+    assert (clips[0].staged, clips[0].sealed, clips[0].receipted) == (False, True, True)
+    ledger.append(DO.life(first)[-1])
+    assert [clip.clip_id for clip in ledger.live()] == [second]
+    assert ledger.head().value.root != head.value.root
+    assert ledger.trim(10**9) == 0
+    ledger.close()
+    ledger.close()
+    with pytest.raises(LedgerError, match="closed"):
+        ledger.append(DO.registered())
+
+
+def test_a_fact_that_can_not_be_read_again_is_refused_whole(ledger: Ledger) -> None:
+    size = ledger.head().value.size
+    bad = Erased("not an id", "cn", Copy.SEALED, Cause.RECEIPTED)
+    with pytest.raises(LedgerError, match="clip_id"):
+        ledger.append(DO.registered(), bad)
+    assert ledger.head().value.size == size
+
+
+def test_a_restart_goes_on_where_it_ended(tmp_path: Path) -> None:
+    for run in range(3):
+        ledger = ledger_in(tmp_path)
+        ledger.append(*DO.life(clip_id_of(run)))
+        ledger.close()
+    found = audited(tmp_path)
+    assert not found.findings
+    assert found.size == found.signed_size == 30
+    assert sum(isinstance(fact, Started) for fact in facts_in(tmp_path)) == 3
+
+
+def test_a_torn_end_is_cut_at_every_byte_and_said(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path / "whole")
+    ledger.append(DO.registered())
+    ledger.append(DO.fired(clip_id_of(1)))
+    (path,) = segment_paths(tmp_path / "whole")
+    before = path.stat().st_size
+    ledger.append(DO.redacted(clip_id_of(1)))  # lazy: nobody was told that it is durable
+    whole = path.read_bytes()
+    for length in range(before + 1, len(whole)):
+        folder, events = tmp_path / str(length), RememberedEvents()
+        folder.mkdir()
+        (folder / path.name).write_bytes(whole[:length])
+        assert [str(one.kind) for one in audited(folder).findings] == ["torn"]
+        ledger_in(folder, events).close()
+        (told,) = events.of("ledger_repaired")
+        assert told["cut_bytes"] == length - before
+        assert told["file"] == str(folder / path.name)
+        assert "behind record 2" in str(told["what"])
+        assert facts_in(folder)[3:] == [Repaired(length - before), facts_in(folder)[0]]
+        assert not audited(folder).findings
+
+
+def test_zeros_and_a_missing_page_in_what_was_not_confirmed_are_a_torn_end_too(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    ledger.append(DO.fired(clip_id_of(1)))
+    (path,) = segment_paths(tmp_path)
+    before = path.stat().st_size
+    ledger.append(DO.redacted(clip_id_of(1)))
+    ledger.append(DO.firing_dropped())
+    data = bytearray(path.read_bytes())
+    data[before : before + 100] = bytes(100)
+    path.write_bytes(bytes(data) + bytes(512))
+    events = RememberedEvents()
+    ledger_in(tmp_path, events).close()
+    (told,) = events.of("ledger_repaired")
+    assert told["cut_bytes"] == len(data) + 512 - before
+    assert not audited(tmp_path).findings
+
+
+def test_damage_to_what_was_confirmed_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    ledger.append(DO.registered())
+    (path,) = segment_paths(tmp_path)
+    start = path.stat().st_size
+    ledger.append(DO.fired(clip_id_of(1)))
+    end = path.stat().st_size
+    ledger.append(*DO.life(clip_id_of(2)))
+    ledger.close()
+    whole = path.read_bytes()
+    for offset in range(start, end):
+        damaged = bytearray(whole)
+        damaged[offset] ^= 0x04
+        path.write_bytes(damaged)
+        with pytest.raises(LedgerDamagedError, match=f"{path.name}: record 2 was confirmed and is damaged"):
+            ledger_in(tmp_path)
+        assert path.read_bytes() == damaged
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / f"{0:020}.ledger"
+    for content in (b"", b"hello", b"FSDLEDG1\x00\x00\x00\x05hello", b"FSDLEDG1\xff\xff\xff\xff"):
+        path.write_bytes(content)
+        with pytest.raises(LedgerDamagedError, match=str(path)):
+            ledger_in(tmp_path)
+
+
+def test_damage_to_a_closed_file_is_told_and_recording_goes_on(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    for number in range(8):
+        ledger.append(*DO.life(clip_id_of(number)))
+    ledger.close()
+    oldest = segment_paths(tmp_path)[0]
+    data = bytearray(oldest.read_bytes())
+    data[-700] ^= 1
+    oldest.write_bytes(data)
+    events = RememberedEvents()
+    again = ledger_in(tmp_path, events, SMALL)
+    assert events.of("ledger_damaged")[0]["file"] == str(oldest)
+    again.append(DO.registered())
+    again.close()
+    assert {one.file for one in audited(tmp_path).findings} == {oldest.name}
+
+
+def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    staying = clip_id_of(999)
+    ledger.append(DO.fired(staying), DO.redacted(staying))
+    for number in range(12):
+        ledger.append(*DO.life(clip_id_of(number)))
+    many = len(segment_paths(tmp_path))
+    assert many > 4
+    known = ledger.head().value.size
+    assert ledger.trim(0) == 0 or sum(path.stat().st_size for path in segment_paths(tmp_path)) > 9000
+    assert ledger.trim(known) > 0
+    sizes = [path.stat().st_size for path in segment_paths(tmp_path)]
+    assert sum(sizes) < SMALL.keep_bytes + SMALL.segment_bytes
+    found = audited(tmp_path)
+    assert not found.findings
+    assert found.first > 0
+    assert found.tree().root(found.size) == ledger.head().value.root
+    removals = [fact for fact in facts_in(tmp_path) if isinstance(fact, SegmentRemoved)]
+    assert removals[-1].acknowledged
+    assert removals[-1].size == found.first
+    ledger.append(*DO.life(staying)[3:])  # the clip that was carried over goes its way
+    ledger.close()
+    again = ledger_in(tmp_path, limits=SMALL)
+    assert again.live() == ()
+
+
+def test_nobody_acknowledges_the_hard_bound_holds_and_says_so(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    for number in range(40):
+        ledger.append(*DO.life(clip_id_of(number)))
+        ledger.trim(0)
+    ledger.close()
+    assert (
+        sum(path.stat().st_size for path in segment_paths(tmp_path)) <= SMALL.most_bytes + SMALL.segment_bytes
+    )
+    removals = [fact for fact in facts_in(tmp_path) if isinstance(fact, SegmentRemoved)]
+    assert removals
+    assert not any(removal.acknowledged for removal in removals)
+    assert not audited(tmp_path).findings
+
+
+def test_a_removal_that_a_power_cut_stopped_is_made_up_for(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    for number in range(12):
+        ledger.append(*DO.life(clip_id_of(number)))
+    before = {path: path.read_bytes() for path in segment_paths(tmp_path)}
+    assert ledger.trim(10**9) > 0
+    ledger.close()
+    left = segment_paths(tmp_path)
+    for path in before.keys() - set(left):
+        path.write_bytes(before[path])
+    assert not audited(tmp_path).findings
+    ledger_in(tmp_path, limits=SMALL).close()
+    assert segment_paths(tmp_path) == left
+
+
+def fill(path: Path) -> None:
+    """Take all the room there is."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_takes_nothing_back(small_disk: Path) -> None:
+    ledger = ledger_in(small_disk / "ledger")
+    ledger.append(DO.registered())
+    fill(small_disk / "filler")
+    lives = [DO.life(clip_id_of(number)) for number in range(100)]
+    taken = 0
+    with pytest.raises(LedgerFullError, match="No space left"):  # noqa: PT012 - the last page has some room
+        for life in lives:
+            ledger.append(*life)
+            taken += 1
+    (small_disk / "filler").unlink()
+    ledger.append(*lives[50])
+    ledger.close()
+    found = audited(small_disk / "ledger")
+    assert not found.findings
+    assert found.size == 2 + 9 * taken + 9
+
+
+def test_a_killed_process_loses_nothing(tmp_path: Path, kill_after_lines: Callable[..., list[str]]) -> None:
+    code = """
+import sys
+from pathlib import Path
+from fsd_agent.adapters.ledger_files import LedgerFiles
+from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.decisions import Decisions, clip_id_of
+from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+do = Decisions(sample_region("cn"))
+ledger = LedgerFiles(Path(sys.argv[1]), keys=MemoryVehicleKeys(), clock=ManualClock(), events=RememberedEvents())
+number = 0
+while True:
+    number += 1
+    ledger.append(do.fired(clip_id_of(number)))
+    print(clip_id_of(number), flush=True)
+"""
+    told = kill_after_lines(code, 50, str(tmp_path))
+    ledger = ledger_in(tmp_path)
+    assert [clip.clip_id for clip in ledger.live()][: len(told)] == told
+    ledger.close()
+    assert not audited(tmp_path).findings

@@ -1,0 +1,161 @@
+"""Ledger records, heads and checkpoints: one spelling each, known bytes, and nothing else is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsd_agent.records.ledger import (
+    LAZY,
+    Carried,
+    Cause,
+    Checkpoint,
+    ConsentChanged,
+    Copy,
+    Entry,
+    Fact,
+    Head,
+    Held,
+    Receipted,
+    Redacted,
+    Repaired,
+    SegmentRemoved,
+    Started,
+)
+from fsd_agent.records.region import HoldReason
+from fsd_agent.testing.decisions import Decisions, clip_id_of
+from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.ledger import (
+    KINDS,
+    LedgerFormatError,
+    LedgerSignatureError,
+    Signed,
+    decode_checkpoint,
+    decode_entry,
+    decode_head,
+    encode_entry,
+    sign_value,
+)
+from fsd_agent.wire.ledger_file import RECORD, encode_frame
+
+KEYS = MemoryVehicleKeys()
+DO = Decisions(sample_region("cn"))
+CLIP = clip_id_of(7)
+FACTS: list[Fact] = [
+    Started("0.1.0", KEYS.device_key_id()),
+    Repaired(37),
+    DO.registered(),
+    Held(HoldReason.NO_REGION),
+    ConsentChanged("development", given=False),
+    DO.firing_dropped(),
+    *DO.life(CLIP),
+    DO.dropped(CLIP),
+    Carried(CLIP, "cn", 3, redacted=True),
+    SegmentRemoved(0, 4000, bytes(32), acknowledged=True),
+]
+HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
+EVERYTHING = "40e182989a74d9b230973ae9d73553e886467f76021b69294d7c592bcba6e1dc"
+"""SHA-256 over the records of FACTS, numbered from 0."""
+CHECKPOINT = Checkpoint(HEAD, (b"\x03" * 32,) * 3, (("Fired", "cn", 7),), 1, 2)
+
+
+@given(st.sampled_from(FACTS), st.integers(0, 2**63 - 1), st.integers(0, 2**62), st.integers(0, 2**62))
+def test_what_is_written_is_read(fact: Fact, number: int, wall_ns: int, mono_ns: int) -> None:
+    entry = Entry(number, wall_ns, mono_ns, fact)
+    assert decode_entry(encode_entry(entry)) == entry
+
+
+def test_every_kind_is_here_and_in_no_other_spelling() -> None:
+    assert {type(fact) for fact in FACTS} == set(get_args(Fact)) == set(KINDS.values())
+    assert set(get_args(Fact)) > LAZY
+
+
+def test_the_bytes_are_what_they_were() -> None:
+    """Ledgers outlive software: what was hashed and signed years ago must be read the same way."""
+    entry = Entry(5, 6, 7, DO.erased(CLIP, Copy.SEALED, Cause.RECEIPTED))
+    members = {"clip_id": CLIP, "region_id": "cn", "copy": "sealed", "cause": "receipted"}
+    body = encode_entry(entry)
+    assert body == msgspec.msgpack.encode([1, 5, 6, 7, "Erased", members])
+    everything = b"".join(encode_entry(Entry(n, 6, 7, fact)) for n, fact in enumerate(FACTS))
+    assert hashlib.sha256(everything).hexdigest() == EVERYTHING
+    frame, check = encode_frame(RECORD, body, bytes(32), 4)
+    assert frame.hex() == f"f51ed6e701{len(body):06x}0000000000000004" + body.hex() + check.hex()
+    assert check == hashlib.sha256(b"fsd-ledger-1 record\0" + bytes(32) + frame[:-32]).digest()
+    signed = sign_value(HEAD, KEYS.sign)
+    members_of_head = msgspec.msgpack.encode(dataclasses.asdict(HEAD))
+    assert signed.signature == KEYS.sign(b"fsd-ledger-1 head\0" + members_of_head)
+    assert signed.encode() == b"\x93\x01" + members_of_head + b"\xc4\x40" + signed.signature
+
+
+def test_signatures() -> None:
+    head, checkpoint = sign_value(HEAD, KEYS.sign), sign_value(CHECKPOINT, KEYS.sign)
+    assert decode_head(head.encode()) == head
+    assert decode_checkpoint(checkpoint.encode()) == checkpoint
+    head.verify(KEYS.device_public_key)
+    checkpoint.verify(KEYS.device_public_key)
+    for bad in (
+        Signed(dataclasses.replace(HEAD, size=8), head.signature),
+        Signed(HEAD, checkpoint.signature),
+        Signed(HEAD, KEYS.sign(msgspec.msgpack.encode(HEAD))),
+    ):
+        with pytest.raises(LedgerSignatureError, match=KEYS.device_key_id()):
+            bad.verify(KEYS.device_public_key)
+    with pytest.raises(LedgerSignatureError):
+        head.verify(MemoryVehicleKeys("another").device_public_key)
+
+
+def test_every_flipped_bit_of_a_head_is_refused() -> None:
+    data = sign_value(HEAD, KEYS.sign).encode()
+    for bit in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises((LedgerFormatError, LedgerSignatureError)):
+            decode_head(bytes(damaged)).verify(KEYS.device_public_key)
+
+
+ERASED = {"clip_id": CLIP, "region_id": "cn", "copy": "sealed", "cause": "receipted"}
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ([2, 0, 0, 0, "Erased", ERASED], "version 2"),
+        ([1, 0, 0, 0, "Vanished", ERASED], "kind 'Vanished'"),
+        ([1, -1, 0, 0, "Erased", ERASED], "-1|>= 0"),
+        ([1, 0, 0, 0, "Erased", ERASED | {"clip_id": "../etc"}], "clip_id"),
+        ([1, 0, 0, 0, "Erased", ERASED | {"copy": "third"}], "copy"),
+        ([1, 0, 0, 0, "Erased", ERASED | {"more": 1}], "canonical"),
+        ([1, 0, 0, 0, "Erased", dict(reversed(ERASED.items()))], "canonical"),
+        ([1, 0, 0, 0, "Erased", {"clip_id": CLIP}], "region_id"),
+        ([1, 0, 0, 0, "Erased", ERASED, 1], "record"),
+        ([1, 0, 0, 0, "Receipted", {"clip_id": CLIP, "region_id": "cn", "receipt": bytes(1025)}], "receipt"),
+    ],
+)
+def test_other_records_are_refused(form: list[object], says: str) -> None:
+    with pytest.raises(LedgerFormatError, match=says):
+        decode_entry(msgspec.msgpack.encode(form))
+
+
+def test_bytes_that_are_none_are_refused() -> None:
+    for data in (b"", b"\xc1", b"\x90", bytes(5000)):
+        for decode in (decode_entry, decode_head, decode_checkpoint):
+            with pytest.raises(LedgerFormatError):
+                decode(data)
+    with pytest.raises(LedgerFormatError, match="at most"):
+        decode_head(bytes(300_000))
+    with pytest.raises(LedgerFormatError, match="version 2"):
+        decode_head(msgspec.msgpack.encode((2, HEAD, bytes(64))))
+
+
+def test_a_sentence_has_no_place_in_a_record() -> None:
+    with pytest.raises(LedgerFormatError, match="sources"):
+        encode_entry(Entry(0, 0, 0, Redacted(CLIP, "cn", (), ("a man in a red coat",), 1, 1, "kept")))
+    with pytest.raises(LedgerFormatError, match="receipt"):
+        encode_entry(Entry(0, 0, 0, Receipted(CLIP, "cn", b"")))
