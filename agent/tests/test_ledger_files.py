@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,6 +255,32 @@ def test_a_full_disk_takes_nothing_back(small_disk: Path) -> None:
     found = audited(small_disk / "ledger")
     assert not found.findings
     assert found.size == 2 + 9 * taken + 9
+
+
+def test_after_a_failed_sync_nothing_is_believed(tmp_path: Path) -> None:
+    broken = []
+
+    def datasync(descriptor: int) -> None:
+        if broken:
+            raise OSError(errno.EIO, "Input/output error")
+        os.fdatasync(descriptor)
+
+    ledger = LedgerFiles(
+        tmp_path, keys=KEYS, clock=ManualClock(), events=RememberedEvents(), datasync=datasync
+    )
+    ledger.append(DO.registered())
+    size = ledger.head().value.size
+    broken.append(True)
+    with pytest.raises(LedgerError, match="Input/output error"):
+        ledger.append(DO.fired(clip_id_of(1)))
+    broken.clear()
+    for act in (lambda: ledger.append(DO.registered()), ledger.head, lambda: ledger.trim(0) or ledger.sync()):
+        with pytest.raises(LedgerError, match="an fsync failed earlier"):
+            act()
+    ledger.close()
+    again = ledger_in(tmp_path)
+    assert again.head().value.size in {size + 1, size + 2}
+    assert not audited(tmp_path).findings
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path, kill_after_lines: Callable[..., list[str]]) -> None:

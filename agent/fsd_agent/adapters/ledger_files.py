@@ -17,7 +17,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,11 @@ class LedgerFiles:
         clock: Clock,
         events: EventSink,
         limits: LedgerLimits = LEDGER_LIMITS,
+        datasync: Callable[[int], None] = os.fdatasync,
     ) -> None:
         """Open, repair a torn end, and record that the agent has started.
+
+        ``datasync`` makes what was written to a descriptor durable, with the size where it grew (fdatasync(2)).
 
         Tells ``ledger_repaired`` and ``ledger_damaged``. Raises :class:`LedgerDamagedError` where the newest file lost
         what had been confirmed, and :class:`LedgerError`.
@@ -67,6 +70,7 @@ class LedgerFiles:
         self._folder = folder
         self._clock = clock
         self._limits = limits
+        self._datasync = datasync
         self._signer = Signer(keys.sign, keys.device_key_id())
         self._lock = threading.RLock()
         self._files: list[_File] = []
@@ -195,7 +199,7 @@ class LedgerFiles:
             if size_bytes < file.size_bytes:
                 os.ftruncate(self._fd, size_bytes)
             os.lseek(self._fd, size_bytes, os.SEEK_SET)
-            os.fsync(self._fd)
+            self._datasync(self._fd)
         file.size_bytes = size_bytes
 
     def _new_file(self) -> None:
@@ -231,7 +235,7 @@ class LedgerFiles:
     def _sync(self) -> None:
         try:
             with durable.translated(self._files[-1].path):
-                os.fdatasync(self._fd)  # with the size, where it grew: fdatasync(2)
+                self._datasync(self._fd)
         except SpoolError:
             self._refusal = "an fsync failed earlier; what it did not confirm may be lost"
             raise

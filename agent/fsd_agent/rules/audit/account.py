@@ -97,7 +97,8 @@ def _make(clip: ClipAccount, fact: Fired | Carried | Redacted | Sealed) -> _Said
     match fact:
         case Fired():
             clip.firings += 1
-            yield from _needs(clip, Copy.STAGED if clip.firings > 1 else None, "fired again")
+            known = clip.firings > 1 or clip.carried is not None
+            yield from _needs(clip, Copy.STAGED if known else None, "fired again")
             clip.copies.add(Copy.STAGED)
         case Carried():
             yield from _carry(clip, fact)

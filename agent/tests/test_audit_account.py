@@ -1,0 +1,190 @@
+"""Clip by clip: the account says where data went, and every rule that is broken is named with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsd_agent.records.ledger import Carried, Cause, Checkpoint, ClipFact, Copy, Entry, Fact, Head
+from fsd_agent.rules.audit.account import account, older_clips
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import AtRegion, ClipAccount, RegionView, Where
+from fsd_agent.rules.audit.findings import Finding
+from fsd_agent.rules.audit.state import clip_after
+from fsd_agent.testing.decisions import Decisions, clip_id_of, sealed_hash
+from fsd_agent.testing.regions import sample_region
+
+CN, EU = Decisions(sample_region("cn")), Decisions(sample_region("eu", ("DE",)))
+CLIP, OTHER = clip_id_of(1), clip_id_of(2)
+FIRED, AGAIN, REDACTED, SEALED, UNSTAGED, SENT, RESENT, RECEIPTED, ERASED = range(9)
+"""Places of the records in a whole life."""
+
+
+def view(do: Decisions, *clips: str, sha256: bytes | None = None) -> RegionView:
+    policy = do.region.policy
+    held = {one: AtRegion("car-1", sha256 or sealed_hash(one), f"{one}.json") for one in clips}
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, held)
+
+
+def judged(
+    facts: Sequence[Fact], *views: RegionView, older: Mapping[str, int] | None = None
+) -> tuple[dict[str, ClipAccount], list[Finding]]:
+    records = [Located(Entry(number, 0, 0, fact), "file") for number, fact in enumerate(facts)]
+    return account(records, {one.region_id: one for one in views}, older or {})
+
+
+def broken(facts: Sequence[Fact], *views: RegionView) -> list[tuple[str, int | None]]:
+    return [(str(one.kind), one.number) for one in judged(facts, *views)[1]]
+
+
+def test_a_whole_life() -> None:
+    clips, findings = judged(CN.life(CLIP), view(CN, CLIP))
+    assert not findings
+    clip = clips[CLIP]
+    assert clip.where is Where.DELIVERED
+    assert clip.receipt_checked
+    assert (clip.firings, clip.region_id, len(clip.sent)) == (2, "cn", 2)
+    assert clip.redacted is not None
+    assert clip.redacted.sources == ("nanodet_m_416@1",)
+    assert clip.sealed is not None
+    assert clip.sealed.sealing_key_id == CN.region.policy.sealing_key_id
+    assert clip.erased == {Copy.STAGED: Cause.SEALED, Copy.SEALED: Cause.RECEIPTED}
+
+
+@pytest.mark.parametrize(
+    ("records", "where"),
+    [
+        (1, Where.ON_VEHICLE), (3, Where.ON_VEHICLE), (5, Where.ON_VEHICLE),
+        (6, Where.ON_THE_WAY), (8, Where.RECEIPTED), (9, Where.DELIVERED),
+    ],
+)  # fmt: skip
+def test_where_a_clip_is(records: int, where: Where) -> None:
+    clips, findings = judged(CN.life(CLIP)[:records], view(CN, CLIP) if records > 5 else view(CN))
+    assert not findings
+    assert clips[CLIP].where is where
+
+
+def test_given_up() -> None:
+    facts: list[Fact] = [CN.fired(CLIP), CN.redacted(CLIP), CN.dropped(CLIP)]
+    clips, findings = judged(facts, view(CN))
+    assert not findings
+    assert clips[CLIP].where is Where.GIVEN_UP
+    clips, findings = judged([*facts, CN.erased(CLIP, Copy.STAGED, Cause.DROPPED)], view(CN))
+    assert not findings
+    assert clips[CLIP].where is Where.NOWHERE
+
+
+def without(*places: int) -> list[Fact]:
+    return [fact for place, fact in enumerate(CN.life(CLIP)) if place not in places]
+
+
+def changed(place: int, fact: Fact) -> list[Fact]:
+    life = list(CN.life(CLIP))
+    life[place] = fact
+    return life
+
+
+def elsewhere() -> Fact:
+    """To region cn's address, where region eu's broker answered."""
+    return replace(CN.sent(CLIP), identity_uri=EU.region.policy.identity_uri)
+
+
+BROKEN: list[tuple[list[Fact], list[tuple[str, int | None]]]] = [
+    (without(FIRED, AGAIN), [("unknown_clip", 0), ("wrong_order", 0), ("wrong_order", 1), ("wrong_order", 2)]),
+    (without(REDACTED), [("wrong_order", 2)]),
+    (without(SEALED), [
+        ("erased_without_cause", 3), ("wrong_order", 4), ("wrong_order", 5), ("bad_receipt", 6), ("wrong_order", 7),
+        ("wrong_file", None),
+    ]),
+    (without(SENT, RESENT), [("wrong_order", 5), ("not_in_ledger", None)]),
+    (without(RECEIPTED), [("erased_without_cause", 7)]),
+    (changed(SENT, EU.sent(CLIP)), [("wrong_region", 5), ("wrong_region", 5)]),
+    (changed(SENT, elsewhere()), [("wrong_region", 5)]),
+    (changed(REDACTED, EU.redacted(CLIP)), [("wrong_region", 2)]),
+    (changed(RECEIPTED, CN.receipted(CLIP, signed_for=OTHER)), [("bad_receipt", 7)]),
+    (changed(RECEIPTED, replace(EU.receipted(CLIP), region_id="cn")), [("bad_receipt", 7)]),
+    (changed(UNSTAGED, CN.erased(CLIP, Copy.STAGED, Cause.RECEIPTED)), [("erased_without_cause", 4)]),
+    (changed(ERASED, CN.erased(CLIP, Copy.SEALED, Cause.SEALED)), [("erased_without_cause", 8)]),
+    (changed(ERASED, CN.erased(CLIP, Copy.SEALED, Cause.DROPPED)), [("erased_without_cause", 8)]),
+    (changed(ERASED, CN.erased(CLIP, Copy.SEALED, Cause.CONSENT)), [("erased_without_cause", 8)]),
+    ([*CN.life(CLIP), CN.sent(CLIP)], [("wrong_order", 9)]),
+    ([*CN.life(CLIP), CN.erased(CLIP, Copy.SEALED, Cause.RECEIPTED)], [("wrong_order", 9)]),
+    ([*CN.life(CLIP), CN.fired(CLIP)], [("wrong_order", 9)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "says"), BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_rule_is_named(facts: list[Fact], says: list[tuple[str, int | None]]) -> None:
+    assert broken(facts, view(CN, CLIP)) == says
+    assert all(one.clip_id == CLIP for one in judged(facts, view(CN, CLIP))[1])
+
+
+def test_against_what_regions_hold() -> None:
+    life = CN.life(CLIP)
+    assert broken(life, view(CN)) == [("not_at_region", 0)]
+    assert broken(life, view(CN, CLIP, OTHER)) == [("not_in_ledger", None)]
+    assert broken(life, view(CN, CLIP, sha256=bytes(32))) == [("wrong_file", None)]
+    assert broken(life, view(CN, CLIP), view(EU, CLIP)) == [("wrong_region", None)]
+    assert not broken(life)
+    assert not judged(life)[0][CLIP].receipt_checked
+    # Sent, stored, and the receipt still on its way: in order.
+    assert not broken(life[:SENT + 1], view(CN, CLIP))  # fmt: skip
+
+
+def test_clips_of_removed_records_are_counted_against_their_checkpoint() -> None:
+    held = view(CN, CLIP, OTHER, clip_id_of(3))
+    head = Head(20, bytes(32), bytes(32), 0, "0" * 16)
+    counts = (("Dropped", "eu", 7), ("Fired", "cn", 9), ("Receipted", "cn", 2))
+    older = older_clips(Checkpoint(head, (bytes(32),) * 2, counts, 0, 0))
+    assert dict(older) == {"cn": 2, "eu": 7}
+    assert older_clips(None) == {}
+    assert not judged(CN.life(CLIP), held, older=older)[1]
+    said = judged(CN.life(CLIP), held, older={"cn": 1})[1]
+    assert [(str(one.kind), one.clip_id) for one in said] == [
+        ("not_in_ledger", OTHER),
+        ("not_in_ledger", clip_id_of(3)),
+    ]
+
+
+def carried_at(place: int) -> Carried:
+    clip: Carried | None = None
+    for number, fact in enumerate(CN.life(CLIP)[:place]):
+        assert isinstance(fact, ClipFact)
+        clip = clip_after(clip, number, fact)
+    assert clip is not None
+    return clip
+
+
+@given(place=st.integers(1, 8), kept=st.booleans())
+def test_a_clip_that_was_carried_over_goes_on_as_it_was(place: int, *, kept: bool) -> None:
+    """Whether or not the records before it are still there."""
+    life = CN.life(CLIP)
+    beginning = life[:place] if kept else ()
+    clips, findings = judged([*beginning, carried_at(place), *life[place:]], view(CN, CLIP))
+    assert not findings
+    assert clips[CLIP].where is Where.DELIVERED
+    assert clips[CLIP].since == 0
+
+
+def test_a_clip_that_is_carried_over_as_something_else_is_named() -> None:
+    life = CN.life(CLIP)
+    for false in (
+        replace(carried_at(4), receipted=True),
+        replace(carried_at(4), sent=True),
+        replace(carried_at(4), staged=False),
+        replace(carried_at(4), sha256=bytes(32)),
+    ):
+        assert ("wrong_order", 4) in broken([*life[:4], false, *life[4:]], view(CN, CLIP))
+    assert ("wrong_region", 4) in broken([*life[:4], replace(carried_at(4), region_id="eu"), *life[4:]])
+
+
+def test_when_nothing_is_left_a_clip_is_not_live() -> None:
+    clip: Carried | None = None
+    for number, fact in enumerate(CN.life(CLIP)):
+        assert isinstance(fact, ClipFact)
+        clip = clip_after(clip, number, fact)
+        assert (clip is None) == (number == ERASED)
