@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.rules.triggers.columns import Samples, join_active, join_samples
+from fsd_agent.rules.triggers.columns import ActiveSamples, ListedSamples, Samples, join_samples
 from fsd_agent.rules.triggers.signals import SignalState
 from fsd_agent.testing.samples import (
     CATALOGUE,
@@ -253,11 +253,10 @@ def test_what_is_said_to_be_unknown_leaves_the_gap_whatever_its_value() -> None:
     assert active.items == [(1, 5, 1.0, True), (2, 5, 1.0, False)]
 
 
-def test_joined_samples_that_may_matter_are_in_order_of_time() -> None:
-    state = watching(ALL)
-    samples = state.samples(next(batches([(0, SPEED, 1.0), (4, BRAKE, 2.0)], [9]))[0], 9)
-    first, second = state.active(samples), watching(ALL).active(own(2, SPEED, 3.0))
-    assert first is not None
-    assert second is not None
-    joined = join_active(first, second)
-    assert joined.items == [(0, SPEED, 1.0, True), (2, SPEED, 3.0, True), (4, BRAKE, 2.0, True)]
+def test_samples_that_are_there_as_numbers_are_those_of_arrays() -> None:
+    items = [(0, SPEED, 1.0, True), (2, SPEED, 3.0, False), (4, BRAKE, 2.0, True)]
+    listed = ListedSamples(items)
+    assert listed.items == items
+    assert listed.row_set == {SPEED, BRAKE}
+    same = ActiveSamples(listed.samples, np.arange(3))
+    assert same.items == items

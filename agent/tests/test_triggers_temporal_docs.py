@@ -6,12 +6,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pytest
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.temporal import Steps, make_temporal
-from fsd_agent.rules.triggers.values import Number, Planes, Value, negate
+from fsd_agent.rules.triggers.temporal import Scalar, make_temporal
 
 MS = 1_000_000
 TEXT = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text(encoding="utf-8")
@@ -35,42 +33,38 @@ FUNCTIONS: Final = {
 }
 
 
-def timeline(name: str) -> Value:
+def timeline(name: str) -> list[Scalar]:
     words = next(row for row in ROWS if row[0] == f"`{name}`")[1:]
-    known = np.array([word != "unknown" for word in words])
-    if name == "on":
-        true = np.array([word == "true" for word in words])
-        return Planes(true, known & ~true)
-    return Number(np.array([float(word) if word != "unknown" else 0.0 for word in words]), known)
+    named: dict[str, Scalar] = {"true": True, "false": False, "unknown": None}
+    return [named[word] if word in named else float(word) for word in words]
 
 
-def words_of(value: Value) -> list[str]:
-    if isinstance(value, Planes):
-        return np.where(value.true, "true", np.where(value.false, "false", "unknown")).tolist()
-    pairs = zip(value.value.tolist(), value.known.tolist(), strict=True)
-    return [f"{number:g}" if known else "unknown" for number, known in pairs]
+def opposite(values: list[Scalar]) -> list[Scalar]:
+    return [None if value is None else not value for value in values]
 
 
-def opposite(value: Value) -> Value:
-    assert isinstance(value, Planes)
-    return negate(value)
+def word(value: Scalar) -> str:
+    if value is None:
+        return "unknown"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 
 @pytest.mark.parametrize(("function", "argument", "window_ms", "below_s", "stated"), EXAMPLES)
 def test_example(
     function: str, argument: str, window_ms: str | None, below_s: str | None, stated: str
 ) -> None:
-    t_ns = np.array([int(cell.removesuffix(" ms")) * MS for cell in ROWS[0][1:]], np.int64)
+    t_ns = [int(cell.removesuffix(" ms")) * MS for cell in ROWS[0][1:]]
     window_ns = round(float(below_s) * 1e9) if below_s else int(window_ms or 0) * MS
-    value = timeline(argument)
-    taken = opposite(value) if function in {"held", "fell"} else value
-    with np.errstate(all="ignore"):
-        shown = make_temporal(FUNCTIONS[function], window_ns).follow(Steps(t_ns, taken), 10_000 * MS)
-    result = opposite(shown.value) if function == "held" else shown.value
-    found = [(word, divmod(t, MS)) for word, t in zip(words_of(result), shown.t_ns.tolist(), strict=True)]
+    values = timeline(argument)
+    taken = opposite(values) if function in {"held", "fell"} else values
+    arrivals = list(zip(t_ns, taken, strict=True))
+    shown = make_temporal(FUNCTIONS[function], window_ns).follow(arrivals, 10_000 * MS)
+    result = [value for _, value in shown]
+    result = opposite(result) if function == "held" else result
+    found = [(word(value), divmod(t, MS)) for value, (t, _) in zip(result, shown, strict=True)]
     expected = [
-        (word if word.isalpha() else f"{float(word):g}", (int(ms), int(bool(later))))
-        for word, ms, later in STEP.findall(stated)
+        (text if text.isalpha() else f"{float(text):g}", (int(ms), int(bool(later))))
+        for text, ms, later in STEP.findall(stated)
     ]
     assert found == expected
     assert len(expected) == stated.count("from")

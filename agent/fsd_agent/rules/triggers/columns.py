@@ -131,11 +131,19 @@ class ActiveSamples:
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def join_active(first: ActiveSamples, second: ActiveSamples) -> ActiveSamples:
-    """Both in order of time; at one instant those of ``first`` first."""
-    parts = [Samples(one.t_ns, one.signal, one.value, one.known) for one in (first, second)]
-    joined = join_samples(parts)
-    return ActiveSamples(joined, np.arange(len(joined)))
+class ListedSamples(ActiveSamples):
+    """Active samples that are there as numbers: (time, row, value, whether it is known), in order of time."""
+
+    def __init__(self, items: list[tuple[int, int, float, bool]]) -> None:
+        t_ns, row, value, known = zip(*items, strict=True)
+        samples = Samples(
+            np.array(t_ns, np.int64),
+            np.array(row, np.int32),
+            np.array(value, np.float64),
+            np.array(known, np.bool_),
+        )
+        super().__init__(samples, np.arange(len(items)))
+        self.items = items
 
 
 def outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:

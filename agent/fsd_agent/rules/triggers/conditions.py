@@ -1,18 +1,28 @@
-"""Conditions that the graph evaluates, and where they change."""
+"""Conditions that the bank does not take, and where they change.
+
+Those that look at detections are evaluated by the graph over whole batches; every other is a question (see
+``events``). A condition is first evaluated where something that it refers to arrives; until then it is not true.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.rules.triggers.columns import Times
+from fsd_agent.rules.triggers.events import Event, Question, Questions
 from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Graph
 from fsd_agent.rules.triggers.operations import planes
 from fsd_agent.rules.triggers.past import Now
 from fsd_agent.rules.triggers.phases import Transitions
+from fsd_agent.rules.triggers.scalars import ask
+from fsd_agent.rules.triggers.temporal import Scalar
+
+Failed = Callable[[int, Exception], None]
+"""Told of the position of a condition that raised."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,22 +32,32 @@ class _Condition:
     at: int
     """Vertex."""
     inputs: frozenset[int]
+    question: Question | None = None
+    """None where it looks at detections."""
     is_true: bool = False
     evaluated: bool = False
 
 
 class Conditions:
-    """A condition is first evaluated where something that it refers to arrives; until then it is not true."""
+    """See the module. ``positions`` and vertices of the conditions; ``newest`` is what questions read."""
 
-    def __init__(self, graph: Graph, row_count: int) -> None:
+    def __init__(
+        self, graph: Graph, conditions: Sequence[tuple[int, int]], row_count: int, newest: list[Scalar]
+    ) -> None:
         self._graph = graph
         self._all: dict[int, _Condition] = {}
         self._reads = np.zeros(row_count, np.bool_)
-
-    def add(self, position: int, at: int) -> None:
-        """Take up the condition of the campaign at ``position``."""
-        self._all[position] = _Condition(position, at, self._graph.vertices[at].inputs)
-        self._reads[list(self._graph.rows_below(at))] = True
+        """By row: whether a condition that looks at detections refers to it."""
+        for position, at in conditions:
+            one = _Condition(position, at, graph.vertices[at].inputs)
+            if DETECTIONS_INPUT in one.inputs:
+                self._reads[list(graph.rows_below(at))] = True
+            else:
+                one.question = Question(ask(graph.vertices, at, newest), one.inputs)
+            self._all[position] = one
+        self._looking = [one for one in self._all.values() if one.question is None]
+        self._asking = {id(one.question): one for one in self._all.values() if one.question is not None}
+        self._questions = Questions(newest, [one.question for one in self._asking.values() if one.question])
 
     def carry(self, before: Conditions, mine: int, theirs: int) -> None:
         """Take over the truth of a campaign that stays: its position here and there."""
@@ -50,9 +70,34 @@ class Conditions:
         waiting = (one for one in self._all.values() if not one.evaluated)
         return {row for one in waiting for row in one.inputs} - {DETECTIONS_INPUT}
 
-    def follow(self, now: Now, failed: Callable[[int, Exception], None]) -> list[Transitions]:
-        """How conditions change in a batch. ``failed`` is told of the position of one that raised."""
-        due = [one for one in self._all.values() if not one.inputs.isdisjoint(now.changed)]
+    def follow(self, events: Sequence[Event], now: Now, failed: Failed) -> list[Transitions]:
+        """How conditions change in a batch, of which ``events`` are all."""
+        found = self._seen(now, failed)
+        if self._asking and events:
+            found += self._asked(events, failed)
+        return found
+
+    def _asked(self, events: Sequence[Event], failed: Failed) -> list[Transitions]:
+        changes: list[tuple[int, int, bool]] = []
+        asking = self._asking
+        for question in self._questions.ask(
+            events, lambda one, error: failed(asking[id(one)].position, error)
+        ):
+            condition, answers = asking[id(question)], question.answers
+            question.answers, condition.evaluated = [], True
+            for t_ns, answer in answers:
+                if (answer is True) is not condition.is_true:
+                    condition.is_true = not condition.is_true
+                    changes.append((condition.position, t_ns, condition.is_true))
+        if not changes:
+            return []
+        positions, times, true = zip(*changes, strict=True)
+        return [
+            Transitions(np.array(positions, np.intp), np.array(times, np.int64), np.array(true, np.bool_))
+        ]
+
+    def _seen(self, now: Now, failed: Failed) -> list[Transitions]:
+        due = [one for one in self._looking if not one.inputs.isdisjoint(now.changed)]
         if not due:
             return []
         times = [now.active.t_ns[self._reads[now.active.signal]]] if now.active is not None else []
@@ -75,7 +120,7 @@ class Conditions:
 
 def _first_arrival(one: _Condition, now: Now) -> int:
     first: list[int] = []
-    if now.looks is not None and DETECTIONS_INPUT in one.inputs:
+    if now.looks is not None:
         first.append(int(now.looks.changes_ns[0]))
     if now.active is not None:
         first += now.active.t_ns[np.isin(now.active.signal, list(one.inputs))][:1].tolist()

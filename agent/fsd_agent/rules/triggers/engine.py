@@ -113,7 +113,7 @@ class TriggerEngine:
         def make_looks() -> Looks:
             return looks or self._carried(until_ns)
 
-        samples, transitions = force.evaluate(came, looks, make_looks, until_ns)
+        results, transitions = force.evaluate(came, looks, make_looks, until_ns)
         moments = force.phases.advance(join_transitions(transitions), until_ns, wall_minus_mono_ns)
         stops = force.stops(came, detections, until_ns)
         firings = [
@@ -121,12 +121,14 @@ class TriggerEngine:
                 force.members[at].campaign.id,
                 force.members[at].campaign.version,
                 t_ns,
-                force.evidence(at, t_ns, samples, make_looks),
+                force.evidence(at, t_ns, came, make_looks),
             )
             for t_ns, at in moments
             if at not in stops or t_ns < stops[at][0]
         ]
-        self._signals.store(samples)
+        self._signals.store(came)
+        if results is not None:
+            self._signals.store(results)
         if detections:
             self._detections.store(detections)
         self._newest = arrived.newest(self._newest)

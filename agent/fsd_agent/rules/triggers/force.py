@@ -16,15 +16,17 @@ from fsd_agent.records.campaign import LIMITS, Campaign
 from fsd_agent.records.program import SIGNALS, Node, signal_types, texts
 from fsd_agent.rules.triggers.arrivals import Arrivals
 from fsd_agent.rules.triggers.bank import Bank, takes
-from fsd_agent.rules.triggers.columns import ActiveSamples, Samples, join_active, join_samples
+from fsd_agent.rules.triggers.columns import ActiveSamples, ListedSamples, Samples
 from fsd_agent.rules.triggers.conditions import Conditions
 from fsd_agent.rules.triggers.cost import Costs
+from fsd_agent.rules.triggers.events import Event, in_time, take_up
 from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch
 from fsd_agent.rules.triggers.looks import Looks
 from fsd_agent.rules.triggers.past import Now, Past
 from fsd_agent.rules.triggers.phases import Phases, Transitions
 from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
 from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.temporal import Scalar
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections
 
@@ -68,11 +70,15 @@ class Force:
         """Of each member: the signals with their rows, and the kinds, that its condition names."""
         self._failed: dict[int, str] = {}
         """Positions of members whose evaluation raised, with the reason."""
+        self._newest: list[Scalar] = [None] * self._plan.row_count
+        """Of each row before the batch, as far as a question refers to it."""
+        self._loaded = False
         self._divide()
         if before is not None:
             self._take_over(before)
         self._watch(before)
-        self.past = Past(self._plan.graph, tuple(self._plan.looking.values()), self._plan.row_count)
+        looking = tuple(self._plan.looking.values())
+        self.past = Past(self._plan.graph, looking, self._plan.row_count, self._newest)
 
     def evaluate(
         self,
@@ -80,23 +86,26 @@ class Force:
         looks: Looks | None,
         make_looks: Callable[[], Looks],
         until_ns: int,
-    ) -> tuple[Samples, list[Transitions]]:
-        """One batch: all its samples, those of functions that look back included, and how conditions change."""
+    ) -> tuple[Samples | None, list[Transitions]]:
+        """One batch: what functions that look back give, as samples, and how conditions change."""
         active = self._signals.active(samples)
         if active is None and looks is None and not self.past.levels:
-            return samples, []
+            return None, []
+        if not self._loaded:
+            self._load()
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
-            return self._evaluate(samples, active, looks, make_looks, until_ns)
+            return self._evaluate(active, looks, make_looks, until_ns)
 
     def _evaluate(
         self,
-        samples: Samples,
         active: ActiveSamples | None,
         looks: Looks | None,
         make_looks: Callable[[], Looks],
         until_ns: int,
-    ) -> tuple[Samples, list[Transitions]]:
+    ) -> tuple[Samples | None, list[Transitions]]:
         graph, signals = self._plan.graph, self._signals
+        events = active.items if active is not None else []
+        results: list[Event] = []
         changed = set(active.row_set) if active is not None else set[int]()
         if looks is not None:
             changed.add(DETECTIONS_INPUT)
@@ -109,20 +118,28 @@ class Force:
             )
 
         for level in range(len(self.past.levels)):
-            made = self.past.samples(level, now(), self._fail_looking)
+            made = self.past.events(level, events, now(), self._fail_looking)
             if not made:
                 continue
-            results = join_samples(made)
-            samples = join_samples([samples, results])
-            fresh = signals.active(results)
-            if fresh is not None:
-                changed |= fresh.row_set
-                graph.changed(fresh.row_set)
-                active = fresh if active is None else join_active(active, fresh)
-        transitions = self.conditions.follow(now(), self._fail)
+            results += made
+            events = sorted([*events, *made], key=in_time)
+            active = ListedSamples(events)
+            rows = {row for _, row, _, _ in made}
+            changed |= rows
+            graph.changed(rows)
+        transitions = self.conditions.follow(events, now(), self._fail)
         if active is not None:
             transitions.append(self.bank.follow(active, signals))
-        return samples, transitions
+        take_up(self._newest, events)
+        results.sort(key=in_time)
+        return (ListedSamples(results).samples if results else None), transitions
+
+    def _load(self) -> None:
+        """Begin with what the rows were before this batch."""
+        self._loaded = True
+        for row in range(len(self._newest)):
+            value, known = self._signals.before(row)
+            self._newest[row] = value if known else None
 
     def rows(self) -> dict[bytes, int]:
         """Rows after the catalogue's, by the digest of their node."""
@@ -168,12 +185,14 @@ class Force:
     def _divide(self) -> None:
         """Conditions that only compare rows with numbers go to the bank, all others to the graph."""
         banked: list[tuple[int, tuple[Node, ...]]] = []
-        self.conditions = Conditions(self._plan.graph, self._plan.row_count)
+        others: list[tuple[int, int]] = []
         for position, cut in enumerate(self._plan.tops):
             if takes(cut.nodes, _row_of):
                 banked.append((position, cut.nodes))
             else:
-                self.conditions.add(position, self._plan.add(cut))
+                others.append((position, self._plan.add(cut)))
+        plan = self._plan
+        self.conditions = Conditions(plan.graph, others, plan.row_count, self._newest)
         self.bank = Bank(banked, _row_of)
         self._banked = [position for position, _ in banked]
 

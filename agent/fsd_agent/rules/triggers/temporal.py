@@ -1,4 +1,4 @@
-"""Functions that look back, over values as functions of time. The definitions; the contract is :class:`~.steps.Temporal`.
+"""Functions that look back, over values as functions of time.
 
 A value is a step function of time, continuous from the right: from an arrival at t_i on it is v_i, before the first
 arrival it is unknown. v_i is *in force* on [t_i, t_{i+1}), and so at some instant of a window of length w that ends
@@ -15,22 +15,49 @@ The definitions, x(t) a number and c(t) a boolean:
 * ``MAX_OVER``, ``MIN_OVER(x, w)``: of the known values in force at some instant of [t - w, t]; NaN if one is NaN.
 * ``MEAN_OVER``, ``STD_OVER(x, w)``: of the arrivals in (t - w, t] that are known, each one sample.
 * ``COUNT_OVER(c, w)``: how often c turned from false to true in (t - w, t]; known from the first arrival on.
+
+Plain numbers and not arrays: in a tick of some milliseconds one sample arrives or none, and an array operation costs
+more than all that is done for it here.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-import numpy as np
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import copysign, nan
+from typing import Final, Protocol
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers import sliding, windows
-from fsd_agent.rules.triggers.codes import BOOLEAN, FALSE, FAR, GREATEST, LEAST, NUMBER, TRUE, UNKNOWN, Codes
-from fsd_agent.rules.triggers.sliding import Times
-from fsd_agent.rules.triggers.steps import NEVER, Shown, Steps, Temporal, when
-from fsd_agent.rules.triggers.values import Planes
+from fsd_agent.rules.triggers.statistics import Samples, deviation, mean
 
-__all__ = ["Steps", "Temporal", "make_temporal"]
+Scalar = bool | float | None
+"""One value; None is unknown. Integers are floats."""
+Steps = Sequence[tuple[int, Scalar]]
+"""A function of time: each value from its instant (ns) on, until the next; instants increase."""
+
+FAR: Final = 2**62
+"""After any instant."""
+_PAST: Final = -(2**62)
+_NS_PER_S: Final = 1e9
+
+
+class Temporal(Protocol):
+    """One node's memory, from batch to batch."""
+
+    def follow(self, arrivals: Steps, until_ns: int) -> Steps:
+        """Take up every arrival of the argument before ``until_ns``; the result's steps up to there.
+
+        Arrivals before the last call's ``until_ns`` have been given then. The result has a step where its value
+        changes, to the bit, and nowhere else, at an instant of the argument's or between; before its first step it is
+        unknown.
+        """
+        ...
+
+    @property
+    def next_ns(self) -> int:
+        """The first instant at which the result may change though nothing arrives; :data:`FAR` for never."""
+        ...
 
 
 def make_temporal(op: Op, window_ns: int) -> Temporal:
@@ -38,92 +65,283 @@ def make_temporal(op: Op, window_ns: int) -> Temporal:
 
     Raises ``ValueError`` when ``op`` does not look back.
     """
-    if op is Op.RISE:
-        return _Rise()
-    if op is Op.PREVIOUS:
-        return _Previous()
-    if op is Op.RATE:
-        return windows.Rate(window_ns)
-    if op is Op.COUNT_OVER:
-        return windows.Count(window_ns)
-    if op in _EXTREMES:
-        return windows.Extreme(_EXTREMES[op], window_ns)
-    if op in _STATISTICS:
-        return windows.Statistic(_STATISTICS[op], window_ns)
-    raise ValueError(f"{op} does not look back")
+    if op not in _MADE:
+        raise ValueError(f"{op} does not look back")
+    return _MADE[op](window_ns)
 
 
-class _Rise:
-    """``RISE``."""
+class _Memory:
+    """Arrivals and what leaves a window, in order of time; at one instant everything is one change."""
 
-    def __init__(self) -> None:
-        self._shown = Shown(BOOLEAN)
-        self._now = UNKNOWN
-        self._end_ns = FAR
-        """When the pulse of an earlier batch ends."""
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self.next_ns = FAR
+        """When something leaves."""
+        self._shown: Scalar = None
 
-    def follow(self, steps: Steps, until_ns: int) -> Steps:
+    def follow(self, arrivals: Steps, until_ns: int) -> Steps:
         """See :class:`Temporal`."""
-        at_ns, codes = NEVER, NEVER
-        end_ns = self._end_ns
-        if end_ns < until_ns:
-            self._end_ns = FAR
-        if steps.t_ns.shape[0]:
-            at_ns, codes = self._pulses(steps, until_ns)
-        if end_ns < until_ns and not (at_ns.shape[0] and at_ns[0] == end_ns):
-            at_ns, codes = np.append(end_ns, at_ns), np.append(FALSE, codes)
-        return self._shown.steps(at_ns, codes)
+        steps: list[tuple[int, Scalar]] = []
+        for t_ns, value in arrivals:
+            if self.next_ns < t_ns:
+                self._pass(t_ns, steps)
+            self._arrive(t_ns, value)
+            if self.next_ns <= t_ns:
+                self._leave(t_ns)
+            self._show(t_ns, steps)
+        if self.next_ns < until_ns:
+            self._pass(until_ns, steps)
+        return steps
 
-    def next_ns(self) -> int | None:
-        """See :class:`Temporal`."""
-        return when(self._end_ns)
+    def _pass(self, before_ns: int, steps: list[tuple[int, Scalar]]) -> None:
+        while self.next_ns < before_ns:
+            t_ns = self.next_ns
+            self._leave(t_ns)
+            self._show(t_ns, steps)
 
-    def _pulses(self, steps: Steps, until_ns: int) -> tuple[Times, Codes]:
-        """At each change of the argument what it gives, and 1 ns later the end of a pulse unless the next is there."""
-        codes = BOOLEAN.encode(steps.value)
-        new = sliding.changes(codes, self._now)
-        if not new.shape[0]:
-            return NEVER, NEVER
-        at_ns, codes = steps.t_ns[new], codes[new]
-        before = sliding.shifted(codes, self._now)
-        self._now = int(codes[-1])
-        two_ns = np.stack((at_ns, at_ns + 1), axis=1)
-        two = np.stack((_PULSE[before, codes], np.full(codes.shape, FALSE)), axis=1)
-        keep = np.ones(two.shape, np.bool_)
-        keep[:, 1] = (codes == TRUE) & (two_ns[:, 1] < np.append(at_ns[1:], until_ns))
-        if codes[-1] == TRUE and not keep[-1, 1]:
-            self._end_ns = int(two_ns[-1, 1])
-        return two_ns[keep], two[keep]
+    def _show(self, t_ns: int, steps: list[tuple[int, Scalar]]) -> None:
+        value = self._value(t_ns)
+        if not same(value, self._shown):
+            self._shown = value
+            steps.append((t_ns, value))
 
+    @abstractmethod
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        """The argument is ``value`` from now on."""
 
-_PULSE: Final = np.array([[FALSE, UNKNOWN, FALSE], [UNKNOWN, UNKNOWN, FALSE], [TRUE, UNKNOWN, FALSE]])
-"""What ``RISE`` gives at an instant, by the argument's codes just before it and at it."""
+    @abstractmethod
+    def _leave(self, t_ns: int) -> None:
+        """Let go what leaves at ``t_ns`` or before, and move ``next_ns`` behind it."""
 
-
-class _Previous:
-    """``PREVIOUS``, of what type the argument has."""
-
-    def __init__(self) -> None:
-        self._shown: Shown | None = None
-        self._kind = NUMBER
-        self._newest = FAR
-
-    def follow(self, steps: Steps, until_ns: int) -> Steps:  # noqa: ARG002 - only arrivals change it
-        """See :class:`Temporal`."""
-        if self._shown is None:
-            self._kind = BOOLEAN if isinstance(steps.value, Planes) else NUMBER
-            self._shown, self._newest = Shown(self._kind), self._kind.unknown
-        if not steps.t_ns.shape[0]:
-            return self._shown.nothing
-        codes = self._kind.encode(steps.value)
-        before = sliding.shifted(codes, self._newest)
-        self._newest = int(codes[-1])
-        return self._shown.steps(steps.t_ns, before)
-
-    def next_ns(self) -> int | None:
-        """See :class:`Temporal`."""
-        return None
+    @abstractmethod
+    def _value(self, t_ns: int) -> Scalar:
+        """The result now."""
 
 
-_EXTREMES: Final = {Op.ONCE: BOOLEAN, Op.MAX_OVER: GREATEST, Op.MIN_OVER: LEAST}
-_STATISTICS: Final = {Op.MEAN_OVER: sliding.means, Op.STD_OVER: sliding.deviations}
+class _Once(_Memory):
+    """``ONCE``. Whether something true, and something unknown, is in the window: until when."""
+
+    def __init__(self, window_ns: int) -> None:
+        super().__init__(window_ns)
+        self._now: Scalar = None
+        self._true_ns, self._unknown_ns = _PAST, FAR
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        if value is self._now:
+            return
+        if self._now is True:
+            self._true_ns = t_ns + self._window_ns
+        elif self._now is None:
+            self._unknown_ns = t_ns + self._window_ns
+        self._now = value
+        if value is True:
+            self._true_ns = FAR
+        elif value is None:
+            self._unknown_ns = FAR
+        self._await(t_ns)
+
+    def _leave(self, t_ns: int) -> None:
+        self._await(t_ns)
+
+    def _await(self, t_ns: int) -> None:
+        self.next_ns = min(
+            self._true_ns if self._true_ns > t_ns else FAR,
+            self._unknown_ns if self._unknown_ns > t_ns else FAR,
+        )
+
+    def _value(self, t_ns: int) -> Scalar:
+        if t_ns < self._true_ns:
+            return True
+        return None if t_ns < self._unknown_ns else False
+
+
+class _Rise(_Memory):
+    """``RISE``. What leaves is the pulse."""
+
+    def __init__(self, window_ns: int) -> None:
+        super().__init__(window_ns)
+        self._now: Scalar = None
+        self._pulse: Scalar = None
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        rises = value is True and self._now is not True
+        self._pulse = (True if self._now is False else None) if rises else (None if value is None else False)
+        self.next_ns = t_ns + 1 if rises else FAR
+        self._now = value
+
+    def _leave(self, t_ns: int) -> None:  # noqa: ARG002 - there is one pulse, and it ends now
+        self._pulse, self.next_ns = False, FAR
+
+    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002 - the pulse begins and ends where it is asked for
+        return self._pulse
+
+
+class _Previous(_Memory):
+    """``PREVIOUS``. Nothing ever leaves."""
+
+    def __init__(self, window_ns: int) -> None:
+        super().__init__(window_ns)
+        self._now: Scalar = None
+        self._before: Scalar = None
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:  # noqa: ARG002 - when it arrives does not matter
+        self._before, self._now = self._now, value
+
+    def _leave(self, t_ns: int) -> None:
+        """Nothing does."""
+
+    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
+        return self._before
+
+
+class _Rate(_Memory):
+    """``RATE``. A value comes in force a window ago when that much time has passed."""
+
+    def __init__(self, window_ns: int) -> None:
+        super().__init__(window_ns)
+        self._window_s = window_ns / _NS_PER_S
+        self._now: Scalar = None
+        self._then: Scalar = None
+        self._on_the_way: deque[tuple[int, Scalar]] = deque()
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        if not same(value, self._now):
+            self._now = value
+            self._on_the_way.append((t_ns + self._window_ns, value))
+            self.next_ns = self._on_the_way[0][0]
+
+    def _leave(self, t_ns: int) -> None:
+        on_the_way = self._on_the_way
+        while on_the_way and on_the_way[0][0] <= t_ns:
+            self._then = on_the_way.popleft()[1]
+        self.next_ns = on_the_way[0][0] if on_the_way else FAR
+
+    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
+        if self._now is None or self._then is None:
+            return None
+        return (self._now - self._then) / self._window_s
+
+
+class _Extreme(_Memory):
+    """``MAX_OVER`` and ``MIN_OVER``, which is the greatest of the negated values, negated.
+
+    Kept are the values that are greater than all after them: only they can be the greatest of a window that ends
+    later. The first is the greatest now.
+    """
+
+    def __init__(self, window_ns: int, sign: float) -> None:
+        super().__init__(window_ns)
+        self._sign = sign
+        self._kept: deque[list[float]] = deque()
+        """Value, and when it leaves: FAR for the one in force."""
+        self._now: list[float] | None = None
+        """The one in force, where it is a number."""
+        self._is_nan, self._nan_ns = False, _PAST
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        if self._now is not None:
+            self._now[1] = t_ns + self._window_ns
+        if self._is_nan:
+            self._nan_ns = t_ns + self._window_ns
+        self._now, self._is_nan = None, value is not None and value != value  # noqa: PLR0124 - NaN alone differs from itself
+        if self._is_nan:
+            self._nan_ns = FAR
+        elif value is not None:
+            x = self._sign * value
+            kept = self._kept
+            while kept and not _greater(kept[-1][0], x):
+                kept.pop()
+            self._now = [x, FAR]
+            kept.append(self._now)
+        self._await(t_ns)
+
+    def _leave(self, t_ns: int) -> None:
+        while self._kept and self._kept[0][1] <= t_ns:
+            self._kept.popleft()
+        self._await(t_ns)
+
+    def _await(self, t_ns: int) -> None:
+        first_ns = int(self._kept[0][1]) if self._kept else FAR
+        self.next_ns = min(first_ns, self._nan_ns) if self._nan_ns > t_ns else first_ns
+
+    def _value(self, t_ns: int) -> Scalar:
+        if t_ns < self._nan_ns:
+            return nan
+        return self._sign * self._kept[0][0] if self._kept else None
+
+
+class _Count(_Memory):
+    """``COUNT_OVER``: when each rise in the window leaves it."""
+
+    def __init__(self, window_ns: int) -> None:
+        super().__init__(window_ns)
+        self._now: Scalar = None
+        self._rises: deque[int] = deque()
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        if self._now is False and value is True:
+            self._rises.append(t_ns + self._window_ns)
+            self.next_ns = self._rises[0]
+        self._now = value
+
+    def _leave(self, t_ns: int) -> None:
+        while self._rises and self._rises[0] <= t_ns:
+            self._rises.popleft()
+        self.next_ns = self._rises[0] if self._rises else FAR
+
+    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
+        return float(len(self._rises))
+
+
+class _Statistic(_Memory):
+    """``MEAN_OVER`` and ``STD_OVER``, computed afresh wherever a sample comes or leaves."""
+
+    def __init__(self, window_ns: int, over: Callable[[Samples], float]) -> None:
+        super().__init__(window_ns)
+        self._over = over
+        self._leaves: deque[int] = deque()
+        self._samples = Samples()
+
+    def _arrive(self, t_ns: int, value: Scalar) -> None:
+        if value is not None:
+            self._samples.append(value)
+            self._leaves.append(t_ns + self._window_ns)
+            self.next_ns = self._leaves[0]
+
+    def _leave(self, t_ns: int) -> None:
+        gone = 0
+        while self._leaves and self._leaves[0] <= t_ns:
+            self._leaves.popleft()
+            gone += 1
+        self._samples.drop(gone)
+        self.next_ns = self._leaves[0] if self._leaves else FAR
+
+    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
+        return self._over(self._samples) if self._leaves else None
+
+
+def same(a: Scalar, b: Scalar) -> bool:
+    """Whether two values are the same to the bit; all NaN are one."""
+    if a is None or b is None:
+        return a is b
+    if a == b:
+        return a != 0 or copysign(1.0, a) == copysign(1.0, b)
+    return a != a and b != b  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def _greater(a: float, b: float) -> bool:
+    """By value; zero is greater than minus zero."""
+    return a > b or (a == b == 0 and copysign(1.0, a) > copysign(1.0, b))
+
+
+_MADE: Final[dict[Op, Callable[[int], Temporal]]] = {
+    Op.ONCE: _Once,
+    Op.RISE: _Rise,
+    Op.PREVIOUS: _Previous,
+    Op.RATE: _Rate,
+    Op.MAX_OVER: lambda window_ns: _Extreme(window_ns, 1.0),
+    Op.MIN_OVER: lambda window_ns: _Extreme(window_ns, -1.0),
+    Op.MEAN_OVER: lambda window_ns: _Statistic(window_ns, mean),
+    Op.STD_OVER: lambda window_ns: _Statistic(window_ns, deviation),
+    Op.COUNT_OVER: _Count,
+}
