@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,16 +46,22 @@ NAME = f"{0:020}.ledger"
 CLIPS = 20
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+@cache
+def whole_file() -> bytes:
     """One file: a start, twenty lives of nine records, a head every 64 records and at the end; 181 records."""
-    folder = tmp_path_factory.mktemp("ledger")
-    ledger = LedgerFiles(folder, keys=KEYS, clock=ManualClock(), events=RememberedEvents())
-    for number in range(CLIPS):
-        ledger.append(*DO.life(clip_id_of(number)))
-    ledger.close()
-    (path,) = segment_paths(folder)
-    return path.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = LedgerFiles(Path(folder), keys=KEYS, clock=ManualClock(), events=RememberedEvents())
+        for number in range(CLIPS):
+            ledger.append(*DO.life(clip_id_of(number)))
+        ledger.close()
+        (path,) = segment_paths(Path(folder))
+        return path.read_bytes()
+
+
+@pytest.fixture
+def whole() -> bytes:
+    """Not for property tests, which would print it."""
+    return whole_file()
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +182,8 @@ def test_every_flipped_byte_of_a_head_or_checkpoint_is_said(whole: bytes) -> Non
 
 @settings(max_examples=200)
 @given(st.integers(0, 10**9), st.integers(1, 255))
-def test_no_byte_can_be_changed(whole: bytes, where: int, by: int) -> None:
+def test_no_byte_can_be_changed(where: int, by: int) -> None:
+    whole = whole_file()
     damaged = bytearray(whole)
     damaged[where % len(whole)] ^= by
     assert said_of(bytes(damaged))
@@ -182,7 +191,8 @@ def test_no_byte_can_be_changed(whole: bytes, where: int, by: int) -> None:
 
 @settings(max_examples=60)
 @given(st.integers(1, 179), st.integers(1, 12))
-def test_removed_records_are_named(whole: bytes, first: int, count: int) -> None:
+def test_removed_records_are_named(first: int, count: int) -> None:
+    whole = whole_file()
     last = min(first + count - 1, 179)
 
     def remove(frames: list[Frame]) -> None:
@@ -198,7 +208,9 @@ def test_removed_records_are_named(whole: bytes, first: int, count: int) -> None
 
 @settings(max_examples=100)
 @given(st.integers(0, 180), st.integers(0, 180))
-def test_two_records_that_changed_places_are_named(whole: bytes, one: int, other: int) -> None:
+def test_two_records_that_changed_places_are_named(one: int, other: int) -> None:
+    whole = whole_file()
+
     def swap(frames: list[Frame]) -> None:
         a, b = at(frames, one), at(frames, other)
         frames[a], frames[b] = frames[b], frames[a]
@@ -215,7 +227,8 @@ def test_two_records_that_changed_places_are_named(whole: bytes, one: int, other
 
 @settings(max_examples=30)
 @given(st.integers(0, 180), st.integers(0, 180))
-def test_a_repeated_record_is_named(whole: bytes, number: int, behind: int) -> None:
+def test_a_repeated_record_is_named(number: int, behind: int) -> None:
+    whole = whole_file()
     said = named(
         edited(whole, lambda frames: frames.insert(at(frames, behind) + 1, frames[at(frames, number)]))
     )

@@ -30,6 +30,7 @@ GROUPS = {
     "region": "Make a region and serve it.",
     "vehicle": "Enrol a vehicle with a region; read its status.",
     "clip": "Look into clips that arrived.",
+    "audit": "Check a vehicle's ledger: where did every clip go?",
     "bench": "Figures against a peer in the same run.",
     "demo": "The main job, end to end: two regions, two vehicles.",
 }

@@ -1,0 +1,1 @@
+"""``fsdctl audit``: what a vehicle's ledger proves."""

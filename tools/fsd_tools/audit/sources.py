@@ -1,0 +1,95 @@
+"""Reads what an audit is made of: ledger files, regions' directories, heads that were told. Judges nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from fsd_agent.adapters.ledger_files import segment_paths
+from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.ledger import Head
+from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
+from fsd_agent.rules.audit.findings import Finding, FindingKind
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.ledger import LedgerFormatError, Signed, decode_head
+from fsd_agent.wire.ledger_file import Segment, read_segment
+from fsd_agent.wire.registration import RegistrationError, check_vehicle
+from fsd_tools.errors import ToolError, UsageError
+from fsd_tools.region.enrolled import load_device_key
+from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.operator import load_policy
+from fsd_tools.region.store import StoredClip
+
+
+def read_ledger(folder: Path) -> tuple[list[tuple[str, Segment]], list[Finding]]:
+    """(name, content) of every file, oldest first, and those that are none. Raises :class:`ToolError`."""
+    try:
+        paths = segment_paths(folder)
+    except SpoolError as error:
+        raise ToolError(str(error)) from None
+    segments, findings = [], []
+    for path in paths:
+        try:
+            segments.append((path.name, read_segment(path.read_bytes())))
+        except LedgerFormatError as error:
+            findings.append(Finding(FindingKind.BAD_FILE, path.name, None, str(error)))
+    return segments, findings
+
+
+def parse_device_keys(texts: Sequence[str]) -> dict[str, bytes]:
+    """Base64 of raw Ed25519 public keys, by key id; raises :class:`UsageError`."""
+    keys = {}
+    for text in texts:
+        try:
+            key = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != 32:
+            raise UsageError(f"--device-key {text!r} is not the base64 of 32 bytes.")
+        keys[key_id_of(key)] = key
+    return keys
+
+
+def enrolled_keys(region: RegionDir) -> dict[str, tuple[str, bytes]]:
+    """(vehicle, device key) of every vehicle enrolled with a region, by key id. Raises :class:`ToolError`."""
+    found = {}
+    for path in sorted(region.vehicle("any").parent.glob("*.toml")):
+        key = load_device_key(path)
+        if key is not None:
+            found[key_id_of(key)] = path.stem, key
+    return found
+
+
+def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
+    """A region's policy, and the clips that it holds of these vehicles. Raises :class:`ToolError`."""
+    policy = load_policy(region)
+    clips: dict[str, AtRegion] = {}
+    for vehicle in sorted(set(vehicles)):
+        try:
+            folder = region.store / check_vehicle(vehicle)
+        except RegistrationError:
+            continue  # A name out of the ledger; nothing is ever stored under one that is none
+        for path in sorted(folder.glob("*.json")):
+            try:
+                stored = msgspec.json.decode(path.read_bytes(), type=StoredClip)
+                clips[stored.clip_id] = AtRegion(
+                    stored.vehicle, bytes.fromhex(stored.sealed_sha256), str(path)
+                )
+            except (msgspec.DecodeError, ValueError) as error:
+                raise ToolError(f"{path}: {error}") from error
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, clips)
+
+
+def read_heads(paths: Sequence[Path]) -> list[tuple[str, Signed[Head]]]:
+    """Signed heads, one a file, as vehicles told them. Raises :class:`ToolError`."""
+    found = []
+    for path in paths:
+        try:
+            found.append((str(path), decode_head(path.read_bytes())))
+        except LedgerFormatError as error:
+            raise ToolError(f"{path}: {error}") from error
+    return found
