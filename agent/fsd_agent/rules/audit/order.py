@@ -86,7 +86,16 @@ def _in_place(
 
 
 def _moved(numbers: Sequence[int]) -> set[int]:
-    """Indices outside a longest strictly increasing run: the fewest records that must have moved."""
+    """Indices of the fewest records that must have moved; of two that changed places, those two."""
+    displaced = {
+        index for index, (is_, was) in enumerate(zip(numbers, sorted(numbers), strict=True)) if is_ != was
+    }
+    moved = _outside_run(numbers) if displaced else displaced
+    return moved if len(moved) < len(displaced) else displaced
+
+
+def _outside_run(numbers: Sequence[int]) -> set[int]:
+    """Indices outside a longest strictly increasing run."""
     ends: list[int] = []
     at: list[int] = []
     before: list[int] = []
