@@ -139,8 +139,7 @@ def test_damage_to_what_was_confirmed_is_refused_and_nothing_is_changed(tmp_path
     start = path.stat().st_size
     ledger.append(DO.fired(clip_id_of(1)))
     end = path.stat().st_size
-    ledger.append(*DO.life(clip_id_of(2)))
-    ledger.close()
+    ledger.append(DO.redacted(clip_id_of(1)))  # lazy, and still it says what was confirmed before it
     whole = path.read_bytes()
     for offset in range(start, end):
         damaged = bytearray(whole)

@@ -20,10 +20,10 @@ class LedgerLimits:
     """Sizes of a ledger on the vehicle."""
 
     segment_bytes: int = 1 << 20
-    """About 4,000 records: 500 clips, or a day of heavy collection."""
-    keep_bytes: int = 16 << 20
-    """Beyond it, segments go that a region has acknowledged."""
-    most_bytes: int = 32 << 20
+    """About 4,500 records, 500 clips."""
+    keep_bytes: int = 8 << 20
+    """Beyond it, segments go that a region has acknowledged: the ledger is read whole at every start, 8 MiB/s."""
+    most_bytes: int = 16 << 20
     """Beyond it, the oldest goes in any case, and the ledger says that nobody had acknowledged it."""
 
 
