@@ -16,7 +16,10 @@ from typing import Final
 import numpy as np
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.program import SIGNALS, Node
+from fsd_agent.rules.triggers.bank import Bank
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.rules.triggers.signals import SignalState
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Signals
 from fsd_tools.campaign.compiler import compile_condition
@@ -93,14 +96,19 @@ def make_load(signals: int, *, smooth: bool) -> Load:
 
 def engine_of(load: Load) -> TriggerEngine:
     """The engine with a campaign for each condition."""
+    catalogue, campaigns = _campaigns(load)
+    engine = TriggerEngine(catalogue)
+    engine.set_campaigns(campaigns)
+    return engine
+
+
+def _campaigns(load: Load) -> tuple[Catalogue, CampaignSet]:
     entries = [
         CatalogueEntry(f"Vehicle.S{row}", "double", "", 0.0, 2 * MIDDLE, "") for row in range(load.signals)
     ]
     catalogue = Catalogue(tuple(entries))
     sources = [f"Vehicle.S{one.a} > {one.x!r} && Vehicle.S{one.b} > {one.y!r}" for one in load.comparisons]
-    engine = TriggerEngine(catalogue)
-    engine.set_campaigns(campaigns_of(sources, catalogue, LIMITS.cooldown_ns if load.once else 0))
-    return engine
+    return catalogue, campaigns_of(sources, catalogue, LIMITS.cooldown_ns if load.once else 0)
 
 
 def campaigns_of(sources: Sequence[str], catalogue: Catalogue, cooldown_ns: int = 0) -> CampaignSet:
@@ -134,6 +142,35 @@ def run_engine(engine: TriggerEngine, batches: Sequence[tuple[Signals, int]]) ->
         for firing in engine.advance(signals, (), until_ns=until_ns, wall_minus_mono_ns=0):
             rises.append((firing.t_ns, int(firing.campaign_id)))  # noqa: PERF401 - as the peer does
     return rises
+
+
+class Conditions:
+    """The conditions alone, as the engine evaluates them: guard and bank, from samples to rises."""
+
+    def __init__(self, load: Load) -> None:
+        catalogue, campaigns = _campaigns(load)
+        rows = catalogue.rows
+
+        def row_of(node: Node) -> int | None:
+            return rows[str(node.value)] if node.op in SIGNALS else None
+
+        programs = [(number, one.program.nodes) for number, one in enumerate(campaigns.campaigns)]
+        self._bank = Bank(programs, row_of)
+        self._signals = SignalState(catalogue)
+        self._signals.watch(*self._bank.thresholds(), self._bank.fresh())
+
+    def run(self, batches: Sequence[tuple[Signals, int]]) -> list[Rise]:
+        """Every batch, as the engine takes it up."""
+        rises: list[Rise] = []
+        for signals, until_ns in batches:
+            samples = self._signals.samples(signals, until_ns)
+            active = self._signals.active(samples)
+            if active is not None:
+                found = self._bank.follow(active, self._signals)
+                rose = found.true
+                rises += zip(found.t_ns[rose].tolist(), found.campaign[rose].tolist(), strict=True)
+            self._signals.store(samples)
+        return rises
 
 
 class Lambdas:

@@ -28,6 +28,7 @@ from fsd_tools.bench.trigger_loads import (
     CONDITIONS,
     FIRST,
     TIMED,
+    Conditions,
     Lambdas,
     Load,
     campaigns_of,
@@ -61,10 +62,11 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
     """`a > x && b > y` two hundred times, over the same two signals and spread over a hundred, 2,258 samples a second.
 
     Smooth signals move slowly with a little noise, no sample equal to the last; white ones jump anywhere with every
-    sample. Ours is the engine's public entrance, one call a batch, from samples to firings with their evidence. The peer
-    is a plain Python lambda for each condition, called for each sample of a signal that it reads, rises recorded.
-    With white noise a condition fires once only, with both. Before anything is timed the rises of both are compared; a
-    difference ends the benchmark. The first second, in which every condition is new, is not timed. Rates count the
+    sample. The peer is a plain Python lambda for each condition, called for each sample of a signal that it reads, rises
+    recorded. *Conditions* are ours as the engine evaluates them, guard and bank, from samples to rises; *firings* are the
+    engine's public entrance, one call a batch, from samples to firings with phases, budgets and evidence, of which
+    the peer does nothing. With white noise a condition fires once only, with the lambdas as well. Before anything is
+    timed the rises of all are compared; a difference ends the benchmark. The first second, in which every condition is new, is not timed. Rates count the
     conditions that the peer calls. One thread.
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
@@ -88,20 +90,24 @@ def _against_lambdas(signals: int, rounds: int, progress: Progress, *, smooth: b
     for size in INSTANTS:
         progress(f"{name}, {size} instants a batch")
         whole = load.batches(size, range(TIMED.stop))
-        if sorted(run_engine(engine_of(load), whole)) != sorted(Lambdas(load).run(whole)):
+        expected = sorted(Lambdas(load).run(whole))
+        if sorted(run_engine(engine_of(load), whole)) != expected:
             raise ToolError(f"bench triggers: {name}: the engine's rises differ from the lambdas'")
+        if smooth and sorted(Conditions(load).run(whole)) != expected:
+            raise ToolError(f"bench triggers: {name}: the conditions' rises differ from the lambdas'")
         seconds = interleaved(rounds, _contenders(load, size, rounds))
         rate = {who: load.asked() / spent for who, spent in seconds.items()}
-        found.append(
+        found += [
             figure(
-                f"{name}, {size} instants a batch",
-                rate["engine"],
+                f"{name}, {size} instants a batch: {ours}",
+                rate[ours],
                 "conditions/s",
                 peer=PEER,
                 peer_value=rate["lambdas"],
-                goal=GOALS[signals, size] if smooth else None,
+                goal=GOALS[signals, size] if ours == "conditions" else None,
             )
-        )
+            for ours in (("conditions", "firings") if smooth else ("firings",))
+        ]
     return found
 
 
@@ -109,11 +115,14 @@ def _contenders(load: Load, size: int, rounds: int) -> dict[str, Callable[[], ob
     """Each call takes an engine that was made before the clock ran: time does not go back for one."""
     first, timed = load.batches(size, FIRST), load.batches(size, TIMED)
     engines, lambdas = [engine_of(load) for _ in range(rounds + 1)], Lambdas(load)
-    for engine in engines:
+    alone = [Conditions(load) for _ in range(rounds + 1)]
+    for engine, conditions in zip(engines, alone, strict=True):
         run_engine(engine, first)
+        conditions.run(first)
     lambdas.run(first)
     return {
-        "engine": lambda: run_engine(engines.pop(), timed),
+        "conditions": lambda: alone.pop().run(timed),
+        "firings": lambda: run_engine(engines.pop(), timed),
         "lambdas": lambda: lambdas.run(timed),
     }
 

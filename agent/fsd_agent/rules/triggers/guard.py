@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -31,8 +31,14 @@ _FRESH: Final = -3
 """Codes of what is no gap between literals."""
 _FEW: Final = 64
 """Samples that are cheaper to look at than to select from."""
-_SOME: Final = 512
+_SOME: Final = 160
 """Samples that are cheaper to look at one by one than as arrays."""
+_ROWS: Final = 3
+"""Rows that are cheaper to look at one by one than all together."""
+
+
+_FEW_LEFT: Final = 16
+"""Samples that are cheaper to hand on one by one."""
 
 
 class Marked(Protocol):
@@ -71,6 +77,8 @@ class _Row:
     minimum: float
     maximum: float
     exact: bool
+    column: Column
+    """The edges as an array."""
     code: int = _FRESH
     """Gap of the newest sample."""
     low: float = math.inf
@@ -165,8 +173,12 @@ class Guard:
             return self._one_by_one(samples, slice(first, None), range(first, count))
         left = row[~inside]
         self._is_open[left] = self._watched.take(left)
+        some = self._is_open.nonzero()[0]
+        if some.shape[0] <= _ROWS:
+            self._is_open[some] = False
+            return self._row_by_row(samples, some.tolist())
         at = np.flatnonzero(self._is_open.take(row))
-        self._is_open[left] = False
+        self._is_open[some] = False
         return (
             self._one_by_one(samples, at, at.tolist())
             if at.shape[0] <= _SOME
@@ -195,12 +207,41 @@ class Guard:
             self._low[number], self._high[number] = rows[number].low, rows[number].high
         return kept or None
 
+    def _row_by_row(self, samples: Marked, numbers: Sequence[int]) -> list[int] | Index | None:
+        kept: list[Index] = []
+        for number in numbers:
+            one = self._rows[number]
+            at = (samples.row == number).nonzero()[0]
+            value = samples.value.take(at)
+            code = one.column.searchsorted(value, "right")
+            # Written so that a NaN is not plain.
+            plain = samples.sound is None and value.min() >= one.minimum and value.max() <= one.maximum
+            if not plain:
+                code[np.isnan(value)] = _NAN
+                code[~samples.known_at(at)] = _UNKNOWN
+            moves = np.empty(code.shape, np.bool_)
+            moves[0] = code[0] != one.code
+            np.not_equal(code[1:], code[:-1], out=moves[1:])
+            if one.exact:
+                moves[:] = True
+            one.code = int(code[-1])
+            one.stand(float(value[-1]))
+            self._low[number], self._high[number] = one.low, one.high
+            kept.append(at[moves])
+        if not kept:
+            return None
+        found = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        found.sort()
+        if found.shape[0] > _FEW_LEFT:
+            return found
+        return found.tolist() or None
+
     def _as_arrays(self, samples: Marked, at: Index) -> Index | None:
         row = samples.row.take(at)
         order = np.argsort(row.astype(self._sortable), kind="stable")
         at, row = at.take(order), row.take(order)
         value, known = samples.value.take(at), samples.known_at(at)
-        code = np.searchsorted(self._edges, _row_and_value(row, value), "right") - self._first_edge.take(row)
+        code = self._edges.searchsorted(_row_and_value(row, value), "right") - self._first_edge.take(row)
         code[np.isnan(value)] = _NAN
         code[~known] = _UNKNOWN
         begins = np.ones(row.shape, np.bool_)
@@ -224,7 +265,7 @@ def _row(literals: Collection[float], minimum: float, maximum: float, *, exact: 
     edges = _edges(literals)
     lows = [max(low, minimum) for low in (-math.inf, *edges)]
     highs = [min(high, maximum) for high in (*(math.nextafter(edge, -math.inf) for edge in edges), math.inf)]
-    return _Row(edges, lows, highs, minimum, maximum, exact)
+    return _Row(edges, lows, highs, minimum, maximum, exact, np.array(edges, np.float64))
 
 
 def _edges(literals: Collection[float]) -> list[float]:
