@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.adapters.ledger_files import LedgerFiles, segment_paths
+from fsd_agent.adapters.ledger_disk import segment_paths
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.records.ledger import Entry, Head
 from fsd_agent.rules.audit.chain import Examined, examine, told_findings
 from fsd_agent.rules.audit.findings import Finding

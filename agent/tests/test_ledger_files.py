@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fsd_agent.adapters.ledger_files import LedgerFiles, segment_paths
+from fsd_agent.adapters.ledger_disk import RESERVE_BYTES, segment_paths
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
 from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Repaired, SegmentRemoved, Started
 from fsd_agent.rules.audit.chain import Examined, examine
@@ -238,22 +239,72 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_a_full_disk_takes_nothing_back(small_disk: Path) -> None:
+def test_a_full_disk_takes_nothing_back_and_erasing_can_still_be_recorded(small_disk: Path) -> None:
     ledger = ledger_in(small_disk / "ledger")
     ledger.append(DO.registered())
     fill(small_disk / "filler")
-    lives = [DO.life(clip_id_of(number)) for number in range(100)]
     taken = 0
     with pytest.raises(LedgerFullError, match="No space left"):  # noqa: PT012 - the last page has some room
-        for life in lives:
-            ledger.append(*life)
+        for number in range(100):
+            ledger.append(DO.fired(clip_id_of(number)))
             taken += 1
+    for number in range(500):  # what gives room
+        clip = clip_id_of(1000 + number)
+        ledger.append(DO.dropped(clip), DO.erased(clip, Copy.STAGED, Cause.DROPPED))
+    assert not (small_disk / "ledger" / "reserve").exists()
+    with pytest.raises(LedgerFullError):  # room for them is for nobody else
+        ledger.append(*(DO.fired(clip_id_of(number)) for number in range(5000)))
     (small_disk / "filler").unlink()
-    ledger.append(*lives[50])
+    ledger.append(DO.fired(clip_id_of(5000)))
+    ledger.head()
+    assert (small_disk / "ledger" / "reserve").stat().st_size == RESERVE_BYTES
     ledger.close()
     found = audited(small_disk / "ledger")
     assert not found.findings
-    assert found.size == 2 + 9 * taken + 9
+    assert found.size == 2 + taken + 1000 + 1
+
+
+def test_a_file_that_can_not_be_begun_leaves_the_one_before(small_disk: Path) -> None:
+    ledger = ledger_in(small_disk / "ledger", limits=LedgerLimits(segment_bytes=1))
+    fill(small_disk / "filler")
+    with pytest.raises(LedgerFullError, match="No space left"):
+        ledger.append(DO.registered())
+    assert len(segment_paths(small_disk / "ledger")) == 1
+    (small_disk / "filler").unlink()
+    ledger.append(DO.registered())
+    ledger.close()
+    assert not audited(small_disk / "ledger").findings
+    assert len(segment_paths(small_disk / "ledger")) == 2
+
+
+def test_a_file_that_was_begun_and_not_confirmed_is_the_end_of_the_one_before(tmp_path: Path) -> None:
+    syncs = []
+
+    def datasync(descriptor: int) -> None:
+        syncs.append(descriptor)
+        if len(syncs) == 4:  # opened, started, the old file before the new one, the new one
+            raise OSError(errno.EIO, "Input/output error")
+        os.fdatasync(descriptor)
+
+    ledger = LedgerFiles(
+        tmp_path,
+        keys=KEYS,
+        clock=ManualClock(),
+        events=RememberedEvents(),
+        limits=LedgerLimits(segment_bytes=1),
+        datasync=datasync,
+    )
+    with pytest.raises(LedgerError, match="Input/output error"):
+        ledger.append(DO.registered())
+    with pytest.raises(LedgerError, match="begun and could not be opened"):
+        ledger.append(DO.registered())
+    ledger.close()
+    again = ledger_in(tmp_path)
+    again.append(DO.registered())
+    again.close()
+    found = audited(tmp_path)
+    assert not found.findings
+    assert found.size == 3
 
 
 def test_after_a_failed_sync_nothing_is_believed(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fsd_agent.adapters.ledger_files import LedgerFiles, segment_paths
+from fsd_agent.adapters.ledger_disk import segment_paths
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.records.ledger import LAZY, Carried, Fact, Head, Repaired, SegmentRemoved, Started
 from fsd_agent.rules.audit.account import account, older_clips
 from fsd_agent.rules.audit.chain import Examined, examine, told_findings

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from fsd_agent.adapters.key_files import KeyFiles, create_keys, read_private
-from fsd_agent.adapters.ledger_files import LedgerFiles, segment_paths
+from fsd_agent.adapters.ledger_disk import segment_paths
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.rules.audit.writer import LedgerLimits
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.decisions import STORED_WALL_NS, Decisions, clip_id_of, sealed_hash

@@ -13,29 +13,26 @@ Invariants
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fsd_agent import __version__
 from fsd_agent.adapters import durable
+from fsd_agent.adapters.ledger_disk import Reserve, read_file, segment_paths, translated
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError, LedgerFullError
+from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.ledger import Carried, Checkpoint, Fact, Head, Repaired, Started
+from fsd_agent.records.ledger import FREEING, Carried, Checkpoint, Fact, Head, Repaired, Started
 from fsd_agent.rules.audit.restore import restore
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame, removal
-from fsd_agent.wire.ledger import LedgerFormatError, Signed
-from fsd_agent.wire.ledger_file import Segment, encode_start, read_segment
-
-_NAME = re.compile(r"[0-9]{20}\.ledger")
+from fsd_agent.wire.ledger import Signed
+from fsd_agent.wire.ledger_file import encode_start
 
 
 @dataclass(slots=True)
@@ -76,7 +73,8 @@ class LedgerFiles:
         self._files: list[_File] = []
         self._fd = -1
         self._refusal: str | None = None
-        with _translated():
+        self._reserve = Reserve(folder)
+        with translated():
             durable.make_folder(folder)
             durable.sweep(folder)
             found = segment_paths(folder)
@@ -85,35 +83,46 @@ class LedgerFiles:
                 self._new_file()
             cut_bytes = self._restore(found, events) if found else 0
             self._confirmed = self._state.size
+            self._reserve.keep()
         repaired = (Repaired(cut_bytes),) if cut_bytes else ()
         self.append(*repaired, Started(__version__, self._signer.key_id))
         self.sync()
 
     def append(self, *facts: Fact) -> None:
-        """See the port."""
-        with self._lock, _translated():
+        """See the port. Records that free room find some on a full disk too, for a while: ``ledger_disk.py``."""
+        with self._lock, translated():
             self._check()
-            if self._files[-1].size_bytes >= self._limits.segment_bytes:
-                self._rotate()
-            made = batch(
-                self._state,
-                facts,
-                signer=self._signer,
-                signed_size=self._signed_size,
-                confirmed=self._confirmed,
-                wall_ns=self._clock.wall_ns(),
-                mono_ns=self._clock.monotonic_ns(),
-            )
-            self._write(made.data, durably=not made.lazy)
-            for entry, body, check in made.added:
-                self._state.add(entry, body, check)
-            self._signed_size = made.signed_size
-            if not made.lazy:
-                self._confirmed = self._state.size
+            try:
+                self._append(facts)
+            except SpoolFullError:
+                if not all(type(fact) in FREEING for fact in facts) or not self._reserve.give_up():
+                    raise
+                self._append(facts)
+
+    def _append(self, facts: Sequence[Fact]) -> None:
+        newest = self._files[-1]
+        begun = self._state.size > newest.checkpoint.head.size  # A file is named by its first record
+        if begun and newest.size_bytes >= self._limits.segment_bytes:
+            self._rotate()
+        made = batch(
+            self._state,
+            facts,
+            signer=self._signer,
+            signed_size=self._signed_size,
+            confirmed=self._confirmed,
+            wall_ns=self._clock.wall_ns(),
+            mono_ns=self._clock.monotonic_ns(),
+        )
+        self._write(made.data, durably=not made.lazy)
+        for entry, body, check in made.added:
+            self._state.add(entry, body, check)
+        self._signed_size = made.signed_size
+        if not made.lazy:
+            self._confirmed = self._state.size
 
     def sync(self) -> None:
         """When this returns, every record survives a power cut."""
-        with self._lock, _translated():
+        with self._lock, translated():
             self._check()
             if self._confirmed < self._state.size:
                 self._sync()
@@ -121,12 +130,13 @@ class LedgerFiles:
 
     def head(self) -> Signed[Head]:
         """See the port."""
-        with self._lock, _translated():
+        with self._lock, translated():
             self.sync()
             signed = self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
             if self._signed_size < self._state.size:
                 self._write(head_frame(signed, self._confirmed), durably=False)
                 self._signed_size = self._state.size
+            self._reserve.keep()
             return signed
 
     def live(self) -> tuple[Carried, ...]:
@@ -145,7 +155,7 @@ class LedgerFiles:
                 if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
                     break
                 self.append(*removal(self._state, oldest.checkpoint.head.size, following, acknowledged=known))
-                with _translated():
+                with translated():
                     durable.remove(oldest.path)
                 del self._files[0]
                 removed += 1
@@ -159,7 +169,7 @@ class LedgerFiles:
             try:
                 if self._refusal is None:
                     self.head()
-                    with _translated():
+                    with translated():
                         self._sync()
             finally:
                 fd, self._fd = self._fd, -1
@@ -168,7 +178,7 @@ class LedgerFiles:
 
     def _restore(self, paths: list[Path], events: EventSink) -> int:
         """Take up what is there; how many bytes of a torn end were cut off."""
-        segments = [(path, *_read(path)) for path in paths]
+        segments = [(path, *read_file(path)) for path in paths]
         self._files = [_File(path, segment.checkpoint.value, size) for path, segment, size in segments]
         try:
             found = restore([(path.name, segment) for path, segment, _ in segments])
@@ -193,26 +203,35 @@ class LedgerFiles:
         return cut_bytes
 
     def _open(self, file: _File, size_bytes: int) -> None:
-        """For appending behind the first ``size_bytes``, which are durable then."""
+        """For appending behind the first ``size_bytes``, which are durable then; in place of the file before."""
         with durable.translated(file.path):
-            self._fd = os.open(file.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            if size_bytes < file.size_bytes:
-                os.ftruncate(self._fd, size_bytes)
-            os.lseek(self._fd, size_bytes, os.SEEK_SET)
-            self._datasync(self._fd)
+            fd = os.open(file.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                if size_bytes < file.size_bytes:
+                    os.ftruncate(fd, size_bytes)
+                os.lseek(fd, size_bytes, os.SEEK_SET)
+                self._datasync(fd)
+            except OSError:
+                os.close(fd)
+                raise
         file.size_bytes = size_bytes
+        before, self._fd = self._fd, fd
+        if before >= 0:
+            os.close(before)
 
     def _new_file(self) -> None:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
         path = self._folder / f"{self._state.size:020}.ledger"
-        size, _ = durable.write_file(path, (encode_start(checkpoint),))
-        file = _File(path, checkpoint.value, size)
-        before = self._fd
-        self._open(file, size)
+        try:
+            size, _ = durable.write_file(path, (encode_start(checkpoint),))
+            file = _File(path, checkpoint.value, size)
+            self._open(file, size)
+        except SpoolError:
+            if path.exists():  # The next start goes on from it, so nothing may be added to the file before
+                self._refusal = "it was begun and could not be opened"
+            raise
         self._files.append(file)
         self._signed_size = self._state.size
-        if before >= 0:
-            os.close(before)
 
     def _rotate(self) -> None:
         """Go on in a new file; the old one is whole on the medium before the new one begins."""
@@ -250,34 +269,3 @@ class LedgerFiles:
     def _check(self) -> None:
         if self._refusal is not None:
             raise LedgerError(f"{self._files[-1].path}: {self._refusal}")
-
-
-def segment_paths(folder: Path) -> list[Path]:
-    """The ledger's files, oldest first."""
-    with durable.translated(folder), os.scandir(folder) as found:
-        names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
-    return [folder / name for name in sorted(names) if _NAME.fullmatch(name)]
-
-
-def _read(path: Path) -> tuple[Segment, int]:
-    with durable.translated(path):
-        data = path.read_bytes()
-    try:
-        return read_segment(data), len(data)
-    except LedgerFormatError as error:
-        raise LedgerDamagedError(
-            f"{path}: {error}; keep the folder, and move it away to begin anew"
-        ) from error
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """The errors of :mod:`.durable` as the port's."""
-    try:
-        yield
-    except SpoolFullError as error:
-        raise LedgerFullError(str(error)) from error
-    except SpoolError as error:
-        raise LedgerError(str(error)) from error
-    except LedgerFormatError as error:
-        raise LedgerError(f"a fact that can't be recorded: {error}") from error

@@ -224,6 +224,11 @@ LAZY: frozenset[type[Fact]] = frozenset({Started, FiringDropped, Redacted})
 does so later (sealing, sending, erasing) is recorded durably after them. Every other fact is durable before the act
 that it describes."""
 
+FREEING: frozenset[type[Fact]] = frozenset(
+    {ConsentChanged, FiringDropped, Receipted, Dropped, Erased, Carried, SegmentRemoved}
+)
+"""Facts that give room on the disk, or go with one that does: room is kept for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsd_agent.adapters.ledger_files import segment_paths
+from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.ledger import Head
 from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
