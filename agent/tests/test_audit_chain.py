@@ -340,3 +340,29 @@ def test_what_is_in_the_ledger_can_be_shown_by_itself(whole: bytes) -> None:
 
 def test_no_file_at_all_is_a_finding() -> None:
     assert [str(one.kind) for one in checked().findings] == ["no_ledger"]
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_whatever_is_cut_out_doubled_or_moved_is_found(data: st.DataObject) -> None:
+    """Also in the middle of frames; and nothing makes the audit itself fail."""
+    whole = whole_file()
+    start = len(frames_of(whole)[0])
+    where = st.integers(start, len(whole))
+    made = whole
+    for _ in range(data.draw(st.integers(1, 3))):
+        a, b, c = sorted(min(data.draw(where), len(made)) for _ in range(3))
+        edit = data.draw(st.sampled_from(["remove", "double", "move", "noise", "zeros"]))
+        part = {
+            "remove": b"",
+            "double": made[a:b] * 2,
+            "move": made[b:c] + made[a:b],
+            "noise": made[b:c][::-1],
+            "zeros": bytes(b - a),
+        }[edit]
+        made = made[:a] + part + made[c if edit in {"move", "noise"} else b :]
+    examined = checked((NAME, made))
+    told = decode_head(frames_of(whole)[1][-1].body)
+    assert (made == whole) == (
+        not examined.findings and not [*told_findings(examined, [("head", told)], KNOWN)]
+    )

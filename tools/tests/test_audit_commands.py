@@ -14,12 +14,14 @@ import pytest
 from fsd_agent.adapters.key_files import KeyFiles, create_keys, read_private
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
+from fsd_agent.records.ledger import Entry
 from fsd_agent.rules.audit.writer import LedgerLimits
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.decisions import STORED_WALL_NS, Decisions, clip_id_of, sealed_hash
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import SampleRegion
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.ledger import encode_entry
 from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
 from fsd_agent.wire.policy import decode_policy
 from fsd_tools.main import main
@@ -259,6 +261,46 @@ def test_show(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(one["region_id"] == "eu" for one in lines)
     assert main(["audit", "show", str(fleet.ledger)]) == 0
     assert "Registered" in capsys.readouterr().out
+
+
+def test_one_record_is_shown_without_the_others(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.drive()
+    proof, cn = fleet.root / "9.json", str(fleet.root / "cn")
+    assert (
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "9", "-o", str(proof)]) == 0
+    )
+    assert f"Record 9 of 38, Receipted: {proof}" in capsys.readouterr().out
+    assert main(["audit", "check", str(proof), "--receipts", cn, "--json"]) == 0
+    said = facts(capsys)
+    assert (said["kind"], said["clip_id"], said["record"]) == ("Receipted", clip_id_of(1), 9)
+    assert main(["audit", "check", str(proof), "--receipts", cn]) == 0
+    assert "is in the ledger of device key" in capsys.readouterr().out
+    sound = json.loads(proof.read_text())
+    later = encode_entry(Entry(9, 0, 0, fleet.cn.receipted(clip_id_of(1)))).hex()
+    for change, says in (
+        ({"record": later}, "path: does not lead from record 9"),
+        ({"path": sound["path"][1:]}, "path: does not lead from record 9"),
+        ({"head": sound["head"][:-2] + "00"}, "its head is not signed by device key"),
+        ({"head": "zz"}, "non-hexadecimal"),
+        ({"more": 1}, "more"),
+    ):
+        proof.write_text(json.dumps(sound | change))
+        assert main(["audit", "check", str(proof), "--receipts", cn]) == 1
+        said_why = capsys.readouterr().err
+        assert said_why.startswith(f"fsdctl: error: {proof}: ")
+        assert says in said_why
+    proof.write_text(json.dumps(sound))
+    assert main(["audit", "check", str(proof)]) == 1
+    assert "none of those given" in capsys.readouterr().err
+    assert (
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "38", "-o", str(proof)]) == 2
+    )
+    flip(fleet.file())
+    capsys.readouterr()
+    assert (
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "9", "-o", str(proof)]) == 1
+    )
+    assert "record 10: changed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])

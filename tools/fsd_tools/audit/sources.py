@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,6 +62,12 @@ def enrolled_keys(region: RegionDir) -> dict[str, tuple[str, bytes]]:
         if key is not None:
             found[key_id_of(key)] = path.stem, key
     return found
+
+
+def known_keys(region_dirs: Sequence[Path], given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Device public keys by key id: those given, and those enrolled with regions. Raises :class:`ToolError`."""
+    enrolled = [enrolled_keys(RegionDir(path)) for path in region_dirs]
+    return dict(given) | {key_id: key for one in enrolled for key_id, (_, key) in one.items()}
 
 
 def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:

@@ -20,7 +20,14 @@ from fsd_agent.rules.audit.chain import Examined, examine, told_findings
 from fsd_agent.rules.audit.clip_account import ClipAccount, RegionView
 from fsd_agent.rules.audit.findings import Finding
 from fsd_agent.wire.ledger import Signed
-from fsd_tools.audit.sources import enrolled_keys, parse_device_keys, read_heads, read_ledger, read_region
+from fsd_tools.audit.sources import (
+    enrolled_keys,
+    known_keys,
+    parse_device_keys,
+    read_heads,
+    read_ledger,
+    read_region,
+)
 from fsd_tools.clip.info import utc
 from fsd_tools.region.layout import RegionDir
 
@@ -86,7 +93,7 @@ def run_audit(
     segments, findings = read_ledger(ledger)
     regions = [RegionDir(path) for path in region_dirs]
     enrolled = [enrolled_keys(region) for region in regions]
-    known = dict(keys) | {key_id: key for one in enrolled for key_id, (_, key) in one.items()}
+    known = known_keys(region_dirs, keys)
     examined = examine(segments, known)
     named = {segment.checkpoint.value.head.device_key_id for _, segment in segments}
     vehicles = {one[key_id][0] for one in enrolled for key_id in named & one.keys()} | _vehicles(examined)
