@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import Node, Op, ValueType, infer
-from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.bank import Bank, takes
-from fsd_agent.rules.triggers.operations import combine, literal, signal_bool
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.conditions.bank import Bank, takes
+from fsd_agent.rules.triggers.expressions import values as v
+from fsd_agent.rules.triggers.expressions.operations import combine, literal, signal_bool
+from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_agent.testing.samples import (
     CATALOGUE,
     LITERALS,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.rules.triggers.columns import ActiveSamples, ListedSamples, Samples, join_samples
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, ListedSamples, Samples, join_samples
+from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_agent.testing.samples import (
     CATALOGUE,
     INF,

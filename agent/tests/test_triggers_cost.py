@@ -15,8 +15,8 @@ from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.nodes import PROGRAM_VERSION, Node, Op
 from fsd_agent.records.program import Program
 from fsd_agent.records.zone import Zone
-from fsd_agent.rules.triggers.cost import Costs
-from fsd_agent.rules.triggers.prices import FRAMES, price
+from fsd_agent.rules.triggers.firing.cost import Costs
+from fsd_agent.rules.triggers.firing.prices import FRAMES, price
 from fsd_firmware.samples import Detections
 
 ROW_COUNT = 9

@@ -22,8 +22,8 @@ from fsd_agent.records.head import (
     HeadError,
     HeadLayer,
 )
-from fsd_agent.rules.triggers.columns import Samples
 from fsd_agent.rules.triggers.heads import HeadBank
+from fsd_agent.rules.triggers.signals.columns import Samples
 from fsd_firmware.samples import Features
 
 NAN = float("nan")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fsd_agent.records.nodes import Node, Op, ValueType
-from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.looks import DetectionState, Looks
-from fsd_agent.rules.triggers.loops import Loop
-from fsd_agent.rules.triggers.operations import literal, number
+from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
+from fsd_agent.rules.triggers.detections.loops import Loop
+from fsd_agent.rules.triggers.expressions import values as v
+from fsd_agent.rules.triggers.expressions.operations import literal, number
 from fsd_agent.testing.boxes import CAMERAS, MS, NAN, Frame, Seen, streams
 from fsd_firmware.samples import Kind
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fsd_agent.records.campaign import Budget, Campaign, CaptureSpec
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
-from fsd_agent.rules.triggers.phases import Phases, Transitions
-from fsd_agent.rules.triggers.schedule import DAY_NS, within
+from fsd_agent.rules.triggers.firing.phases import Phases, Transitions
+from fsd_agent.rules.triggers.firing.schedule import DAY_NS, within
 
 WALL_NS = 400 * WEEK_NS + 4 * DAY_NS
 """A Monday, 00:00: the world began on a Thursday."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.rules.triggers.statistics import Samples, deviation, mean
+from fsd_agent.rules.triggers.past.statistics import Samples, deviation, mean
 
 Over = Callable[[Samples], float]
 

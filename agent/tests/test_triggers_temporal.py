@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import TEMPORAL, Op
-from fsd_agent.rules.triggers.temporal import Steps, Temporal, make_temporal
+from fsd_agent.rules.triggers.past.temporal import Steps, Temporal, make_temporal
 
 Known = bool | float
 Arrivals = list[tuple[int, Known | None]]

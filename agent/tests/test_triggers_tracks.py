@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fsd_agent.rules.triggers.tracks import MAX_MATCHED, OWN_IDS, Tracker
+from fsd_agent.rules.triggers.detections.tracks import MAX_MATCHED, OWN_IDS, Tracker
 from fsd_agent.testing.boxes import CAMERAS, MS, NAN, Frame, Seen, columns, followed
 from fsd_firmware.samples import Kind
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.rules.triggers.tracks import OWN_IDS
+from fsd_agent.rules.triggers.detections.tracks import OWN_IDS
 from fsd_agent.testing.boxes import MS, NAN, Frame, Row, Seen, followed
 from fsd_firmware.samples import Kind
 

@@ -9,7 +9,7 @@ import pytest
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.program import SIGNALS, Op
-from fsd_agent.rules.triggers.cost import Costs
+from fsd_agent.rules.triggers.firing.cost import Costs
 from fsd_agent.testing.streams import looks
 from fsd_firmware.samples import Detections, Kind
 from fsd_tools.campaign.compiler import compile_campaign

@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.rules.triggers.detections.looks import STALE_NS
 from fsd_agent.rules.triggers.engine import TriggerEngine
-from fsd_agent.rules.triggers.looks import STALE_NS
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Detections, Kind, Signals
 from fsd_tools.campaign.cel import DETECTION, Environment, detection_pool

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.campaign import SECOND_NS
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
-from fsd_agent.rules.triggers.schedule import DAY_NS, within
+from fsd_agent.rules.triggers.firing.schedule import DAY_NS, within
 from fsd_tools.campaign.schedule import compile_schedule
 from fsd_tools.campaign.schedule_form import DAYS, ScheduleFile, StretchFile
 from fsd_tools.campaign.schema import FieldError

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from fsd_agent.adapters.onnx_detector import OnnxDetector
-from fsd_agent.rules.triggers.columns import join_samples
 from fsd_agent.rules.triggers.heads import HeadBank
+from fsd_agent.rules.triggers.signals.columns import join_samples
 from fsd_firmware.samples import Features, Frame
 from fsd_tools.campaign.head import compile_head
 from fsd_tools.data import data_dir

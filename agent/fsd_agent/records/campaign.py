@@ -47,7 +47,7 @@ class CampaignLimits:
     offsets: int = 256
     """Of a schedule: two a year for a century."""
     operations_per_s: int = 2_000_000
-    """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.cost``).
+    """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.firing.cost``).
     A family that ships needs under 5 % of it with forty boxes in view."""
 
 

@@ -128,7 +128,7 @@ FIELDS: Final[dict[str, ValueType]] = {
     "growth_per_s": ValueType.DOUBLE,
     "jitter": ValueType.DOUBLE,
 }
-"""Fields of a detection. Those from ``center_x`` on are derived from cameras and tracks: see ``rules.triggers.tracks``."""
+"""Fields of a detection. Those from ``center_x`` on are derived from cameras and tracks: see ``rules.triggers.detections.tracks``."""
 OPTIONAL_FIELDS: Final = frozenset(
     {
         "center_x",

@@ -10,7 +10,7 @@ no longer of box level. The result is a boolean that is not of box level. A loop
 variable of its own loop only, and no variable needs a name here.
 
 *Temporal* nodes look back: their value at an instant depends on their argument's values up to ``window_ns`` before
-it (``rules.triggers.temporal`` has the definitions). They are few, so that CEL's many functions stay few on the
+it (``rules.triggers.past.temporal`` has the definitions). They are few, so that CEL's many functions stay few on the
 car: ``held(c, d)`` is ``!once(!c, d)``, ``fell(c)`` is ``rose(!c)``, ``since(c) < d`` is ``once(c, d)``; the compiler
 writes them so.
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from fsd_agent.records.nodes import FIELDS, ValueType
-from fsd_agent.rules.triggers.looks import DetectionState, Looks
+from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
 from fsd_firmware.samples import Detections, Kind
 
 MS: Final = 1_000_000

@@ -17,9 +17,9 @@ import numpy as np
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.program import SIGNALS, Node
-from fsd_agent.rules.triggers.bank import Bank
+from fsd_agent.rules.triggers.conditions.bank import Bank
 from fsd_agent.rules.triggers.engine import TriggerEngine
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Signals
 from fsd_tools.campaign.compiler import compile_condition

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fsd_agent.records.campaign import SECOND_NS
-from fsd_agent.rules.triggers.columns import Samples, join_samples
 from fsd_agent.rules.triggers.heads import HeadBank
+from fsd_agent.rules.triggers.signals.columns import Samples, join_samples
 from fsd_firmware.drive.format import DriveError
 from fsd_firmware.drive.reader import DriveReader
 from fsd_firmware.drive.ticks import first_ns

@@ -1,6 +1,6 @@
 """What was compiled, for people: what a campaign reads, how far it looks back, and what it costs.
 
-Costs are those that the vehicle charges to the campaign's evaluation budget (``rules.triggers.prices``).
+Costs are those that the vehicle charges to the campaign's evaluation budget (``rules.triggers.firing.prices``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
 from fsd_agent.records.program import NAMED, SIGNALS, TEMPORAL, Op
-from fsd_agent.rules.triggers.prices import FRAMES, price
+from fsd_agent.rules.triggers.firing.prices import FRAMES, price
 
 _ROWS: Final = SIGNALS | NAMED - {Op.SEEN}
 _SAID: Final = {

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.columns import Samples, join_samples
 from fsd_agent.rules.triggers.heads import SCORE_STALE_NS, HeadBank
 from fsd_agent.rules.triggers.plan import Own
+from fsd_agent.rules.triggers.signals.columns import Samples, join_samples
 from fsd_firmware.samples import Features, GnssFixes, ModeChange, empty_gnss
 
 FIX_STALE_NS: Final = 3_000_000_000

@@ -36,12 +36,12 @@ import numpy as np
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
 from fsd_agent.rules.triggers.arrivals import NOTHING, Arrived
-from fsd_agent.rules.triggers.columns import Times
+from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
+from fsd_agent.rules.triggers.firing.phases import join_transitions
 from fsd_agent.rules.triggers.force import Force, Member
-from fsd_agent.rules.triggers.looks import DetectionState, Looks
-from fsd_agent.rules.triggers.phases import join_transitions
 from fsd_agent.rules.triggers.plan import missing_signal
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.signals.columns import Times
+from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, Signals, empty_gnss
 

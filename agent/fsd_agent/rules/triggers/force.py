@@ -15,18 +15,18 @@ import numpy as np
 from fsd_agent.records.campaign import LIMITS, Campaign
 from fsd_agent.records.program import SIGNALS, Node, signal_types, texts
 from fsd_agent.rules.triggers.arrivals import Arrivals
-from fsd_agent.rules.triggers.bank import Bank, takes
-from fsd_agent.rules.triggers.columns import ActiveSamples, ListedSamples, Samples
-from fsd_agent.rules.triggers.conditions import Conditions
-from fsd_agent.rules.triggers.cost import Costs
-from fsd_agent.rules.triggers.events import Event, in_time, take_up
-from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch
-from fsd_agent.rules.triggers.looks import Looks
-from fsd_agent.rules.triggers.past import Now, Past
-from fsd_agent.rules.triggers.phases import Phases, Transitions
+from fsd_agent.rules.triggers.conditions.bank import Bank, takes
+from fsd_agent.rules.triggers.conditions.conditions import Conditions
+from fsd_agent.rules.triggers.detections.looks import Looks
+from fsd_agent.rules.triggers.expressions.events import Event, in_time, take_up
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch
+from fsd_agent.rules.triggers.firing.cost import Costs
+from fsd_agent.rules.triggers.firing.phases import Phases, Transitions
+from fsd_agent.rules.triggers.past.past import Now, Past
+from fsd_agent.rules.triggers.past.temporal import Scalar
 from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
-from fsd_agent.rules.triggers.signals import SignalState
-from fsd_agent.rules.triggers.temporal import Scalar
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, ListedSamples, Samples
+from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.head import FEATURE_MAX, HIDDEN_MAX, Head, HeadLayer
-from fsd_agent.rules.triggers.columns import Samples
+from fsd_agent.rules.triggers.signals.columns import Samples
 from fsd_firmware.samples import Features
 
 SCORE_STALE_NS: Final = 500_000_000

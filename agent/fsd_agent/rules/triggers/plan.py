@@ -2,7 +2,7 @@
 
 A node that arrives by itself (a mode, a zone, a head) or that looks back gets a row of the sample stream, after those
 of the catalogue; for the rest of its program it is a leaf like any signal. Above these leaves a condition is its *top*.
-Arguments of what looks back, and tops that the bank can't take, become vertices of the :class:`~.graph.Graph`.
+Arguments of what looks back, and tops that the bank can't take, become vertices of the :class:`~.expressions.graph.Graph`.
 
 Equal nodes of any campaigns share row and vertex, but a function that looks back is shared only by campaigns that
 came into force together: what it remembers begins there, and a new campaign must see the same whatever was in force
@@ -21,8 +21,8 @@ from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.head import Head
 from fsd_agent.records.program import SIGNALS, TEMPORAL, Node, Op, ValueType, infer, temporal_levels
 from fsd_agent.records.zone import Zone
-from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Graph
-from fsd_agent.rules.triggers.temporal import Temporal, make_temporal
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
+from fsd_agent.rules.triggers.past.temporal import Temporal, make_temporal
 from fsd_firmware.catalogue import Catalogue
 
 OWN: Final = frozenset({Op.MODE, Op.ZONE, Op.HEAD})
@@ -62,7 +62,7 @@ class Looking:
     level: int
     memory: Temporal
     inputs: frozenset[int]
-    """What arrives by itself of all that it refers to, as in :class:`~.graph.Vertex`: no results of others."""
+    """What arrives by itself of all that it refers to, as in :class:`~.expressions.graph.Vertex`: no results of others."""
     every_arrival: bool
     """Whether its result depends on arrivals that don't change the argument, too."""
     campaigns: set[int] = field(default_factory=set)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.program import EQUALITIES, OPTIONAL_FIELDS, Node, Op, ValueType
-from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.columns import Times
-from fsd_agent.rules.triggers.looks import Axis, Looks
-from fsd_agent.rules.triggers.operations import combine, number, planes, take
+from fsd_agent.rules.triggers.detections.looks import Axis, Looks
+from fsd_agent.rules.triggers.expressions import values as v
+from fsd_agent.rules.triggers.expressions.operations import combine, number, planes, take
+from fsd_agent.rules.triggers.signals.columns import Times
 
 _Scalar = TypeVar("_Scalar", np.bool_, np.float64)
 

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.staged import cut_detections, join_detections
-from fsd_agent.rules.triggers.matching import GROUP, match
-from fsd_agent.rules.triggers.motion import MOTION, WINDOW_NS, Box, Moved, Track
+from fsd_agent.rules.triggers.detections.matching import GROUP, match
+from fsd_agent.rules.triggers.detections.motion import MOTION, WINDOW_NS, Box, Moved, Track
 from fsd_firmware.drive import columns
 from fsd_firmware.samples import Detections
 

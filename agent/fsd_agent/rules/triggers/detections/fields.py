@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.motion import MOTION
-from fsd_agent.rules.triggers.tracks import Tracked
-from fsd_agent.rules.triggers.values import Column
+from fsd_agent.rules.triggers.detections.motion import MOTION
+from fsd_agent.rules.triggers.detections.tracks import Tracked
+from fsd_agent.rules.triggers.expressions.values import Column
 
 MIN_GROWTH_PER_S: Final = 0.1
 """Least growth that a time to collision is concluded from: 10 s. Below it the noise of a box is as large."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.campaign import Campaign
-from fsd_agent.rules.triggers.schedule import within
+from fsd_agent.rules.triggers.firing.schedule import within
 
 _NEVER_NS: Final = 2**62
 _FEW: Final = 24

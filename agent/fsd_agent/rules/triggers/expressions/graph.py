@@ -2,11 +2,11 @@
 
 Evaluation is lazy. ``a && b`` does not look at ``b`` where ``a`` is false throughout, and what was computed in an
 earlier batch is used again until something that it refers to changes. Each value is computed for all instants of
-a :class:`Batch` at once; a value of box level for all boxes of all points of an :class:`~.looks.Axis`.
+a :class:`Batch` at once; a value of box level for all boxes of all points of an :class:`~..detections.looks.Axis`.
 
 Rows. Signals are rows of the sample stream, and so is everything else that arrives by itself or has a memory: a
 drive mode, a zone, a head's score, the result of a function that looks back. Such a node is a leaf here, with the row
-that :mod:`~.plan` gave it. What is left has no memory, and evaluating it later, or at more instants, changes nothing.
+that :mod:`~..plan` gave it. What is left has no memory, and evaluating it later, or at more instants, changes nothing.
 
 Loops. A predicate that refers to nothing but its detection is computed once for each look; one that also reads a
 row, once for each instant and box.
@@ -20,11 +20,10 @@ from functools import cached_property
 from typing import Final
 
 from fsd_agent.records.program import COMPARISONS, EQUALITIES, LOOPS, SIGNALS, Node, Op, ValueType
-from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.columns import ActiveSamples, Times
-from fsd_agent.rules.triggers.looks import Looks
-from fsd_agent.rules.triggers.loops import Loop
-from fsd_agent.rules.triggers.operations import (
+from fsd_agent.rules.triggers.detections.looks import Looks
+from fsd_agent.rules.triggers.detections.loops import Loop
+from fsd_agent.rules.triggers.expressions import values as v
+from fsd_agent.rules.triggers.expressions.operations import (
     combine,
     last,
     literal,
@@ -33,7 +32,8 @@ from fsd_agent.rules.triggers.operations import (
     signal_bool,
     take,
 )
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Times
+from fsd_agent.rules.triggers.signals.state import SignalState
 
 DETECTIONS_INPUT: Final = -1
 """Stands for the detections where inputs are rows."""

@@ -12,9 +12,9 @@ from math import copysign, fmod, inf, isnan, nan
 from typing import Any, Final
 
 from fsd_agent.records.program import ARITHMETIC, COMPARISONS, EQUALITIES, INT_LIMIT, Op, ValueType
-from fsd_agent.rules.triggers.graph import Vertex
-from fsd_agent.rules.triggers.operations import literal_number
-from fsd_agent.rules.triggers.temporal import Scalar
+from fsd_agent.rules.triggers.expressions.graph import Vertex
+from fsd_agent.rules.triggers.expressions.operations import literal_number
+from fsd_agent.rules.triggers.past.temporal import Scalar
 
 Ask = Callable[[], Any]
 """Gives a :data:`Scalar`."""

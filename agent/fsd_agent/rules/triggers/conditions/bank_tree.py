@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final
 
 from fsd_agent.records.program import COMPARISONS, EQUALITIES, Node, Op
-from fsd_agent.rules.triggers.operations import literal_number
+from fsd_agent.rules.triggers.expressions.operations import literal_number
 
 MAX_TESTS: Final = 64
 """Of one tree. Equality of booleans asks for each side twice, so that trees grow faster than their programs."""

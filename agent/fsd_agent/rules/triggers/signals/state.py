@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.columns import (
+from fsd_agent.rules.triggers.expressions.values import YES, Number
+from fsd_agent.rules.triggers.signals.columns import (
     ActiveSamples,
     Column,
     Plane,
@@ -27,9 +28,8 @@ from fsd_agent.rules.triggers.columns import (
     join_samples,
     outside,
 )
-from fsd_agent.rules.triggers.guard import Guard
-from fsd_agent.rules.triggers.stale import NEVER_STALE_NS, lapses
-from fsd_agent.rules.triggers.values import YES, Number
+from fsd_agent.rules.triggers.signals.guard import Guard
+from fsd_agent.rules.triggers.signals.stale import NEVER_STALE_NS, lapses
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Signals
 

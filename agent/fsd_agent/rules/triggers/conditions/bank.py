@@ -19,12 +19,12 @@ from typing import Final
 import numpy as np
 
 from fsd_agent.records.program import Node
-from fsd_agent.rules.triggers.bank_scalar import Check, Newest, check_of
-from fsd_agent.rules.triggers.bank_stack import Course, Index, Stacks, course_of
-from fsd_agent.rules.triggers.bank_tree import Leaf, RowOf, Tree, leaves, tree_of
-from fsd_agent.rules.triggers.columns import ActiveSamples, Plane, Times
-from fsd_agent.rules.triggers.phases import Transitions
-from fsd_agent.rules.triggers.signals import SignalState
+from fsd_agent.rules.triggers.conditions.bank_scalar import Check, Newest, check_of
+from fsd_agent.rules.triggers.conditions.bank_stack import Course, Index, Stacks, course_of
+from fsd_agent.rules.triggers.conditions.bank_tree import Leaf, RowOf, Tree, leaves, tree_of
+from fsd_agent.rules.triggers.firing.phases import Transitions
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Plane, Times
+from fsd_agent.rules.triggers.signals.state import SignalState
 
 _NAN: Final = -1
 _UNKNOWN: Final = -2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fsd_agent.rules.triggers.bank_tree import Every, Leaf, Test, Tree
+from fsd_agent.rules.triggers.conditions.bank_tree import Every, Leaf, Test, Tree
 
 Check = Callable[[], bool]
 """Whether a condition is true of the newest values."""

@@ -29,7 +29,7 @@ from math import copysign, nan
 from typing import Final, Protocol
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.statistics import Samples, deviation, mean
+from fsd_agent.rules.triggers.past.statistics import Samples, deviation, mean
 
 Scalar = bool | float | None
 """One value; None is unknown. Integers are floats."""

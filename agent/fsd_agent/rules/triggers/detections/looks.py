@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.fields import field_column
-from fsd_agent.rules.triggers.motion import WINDOW_NS
-from fsd_agent.rules.triggers.tracks import Tracked, Tracker
-from fsd_agent.rules.triggers.values import Column, Number, Plane
+from fsd_agent.rules.triggers.detections.fields import field_column
+from fsd_agent.rules.triggers.detections.motion import WINDOW_NS
+from fsd_agent.rules.triggers.detections.tracks import Tracked, Tracker
+from fsd_agent.rules.triggers.expressions.values import Column, Number, Plane
 from fsd_firmware.samples import PERSON_KINDS, Detections, Kind
 
 STALE_NS: Final = WINDOW_NS

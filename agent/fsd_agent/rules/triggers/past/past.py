@@ -16,14 +16,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers import values as v
-from fsd_agent.rules.triggers.columns import ActiveSamples, Times
-from fsd_agent.rules.triggers.events import Event, Question, Questions, in_time
-from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Batch, Graph
-from fsd_agent.rules.triggers.looks import Looks
+from fsd_agent.rules.triggers.detections.looks import Looks
+from fsd_agent.rules.triggers.expressions import values as v
+from fsd_agent.rules.triggers.expressions.events import Event, Question, Questions, in_time
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch, Graph
+from fsd_agent.rules.triggers.expressions.scalars import ask
+from fsd_agent.rules.triggers.past.temporal import Scalar, Steps
 from fsd_agent.rules.triggers.plan import Looking
-from fsd_agent.rules.triggers.scalars import ask
-from fsd_agent.rules.triggers.temporal import Scalar, Steps
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Times
 
 _NONE: Final = np.empty(0, np.int64)
 Failed = Callable[[Looking, Exception], None]
@@ -36,7 +36,7 @@ class Now:
 
     until_ns: int
     changed: set[int]
-    """Inputs that change in it, see :class:`~.graph.Vertex`."""
+    """Inputs that change in it, see :class:`~..expressions.graph.Vertex`."""
     active: ActiveSamples | None
     looks: Looks | None
     batch_of: Callable[[Times], Batch]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.program import ARITHMETIC, COMPARISONS, EQUALITIES, Node, Op, ValueType
-from fsd_agent.rules.triggers import values as v
+from fsd_agent.rules.triggers.expressions import values as v
 
 _Array = TypeVar("_Array", v.Column, v.Plane)
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.columns import Times
-from fsd_agent.rules.triggers.events import Event, Question, Questions
-from fsd_agent.rules.triggers.graph import DETECTIONS_INPUT, Graph
-from fsd_agent.rules.triggers.operations import planes
-from fsd_agent.rules.triggers.past import Now
-from fsd_agent.rules.triggers.phases import Transitions
-from fsd_agent.rules.triggers.scalars import ask
-from fsd_agent.rules.triggers.temporal import Scalar
+from fsd_agent.rules.triggers.expressions.events import Event, Question, Questions
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
+from fsd_agent.rules.triggers.expressions.operations import planes
+from fsd_agent.rules.triggers.expressions.scalars import ask
+from fsd_agent.rules.triggers.firing.phases import Transitions
+from fsd_agent.rules.triggers.past.past import Now
+from fsd_agent.rules.triggers.past.temporal import Scalar
+from fsd_agent.rules.triggers.signals.columns import Times
 
 Failed = Callable[[int, Exception], None]
 """Told of the position of a condition that raised."""

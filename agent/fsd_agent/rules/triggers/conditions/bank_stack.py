@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.bank_tree import Every, Leaf, Test, Tree, leaves
+from fsd_agent.rules.triggers.conditions.bank_tree import Every, Leaf, Test, Tree, leaves
 
 Plane = NDArray[np.bool_]
 Column = NDArray[np.float64]

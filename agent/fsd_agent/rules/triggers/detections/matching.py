@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fsd_agent.rules.triggers.motion import Box, Track
+from fsd_agent.rules.triggers.detections.motion import Box, Track
 from fsd_firmware.samples import PERSON_KINDS, Kind
 
 MIN_IOU: Final = 0.15

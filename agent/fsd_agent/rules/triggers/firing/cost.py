@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign
 from fsd_agent.records.nodes import MAX_WINDOW_NS, Node
-from fsd_agent.rules.triggers.prices import BULK, FRAMES, Arrivals, price
+from fsd_agent.rules.triggers.firing.prices import BULK, FRAMES, Arrivals, price
 from fsd_firmware.samples import Detections
 
 _PAST_S: Final = MAX_WINDOW_NS // SECOND_NS

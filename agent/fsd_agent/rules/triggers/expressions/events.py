@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
 
-from fsd_agent.rules.triggers.columns import ActiveSamples
-from fsd_agent.rules.triggers.scalars import Ask
-from fsd_agent.rules.triggers.temporal import Scalar
+from fsd_agent.rules.triggers.expressions.scalars import Ask
+from fsd_agent.rules.triggers.past.temporal import Scalar
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples
 
 Event = tuple[int, int, float, bool]
 """Time, row, value, and whether it is known."""

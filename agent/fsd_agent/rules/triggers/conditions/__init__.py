@@ -1,0 +1,1 @@
+"""Where conditions become true and stop being true."""

@@ -1,0 +1,1 @@
+"""What the cameras see: tracks, looks and loops over them."""

@@ -1,0 +1,1 @@
+"""What conditions compute: values, one at a time and as columns."""

@@ -1,0 +1,1 @@
+"""From a condition that is true to a firing: phases, schedules, the evaluation budget."""
