@@ -287,6 +287,28 @@ def test_detections_whose_columns_do_not_belong_together_are_counted_and_not_use
     assert engine.suspended() == {}
 
 
+@pytest.mark.parametrize(
+    "zero",
+    [
+        "-detections.size()",
+        "detections.size() * -3",
+        "(detections.size() - 1) / 3",
+        "(detections.size() - 3) % 3",
+    ],
+)
+@pytest.mark.parametrize("also", ["", " && Car.Speed > 0.0"])
+def test_an_integer_has_one_zero(zero: str, also: str) -> None:
+    """Integers are held as doubles, which have two: as an integer's, the sign must not come out of a division."""
+    engine = engine_of(campaign(f"3.0 / double({zero}) > 0.0{also}"))
+    assert fired_ms(engine, [Frame(10), (10, "Speed", 60.0)], [50]) == [10]
+
+
+@pytest.mark.parametrize("zero", ['-count_over(Car.On, "1s")', 'count_over(Car.On, "1s") * -3'])
+def test_an_integer_has_one_zero_without_detections_too(zero: str) -> None:
+    engine = engine_of(campaign(f"3.0 / double({zero}) > 0.0"))
+    assert fired_ms(engine, [(10, "On", 0.0)], [50]) == [10]
+
+
 def test_a_sample_older_than_one_before_it_is_counted_and_not_used() -> None:
     engine = engine_of(campaign(FAST))
     back = columns([(20, "Speed", 40), (10, "Speed", 60), (30, "Speed", 40)])

@@ -36,7 +36,9 @@ def _numeric(op: Op, result: ValueType, args: list[v.Number]) -> v.Value:
     if op in ARITHMETIC:
         arithmetic = v.int_arithmetic if result is ValueType.INT else v.double_arithmetic
         return arithmetic(op, args[0], args[1])
-    return {Op.NEG: v.opposite, Op.TO_DOUBLE: v.as_double}[op](args[0])
+    if op is Op.NEG:
+        return v.int_opposite(args[0]) if result is ValueType.INT else v.opposite(args[0])
+    return v.as_double(args[0])
 
 
 def literal(node: Node) -> v.Value:

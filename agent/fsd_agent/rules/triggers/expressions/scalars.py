@@ -38,6 +38,8 @@ def ask(vertices: Sequence[Vertex], at: int, newest: Sequence[Scalar]) -> Ask:
         value = node.value if isinstance(node.value, bool) else literal_number(node)
         return lambda: value
     args = [ask(vertices, arg, newest) for arg in node.args]
+    if node.op is Op.NEG:
+        return _negated(args[0], 0.0 if vertex.type is ValueType.INT else -0.0)
     if node.op in COMPARISONS | EQUALITIES:
         return _pair(_COMPARE[node.op], *args)
     if node.op in ARITHMETIC:
@@ -98,10 +100,12 @@ def _not(first: Ask) -> Ask:
     return value
 
 
-def _negated(first: Ask) -> Ask:
+def _negated(first: Ask, zero: float) -> Ask:
+    """``zero`` is added: 0.0 makes one of both zeros, -0.0 changes nothing."""
+
     def value() -> Scalar:
         a = first()
-        return None if a is None else -a
+        return None if a is None else -a + zero
 
     return value
 
@@ -125,22 +129,22 @@ def _divided(a: float, b: float) -> float:
 
 
 def _whole(function: Callable[[float, float], float]) -> Callable[[float, float], Scalar]:
-    """Integers: an error (unknown) from 2**53 on."""
+    """Integers: an error (unknown) from 2**53 on, and one zero, which ``+ 0.0`` makes of both."""
 
     def value(a: float, b: float) -> Scalar:
         result = function(a, b)
-        return result if abs(result) < INT_LIMIT else None
+        return result + 0.0 if abs(result) < INT_LIMIT else None
 
     return value
 
 
 def _quotient(a: float, b: float) -> Scalar:
     """Truncated towards zero; fmod is exact and has the dividend's sign."""
-    return (a - fmod(a, b)) / b if b else None
+    return (a - fmod(a, b)) / b + 0.0 if b else None
 
 
 def _remainder(a: float, b: float) -> Scalar:
-    return fmod(a, b) if b else None
+    return fmod(a, b) + 0.0 if b else None
 
 
 _DOUBLE: Final[dict[Op, Callable[[Any, Any], Scalar]]] = {
@@ -160,7 +164,6 @@ _MADE: Final[dict[Op, Callable[..., Ask]]] = {
     Op.AND: _and,
     Op.OR: _or,
     Op.NOT: _not,
-    Op.NEG: _negated,
     Op.TO_DOUBLE: lambda first: first,
     Op.IF: _if,
 }

@@ -114,12 +114,22 @@ def int_arithmetic(op: Op, a: Number, b: Number) -> Number:
         result = rest if op is Op.MOD else (a.value - rest) / divisor
     else:
         result = _ARITHMETIC[op](a.value, b.value)
-    return Number(result, known & (np.abs(result) < INT_LIMIT))
+    return Number(_whole(result), known & (np.abs(result) < INT_LIMIT))
 
 
 def opposite(a: Number) -> Number:
-    """``-a``; the range of integers is symmetric here, so nothing overflows."""
+    """``-a`` of doubles."""
     return Number(-a.value, a.known)
+
+
+def int_opposite(a: Number) -> Number:
+    """``-a`` of integers; their range is symmetric here, so nothing overflows."""
+    return Number(_whole(-a.value), a.known)
+
+
+def _whole(value: Column) -> Column:
+    """Integers have one zero, and no division by it may tell where it came from."""
+    return value + 0.0
 
 
 def as_double(a: Number) -> Number:
