@@ -8,29 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CaptureSpec
+from fsd_agent.records.campaign import Budget
 from fsd_agent.records.firing import Firing
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.selection.judge import DAY_NS, day_start_wall_ns, judge, sample_draw
+from fsd_agent.testing.campaigns import plain_campaign
 
 WALL_NS = 1_700_000_000_123_456_789
-CAMPAIGN = Campaign(
-    id="c",
-    version=1,
-    purpose="test",
-    region_id="cn",
-    source="Car.On",
-    program=Program(PROGRAM_VERSION, (Node(Op.SIGNAL_BOOL, (), "Car.On"),)),
-    hold_ns=0,
-    cooldown_ns=0,
-    capture=CaptureSpec(1, 1, (), ()),
-    budget=Budget(None, None),
-    sample_ratio=1.0,
-    priority=0,
-    valid_from_wall_ns=0,
-    valid_until_wall_ns=2**62,
-)
+CAMPAIGN = plain_campaign(Program(PROGRAM_VERSION, (Node(Op.SIGNAL_BOOL, (), "Car.On"),)))
 FIRING = Firing("c", 1, 5, ())
 
 

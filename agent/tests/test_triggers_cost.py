@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CaptureSpec
+from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.nodes import PROGRAM_VERSION, Node, Op
 from fsd_agent.records.program import Program
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.firing.cost import Costs
 from fsd_agent.rules.triggers.firing.prices import FRAMES, price
+from fsd_agent.testing.campaigns import plain_campaign
 from fsd_firmware.samples import Detections
 
 ROW_COUNT = 9
@@ -64,21 +65,9 @@ ROWS = {
 
 
 def campaign(nodes: tuple[Node, ...], name: str = "c") -> Campaign:
-    return Campaign(
-        id=name,
-        version=1,
-        purpose="test",
-        region_id="cn",
-        source="",
-        program=Program(PROGRAM_VERSION, nodes),
-        hold_ns=0,
-        cooldown_ns=0,
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
+    return plain_campaign(
+        Program(PROGRAM_VERSION, nodes),
+        name,
         zones=(Zone("school", ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))),),
         heads=(Head("odd", "m@1", "front", 8, (HeadLayer(1, 40, bytes(80), (0,), 0),), 1.0),),
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.testing.campaigns import plain_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Detections, Kind, Signals
 from fsd_tools.campaign.compiler import compile_condition
@@ -45,24 +47,8 @@ FAR = ("pedestrian", 0.9, NAN)
 CAR = ("car", 0.9, 5.0)
 
 
-def campaign(condition: str, name: str = "c", **changes: object) -> Campaign:
-    whole = Campaign(
-        id=name,
-        version=1,
-        purpose="test",
-        region_id="cn",
-        source=condition,
-        program=compile_condition(condition, CATALOGUE, CAMERAS),
-        hold_ns=0,
-        cooldown_ns=0,
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
-    )
-    return replace(whole, **changes)  # type: ignore[arg-type]
+def campaign(condition: str, name: str = "c", **changes: Any) -> Campaign:
+    return plain_campaign(compile_condition(condition, CATALOGUE, CAMERAS), name, condition, **changes)
 
 
 def columns(samples: list[Sample]) -> Signals:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.rules.triggers.heads import SCORE_STALE_NS
+from fsd_agent.testing.campaigns import plain_campaign
 from fsd_agent.testing.detector import MarkerDetector
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Features, Frame, Signals, empty_signals
@@ -30,23 +31,8 @@ def head(layer: HeadLayer = SUM, *, source: str = "firmware:a", bits: int = 8) -
 
 def campaign(name: str, condition: str, *heads: Head) -> Campaign:
     names = tuple(one.name for one in heads)
-    return Campaign(
-        id=name,
-        version=1,
-        purpose="test",
-        region_id="cn",
-        source=condition,
-        program=compile_condition(condition, CATALOGUE, ("front",), heads=names),
-        hold_ns=0,
-        cooldown_ns=0,
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
-        heads=heads,
-    )
+    program = compile_condition(condition, CATALOGUE, ("front",), heads=names)
+    return plain_campaign(program, name, condition, heads=heads)
 
 
 def features(*rows: tuple[int, Sequence[float]], source: str = "firmware:a") -> Features:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CaptureSpec
+from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
 from fsd_agent.rules.triggers.firing.phases import Phases, Transitions
 from fsd_agent.rules.triggers.firing.schedule import DAY_NS, within
+from fsd_agent.testing.campaigns import plain_campaign
 
 WALL_NS = 400 * WEEK_NS + 4 * DAY_NS
 """A Monday, 00:00: the world began on a Thursday."""
@@ -26,24 +28,8 @@ Change = tuple[int, int, bool]
 """Campaign, time, true from then on."""
 
 
-def campaign(name: str = "c", **changes: object) -> Campaign:
-    whole = Campaign(
-        id=name,
-        version=1,
-        purpose="test",
-        region_id="cn",
-        source="true",
-        program=Program(PROGRAM_VERSION, (Node(Op.LITERAL, (), True),)),
-        hold_ns=0,
-        cooldown_ns=0,
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
-    )
-    return replace(whole, **changes)  # type: ignore[arg-type]
+def campaign(name: str = "c", **changes: Any) -> Campaign:
+    return plain_campaign(Program(PROGRAM_VERSION, (Node(Op.LITERAL, (), True),)), name, **changes)
 
 
 def transitions(changes: list[Change]) -> Transitions:

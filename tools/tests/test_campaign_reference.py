@@ -23,9 +23,10 @@ from google.protobuf import message_factory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.rules.triggers.detections.looks import STALE_NS
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.testing.campaigns import plain_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Detections, Kind, Signals
 from fsd_tools.campaign.cel import DETECTION, Environment, detection_pool
@@ -293,22 +294,8 @@ conditions = st.recursive(
 
 
 def campaign(name: str, source: str, hold_ns: int, cooldown_ns: int) -> Campaign:
-    return Campaign(
-        id=name,
-        version=1,
-        purpose="test",
-        region_id="cn",
-        source=source,
-        program=compile_condition(source, CATALOGUE, [CAMERA]),
-        hold_ns=hold_ns,
-        cooldown_ns=cooldown_ns,
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
-    )
+    program = compile_condition(source, CATALOGUE, [CAMERA])
+    return plain_campaign(program, name, source, hold_ns=hold_ns, cooldown_ns=cooldown_ns)
 
 
 def batch(events: list[Event]) -> tuple[Signals, tuple[Detections, ...]]:

@@ -18,12 +18,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.program import Program
 from fsd_agent.records.schedule import LocalOffset, Schedule, WeekSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.testing.campaigns import plain_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import (
     Detections,
@@ -171,21 +172,11 @@ def campaigns(draw: st.DrawFn) -> Campaign:
     if program is None:
         source, program = "A.On", compiled("A.On", (), ())
     assert program is not None
-    return Campaign(
-        id="c",
-        version=1,
-        purpose="test",
-        region_id="cn",
+    return plain_campaign(
+        program,
         source=source,
-        program=program,
         hold_ns=draw(st.sampled_from([0, 0, 1, 50 * MS, 130 * MS])),
         cooldown_ns=draw(st.sampled_from([0, 0, 400 * MS])),
-        capture=CaptureSpec(1, 1, (), ()),
-        budget=Budget(None, None),
-        sample_ratio=1.0,
-        priority=0,
-        valid_from_wall_ns=0,
-        valid_until_wall_ns=2**62,
         rearm_ns=draw(st.sampled_from([0, 0, 90 * MS])),
         schedule=draw(st.sampled_from([None, None, SCHEDULE])),
         zones=ZONES,

@@ -115,17 +115,8 @@ class Sense:
         self._follow_region()
         signals = self._decode(batch)
         batch = self._perceive(batch)
-        detections = batch.detections
-        firings = self._engine.advance(
-            signals,
-            detections,
-            until_ns=batch.until_ns,
-            wall_minus_mono_ns=batch.wall_minus_mono_ns,
-            gnss=batch.gnss,
-            modes=batch.modes,
-            features=batch.features,
-        )
-        self._ring.append(batch, signals, detections)
+        firings = self._engine.advance_batch(batch, signals)
+        self._ring.append(batch, signals, batch.detections)
         kept, dropped = self._judge(firings, batch.wall_minus_mono_ns)
         self._recorder.step(
             kept,

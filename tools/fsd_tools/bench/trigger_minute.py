@@ -78,16 +78,7 @@ def main(argv: list[str]) -> None:
 def _advance(engine: TriggerEngine, decoder: Decoder, batch: SensedBatch) -> list[int]:
     """Times of the firings that come of it."""
     signals = merge_signals(decoder.decode(batch.can), batch.signals)
-    firings = engine.advance(
-        signals,
-        batch.detections,
-        until_ns=batch.until_ns,
-        wall_minus_mono_ns=batch.wall_minus_mono_ns,
-        gnss=batch.gnss,
-        modes=batch.modes,
-        features=batch.features,
-    )
-    return [firing.t_ns for firing in firings]
+    return [firing.t_ns for firing in engine.advance_batch(batch, signals)]
 
 
 if __name__ == "__main__":

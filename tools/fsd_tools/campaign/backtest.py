@@ -143,13 +143,5 @@ def _batches(
             times += [int(one.frame_t_ns[0]) for one in batch.detections if len(one.frame_t_ns)]
             times += [packet.t_ns for packet in batch.packets[:1]]
             start_ns = min(times, default=batch.until_ns)
-        firings = engine.advance(
-            signals,
-            batch.detections,
-            until_ns=batch.until_ns,
-            wall_minus_mono_ns=batch.wall_minus_mono_ns,
-            gnss=batch.gnss,
-            modes=batch.modes,
-            features=batch.features,
-        )
+        firings = engine.advance_batch(batch, signals)
         yield start_ns, batch.until_ns, firings, batch.wall_minus_mono_ns

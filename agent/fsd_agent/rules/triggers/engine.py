@@ -43,7 +43,7 @@ from fsd_agent.rules.triggers.plan import missing_signal
 from fsd_agent.rules.triggers.signals.columns import Times
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue
-from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, Signals, empty_gnss
+from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, SensedBatch, Signals, empty_gnss
 
 _BEFORE_ALL_NS: Final = -(2**61)
 """Before any time of a sample, and far enough from the ends of int64 to count from."""
@@ -136,6 +136,18 @@ class TriggerEngine:
         if stops:
             self._suspend({at: reason for at, (_, reason) in stops.items()})
         return tuple(firings)
+
+    def advance_batch(self, batch: SensedBatch, signals: Signals) -> tuple[Firing, ...]:
+        """:meth:`advance` by what a source gave; ``signals`` are the batch's own and those of its CAN frames."""
+        return self.advance(
+            signals,
+            batch.detections,
+            until_ns=batch.until_ns,
+            wall_minus_mono_ns=batch.wall_minus_mono_ns,
+            gnss=batch.gnss,
+            modes=batch.modes,
+            features=batch.features,
+        )
 
     def unused(self) -> dict[str, int]:
         """Input that was not used as it came, by name. May be asked from any thread."""
