@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fsd_agent.records.ledger import Carried, Cause, Checkpoint, ClipFact, Copy, Entry, Fact, Head
-from fsd_agent.rules.audit.account import account, older_clips
+from fsd_agent.records.ledger import Cause, Checkpoint, ClipFact, Copy, Entry, Fact, Head, LiveClip
+from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import AtRegion, ClipAccount, RegionView, Where
 from fsd_agent.rules.audit.findings import Finding
@@ -31,10 +29,10 @@ def view(do: Decisions, *clips: str, sha256: bytes | None = None) -> RegionView:
 
 
 def judged(
-    facts: Sequence[Fact], *views: RegionView, older: Mapping[str, int] | None = None
+    facts: Sequence[Fact], *views: RegionView, start: Checkpoint | None = None
 ) -> tuple[dict[str, ClipAccount], list[Finding]]:
     records = [Located(Entry(number, 0, 0, fact), "file") for number, fact in enumerate(facts)]
-    return account(records, {one.region_id: one for one in views}, older or {})
+    return account(records, {one.region_id: one for one in views}, start)
 
 
 def broken(facts: Sequence[Fact], *views: RegionView) -> list[tuple[str, int | None]]:
@@ -135,55 +133,41 @@ def test_against_what_regions_hold() -> None:
     assert not broken(life[:SENT + 1], view(CN, CLIP))  # fmt: skip
 
 
+def checkpoint(*live: LiveClip, receipted: int = 0) -> Checkpoint:
+    head = Head(20, bytes(32), bytes(32), 0, "0" * 16)
+    counts = (("Dropped", "eu", 7), ("Fired", "cn", 9), ("Receipted", "cn", receipted))
+    return Checkpoint(head, (bytes(32),) * 2, counts, 0, 0, live)
+
+
 def test_clips_of_removed_records_are_counted_against_their_checkpoint() -> None:
     held = view(CN, CLIP, OTHER, clip_id_of(3))
-    head = Head(20, bytes(32), bytes(32), 0, "0" * 16)
-    counts = (("Dropped", "eu", 7), ("Fired", "cn", 9), ("Receipted", "cn", 2))
-    older = older_clips(Checkpoint(head, (bytes(32),) * 2, counts, 0, 0))
-    assert dict(older) == {"cn": 2, "eu": 7}
-    assert older_clips(None) == {}
-    assert not judged(CN.life(CLIP), held, older=older)[1]
-    said = judged(CN.life(CLIP), held, older={"cn": 1})[1]
+    assert not judged(CN.life(CLIP), held, start=checkpoint(receipted=2))[1]
+    said = judged(CN.life(CLIP), held, start=checkpoint(receipted=1))[1]
     assert [(str(one.kind), one.clip_id) for one in said] == [
         ("not_in_ledger", OTHER),
         ("not_in_ledger", clip_id_of(3)),
     ]
 
 
-def carried_at(place: int) -> Carried:
-    clip: Carried | None = None
-    for number, fact in enumerate(CN.life(CLIP)[:place]):
+@pytest.mark.parametrize("place", range(1, 9))
+def test_a_clip_whose_beginning_was_removed_goes_on_as_it_was(place: int) -> None:
+    life = CN.life(CLIP)
+    clip: LiveClip | None = None
+    for number, fact in enumerate(life[:place]):
         assert isinstance(fact, ClipFact)
         clip = clip_after(clip, number, fact)
     assert clip is not None
-    return clip
-
-
-@given(place=st.integers(1, 8), kept=st.booleans())
-def test_a_clip_that_was_carried_over_goes_on_as_it_was(place: int, *, kept: bool) -> None:
-    """Whether or not the records before it are still there."""
-    life = CN.life(CLIP)
-    beginning = life[:place] if kept else ()
-    clips, findings = judged([*beginning, carried_at(place), *life[place:]], view(CN, CLIP))
+    clips, findings = judged(life[place:], view(CN, CLIP), start=checkpoint(clip))
     assert not findings
     assert clips[CLIP].where is Where.DELIVERED
     assert clips[CLIP].since == 0
-
-
-def test_a_clip_that_is_carried_over_as_something_else_is_named() -> None:
-    life = CN.life(CLIP)
-    for false in (
-        replace(carried_at(4), receipted=True),
-        replace(carried_at(4), sent=True),
-        replace(carried_at(4), staged=False),
-        replace(carried_at(4), sha256=bytes(32)),
-    ):
-        assert ("wrong_order", 4) in broken([*life[:4], false, *life[4:]], view(CN, CLIP))
-    assert ("wrong_region", 4) in broken([*life[:4], replace(carried_at(4), region_id="eu"), *life[4:]])
+    assert judged([], view(CN), start=checkpoint(clip))[0][CLIP].where is judged(life[:place])[0][CLIP].where
+    if place > 1:  # the second firing might as well be the first
+        assert broken(life[place:], view(CN, CLIP)), "without the checkpoint nobody knows its beginning"
 
 
 def test_when_nothing_is_left_a_clip_is_not_live() -> None:
-    clip: Carried | None = None
+    clip: LiveClip | None = None
     for number, fact in enumerate(CN.life(CLIP)):
         assert isinstance(fact, ClipFact)
         clip = clip_after(clip, number, fact)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_region
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
-from fsd_agent.wire.ledger_file import read_segment
+from fsd_agent.wire.ledger import sign_value
+from fsd_agent.wire.ledger_file import encode_start, read_segment
 
 KEYS = MemoryVehicleKeys()
 DO = Decisions(sample_region("cn"))
@@ -159,7 +161,7 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
             ledger_in(tmp_path)
 
 
-def test_damage_to_a_closed_file_is_told_and_recording_goes_on(tmp_path: Path) -> None:
+def test_damage_to_a_closed_file_does_not_stop_recording_and_is_found(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path, limits=SMALL)
     for number in range(8):
         ledger.append(*DO.life(clip_id_of(number)))
@@ -168,12 +170,35 @@ def test_damage_to_a_closed_file_is_told_and_recording_goes_on(tmp_path: Path) -
     data = bytearray(oldest.read_bytes())
     data[-700] ^= 1
     oldest.write_bytes(data)
-    events = RememberedEvents()
-    again = ledger_in(tmp_path, events, SMALL)
-    assert events.of("ledger_damaged")[0]["file"] == str(oldest)
+    again = ledger_in(tmp_path, limits=SMALL)
     again.append(DO.registered())
     again.close()
     assert {one.file for one in audited(tmp_path).findings} == {oldest.name}
+
+
+def test_a_checkpoint_that_says_something_else_than_the_records_is_found(tmp_path: Path) -> None:
+    """Signed by the device itself: what it says of removed records must once have been true of them."""
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    for number in range(4):
+        ledger.append(*DO.life(clip_id_of(number)))
+    ledger.append(DO.fired(clip_id_of(9)))
+    for number in range(10, 14):
+        ledger.append(*DO.life(clip_id_of(number)))
+    ledger.close()
+    newest = segment_paths(tmp_path)[-1]
+    segment = read_segment(newest.read_bytes())
+    true = segment.checkpoint.value
+    assert [clip.clip_id for clip in true.live] == [clip_id_of(9)]
+    for lie in (
+        replace(true, live=()),
+        replace(true, counts=true.counts[1:]),
+        replace(true, since_wall_ns=5),
+    ):
+        start = encode_start(sign_value(lie, KEYS.sign))
+        newest.write_bytes(start + b"".join(frame.signed + frame.check for frame in segment.frames))
+        assert [(str(one.kind), one.file) for one in audited(tmp_path).findings] == [
+            ("bad_file", newest.name)
+        ]
 
 
 def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> None:
@@ -196,7 +221,8 @@ def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> N
     removals = [fact for fact in facts_in(tmp_path) if isinstance(fact, SegmentRemoved)]
     assert removals[-1].acknowledged
     assert removals[-1].size == found.first
-    ledger.append(*DO.life(staying)[3:])  # the clip that was carried over goes its way
+    assert [clip.clip_id for clip in ledger.live()] == [staying]
+    ledger.append(*DO.life(staying)[3:])
     ledger.close()
     again = ledger_in(tmp_path, limits=SMALL)
     assert again.live() == ()

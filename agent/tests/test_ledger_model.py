@@ -18,9 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
-from fsd_agent.records.ledger import LAZY, Carried, Fact, Head, Repaired, SegmentRemoved, Started
-from fsd_agent.rules.audit.account import account, older_clips
+from fsd_agent.records.ledger import LAZY, ClipFact, Fact, Head, LiveClip, Repaired, SegmentRemoved, Started
+from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Examined, examine, told_findings
+from fsd_agent.rules.audit.state import clip_after
 from fsd_agent.rules.audit.writer import LedgerLimits
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.decisions import Decisions, clip_id_of
@@ -66,12 +67,21 @@ class LedgerModel(RuleBasedStateMachine):
         repaired = [told["cut_bytes"] for told in self.events.of("ledger_repaired")]
         self.facts += [Repaired(int(str(cut))) for cut in repaired]
         self.facts.append(Started(self.version(), KEYS.device_key_id()))
+        self.keep()
         self.is_durable()
 
     def version(self) -> str:
         started = self.examined().records[-1].entry.fact
         assert isinstance(started, Started)
         return started.agent_version
+
+    def keep(self) -> None:
+        """Which clips there is a copy of, by all records since the first."""
+        clips: dict[str, LiveClip | None] = {}
+        for number, fact in enumerate(self.facts):
+            if isinstance(fact, ClipFact):
+                clips[fact.clip_id] = clip_after(clips.get(fact.clip_id), number, fact)
+        self.kept = {clip_id for clip_id, clip in clips.items() if clip is not None}
 
     def sync(self, descriptor: int) -> None:
         about = os.fstat(descriptor)
@@ -91,6 +101,7 @@ class LedgerModel(RuleBasedStateMachine):
         if segment_paths(self.folder)[-1] != newest:
             self.durable = len(self.facts)  # A file is whole on the medium before the next one begins
         self.facts += facts
+        self.keep()
         if not all(type(fact) in LAZY for fact in facts):
             self.is_durable()
 
@@ -130,7 +141,7 @@ class LedgerModel(RuleBasedStateMachine):
         removed = self.real.trim(acknowledged)
         added = [one.entry.fact for one in self.examined().records if one.entry.number >= size]
         assert sum(isinstance(fact, SegmentRemoved) for fact in added) == removed
-        assert all(isinstance(fact, SegmentRemoved | Carried) for fact in added)
+        assert all(isinstance(fact, SegmentRemoved) for fact in added)
         self.facts += added
         self.is_durable()
 
@@ -167,10 +178,10 @@ class LedgerModel(RuleBasedStateMachine):
         assert not found.findings
         assert not [*told_findings(found, self.told, KNOWN)]
         assert [one.entry.fact for one in found.records] == self.facts[found.first :]
-        clips, findings = account(found.records, {}, older_clips(found.start))
+        clips, findings = account(found.records, {}, found.start)
         assert not findings
         here = {clip_id for clip_id, clip in clips.items() if clip.copies}
-        assert {clip.clip_id for clip in self.real.live()} == here
+        assert {clip.clip_id for clip in self.real.live()} == here == self.kept
 
     @invariant()
     def it_is_bounded(self) -> None:

@@ -22,6 +22,8 @@ from fsd_agent.wire.ledger_file import Segment, read_segment
 RESERVE_BYTES = 256 << 10
 """About 1,000 records: 500 clips dropped and erased."""
 
+ADVICE = "keep the folder, and move it away to begin anew"
+
 _NAME = re.compile(r"[0-9]{20}\.ledger")
 
 
@@ -54,16 +56,14 @@ def segment_paths(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if _NAME.fullmatch(name)]
 
 
-def read_file(path: Path) -> tuple[Segment, int]:
-    """(content, size in bytes) of one of them; raises :class:`LedgerDamagedError` where it is none."""
+def read_file(path: Path) -> Segment:
+    """One of them; raises :class:`LedgerDamagedError` where it is none."""
     with durable.translated(path):
         data = path.read_bytes()
     try:
-        return read_segment(data), len(data)
+        return read_segment(data)
     except LedgerFormatError as error:
-        raise LedgerDamagedError(
-            f"{path}: {error}; keep the folder, and move it away to begin anew"
-        ) from error
+        raise LedgerDamagedError(f"{path}: {error}; {ADVICE}") from error
 
 
 @contextlib.contextmanager

@@ -21,16 +21,16 @@ from pathlib import Path
 
 from fsd_agent import __version__
 from fsd_agent.adapters import durable
-from fsd_agent.adapters.ledger_disk import Reserve, read_file, segment_paths, translated
+from fsd_agent.adapters.ledger_disk import ADVICE, Reserve, read_file, segment_paths, translated
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.ledger import FREEING, Carried, Checkpoint, Fact, Head, Repaired, Started
-from fsd_agent.rules.audit.restore import restore
-from fsd_agent.rules.audit.state import LedgerState
-from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame, removal
+from fsd_agent.records.ledger import FREEING, Fact, Head, LiveClip, Repaired, SegmentRemoved, Started
+from fsd_agent.rules.audit.restore import DamagedError, restore
+from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
+from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
 from fsd_agent.wire.ledger import Signed
 from fsd_agent.wire.ledger_file import encode_start
 
@@ -40,8 +40,11 @@ class _File:
     """One segment on disk."""
 
     path: Path
-    checkpoint: Checkpoint
+    first: int
+    """Number of its first record."""
     size_bytes: int
+    start_bytes: int = 0
+    """Of that: its checkpoint. Known for the newest."""
 
 
 class LedgerFiles:
@@ -61,8 +64,8 @@ class LedgerFiles:
 
         ``datasync`` makes what was written to a descriptor durable, with the size where it grew (fdatasync(2)).
 
-        Tells ``ledger_repaired`` and ``ledger_damaged``. Raises :class:`LedgerDamagedError` where the newest file lost
-        what had been confirmed, and :class:`LedgerError`.
+        Tells ``ledger_repaired``. Raises :class:`LedgerDamagedError` where the newest file lost what had been
+        confirmed, and :class:`LedgerError`.
         """
         self._folder = folder
         self._clock = clock
@@ -101,8 +104,9 @@ class LedgerFiles:
 
     def _append(self, facts: Sequence[Fact]) -> None:
         newest = self._files[-1]
-        begun = self._state.size > newest.checkpoint.head.size  # A file is named by its first record
-        if begun and newest.size_bytes >= self._limits.segment_bytes:
+        begun = self._state.size > newest.first  # A file is named by its first record
+        full = newest.size_bytes - newest.start_bytes >= self._limits.segment_bytes
+        if begun and full and len(self._state.live) <= MAX_LIVE:
             self._rotate()
         made = batch(
             self._state,
@@ -139,24 +143,24 @@ class LedgerFiles:
             self._reserve.keep()
             return signed
 
-    def live(self) -> tuple[Carried, ...]:
+    def live(self) -> tuple[LiveClip, ...]:
         """See the port."""
         with self._lock:
-            return tuple(sorted((clip for _, clip in self._state.live.values()), key=lambda clip: clip.since))
+            return self._state.oldest_first()
 
     def trim(self, acknowledged: int) -> int:
         """See the port."""
         removed = 0
-        with self._lock:
+        with self._lock, translated():
             while len(self._files) > 1:
                 total = sum(file.size_bytes for file in self._files)
-                oldest, following = self._files[0], self._files[1].checkpoint
-                known = acknowledged >= following.head.size
+                oldest, following = self._files[:2]
+                known = acknowledged >= following.first
                 if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
                     break
-                self.append(*removal(self._state, oldest.checkpoint.head.size, following, acknowledged=known))
-                with translated():
-                    durable.remove(oldest.path)
+                root = read_file(following.path).checkpoint.value.head.root
+                self.append(SegmentRemoved(oldest.first, following.first, root, known))
+                durable.remove(oldest.path)
                 del self._files[0]
                 removed += 1
         return removed
@@ -178,27 +182,22 @@ class LedgerFiles:
 
     def _restore(self, paths: list[Path], events: EventSink) -> int:
         """Take up what is there; how many bytes of a torn end were cut off."""
-        segments = [(path, *read_file(path)) for path in paths]
-        self._files = [_File(path, segment.checkpoint.value, size) for path, segment, size in segments]
-        try:
-            found = restore([(path.name, segment) for path, segment, _ in segments])
-        except ValueError as error:
-            raise LedgerDamagedError(f"{paths[-1]}: its checkpoint: {error}") from error
-        if found.fatal:
-            name, what = found.damaged[-1]
-            raise LedgerDamagedError(
-                f"{self._folder / name}: {what}; keep the folder, and move it away to begin anew"
-            )
-        for name, what in found.damaged:
-            events.emit("ledger_damaged", file=str(self._folder / name), what=what)
-        self._state, self._signed_size = found.state, found.signed_size
+        with durable.translated(self._folder):
+            self._files = [_File(path, int(path.stem), path.stat().st_size) for path in paths]
         newest = self._files[-1]
+        segment = read_file(newest.path)
+        try:
+            found = restore(segment)
+        except DamagedError as error:
+            raise LedgerDamagedError(f"{newest.path}: {error}; {ADVICE}") from error
+        self._state, self._signed_size = found.state, found.signed_size
+        newest.start_bytes = segment.start_bytes
         cut_bytes = 0 if found.end is None else newest.size_bytes - found.end
         self._open(newest, newest.size_bytes - cut_bytes)
         if cut_bytes:
             what = f"a torn end of {cut_bytes} bytes was cut off behind record {self._state.size - 1}"
             events.emit("ledger_repaired", file=str(newest.path), cut_bytes=cut_bytes, what=what)
-        while len(self._files) > 1 and self._files[1].checkpoint.head.size <= found.removed_size:
+        while len(self._files) > 1 and self._files[1].first <= found.removed_size:
             durable.remove(self._files.pop(0).path)
         return cut_bytes
 
@@ -224,7 +223,7 @@ class LedgerFiles:
         path = self._folder / f"{self._state.size:020}.ledger"
         try:
             size, _ = durable.write_file(path, (encode_start(checkpoint),))
-            file = _File(path, checkpoint.value, size)
+            file = _File(path, self._state.size, size, size)
             self._open(file, size)
         except SpoolError:
             if path.exists():  # The next start goes on from it, so nothing may be added to the file before

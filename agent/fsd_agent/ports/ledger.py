@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fsd_agent.records.ledger import Carried, Fact, Head
+from fsd_agent.records.ledger import Fact, Head, LiveClip
 from fsd_agent.wire.ledger import Signed
 
 
@@ -42,14 +42,14 @@ class Ledger(Protocol):
         """A signed head over all records, which are durable then: what a region is told is never taken back."""
         ...
 
-    def live(self) -> tuple[Carried, ...]:
+    def live(self) -> tuple[LiveClip, ...]:
         """Clips of which the vehicle holds a copy by this ledger, the oldest first."""
         ...
 
     def trim(self, acknowledged: int) -> int:
         """Remove old segments beyond the bounds; how many. ``acknowledged``: records a region has a root over.
 
-        Each removal is recorded first, with the clips that are still on the vehicle carried over.
+        Each removal is recorded first. What is known of clips that are on the vehicle is never removed.
         """
         ...
 

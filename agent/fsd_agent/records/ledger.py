@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
@@ -182,29 +182,6 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What the ledger says of a clip that is still on the vehicle.
-
-    A record of it is made when the clip's beginning is in records that are about to be removed.
-    """
-
-    clip_id: ClipId
-    region_id: RegionId
-    since: Count
-    """Number of the clip's first record."""
-    staged: bool = True
-    sealed: bool = False
-    """Whether there is a sealed copy."""
-    redacted: bool = False
-    sent: bool = False
-    receipted: bool = False
-    dropped: bool = False
-    vehicle: str = ""
-    """Of the sealed file, like the next; empty before sealing."""
-    sha256: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentRemoved:
     """Records ``first`` to ``size - 1`` are about to be removed, to bound the ledger's size."""
 
@@ -216,7 +193,7 @@ class SegmentRemoved:
     """Whether the region had confirmed a root that covers them; if not, the ledger had no room left."""
 
 
-ClipFact = Fired | Redacted | Sealed | Sent | Receipted | Dropped | Erased | Carried
+ClipFact = Fired | Redacted | Sealed | Sent | Receipted | Dropped | Erased
 Fact = Started | Repaired | Registered | Held | ConsentChanged | FiringDropped | SegmentRemoved | ClipFact
 
 LAZY: frozenset[type[Fact]] = frozenset({Started, FiringDropped, Redacted})
@@ -225,7 +202,7 @@ does so later (sealing, sending, erasing) is recorded durably after them. Every 
 that it describes."""
 
 FREEING: frozenset[type[Fact]] = frozenset(
-    {ConsentChanged, FiringDropped, Receipted, Dropped, Erased, Carried, SegmentRemoved}
+    {ConsentChanged, FiringDropped, Receipted, Dropped, Erased, SegmentRemoved}
 )
 """Facts that give room on the disk, or go with one that does: room is kept for them."""
 
@@ -254,6 +231,25 @@ class Head:
     device_key_id: KeyId
 
 
+class LiveClip(NamedTuple):
+    """What the ledger says of a clip of which the vehicle holds a copy; a tuple, because there may be thousands."""
+
+    clip_id: ClipId
+    region_id: RegionId
+    since: Count
+    """Number of the clip's first record."""
+    staged: bool = True
+    sealed: bool = False
+    """Whether there is a sealed copy."""
+    redacted: bool = False
+    sent: bool = False
+    receipted: bool = False
+    dropped: bool = False
+    vehicle: str = ""
+    """Of the sealed file, like the next; empty before sealing."""
+    sha256: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A head from which verification can go on when the records before it are gone; it begins every segment."""
@@ -266,3 +262,5 @@ class Checkpoint:
     since_wall_ns: int
     """Of the ledger's first record; 0 while there is none."""
     until_wall_ns: int
+    live: tuple[LiveClip, ...]
+    """Clips that are on the vehicle, the oldest first: their account goes on from here."""

@@ -7,7 +7,7 @@ import threading
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.ledger import Carried, Entry, Fact, Head
+from fsd_agent.records.ledger import Entry, Fact, Head, LiveClip
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import Signer, batch
 from fsd_agent.wire.ledger import LedgerFormatError, Signed
@@ -64,10 +64,10 @@ class MemoryLedger:
             self._durable = len(self._records)
             return self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
 
-    def live(self) -> tuple[Carried, ...]:
+    def live(self) -> tuple[LiveClip, ...]:
         """See the port."""
         with self._lock:
-            return tuple(sorted((clip for _, clip in self._state.live.values()), key=lambda clip: clip.since))
+            return self._state.oldest_first()
 
     def trim(self, acknowledged: int) -> int:
         """See the port."""

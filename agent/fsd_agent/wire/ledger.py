@@ -25,8 +25,9 @@ from fsd_agent.wire.envelope import key_id_of
 VERSION = 1
 MAX_ENTRY_BYTES = 4096
 """The largest fact holds a receipt of 1 KiB or some names of models."""
-MAX_SIGNED_BYTES = 256 * 1024
-"""A checkpoint holds up to 63 hashes, and a count for every kind and region."""
+MAX_HEAD_BYTES = 1024
+MAX_CHECKPOINT_BYTES = 8 << 20
+"""At about 120 bytes a clip that is on the vehicle; see ``rules.audit.state.MAX_LIVE``."""
 
 KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 
@@ -110,17 +111,17 @@ def sign_value(value: _T, sign: Callable[[bytes], bytes]) -> Signed[_T]:
 
 def decode_head(data: bytes) -> Signed[Head]:
     """Read a signed head; raises :class:`LedgerFormatError`."""
-    return _decode(data, Head, "head")
+    return _decode(data, Head, "head", MAX_HEAD_BYTES)
 
 
 def decode_checkpoint(data: bytes) -> Signed[Checkpoint]:
     """Read a signed checkpoint; raises :class:`LedgerFormatError`."""
-    return _decode(data, Checkpoint, "checkpoint")
+    return _decode(data, Checkpoint, "checkpoint", MAX_CHECKPOINT_BYTES)
 
 
-def _decode(data: bytes, kind: type[_T], name: str) -> Signed[_T]:
-    if len(data) > MAX_SIGNED_BYTES:
-        raise LedgerFormatError(f"a {name} of {len(data)} bytes, at most {MAX_SIGNED_BYTES}")
+def _decode(data: bytes, kind: type[_T], name: str, most: int) -> Signed[_T]:
+    if len(data) > most:
+        raise LedgerFormatError(f"a {name} of {len(data)} bytes, at most {most}")
     try:
         # The parameters are run-time types: mypy can't follow them.
         form: Any = tuple[int, kind, _Signature]  # type: ignore[valid-type]

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 
 from fsd_agent.records.ledger import Checkpoint
 from fsd_agent.wire.ledger import (
+    MAX_CHECKPOINT_BYTES,
     MAX_ENTRY_BYTES,
-    MAX_SIGNED_BYTES,
+    MAX_HEAD_BYTES,
     LedgerFormatError,
     Signed,
     decode_checkpoint,
@@ -89,6 +90,8 @@ class Segment:
     """A file, read but not judged."""
 
     checkpoint: Signed[Checkpoint]
+    start_bytes: int
+    """What comes before the first frame."""
     frames: tuple[Frame, ...]
     gaps: tuple[Gap, ...]
 
@@ -111,23 +114,28 @@ def encode_frame(kind: int, body: bytes, chain: bytes, confirmed: int) -> tuple[
     return signed + check, check
 
 
-def read_segment(data: bytes) -> Segment:
-    """Read a whole file; raises :class:`LedgerFormatError` when it does not begin as a segment does."""
+def read_start(data: bytes) -> tuple[Signed[Checkpoint], int]:
+    """(checkpoint, offset of the first frame); raises :class:`LedgerFormatError` where a file does not begin so."""
     if not data.startswith(MAGIC):
         raise LedgerFormatError(f"starts with {data[: len(MAGIC)]!r}, a ledger segment with {MAGIC!r}")
     start = len(MAGIC) + _LENGTH.size
     length = _LENGTH.unpack_from(data, len(MAGIC))[0] if len(data) >= start else 0
-    if not 0 < length <= MAX_SIGNED_BYTES or len(data) < start + length:
+    if not 0 < length <= MAX_CHECKPOINT_BYTES or len(data) < start + length:
         raise LedgerFormatError(f"ends in its checkpoint, or names a length of {length} bytes for it")
-    checkpoint = decode_checkpoint(data[start : start + length])
+    return decode_checkpoint(data[start : start + length]), start + length
+
+
+def read_segment(data: bytes) -> Segment:
+    """Read a whole file; raises :class:`LedgerFormatError` when it does not begin as a segment does."""
+    checkpoint, start = read_start(data)
     frames: list[Frame] = []
     gaps: list[Gap] = []
-    for part in _parts(data, start + length):
+    for part in _parts(data, start):
         if isinstance(part, Frame):
             frames.append(part)
         else:
             gaps.append(part)
-    return Segment(checkpoint, tuple(frames), tuple(gaps))
+    return Segment(checkpoint, start, tuple(frames), tuple(gaps))
 
 
 def _parts(data: bytes, offset: int) -> Iterator[Frame | Gap]:
@@ -152,7 +160,7 @@ def _frame(data: bytes, offset: int) -> Frame | None:
     if (
         mark != MARK
         or kind not in _DOMAINS
-        or length > (MAX_ENTRY_BYTES if kind == RECORD else MAX_SIGNED_BYTES)
+        or length > (MAX_ENTRY_BYTES if kind == RECORD else MAX_HEAD_BYTES)
     ):
         return None
     end = offset + _PREFIX.size + length

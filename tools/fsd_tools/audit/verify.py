@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fsd_agent.records.ledger import Head, Registered, Sealed
-from fsd_agent.rules.audit.account import account, older_clips
+from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Examined, examine, told_findings
 from fsd_agent.rules.audit.clip_account import ClipAccount, RegionView
 from fsd_agent.rules.audit.findings import Finding
@@ -98,7 +98,7 @@ def run_audit(
     named = {segment.checkpoint.value.head.device_key_id for _, segment in segments}
     vehicles = {one[key_id][0] for one in enrolled for key_id in named & one.keys()} | _vehicles(examined)
     views = {view.region_id: view for view in (read_region(region, vehicles) for region in regions)}
-    clips, said = account(examined.records, views, older_clips(examined.start))
+    clips, said = account(examined.records, views, examined.start)
     findings += [*examined.findings, *told_findings(examined, told, known), *said]
     return Audit(ledger, len(segments), examined, clips, views, tuple(findings))
 
@@ -123,8 +123,8 @@ def _show(audit: Audit, console: Console) -> None:
 
 def _cells(clip: ClipAccount) -> Iterator[str]:
     yield _redacted_by(clip)
-    yield clip.sealed.sealing_key_id if clip.sealed else ("carried over" if clip.file else "-")
-    yield ", ".join(_sent_to(clip)) or ("carried over" if clip.was_sent else "-")
+    yield clip.sealed.sealing_key_id if clip.sealed else ("earlier" if clip.file else "-")
+    yield ", ".join(_sent_to(clip)) or ("earlier" if clip.was_sent else "-")
     yield _receipt(clip)
     reason = f", {clip.dropped.reason}" if clip.dropped else ""
     yield f"{clip.where}{reason}"
@@ -132,7 +132,7 @@ def _cells(clip: ClipAccount) -> Iterator[str]:
 
 def _redacted_by(clip: ClipAccount) -> str:
     if clip.redacted is None:
-        return "carried over" if clip.was_redacted else "-"
+        return "earlier" if clip.was_redacted else "-"
     return ", ".join(clip.redacted.sources) or "nothing to remove"
 
 
@@ -146,7 +146,7 @@ def _sent_to(clip: ClipAccount) -> list[str]:
 
 def _receipt(clip: ClipAccount) -> str:
     if clip.receipted is None:
-        return "carried over" if clip.got_receipt else "-"
+        return "earlier" if clip.got_receipt else "-"
     return "verified" if clip.receipt_checked else "not verified"
 
 

@@ -2,7 +2,7 @@
 
 The rules, each with the finding that breaking it gives:
 
-- a clip begins with a firing, or is carried over from removed records          unknown_clip
+- a clip begins with a firing, or in the checkpoint of removed records       unknown_clip
 - every record of a clip names one region, and every connection had its identity  wrong_region
 - redacted, then sealed, then sent, then receipted; nothing of a copy that is gone  wrong_order
 - a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from fsd_agent.records.ledger import (
-    Carried,
     Cause,
     Checkpoint,
     ClipFact,
@@ -43,13 +42,14 @@ _CLIP_FACTS = get_args(ClipFact)
 
 
 def account(
-    records: Sequence[Located], regions: Mapping[str, RegionView], older: Mapping[str, int]
+    records: Sequence[Located], regions: Mapping[str, RegionView], start: Checkpoint | None
 ) -> tuple[dict[str, ClipAccount], list[Finding]]:
     """Every clip's account, by id in the order of their beginning, and what is wrong.
 
-    ``older``: how many clips of a region may have ended in records that were removed; see :func:`older_clips`.
+    ``start`` is the checkpoint before the first of ``records``, None where that is record 0.
     """
-    clips: dict[str, ClipAccount] = {}
+    clips = {one.clip_id: ClipAccount.going_on(one) for one in (start.live if start is not None else ())}
+    older = _ended(start)
     findings: list[Finding] = []
     for located in records:
         fact = located.entry.fact
@@ -60,12 +60,12 @@ def account(
                 for kind, detail in said
             )
     for region in regions.values():
-        findings.extend(_compare(clips, region, older.get(region.region_id, 0)))
+        findings.extend(_compare(clips, region, older[region.region_id]))
     return clips, findings
 
 
-def older_clips(start: Checkpoint | None) -> Counter[str]:
-    """By region: clips that ended before the ledger's oldest record, by what its signed checkpoint counts."""
+def _ended(start: Checkpoint | None) -> Counter[str]:
+    """By region: how many clips at most ended before the ledger's oldest record."""
     ended: Counter[str] = Counter()
     for kind, region_id, count in start.counts if start is not None else ():
         if kind in (Receipted.__name__, Dropped.__name__):
@@ -82,7 +82,7 @@ def _take(
     clip = clips.get(fact.clip_id)
     if clip is None:
         clip = clips[fact.clip_id] = ClipAccount(fact.clip_id, fact.region_id, number)
-        if not isinstance(fact, Fired | Carried):
+        if not isinstance(fact, Fired):
             yield _K.UNKNOWN_CLIP, f"{type(fact).__name__} of a clip that no firing began"
     if fact.region_id != clip.region_id:
         yield _K.WRONG_REGION, f"{type(fact).__name__} names {fact.region_id}, the clip is {clip.region_id}'s"
@@ -92,16 +92,14 @@ def _take(
         yield from _make(clip, fact)
 
 
-def _make(clip: ClipAccount, fact: Fired | Carried | Redacted | Sealed) -> _Said:
+def _make(clip: ClipAccount, fact: Fired | Redacted | Sealed) -> _Said:
     """Copies come to be."""
     match fact:
         case Fired():
             clip.firings += 1
-            known = clip.firings > 1 or clip.carried is not None
+            known = clip.firings > 1 or clip.before is not None
             yield from _needs(clip, Copy.STAGED if known else None, "fired again")
             clip.copies.add(Copy.STAGED)
-        case Carried():
-            yield from _carry(clip, fact)
         case Redacted():
             yield from _needs(clip, Copy.STAGED, "redacted")
             clip.redacted = fact
@@ -124,23 +122,6 @@ def _leave(clip: ClipAccount, fact: Sent | Receipted | Dropped | Erased, region:
             clip.dropped = fact
         case Erased():
             yield from _erase(clip, fact)
-
-
-def _carry(clip: ClipAccount, fact: Carried) -> _Said:
-    """Where the beginning is still there too, both must say the same."""
-    copies = {copy for copy, there in ((Copy.STAGED, fact.staged), (Copy.SEALED, fact.sealed)) if there}
-    known = clip.firings or clip.carried is not None
-    if known and (
-        copies != clip.copies
-        or (fact.redacted, fact.sent, fact.receipted, fact.dropped)
-        != (clip.was_redacted, clip.was_sent, clip.got_receipt, clip.was_dropped)
-        or (clip.file is not None and clip.file != (fact.vehicle, fact.sha256))
-    ):
-        yield _K.WRONG_ORDER, "carried over as something else than it was"
-    if not known:
-        clip.since = fact.since
-        clip.copies = copies
-        clip.carried = fact
 
 
 def _needs(clip: ClipAccount, copy: Copy | None, act: str) -> _Said:

@@ -19,8 +19,9 @@ from fsd_agent.rules.audit.findings import Finding, FindingKind
 from fsd_agent.rules.audit.heads import head_findings, not_as_signed, signature_fault, standing_heads
 from fsd_agent.rules.audit.merkle import Frontier, Tree, leaf_hash
 from fsd_agent.rules.audit.order import Placed, order_findings, place
+from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.wire.ledger import Signed
-from fsd_agent.wire.ledger_file import RECORD, START_CHAIN, Segment, frame_check
+from fsd_agent.wire.ledger_file import RECORD, START_CHAIN, Frame, Segment, frame_check
 
 _K = FindingKind
 
@@ -97,8 +98,8 @@ class _Reader:
         self._keys = keys
         self._chain = START_CHAIN
         """Check of the record before."""
-        self._frontier: Frontier | None = Frontier()
-        """None from the first damage of a segment on."""
+        self._state: LedgerState | None = None
+        """As the records make it; None from the first damage of a segment on."""
         self._roots: dict[int, bytes] = {}
         """By size, where a head is."""
 
@@ -134,32 +135,35 @@ class _Reader:
             found.findings.append(Finding(_K.BAD_SIGNATURE, file, None, f"its checkpoint {fault}"))
         else:
             found.signed_size = max(found.signed_size, head.size)
-        stated: Frontier | None = None
-        if len(checkpoint.peaks) == head.size.bit_count():
-            stated = Frontier(head.size, checkpoint.peaks)
-        if stated is None or stated.root() != head.root or (head.size == 0 and head.chain != START_CHAIN):
+        sound = _consistent(checkpoint)
+        if not sound:
             detail = f"its checkpoint contradicts itself: root, subtrees or chain of {head.size} records"
             found.findings.append(Finding(_K.BAD_FILE, file, None, detail))
         if found.start is None:
             found.start, found.first, found.size = checkpoint, head.size, head.size
         else:
-            found.findings.extend(self._joins(file, head, stated))
-        self._chain, self._frontier = head.chain, stated
+            found.findings.extend(self._joins(file, checkpoint))
+        self._chain = head.chain
+        self._state = LedgerState.after(checkpoint) if sound else None
         return head.size
 
-    def _joins(self, file: str, head: Head, stated: Frontier | None) -> Iterator[Finding]:
+    def _joins(self, file: str, checkpoint: Checkpoint) -> Iterator[Finding]:
         """Whether the segment begins where the one before it ends; records missing there are named there."""
-        found = self._found
+        found, head, made = self._found, checkpoint.head, self._state
+        again = made and made.checkpoint(wall_ns=head.wall_ns, device_key_id=head.device_key_id)
         if head.size < found.size:
-            self._damaged()
             detail = f"begins with record {head.size}, the file before ends with record {found.size - 1}"
             yield Finding(_K.REPEATED, file, head.size, detail)
-        elif self._frontier not in (None, stated) or self._chain != head.chain:
-            self._damaged()
+        elif head.size == found.size and self._chain != head.chain:
             yield not_as_signed(file, min(found.signed_size, head.size - 1), head.size)
+        elif head.size == found.size and again is not None and again != checkpoint:
+            yield Finding(_K.BAD_FILE, file, None, "its checkpoint is not what the records before it make")
+        elif head.size == found.size:
+            return
+        self._damaged()
 
     def _damaged(self) -> None:
-        self._frontier, self._found.intact = None, False
+        self._state, self._found.intact = None, False
 
     def _records(self, file: str, placed: Sequence[Placed], first: int, sizes: set[int]) -> dict[int, bytes]:
         """Check the chain and collect the records; their checks by number, as far as they can be told."""
@@ -176,22 +180,30 @@ class _Reader:
                 self._damaged()
             elif one.entry is not None and number >= self._next():
                 found.records.append(Located(one.entry, file))
-            if self._frontier is not None:
-                self._add(leaf_hash(one.frame.body), sizes)
+            if self._state is not None and one.entry is not None:
+                self._add(self._state, one.entry, one.frame, sizes)
         del checks[first - 1]
         return checks
 
-    def _add(self, leaf: bytes, sizes: set[int]) -> None:
-        assert self._frontier is not None
-        self._frontier = self._frontier.add(leaf)
-        if self._frontier.size in sizes:
-            self._roots[self._frontier.size] = self._frontier.root()
+    def _add(self, state: LedgerState, entry: Entry, frame: Frame, sizes: set[int]) -> None:
+        state.add(entry, frame.body, frame.check)
+        if state.size in sizes:
+            self._roots[state.size] = state.frontier.root()
         if self._found.intact:
-            self._found.leaves.append(leaf)
+            self._found.leaves.append(leaf_hash(frame.body))
 
     def _next(self) -> int:
         records = self._found.records
         return records[-1].entry.number + 1 if records else self._found.first
+
+
+def _consistent(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint's parts fit each other; the one before record 0 holds nothing."""
+    head = checkpoint.head
+    if len(checkpoint.peaks) != head.size.bit_count():
+        return False
+    state = LedgerState.after(checkpoint) if head.size else LedgerState()
+    return checkpoint == state.checkpoint(wall_ns=head.wall_ns, device_key_id=head.device_key_id)
 
 
 def _gaps(file: str, segment: Segment, *, newest: bool) -> Iterator[Finding]:

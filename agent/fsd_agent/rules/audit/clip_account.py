@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
-from fsd_agent.records.ledger import Carried, Cause, Copy, Dropped, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.ledger import Cause, Copy, Dropped, LiveClip, Receipted, Redacted, Sealed, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class ClipAccount:
     region_id: str
     since: int
     firings: int = 0
-    carried: Carried | None = None
+    before: LiveClip | None = None
+    """What the checkpoint of removed records says of it."""
     redacted: Redacted | None = None
     sealed: Sealed | None = None
     sent: list[Sent] = field(default_factory=list)
@@ -60,6 +62,12 @@ class ClipAccount:
     erased: dict[Copy, Cause] = field(default_factory=dict)
     copies: set[Copy] = field(default_factory=set)
     """On the vehicle."""
+
+    @classmethod
+    def going_on(cls, clip: LiveClip) -> Self:
+        """A clip that began in records that were removed."""
+        copies = {copy for copy, there in ((Copy.STAGED, clip.staged), (Copy.SEALED, clip.sealed)) if there}
+        return cls(clip.clip_id, clip.region_id, clip.since, before=clip, copies=copies)
 
     @property
     def where(self) -> Where:
@@ -75,28 +83,28 @@ class ClipAccount:
     @property
     def got_receipt(self) -> bool:
         """A receipt is recorded, also before what is left of the ledger."""
-        return self.receipted is not None or (self.carried is not None and self.carried.receipted)
+        return self.receipted is not None or (self.before is not None and self.before.receipted)
 
     @property
     def was_sent(self) -> bool:
         """At least one connection was given it."""
-        return bool(self.sent) or (self.carried is not None and self.carried.sent)
+        return bool(self.sent) or (self.before is not None and self.before.sent)
 
     @property
     def was_dropped(self) -> bool:
         """It was given up."""
-        return self.dropped is not None or (self.carried is not None and self.carried.dropped)
+        return self.dropped is not None or (self.before is not None and self.before.dropped)
 
     @property
     def was_redacted(self) -> bool:
         """Before it was sealed."""
-        return self.redacted is not None or (self.carried is not None and self.carried.redacted)
+        return self.redacted is not None or (self.before is not None and self.before.redacted)
 
     @property
     def file(self) -> tuple[str, bytes] | None:
         """(vehicle, SHA-256) of the sealed file; None before sealing."""
         if self.sealed is not None:
             return self.sealed.vehicle, self.sealed.sha256
-        if self.carried is not None and self.carried.sha256:
-            return self.carried.vehicle, self.carried.sha256
+        if self.before is not None and self.before.sha256:
+            return self.before.vehicle, self.before.sha256
         return None

@@ -1,21 +1,23 @@
-"""What an agent goes on from when it opens its ledger.
+"""What an agent goes on from when it opens its ledger: the newest segment's checkpoint, and the records behind it.
 
-The newest file may end in what a power cut left: everything from its first frame that does not follow from the one
-before is cut off, unless a later frame says that the medium had confirmed it. Then it was damaged, and nothing is cut.
+The segment may end in what a power cut left: everything from its first frame that does not follow from the one before
+is cut off, unless a later frame says that the medium had confirmed it. Then it was damaged, and nothing is cut.
 
-Older files are closed and never written again. Damage to them is told, and does not keep the vehicle from recording:
-the next file's checkpoint is where the state goes on. Signatures are the audit's business.
+Older segments are closed, and never read or written again; they, and signatures, are the audit's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fsd_agent.records.ledger import SegmentRemoved
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.wire.ledger import LedgerFormatError, decode_entry, decode_head
 from fsd_agent.wire.ledger_file import HEAD, Frame, Segment
+
+
+class DamagedError(Exception):
+    """What the medium had confirmed is not there; says which record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +29,22 @@ class Restored:
     """Records that the newest head, or checkpoint, covers."""
     removed_size: int
     """Records before this number were to be removed; 0 for none."""
-    damaged: tuple[tuple[str, str], ...]
-    """(file, what) of older files, and of the newest where ``fatal`` says so."""
-    fatal: bool
-    """The newest file lost what the medium had confirmed: the ledger can't go on."""
     end: int | None
-    """Offset to cut the newest file at; None where it is whole."""
+    """Offset to cut the file at; None where it is whole."""
 
 
-def restore(segments: Sequence[tuple[str, Segment]]) -> Restored:
-    """The state behind the last whole record of ``segments`` (name, content), of which there is at least one.
-
-    Raises ValueError where the newest file's checkpoint is none.
-    """
-    state = LedgerState.after(segments[0][1].checkpoint.value)
-    removed, signed_size, end = 0, state.size, None
-    damaged: list[tuple[str, str]] = []
-    fatal = False
-    for index, (name, segment) in enumerate(segments):
-        newest = index + 1 == len(segments)
-        start = segment.checkpoint.value.head
-        if (start.size, start.chain) != (state.size, state.chain):
-            damaged.append((name, f"begins behind record {start.size - 1}, the file before ends otherwise"))
-            live = state.live
-            state = LedgerState.after(segment.checkpoint.value)
-            state.live = live
-        reading = _Reading(state, start.size)
-        end = reading.read(segment)
-        signed_size, removed = reading.signed_size, max(removed, reading.removed)
-        if end is not None and not newest:
-            damaged.append((name, f"record {state.size} is damaged, at byte {end}"))
-        elif end is not None and _was_confirmed(segment, end, state.size):
-            damaged.append((name, f"record {state.size} was confirmed and is damaged, at byte {end}"))
-            fatal = True
-    return Restored(state, signed_size, removed, tuple(damaged), fatal, end)
+def restore(segment: Segment) -> Restored:
+    """The state behind the last whole record of the newest ``segment``; see the module. Raises :class:`DamagedError`."""
+    checkpoint = segment.checkpoint.value
+    try:
+        state = LedgerState.after(checkpoint)
+    except ValueError as error:
+        raise DamagedError(f"its checkpoint: {error}") from error
+    reading = _Reading(state, checkpoint.head.size)
+    end = reading.read(segment)
+    if end is not None and _was_confirmed(segment, end, state.size):
+        raise DamagedError(f"record {state.size} was confirmed and is damaged, at byte {end}")
+    return Restored(state, reading.signed_size, reading.removed, end)
 
 
 class _Reading:

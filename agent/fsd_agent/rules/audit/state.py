@@ -1,16 +1,15 @@
 """What a ledger knows after its newest record, without the records: all that the vehicle must remember to go on.
 
-Two of these that were given the same records are equal, whoever keeps them; a checkpoint holds all of it but ``live``.
+Two of these that were given the same records are equal, whoever keeps them; a checkpoint holds all of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self, get_args
 
 from fsd_agent.records.ledger import (
-    Carried,
     Checkpoint,
     ClipFact,
     Copy,
@@ -20,6 +19,7 @@ from fsd_agent.records.ledger import (
     Fact,
     Fired,
     Head,
+    LiveClip,
     Receipted,
     Redacted,
     Sealed,
@@ -31,6 +31,10 @@ from fsd_agent.wire.ledger_file import START_CHAIN
 SIGN_EVERY = 64
 """Records between signed heads at most: how closely a forgery without the device's key can be placed. An Ed25519
 signature costs about 50 us in software and a few ms in a secure element."""
+
+MAX_LIVE = 60_000
+"""Clips on the vehicle with which a new segment is begun: its checkpoint holds them all, below
+``wire.ledger.MAX_CHECKPOINT_BYTES``. With more, which no spool has room for, the segment grows."""
 
 _CLIP_FACTS = get_args(ClipFact)
 
@@ -45,8 +49,8 @@ class LedgerState:
     """By kind and region id (empty where the kind has none)."""
     since_wall_ns: int = 0
     until_wall_ns: int = 0
-    live: dict[str, tuple[int, Carried]] = field(default_factory=dict)
-    """Clips that are on the vehicle, by id: the record from which on their account is whole, and the account."""
+    live: dict[str, LiveClip] = field(default_factory=dict)
+    """Clips that are on the vehicle, by id."""
 
     @property
     def size(self) -> int:
@@ -58,9 +62,9 @@ class LedgerState:
         """The state that verification goes on from; ValueError where its peaks don't fit its size."""
         counts = Counter({(kind, region): count for kind, region, count in checkpoint.counts})
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
-        return cls(
-            frontier, checkpoint.head.chain, counts, checkpoint.since_wall_ns, checkpoint.until_wall_ns
-        )
+        since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
+        live = {clip.clip_id: clip for clip in checkpoint.live}
+        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, live)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
         """Take one more record: its bytes, and its check in the file."""
@@ -72,15 +76,9 @@ class LedgerState:
         fact = entry.fact
         self.counts[type(fact).__name__, region_of(fact)] += 1
         if isinstance(fact, _CLIP_FACTS):
-            self._clip(entry.number, fact)
-
-    def _clip(self, number: int, fact: ClipFact) -> None:
-        begun, clip = self.live.get(fact.clip_id, (number, None))
-        after = clip_after(clip, number, fact)
-        if after is None:
-            self.live.pop(fact.clip_id, None)
-        else:
-            self.live[fact.clip_id] = (number if isinstance(fact, Carried) else begun, after)
+            after = clip_after(self.live.pop(fact.clip_id, None), entry.number, fact)
+            if after is not None:
+                self.live[fact.clip_id] = after
 
     def head(self, *, wall_ns: int, device_key_id: str) -> Head:
         """To be signed."""
@@ -90,7 +88,12 @@ class LedgerState:
         """To be signed, at the end of a segment."""
         counts = tuple(sorted((kind, region, count) for (kind, region), count in self.counts.items()))
         head = self.head(wall_ns=wall_ns, device_key_id=device_key_id)
-        return Checkpoint(head, self.frontier.peaks, counts, self.since_wall_ns, self.until_wall_ns)
+        live = self.oldest_first()
+        return Checkpoint(head, self.frontier.peaks, counts, self.since_wall_ns, self.until_wall_ns, live)
+
+    def oldest_first(self) -> tuple[LiveClip, ...]:
+        """The clips that are on the vehicle."""
+        return tuple(sorted(self.live.values(), key=lambda clip: (clip.since, clip.clip_id)))
 
 
 def head_of(frontier: Frontier, chain: bytes, *, wall_ns: int, device_key_id: str) -> Head:
@@ -103,26 +106,24 @@ def region_of(fact: Fact) -> str:
     return getattr(fact, "region_id", "")
 
 
-def clip_after(clip: Carried | None, number: int, fact: ClipFact) -> Carried | None:
+def clip_after(clip: LiveClip | None, number: int, fact: ClipFact) -> LiveClip | None:
     """A clip after a fact about it; None when no copy of it is left. Facts in a wrong order are taken as they are."""
-    if isinstance(fact, Carried):
-        return fact
-    clip = clip or Carried(fact.clip_id, fact.region_id, number, staged=False)
+    clip = clip or LiveClip(fact.clip_id, fact.region_id, number, staged=False)
     match fact:
         case Fired():
-            clip = replace(clip, staged=True)
+            clip = clip._replace(staged=True)
         case Redacted():
-            clip = replace(clip, redacted=True)
+            clip = clip._replace(redacted=True)
         case Sealed():
-            clip = replace(clip, sealed=True, vehicle=fact.vehicle, sha256=fact.sha256)
+            clip = clip._replace(sealed=True, vehicle=fact.vehicle, sha256=fact.sha256)
         case Sent():
-            clip = replace(clip, sent=True)
+            clip = clip._replace(sent=True)
         case Receipted():
-            clip = replace(clip, receipted=True)
+            clip = clip._replace(receipted=True)
         case Dropped():
-            clip = replace(clip, dropped=True)
+            clip = clip._replace(dropped=True)
         case Erased():
             staged = clip.staged and fact.copy is not Copy.STAGED
             sealed = clip.sealed and fact.copy is not Copy.SEALED
-            clip = replace(clip, staged=staged, sealed=sealed)
+            clip = clip._replace(staged=staged, sealed=sealed)
     return clip if clip.staged or clip.sealed else None

@@ -1,4 +1,4 @@
-"""How facts become frames: numbering, chaining, signing at least every ``SIGN_EVERY`` records, and what removal records.
+"""How facts become frames: numbering, chaining, signing at least every ``SIGN_EVERY`` records.
 
 Nothing is written here, and no state is changed: the caller does both, in this order.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fsd_agent.records.ledger import LAZY, Checkpoint, Entry, Fact, Head, SegmentRemoved
+from fsd_agent.records.ledger import LAZY, Checkpoint, Entry, Fact, Head
 from fsd_agent.rules.audit.merkle import Frontier, leaf_hash
 from fsd_agent.rules.audit.state import SIGN_EVERY, LedgerState, head_of
 from fsd_agent.wire.ledger import Signed, encode_entry, sign_value
@@ -22,7 +22,7 @@ class LedgerLimits:
     segment_bytes: int = 1 << 20
     """About 4,500 records, 500 clips."""
     keep_bytes: int = 8 << 20
-    """Beyond it, segments go that a region has acknowledged: the ledger is read whole at every start, 8 MiB/s."""
+    """Beyond it, segments go that a region has acknowledged: some 4,000 clips."""
     most_bytes: int = 16 << 20
     """Beyond it, the oldest goes in any case, and the ledger says that nobody had acknowledged it."""
 
@@ -92,10 +92,3 @@ def batch(
 def head_frame(head: Signed[Head], confirmed: int) -> bytes:
     """A head as it stands in a segment."""
     return encode_frame(HEAD, head.encode(), head.value.chain, confirmed)[0]
-
-
-def removal(state: LedgerState, first: int, following: Checkpoint, *, acknowledged: bool) -> tuple[Fact, ...]:
-    """What is recorded before the segment from ``first`` up to ``following`` is removed."""
-    head = following.head
-    carried = [clip for begun, clip in state.live.values() if begun < head.size]
-    return (*carried, SegmentRemoved(first, head.size, head.root, acknowledged))
