@@ -14,7 +14,16 @@ import pytest
 from fsd_agent.adapters.ledger_disk import RESERVE_BYTES, segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
-from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Repaired, SegmentRemoved, Started
+from fsd_agent.records.ledger import (
+    Cause,
+    Copy,
+    Erased,
+    Fact,
+    LiveClip,
+    Repaired,
+    SegmentRemoved,
+    Started,
+)
 from fsd_agent.rules.audit.chain import Examined, examine
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits
 from fsd_agent.testing.clock import ManualClock
@@ -382,3 +391,23 @@ while True:
     assert [clip.clip_id for clip in ledger.live()][: len(told)] == told
     ledger.close()
     assert not audited(tmp_path).findings
+
+
+def test_a_checkpoint_that_contradicts_itself_is_found(tmp_path: Path) -> None:
+    """Where nothing is left of the records before it, its own parts must fit each other."""
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    for number in range(4):
+        ledger.append(*DO.life(clip_id_of(number)))
+    ledger.close()
+    oldest, *_, newest = segment_paths(tmp_path)
+    live = LiveClip(clip_id_of(1), "cn", 0)
+    for path, lies in (
+        (oldest, {"live": (live,)}),
+        (newest, {"peaks": ()}),
+        (newest, {"peaks": tuple(reversed(read_segment(newest.read_bytes()).checkpoint.value.peaks))}),
+    ):
+        segment = read_segment(path.read_bytes())
+        start = encode_start(sign_value(replace(segment.checkpoint.value, **lies), KEYS.sign))
+        alone = read_segment(start + b"".join(frame.signed + frame.check for frame in segment.frames))
+        said = examine([(path.name, alone)], {KEYS.device_key_id(): KEYS.device_public_key}).findings
+        assert "bad_file" in [str(one.kind) for one in said], lies
