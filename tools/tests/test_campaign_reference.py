@@ -126,12 +126,21 @@ def own_instants(source: str, events: list[Event]) -> list[int]:
     own: set[int] = set()
     for row, entry in enumerate(CATALOGUE.entries):
         if entry.path in source:
-            times = {event.t_ns for event in events if event.row == row}
-            own |= times | {t_ns + entry.stale_ns for t_ns in times}
+            times = sorted({event.t_ns for event in events if event.row == row})
+            own |= set(times) | (lapses(times, entry.stale_ns) if entry.stale_ns else set())
     if "detections" in source:
-        times = {event.t_ns for event in events if event.boxes is not None}
-        own |= times | {t_ns + STALE_NS for t_ns in times}
+        times = sorted({event.t_ns for event in events if event.boxes is not None})
+        own |= set(times) | lapses(times, STALE_NS)
     return sorted(own)
+
+
+def lapses(times: list[int], stale_ns: int) -> set[int]:
+    """When something goes stale: what is followed in time does not."""
+    return {
+        t_ns + stale_ns
+        for t_ns, next_ns in zip(times, [*times, 2**62][1:], strict=True)
+        if t_ns + stale_ns < next_ns
+    }
 
 
 def reference(
