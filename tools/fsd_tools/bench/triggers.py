@@ -39,7 +39,7 @@ from fsd_tools.bench.trigger_loads import (
 )
 from fsd_tools.bench.trigger_minute import Measured
 from fsd_tools.data import data_dir
-from fsd_tools.drive.import_comma2k19 import comma2k19
+from fsd_tools.drive.import_comma2k19 import write_drive
 from fsd_tools.errors import ToolError
 
 INSTANTS: Final = (22, 226, 2258)
@@ -134,7 +134,7 @@ def _minute(folder: Path) -> list[Figure]:
         )
     with tempfile.TemporaryDirectory(prefix="fsd-bench-") as root:
         drive, campaigns = Path(root) / "minute.mcap", Path(root) / "campaigns"
-        comma2k19(folder, output=drive)
+        write_drive(folder, drive)
         reader = DriveReader(drive)
         sources = mixed_conditions(_values(reader), CONDITIONS)
         campaigns.write_bytes(encode_set(campaigns_of(sources, reader.description.catalogue)))

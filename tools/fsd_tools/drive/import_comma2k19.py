@@ -72,6 +72,18 @@ def comma2k19(
     """Import a comma2k19 segment, with any video as its camera."""
     if not 0 <= camera_at < float("inf"):
         raise UsageError(f"--camera-at {camera_at:g}: from 0 on.")
+    print(write_drive(folder, output, camera=camera, camera_at=camera_at, camera_loop=camera_loop))
+
+
+def write_drive(
+    folder: Path,
+    output: Path,
+    *,
+    camera: Path | None = None,
+    camera_at: float = 0.0,
+    camera_loop: bool = False,
+) -> str:
+    """Write a segment as a drive; what came of it, in words. Raises :class:`ToolError`."""
     sources = _dbc_sources(folder)
     catalogue, table = compile_line(MAPPING, tuple(sources.values()))
     segment = load_segment(folder, sources)
@@ -97,7 +109,7 @@ def comma2k19(
     except FirmwareError as error:
         raise ToolError(str(error)) from error
     frames = 0 if video is None else video.written
-    print(
+    return (
         f"{output}: {len(segment.can)} CAN frames, {len(segment.gnss)} fixes, {frames} video frames;"
         f" left out {segment.sent} sent frames; dropped {segment.vin} frames with the vehicle identification"
         " number (ids 0x580-0x582)"
