@@ -10,10 +10,11 @@ import pytest
 
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
+from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.campaigns import plain_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
-from fsd_firmware.samples import Detections, Kind, Signals
+from fsd_firmware.samples import Detections, DriveMode, GnssFixes, Kind, ModeChange, Signals
 from fsd_tools.campaign.compiler import compile_condition
 
 MS = 1_000_000
@@ -300,6 +301,28 @@ def test_a_sample_older_than_one_before_it_is_counted_and_not_used() -> None:
     back = columns([(20, "Speed", 40), (10, "Speed", 60), (30, "Speed", 40)])
     assert engine.advance(back, (), until_ns=50 * MS, wall_minus_mono_ns=WALL_NS) == ()
     assert engine.late_samples == 1
+
+
+YARD = Zone("yard", ((0.0, 0.0), (0.0, 2.0), (2.0, 2.0), (2.0, 0.0)))
+
+
+@pytest.mark.parametrize("passed_ms", [100, 5000])
+def test_a_new_campaign_knows_the_mode_and_the_place_of_before(passed_ms: int) -> None:
+    """A mode holds until the next; a fix of 5 s ago says nothing of where the car is."""
+    engine = engine_of()
+    fix = np.array([1.0])
+    before = {
+        "modes": (ModeChange(10 * MS, DriveMode.MANUAL),),
+        "gnss": GnssFixes(np.array([20 * MS]), fix, fix, fix, fix, fix),
+    }
+    engine.advance(columns([]), (), until_ns=passed_ms * MS, wall_minus_mono_ns=WALL_NS, **before)
+    within = compile_condition(f'{FAST} && within("yard")', CATALOGUE, CAMERAS, zones=["yard"])
+    mode = campaign(f'{FAST} && mode("manual")', "mode")
+    other = campaign(f'{FAST} && mode("assisted")', "other")
+    zone = replace(campaign(FAST, "zone"), program=within, zones=(YARD,))
+    engine.set_campaigns(CampaignSet("cn", 2, (mode, other, zone)))
+    found = advance(engine, speeds((passed_ms + 10, 60)), passed_ms + 50)
+    assert [one.campaign_id for one in found] == (["mode", "zone"] if passed_ms == 100 else ["mode"])
 
 
 def test_what_looks_back_over_another_takes_a_sample_at_every_arrival_below() -> None:

@@ -9,8 +9,9 @@ The way of one batch through :meth:`TriggerEngine.advance`:
    they are out of range or stale (``signals``); frames of detections get tracks and become looks (``looks``);
 2. the guard drops samples that can change no condition (``guard``);
 3. functions that look back turn what is left into samples on rows of their own (``past``);
-4. conditions are evaluated: by the bank where they only compare rows with numbers (``bank``), else by the graph
-   (``conditions``);
+4. conditions are evaluated: those that only compare rows with numbers by the bank (``conditions.bank``), of the others
+   those that look at detections by the graph over whole batches, and the rest one event at a time
+   (``conditions.conditions``);
 5. what became true or not true moves the campaigns' phases, and phases fire (``phases``).
 
 Instants. A condition is evaluated where something it refers to arrives or goes stale, over the newest values at

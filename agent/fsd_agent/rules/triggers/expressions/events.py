@@ -14,7 +14,6 @@ from typing import Final
 
 from fsd_agent.rules.triggers.expressions.scalars import Ask
 from fsd_agent.rules.triggers.past.temporal import Scalar
-from fsd_agent.rules.triggers.signals.columns import ActiveSamples
 
 Event = tuple[int, int, float, bool]
 """Time, row, value, and whether it is known."""
@@ -73,8 +72,3 @@ def take_up(newest: list[Scalar], events: Sequence[Event]) -> None:
     """The batch is over: its last events are the newest."""
     for _, row, value, known in events:
         newest[row] = value if known else None
-
-
-def events_of(active: ActiveSamples | None) -> list[Event]:
-    """Samples as events, in order of time."""
-    return active.items if active is not None else []

@@ -57,9 +57,8 @@ class SignalState:
         self._value = np.zeros(count, np.float64)
         self._t_ns = np.full(count, _NEVER_NS, np.int64)
         self._known = np.zeros(count, np.bool_)
-        self._out_of_range = np.zeros(count, np.int64)
         self.out_of_range_count = 0
-        """Of all rows, as far as was worked out; may be read from any thread."""
+        """Samples out of their row's range, as far as was worked out; may be read from any thread."""
         self._guard = Guard(count)
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
@@ -100,7 +99,6 @@ class SignalState:
         self._value = moved(self._value, 0.0)
         self._t_ns = moved(self._t_ns, _NEVER_NS)
         self._known = moved(self._known, 0)
-        self._out_of_range = moved(self._out_of_range, 0)
         self._guard = Guard(row_count)
 
     def watch(
@@ -184,12 +182,6 @@ class SignalState:
         stale_ns = int(self._stale_ns[row])
         return value if known and not 0 < stale_ns <= t_ns - from_ns else None
 
-    @property
-    def out_of_range(self) -> NDArray[np.int64]:
-        """How many samples of each row were out of its range. Shape (rows,)."""
-        self._take_in()
-        return self._out_of_range
-
     def _is_known(self, row: int) -> bool:
         """Before the batch, and before what goes stale at its very start."""
         stale_ns = int(self._stale_ns[row])
@@ -205,7 +197,6 @@ class SignalState:
         value = np.concatenate([one.value for one in waiting])
         wrong = outside(row, value, self._range)
         if wrong.any():
-            np.add.at(self._out_of_range, row[wrong], 1)
             self.out_of_range_count += int(np.count_nonzero(wrong))
         last = np.full(self._value.shape, -1)
         last[row] = np.arange(row.shape[0])  # Where a row is there more than once, numpy keeps the last.
