@@ -259,5 +259,5 @@ def test_samples_that_are_there_as_numbers_are_those_of_arrays() -> None:
     listed = ListedSamples(items)
     assert listed.items == items
     assert listed.row_set == {SPEED, BRAKE}
-    same = ActiveSamples(listed.samples, np.arange(3))
+    same = ActiveSamples(Samples(listed.t_ns, listed.signal, listed.value, listed.known), np.arange(3))
     assert same.items == items

@@ -134,7 +134,7 @@ def test_as_a_machine_that_looks_at_every_nanosecond(
         inside = [(order.index(owner), t_ns, true) for owner, t_ns, true in changes if start <= t_ns < until]
         if repeats:
             inside.sort(key=lambda change: change[0])  # By campaign, then by time, is an order as well.
-        fired = phases.advance(transitions(inside), until, WALL_NS)
+        fired = phases.advance(inside, (), until, WALL_NS)
         found += [(t_ns, runs[order[at]].campaign.id) for t_ns, at in fired]
         start = until
         if renews:
@@ -189,7 +189,7 @@ def test_example(
     found: list[int] = []
     for start in range(0, END_NS, step):
         inside = [(0, t_ns, true) for t_ns, true in changes if start <= t_ns < start + step]
-        found += [t_ns for t_ns, _ in phases.advance(transitions(inside), start + step, WALL_NS)]
+        found += [t_ns for t_ns, _ in phases.advance(inside, (), start + step, WALL_NS)]
         if renews:
             before, phases = phases, Phases([campaign(**settings)], few=few)
             phases.carry(before, [(0, 0)])
@@ -199,7 +199,7 @@ def test_example(
 def test_order_is_time_then_name_and_other_cooldowns_do_not_matter() -> None:
     phases = Phases([campaign("b", cooldown_ns=50), campaign("a"), campaign("c", hold_ns=5)])
     changes = [(at, t_ns, true) for t_ns, true in ((5, True), (8, False), (20, True)) for at in range(3)]
-    found = phases.advance(transitions(changes), END_NS, WALL_NS)
+    found = phases.advance(changes, (), END_NS, WALL_NS)
     assert found == [(5, 1), (5, 0), (20, 1), (25, 2)]
 
 
@@ -215,11 +215,11 @@ def test_many_changes_at_once_as_one_at_a_time() -> None:
         times = np.cumsum(rng.integers(1, 60, 400)).tolist()
         changes += [(at, t_ns, step % 2 == 0) for step, t_ns in enumerate(times)]
     end_ns = max(t_ns for _, t_ns, _ in changes) + 100
-    whole = Phases(campaigns).advance(transitions(changes), end_ns, WALL_NS)
+    whole = Phases(campaigns).advance(changes, (), end_ns, WALL_NS)
     single, found = Phases(campaigns), list[tuple[int, int]]()
     for t_ns, together in groupby(sorted(changes, key=lambda change: change[1]), lambda change: change[1]):
-        found += single.advance(transitions([]), t_ns, WALL_NS)
-        found += single.advance(transitions(list(together)), t_ns + 1, WALL_NS)
-    found += single.advance(transitions([]), end_ns, WALL_NS)
+        found += single.advance((), (), t_ns, WALL_NS)
+        found += single.advance(list(together), (), t_ns + 1, WALL_NS)
+    found += single.advance((), (), end_ns, WALL_NS)
     assert whole == found
     assert len(whole) > 1000

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import TEMPORAL, Op
-from fsd_agent.rules.triggers.past.temporal import Steps, Temporal, make_temporal
+from fsd_agent.rules.triggers.past.temporal import Steps, Temporal, follow, make_temporal
 
 Known = bool | float
 Arrivals = list[tuple[int, Known | None]]
@@ -136,7 +136,7 @@ def run(
         for node in nodes:
             idle = lazy and not steps and node.next_ns >= until + BASE_NS
             if not idle:
-                steps = node.follow(steps, until + BASE_NS)
+                steps = follow(node, steps, until + BASE_NS)
             assert all(since + BASE_NS <= t < until + BASE_NS for t, _ in steps)
         shown += later(steps, -BASE_NS)
         since = until
@@ -251,9 +251,10 @@ def test_memory_is_that_of_the_window(op: Op) -> None:
     tracemalloc.start()
     try:
         values: tuple[Known, Known] = (False, True) if boolean else (0.5, 1.5)
-        node.follow([(t + BASE_NS, values[t % 3 > 0]) for t in range(60_000)], BASE_NS + 60_000)
+        follow(node, [(t + BASE_NS, values[t % 3 > 0]) for t in range(60_000)], BASE_NS + 60_000)
         for t in range(60_000, 70_000, 2):
-            node.follow(
+            follow(
+                node,
                 [(t + BASE_NS, values[t % 3 > 0]), (t + 1 + BASE_NS, values[t % 3 > 1])], BASE_NS + t + 2
             )
         left = tracemalloc.take_snapshot().statistics("filename")

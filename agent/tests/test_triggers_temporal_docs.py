@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.past.temporal import Scalar, make_temporal
+from fsd_agent.rules.triggers.past.temporal import Scalar, follow, make_temporal
 
 MS = 1_000_000
 TEXT = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_example(
     values = timeline(argument)
     taken = opposite(values) if function in {"held", "fell"} else values
     arrivals = list(zip(t_ns, taken, strict=True))
-    shown = make_temporal(FUNCTIONS[function], window_ns).follow(arrivals, 10_000 * MS)
+    shown = follow(make_temporal(FUNCTIONS[function], window_ns), arrivals, 10_000 * MS)
     result = [value for _, value in shown]
     result = opposite(result) if function == "held" else result
     found = [(word(value), divmod(t, MS)) for value, (t, _) in zip(result, shown, strict=True)]

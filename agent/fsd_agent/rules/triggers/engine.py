@@ -38,7 +38,6 @@ from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing
 from fsd_agent.rules.triggers.arrivals import NOTHING, Arrived
 from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
-from fsd_agent.rules.triggers.firing.phases import join_transitions
 from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.plan import missing_signal
 from fsd_agent.rules.triggers.signals.columns import Times
@@ -114,8 +113,8 @@ class TriggerEngine:
         def make_looks() -> Looks:
             return looks or self._carried(until_ns)
 
-        results, transitions = force.evaluate(came, looks, make_looks, until_ns)
-        moments = force.phases.advance(join_transitions(transitions), until_ns, wall_minus_mono_ns)
+        found = force.evaluate(came, looks, make_looks, until_ns)
+        moments = force.phases.advance(found.changes, found.parts, until_ns, wall_minus_mono_ns)
         stops = force.stops(came, detections, until_ns)
         firings = [
             Firing(
@@ -127,9 +126,7 @@ class TriggerEngine:
             for t_ns, at in moments
             if at not in stops or t_ns < stops[at][0]
         ]
-        self._signals.store(came)
-        if results is not None:
-            self._signals.store(results)
+        self._signals.store(came, found.results)
         if detections:
             self._detections.store(detections)
         self._newest = arrived.newest(self._newest)

@@ -6,7 +6,7 @@ function that looks back keeps its memory, a row keeps its newest value, each fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,21 +17,23 @@ from fsd_agent.records.program import SIGNALS, Node, signal_types, texts
 from fsd_agent.rules.triggers.arrivals import Arrivals
 from fsd_agent.rules.triggers.conditions.bank import Bank, takes
 from fsd_agent.rules.triggers.conditions.conditions import Conditions
+from fsd_agent.rules.triggers.conditions.truth import Truth
 from fsd_agent.rules.triggers.detections.looks import Looks
-from fsd_agent.rules.triggers.expressions.events import Event, in_time, take_up
-from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch, Graph
 from fsd_agent.rules.triggers.firing.cost import Costs
-from fsd_agent.rules.triggers.firing.phases import Phases, Transitions
-from fsd_agent.rules.triggers.past.past import Now, Past
-from fsd_agent.rules.triggers.past.temporal import Scalar
+from fsd_agent.rules.triggers.firing.phases import Change, Phases, Transitions
+from fsd_agent.rules.triggers.past.past import Now
 from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
-from fsd_agent.rules.triggers.signals.columns import ActiveSamples, ListedSamples, Samples
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Event, ListedSamples, Samples, in_time
 from fsd_agent.rules.triggers.signals.state import SignalState
+from fsd_agent.rules.triggers.stages import stages_of
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections
 
 _BEFORE_ALL_NS: Final = -(2**61)
 """Before any time of a sample."""
+_BANK_BY_EVENT: Final = 256
+"""Events of a batch that the bank takes up one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,71 @@ class Member:
     campaign: Campaign
     epoch: int
     """In which it came into force."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What came of one batch."""
+
+    results: Sequence[Event]
+    """Of functions that look back, on their rows; those of one row in order of time."""
+    changes: Sequence[Change]
+    parts: Sequence[Transitions]
+    """How conditions change, too; one campaign's changes are all in one place."""
+
+
+NOTHING_FOUND: Final = Found((), (), ())
+
+
+class _Seeing:
+    """What the graph needs to know of a batch, as it comes to light."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: frozenset[int],
+        signals: SignalState,
+        looks: Looks | None,
+        make_looks: Callable[[], Looks],
+        until_ns: int,
+    ) -> None:
+        self._graph = graph
+        self._inputs = inputs
+        self._signals = signals
+        self._looks = looks
+        self._make_looks = make_looks
+        self._until_ns = until_ns
+        self.changed: set[int] = set()
+        """Inputs of what the graph evaluates that changed."""
+        if inputs:
+            if looks is not None:
+                self.changed.add(DETECTIONS_INPUT)
+            graph.begin(self.changed)
+
+    def comes(self, events: Sequence[Event]) -> None:
+        """These have come, too."""
+        if not self._inputs:
+            return
+        changed = self._inputs.intersection([row for _, row, _, _ in events])
+        if changed:
+            self._graph.changed(changed)
+            self.changed |= changed
+
+    def now(self, events: list[Event]) -> Now:
+        """The batch as far as it is known, ``events`` being all that has come."""
+        active = ListedSamples(events) if events else None
+        signals, make_looks = self._signals, self._make_looks
+        return Now(
+            self._until_ns,
+            self.changed,
+            active,
+            self._looks,
+            lambda times: Batch(times, signals, active, make_looks),
+        )
+
+
+def _merged(events: list[Event], more: list[Event]) -> list[Event]:
+    return sorted([*events, *more], key=in_time) if more else events
 
 
 class Force:
@@ -70,15 +137,20 @@ class Force:
         """Of each member: the signals with their rows, and the kinds, that its condition names."""
         self._failed: dict[int, str] = {}
         """Positions of members whose evaluation raised, with the reason."""
-        self._newest: list[Scalar] = [None] * self._plan.row_count
-        """Of each row before the batch, as far as a question refers to it."""
         self._loaded = False
         self._divide()
         if before is not None:
             self._take_over(before)
         self._watch(before)
-        looking = tuple(self._plan.looking.values())
-        self.past = Past(self._plan.graph, looking, self._plan.row_count, self._newest)
+        self._stages = stages_of(
+            self._plan.graph,
+            tuple(self._plan.looking.values()),
+            self._asked,
+            self._plan.row_count,
+            self._fail_all,
+        )
+        self._by_graph = self._conditions.inputs.union(*(one.inputs for stage in self._stages for one in stage.seen))
+        """Inputs of everything that the graph evaluates."""
 
     def evaluate(
         self,
@@ -86,11 +158,11 @@ class Force:
         looks: Looks | None,
         make_looks: Callable[[], Looks],
         until_ns: int,
-    ) -> tuple[Samples | None, list[Transitions]]:
-        """One batch: what functions that look back give, as samples, and how conditions change."""
+    ) -> Found:
+        """One batch: what functions that look back give, and how conditions change."""
         active = self._signals.active(samples)
-        if active is None and looks is None and not self.past.levels:
-            return None, []
+        if active is None and looks is None and all(stage.rests(until_ns) for stage in self._stages):
+            return NOTHING_FOUND
         if not self._loaded:
             self._load()
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
@@ -102,44 +174,41 @@ class Force:
         looks: Looks | None,
         make_looks: Callable[[], Looks],
         until_ns: int,
-    ) -> tuple[Samples | None, list[Transitions]]:
-        graph, signals = self._plan.graph, self._signals
+    ) -> Found:
         events = active.items if active is not None else []
         results: list[Event] = []
-        changed = set(active.row_set) if active is not None else set[int]()
-        if looks is not None:
-            changed.add(DETECTIONS_INPUT)
-        graph.begin(changed)
-
-        def now() -> Now:
-            newest = active
-            return Now(
-                until_ns, changed, newest, looks, lambda times: Batch(times, signals, newest, make_looks)
-            )
-
-        for level in range(len(self.past.levels)):
-            made = self.past.events(level, events, now(), self._fail_looking)
-            if not made:
-                continue
+        seeing = _Seeing(self._plan.graph, self._by_graph, self._signals, looks, make_looks, until_ns)
+        seeing.comes(events)
+        for stage in self._stages[:-1]:
+            made, _ = stage.cascade.follow(events, until_ns, None)
+            seeing.comes(made)
+            events = _merged(events, made)
+            for one in stage.seen:
+                if one.is_due(seeing.changed, until_ns):
+                    more = one.events(seeing.now(events), self._fail_looking)
+                    seeing.comes(more)
+                    made += more
+                    events = _merged(events, more)
             results += made
-            events = sorted([*events, *made], key=in_time)
-            active = ListedSamples(events)
-            rows = {row for _, row, _, _ in made}
-            changed |= rows
-            graph.changed(rows)
-        transitions = self.conditions.follow(events, now(), self._fail)
-        if active is not None:
-            transitions.append(self.bank.follow(active, signals))
-        take_up(self._newest, events)
-        results.sort(key=in_time)
-        return (ListedSamples(results).samples if results else None), transitions
+        by_event = len(events) <= _BANK_BY_EVENT
+        made, changes = self._stages[-1].cascade.follow(events, until_ns, self.bank if by_event else None)
+        seeing.comes(made)
+        parts: list[Transitions] = []
+        if seeing.changed or not by_event:
+            events = _merged(events, made)
+            if seeing.changed:
+                parts += self._conditions.follow(seeing.now(events), self._fail)
+            if not by_event:
+                parts.append(self.bank.follow(ListedSamples(events), self._signals))
+        return Found(results + made, changes, parts)
 
     def _load(self) -> None:
         """Begin with what the rows were before this batch."""
         self._loaded = True
-        for row in range(len(self._newest)):
-            value, known = self._signals.before(row)
-            self._newest[row] = value if known else None
+        before = [self._signals.before(row) for row in range(self._plan.row_count)]
+        for stage in self._stages:
+            stage.newest[:] = [value if known else None for value, known in before]
+        self.bank.load(self._signals)
 
     def rows(self) -> dict[bytes, int]:
         """Rows after the catalogue's, by the digest of their node."""
@@ -183,7 +252,7 @@ class Force:
         return tuple(seen)
 
     def _divide(self) -> None:
-        """Conditions that only compare rows with numbers go to the bank, all others to the graph."""
+        """Conditions that only compare rows with numbers go to the bank, those that look at detections to the graph."""
         banked: list[tuple[int, tuple[Node, ...]]] = []
         others: list[tuple[int, int]] = []
         for position, cut in enumerate(self._plan.tops):
@@ -191,8 +260,13 @@ class Force:
                 banked.append((position, cut.nodes))
             else:
                 others.append((position, self._plan.add(cut)))
-        plan = self._plan
-        self.conditions = Conditions(plan.graph, others, plan.row_count, self._newest)
+        graph = self._plan.graph
+        self._truths = {position: Truth(position) for position, _ in others}
+        with_truth = [(self._truths[position], at) for position, at in others]
+        seen = [one for one in with_truth if DETECTIONS_INPUT in graph.vertices[one[1]].inputs]
+        self._asked = [one for one in with_truth if DETECTIONS_INPUT not in graph.vertices[one[1]].inputs]
+        """Conditions that are steps of the last cascade, with their vertices."""
+        self._conditions = Conditions(graph, seen, self._plan.row_count)
         self.bank = Bank(banked, _row_of)
         self._banked = [position for position, _ in banked]
 
@@ -203,7 +277,8 @@ class Force:
         self.phases.carry(before.phases, pairs)
         self.costs.carry(before.costs, pairs)
         for mine, theirs in pairs:
-            self.conditions.carry(before.conditions, mine, theirs)
+            if mine in self._truths and theirs in before._truths:
+                self._truths[mine].carry(before._truths[theirs])
         places = {position: at for at, position in enumerate(before._banked)}
         theirs_of = dict(pairs)
         self.bank.carry(
@@ -227,7 +302,8 @@ class Force:
         literals, exact = plan.graph.thresholds(plan.exact)
         for row, more in self.bank.thresholds()[0].items():
             literals.setdefault(row, set()).update(more)
-        fresh = self.bank.fresh() | self.conditions.fresh()
+        waiting = [at for truth, at in self._asked if not truth.evaluated]
+        fresh = self.bank.fresh().union(*(plan.graph.rows_below(at) for at in waiting), self._conditions.fresh())
         for digest, one in plan.looking.items():
             if digest not in were:
                 fresh |= plan.graph.rows_below(one.argument)
@@ -235,7 +311,10 @@ class Force:
         self.new_rows = frozenset(set(rows.values()) - set(kept.values()))
 
     def _fail_looking(self, looking: Looking, error: Exception) -> None:
-        for position in looking.campaigns:
+        self._fail_all(looking.campaigns, error)
+
+    def _fail_all(self, positions: Collection[int], error: Exception) -> None:
+        for position in positions:
             self._fail(position, error)
 
     def _fail(self, position: int, error: Exception) -> None:

@@ -68,6 +68,10 @@ class Looking:
     campaigns: set[int] = field(default_factory=set)
     """Positions of those that depend on it."""
 
+    def arrives(self, argument: frozenset[int]) -> frozenset[int]:
+        """Inputs whose arrivals are arrivals of the argument, which has the inputs ``argument`` itself."""
+        return self.inputs if self.every_arrival else argument
+
 
 @dataclass(slots=True, eq=False)
 class Plan:

@@ -22,8 +22,8 @@ from fsd_agent.records.program import Node
 from fsd_agent.rules.triggers.conditions.bank_scalar import Check, Newest, check_of
 from fsd_agent.rules.triggers.conditions.bank_stack import Course, Index, Stacks, course_of
 from fsd_agent.rules.triggers.conditions.bank_tree import Leaf, RowOf, Tree, leaves, tree_of
-from fsd_agent.rules.triggers.firing.phases import Transitions
-from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Plane, Times
+from fsd_agent.rules.triggers.firing.phases import Change, Transitions, columns_of, join_transitions
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Event, Plane, Times
 from fsd_agent.rules.triggers.signals.state import SignalState
 
 _NAN: Final = -1
@@ -37,7 +37,7 @@ _BLOCK: Final = 2**17
 _NOBODY: Final[frozenset[int]] = frozenset()
 _Found = tuple[Index, Times, Plane]
 """Conditions that change, when, and to what; in order of time."""
-_NONE: Final = Transitions(np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.bool_))
+_NO_CHANGE: Final[_Found] = (np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.bool_))
 
 
 def takes(nodes: Sequence[Node], row_of: RowOf) -> bool:
@@ -108,7 +108,10 @@ class Bank:
         }
         self._checks: list[Check] = [check_of(tree, places, self._newest) for tree in trees]
         self._stacks = Stacks(trees, places)
+        self._positions = [campaign for campaign, _ in conditions]
         self._is_true = bytearray(len(trees))
+        self._hit = _NOBODY
+        """Conditions to ask about the instant that is being taken up."""
         self._waiting = set(range(len(trees)))
         """Those that have not been evaluated yet."""
         self._rows = np.array(sorted(self._leaves), np.int64)
@@ -132,52 +135,61 @@ class Bank:
 
     def follow(self, active: ActiveSamples, state: SignalState) -> Transitions:
         """Which conditions change, in order of time. ``state`` is asked for what was before the batch."""
-        if not self._loaded:
-            self._load(state)
-        found: list[tuple[int, int, bool]] = []
+        self.load(state)
+        changes: list[Change] = []
         samples = active.items
-        done = self._one_by_one(samples, found)
-        parts = [_columns(found)] if found else []
-        if done < len(samples):
-            parts.append(self._at_once(active, done))
-        if not parts:
-            return _NONE
-        members, t_ns, true = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Transitions(self._campaigns[members], t_ns, true)
+        done = self._one_by_one(samples, changes)
+        asked = columns_of(changes)
+        if done == len(samples):
+            return asked
+        members, t_ns, true = self._at_once(active, done)
+        return join_transitions([asked, Transitions(self._campaigns[members], t_ns, true)])
 
-    def _load(self, state: SignalState) -> None:
-        """Begin with what the rows were before this batch."""
+    def load(self, state: SignalState) -> None:
+        """Begin with what the rows were before this batch, which is the first to be taken up."""
+        if self._loaded:
+            return
         self._loaded = True
         for row, reader in self._readers.items():
             value, known = state.before(row)
             reader.take(value, known=known)
 
-    def _one_by_one(
-        self, samples: Sequence[tuple[int, int, float, bool]], found: list[tuple[int, int, bool]]
-    ) -> int:
+    def take(self, row: int, value: float, *, known: bool) -> None:
+        """Take up a sample, whoever's it is; :meth:`answer` for its instant follows."""
+        reader = self._readers.get(row)
+        if reader is None:
+            return
+        moved = reader.take(value, known=known)
+        if self._waiting:
+            moved |= reader.everyone & self._waiting
+        if moved:
+            self._hit = self._hit | moved if self._hit else moved
+
+    def answer(self, t_ns: int, changes: list[Change]) -> None:
+        """Ask the conditions that may have changed with what was taken up for this instant."""
+        hit = self._hit
+        if not hit:
+            return
+        self._hit = _NOBODY
+        for member in hit:
+            true = self._checks[member]()
+            if true != self._is_true[member]:
+                self._is_true[member] = true
+                changes.append((self._positions[member], t_ns, true))
+        if self._waiting:
+            self._waiting -= hit
+
+    def _one_by_one(self, samples: Sequence[Event], changes: list[Change]) -> int:
         """Ask conditions that may have changed; returns how many samples it took before they were too many."""
-        readers, waiting, is_true, checks = self._readers, self._waiting, self._is_true, self._checks
         count, at, asked = len(samples), 0, 0
         while at < count and asked <= self._patience + _MANY * at:
             t_ns = samples[at][0]
-            hit: frozenset[int] = _NOBODY
             while at < count and samples[at][0] == t_ns:
                 _, row, value, known = samples[at]
                 at += 1
-                reader = readers.get(row)
-                if reader is None:
-                    continue
-                moved = reader.take(value, known=known)
-                hit = hit | moved if hit else moved
-                if waiting:
-                    hit |= reader.everyone & waiting
-            for member in hit:
-                true = checks[member]()
-                if true != is_true[member]:
-                    is_true[member] = true
-                    found.append((member, t_ns, true))
-            waiting -= hit
-            asked += len(hit)
+                self.take(row, value, known=known)
+            asked += len(self._hit)
+            self.answer(t_ns, changes)
         return at
 
     def _at_once(self, active: ActiveSamples, done: int) -> _Found:
@@ -205,7 +217,7 @@ class Bank:
         for reader in self._readers.values():
             value_now, known_now = self._newest.value[reader.place], self._newest.known[reader.place]
             reader.gap = reader.gap_of(value_now, known=known_now)
-        members, times, true = map(np.concatenate, zip(_columns([]), *parts, strict=True))
+        members, times, true = map(np.concatenate, zip(_NO_CHANGE, *parts, strict=True))
         return members, times, true
 
     def _changes(self, course: Course, instants: Times) -> _Found:
@@ -243,12 +255,4 @@ def _reader(place: int, using: Sequence[tuple[int, Leaf]], newest: Newest) -> _R
         [frozenset(by_edge[edge]) for edge in edges],
         frozenset(member for member, _ in using),
         newest,
-    )
-
-
-def _columns(found: Sequence[tuple[int, int, bool]]) -> _Found:
-    return (
-        np.array([member for member, _, _ in found], np.intp),
-        np.array([t_ns for _, t_ns, _ in found], np.int64),
-        np.array([true for _, _, true in found], np.bool_),
     )

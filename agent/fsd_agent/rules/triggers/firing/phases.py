@@ -17,7 +17,7 @@ state at a run's end is what the newest run that decides says, for which one pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -38,6 +38,10 @@ Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
+Change = tuple[int, int, bool]
+"""Position of a campaign, time, and whether its condition is true from then on."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
     """Changes of conditions. Arrays of length k; the times of one campaign increase."""
@@ -46,6 +50,14 @@ class Transitions:
     t_ns: Times
     true: Flags
     """Whether the condition is true from ``t_ns`` on. One that repeats what was true before is no change."""
+
+
+def columns_of(changes: Sequence[Change]) -> Transitions:
+    """The same as columns."""
+    if not changes:
+        return _NONE
+    campaign, t_ns, true = zip(*changes, strict=True)
+    return Transitions(np.array(campaign, np.intp), np.array(t_ns, np.int64), np.array(true, np.bool_))
 
 
 def join_transitions(parts: Sequence[Transitions]) -> Transitions:
@@ -59,6 +71,11 @@ def join_transitions(parts: Sequence[Transitions]) -> Transitions:
         np.concatenate([part.t_ns for part in parts]),
         np.concatenate([part.true for part in parts]),
     )
+
+
+def _listed(parts: Sequence[Transitions]) -> Iterator[Change]:
+    for part in parts:
+        yield from zip(part.campaign.tolist(), part.t_ns.tolist(), part.true.tolist(), strict=True)
 
 
 class Phases:
@@ -108,17 +125,21 @@ class Phases:
         self._next_due_ns = int(self._due_ns.min())
 
     def advance(
-        self, transitions: Transitions, until_ns: int, wall_minus_mono_ns: int
+        self,
+        changes: Sequence[Change],
+        parts: Sequence[Transitions],
+        until_ns: int,
+        wall_minus_mono_ns: int,
     ) -> list[tuple[int, int]]:
         """What fired before ``until_ns``, (time, campaign), by time and then campaign id.
 
-        ``transitions`` holds every change in ``[previous until_ns, until_ns)``.
+        ``changes`` and ``parts`` hold every change in ``[previous until_ns, until_ns)``, one campaign's in one of them.
         """
-        count = len(transitions.t_ns)
-        if not count and until_ns <= self._next_due_ns:
+        if not changes and not parts and until_ns <= self._next_due_ns:
             return []
-        if count <= self._few:
-            return self._advance_few(transitions, until_ns, wall_minus_mono_ns)
+        if len(changes) + sum(len(part.t_ns) for part in parts) <= self._few:
+            return self._advance_few([*changes, *_listed(parts)], until_ns, wall_minus_mono_ns)
+        transitions = join_transitions([columns_of(changes), *parts])
         owners, times = self._follow(transitions.campaign, transitions.t_ns, transitions.true)
         if until_ns > self._next_due_ns:
             due = np.flatnonzero(self._due_ns < until_ns)
@@ -129,13 +150,12 @@ class Phases:
         return self._firings(owners, times, wall_minus_mono_ns) if len(times) else []
 
     def _advance_few(
-        self, transitions: Transitions, until_ns: int, wall_minus_mono_ns: int
+        self, changes: Sequence[Change], until_ns: int, wall_minus_mono_ns: int
     ) -> list[tuple[int, int]]:
         """The same, a change at a time: a pass over arrays costs as much as a dozen of these."""
         moments: list[tuple[int, int]] = []
         due_ns: dict[int, int] = {}
-        columns = transitions.campaign.tolist(), transitions.t_ns.tolist(), transitions.true.tolist()
-        for owner, t_ns, true in zip(*columns, strict=True):
+        for owner, t_ns, true in changes:
             if bool(self._true[owner]) is not true:
                 began_ns, due_ns[owner] = self._change(owner, t_ns, true=true)
                 if began_ns is not None:

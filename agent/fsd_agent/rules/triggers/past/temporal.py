@@ -43,21 +43,43 @@ _NS_PER_S: Final = 1e9
 
 
 class Temporal(Protocol):
-    """One node's memory, from batch to batch."""
+    """One node's memory. It is told of instants in order, of each once, by ``arrive`` or by ``lapse``."""
 
-    def follow(self, arrivals: Steps, until_ns: int) -> Steps:
-        """Take up every arrival of the argument before ``until_ns``; the result's steps up to there.
+    shown: Scalar
+    """The result as of the newest instant."""
+    next_ns: int
+    """The first instant at which the result may change though nothing arrives; :data:`FAR` for never."""
 
-        Arrivals before the last call's ``until_ns`` have been given then. The result has a step where its value
-        changes, to the bit, and nowhere else, at an instant of the argument's or between; before its first step it is
-        unknown.
-        """
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """The argument is ``value`` from now on; whether the result changes, to the bit."""
         ...
 
-    @property
-    def next_ns(self) -> int:
-        """The first instant at which the result may change though nothing arrives; :data:`FAR` for never."""
+    def lapse(self, t_ns: int) -> bool:
+        """Time has passed up to ``next_ns``; whether the result changes."""
         ...
+
+
+def follow(memory: Temporal, arrivals: Steps, until_ns: int) -> Steps:
+    """Take up every arrival of the argument before ``until_ns``; the result's steps up to there.
+
+    Arrivals before the last call's ``until_ns`` have been given then. The result has a step where its value
+    changes, to the bit, and nowhere else, at an instant of the argument's or between; before its first step it is
+    unknown.
+    """
+    steps: list[tuple[int, Scalar]] = []
+    for t_ns, value in arrivals:
+        _pass(memory, t_ns, steps)
+        if memory.arrive(t_ns, value):
+            steps.append((t_ns, memory.shown))
+    _pass(memory, until_ns, steps)
+    return steps
+
+
+def _pass(memory: Temporal, before_ns: int, steps: list[tuple[int, Scalar]]) -> None:
+    while memory.next_ns < before_ns:
+        t_ns = memory.next_ns
+        if memory.lapse(t_ns):
+            steps.append((t_ns, memory.shown))
 
 
 def make_temporal(op: Op, window_ns: int) -> Temporal:
@@ -77,33 +99,26 @@ class _Memory:
         self._window_ns = window_ns
         self.next_ns = FAR
         """When something leaves."""
-        self._shown: Scalar = None
+        self.shown: Scalar = None
 
-    def follow(self, arrivals: Steps, until_ns: int) -> Steps:
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
         """See :class:`Temporal`."""
-        steps: list[tuple[int, Scalar]] = []
-        for t_ns, value in arrivals:
-            if self.next_ns < t_ns:
-                self._pass(t_ns, steps)
-            self._arrive(t_ns, value)
-            if self.next_ns <= t_ns:
-                self._leave(t_ns)
-            self._show(t_ns, steps)
-        if self.next_ns < until_ns:
-            self._pass(until_ns, steps)
-        return steps
-
-    def _pass(self, before_ns: int, steps: list[tuple[int, Scalar]]) -> None:
-        while self.next_ns < before_ns:
-            t_ns = self.next_ns
+        self._arrive(t_ns, value)
+        if self.next_ns <= t_ns:
             self._leave(t_ns)
-            self._show(t_ns, steps)
+        return self._show(t_ns)
 
-    def _show(self, t_ns: int, steps: list[tuple[int, Scalar]]) -> None:
-        value = self._value(t_ns)
-        if not same(value, self._shown):
-            self._shown = value
-            steps.append((t_ns, value))
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        self._leave(t_ns)
+        return self._show(t_ns)
+
+    def _show(self, t_ns: int) -> bool:
+        value, before = self._value(t_ns), self.shown
+        if value is before or same(value, before):
+            return False
+        self.shown = value
+        return True
 
     @abstractmethod
     def _arrive(self, t_ns: int, value: Scalar) -> None:

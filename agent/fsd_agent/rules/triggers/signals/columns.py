@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,10 @@ from numpy.typing import NDArray
 Times = NDArray[np.int64]
 Plane = NDArray[np.bool_]
 Column = NDArray[np.float64]
+Event = tuple[int, int, float, bool]
+"""Time, row, value, and whether it is known: one sample that may change something."""
+in_time: Final = itemgetter(0)
+"""Key to sort events by."""
 
 
 class Samples:
@@ -58,7 +64,7 @@ class Samples:
         known = ~outside(self.row[at], self.value[at], self._ranges)
         return known if self.sound is None else known & self.sound[at]
 
-    def item(self, at: int) -> tuple[int, int, float, bool]:
+    def item(self, at: int) -> Event:
         """Time, row, value and whether it is known, of one sample."""
         row, value = int(self.row[at]), float(self.value[at])
         known = self.sound is None or bool(self.sound[at])
@@ -123,7 +129,7 @@ class ActiveSamples:
         return frozenset(self.signal.tolist())
 
     @cached_property
-    def items(self) -> list[tuple[int, int, float, bool]]:
+    def items(self) -> list[Event]:
         """Time, row, value and whether it is known, of each."""
         if isinstance(self.at, list):
             return [self.samples.item(at) for at in self.at]
@@ -132,18 +138,39 @@ class ActiveSamples:
 
 
 class ListedSamples(ActiveSamples):
-    """Active samples that are there as numbers: (time, row, value, whether it is known), in order of time."""
+    """Active samples that are there as events, in order of time."""
 
-    def __init__(self, items: list[tuple[int, int, float, bool]]) -> None:
-        t_ns, row, value, known = zip(*items, strict=True)
-        samples = Samples(
-            np.array(t_ns, np.int64),
-            np.array(row, np.int32),
-            np.array(value, np.float64),
-            np.array(known, np.bool_),
-        )
-        super().__init__(samples, np.arange(len(items)))
+    def __init__(self, items: list[Event]) -> None:
+        super().__init__(_NO_SAMPLES, [])
         self.items = items
+
+    @cached_property
+    def t_ns(self) -> Times:
+        """See the other; arrays are made when they are asked for."""
+        return np.array([t_ns for t_ns, _, _, _ in self.items], np.int64)
+
+    @cached_property
+    def signal(self) -> NDArray[np.int32]:
+        """Row of each."""
+        return np.array([row for _, row, _, _ in self.items], np.int32)
+
+    @cached_property
+    def value(self) -> Column:
+        """Means nothing where not known."""
+        return np.array([value for _, _, value, _ in self.items], np.float64)
+
+    @cached_property
+    def known(self) -> Plane:
+        """Whether each is."""
+        return np.array([known for _, _, _, known in self.items], np.bool_)
+
+    @cached_property
+    def row_set(self) -> frozenset[int]:
+        """Which rows."""
+        return frozenset(row for _, row, _, _ in self.items)
+
+
+_NO_SAMPLES: Final = Samples(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64))
 
 
 def outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:

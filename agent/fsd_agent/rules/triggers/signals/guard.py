@@ -21,6 +21,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_agent.rules.triggers.signals.columns import Event
+
 Index = NDArray[np.intp]
 Column = NDArray[np.float64]
 Plane = NDArray[np.bool_]
@@ -43,6 +45,11 @@ _FEW_LEFT: Final = 16
 
 class Marked(Protocol):
     """Samples, as far as the guard looks at them. Arrays of length n."""
+
+    @property
+    def t_ns(self) -> NDArray[np.int64]:
+        """When each came."""
+        ...
 
     @property
     def row(self) -> NDArray[np.int32]:
@@ -89,6 +96,9 @@ class _Row:
         """Take up a sample; whether it is in another gap than the one before."""
         if not sound or value < self.minimum or value > self.maximum:
             code = _UNKNOWN
+        elif self.exact:
+            self.code = 0
+            return True
         else:
             code = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
         moves, self.code = code != self.code, code
@@ -114,6 +124,8 @@ class Guard:
 
     def __init__(self, row_count: int) -> None:
         self._rows: dict[int, _Row] = {}
+        self._moved: set[int] = set()
+        """Rows whose gap the arrays below do not have yet."""
         # The gap, both ends inside it; empty where every sample counts, everything where none does.
         self._low = np.full(row_count, -np.inf)
         self._high = np.full(row_count, np.inf)
@@ -134,6 +146,7 @@ class Guard:
     ) -> None:
         """Look out for these rows, all fresh. ``minimum`` and ``maximum`` have one element a row."""
         self._rows = {}
+        self._moved.clear()
         parts: list[tuple[int, float]] = []
         self._low[:], self._high[:], self._watched[:], self._exact[:] = -np.inf, np.inf, False, False
         for row in sorted({*thresholds, *exact}):
@@ -156,8 +169,31 @@ class Guard:
             one.take(value, sound=known)
             self._low[row], self._high[row] = one.low, one.high
 
+    def events(self, samples: Marked) -> list[Event]:
+        """The samples that are kept, in order: the way for a handful, without one operation on arrays between."""
+        rows, moved, kept = self._rows, self._moved, list[Event]()
+        columns = samples.t_ns.tolist(), samples.row.tolist(), samples.value.tolist()
+        sound = samples.sound.tolist() if samples.sound is not None else None
+        for at, (t_ns, number, x) in enumerate(zip(*columns, strict=True)):
+            one, is_sound = rows.get(number), sound is None or sound[at]
+            if one is None or (is_sound and one.low <= x <= one.high):
+                continue
+            if one.take(x, sound=is_sound):
+                kept.append((t_ns, number, x, one.code != _UNKNOWN))
+            if not one.exact:
+                moved.add(number)
+        return kept
+
+    def _settle_moved(self) -> None:
+        """Tell the arrays what was taken up without them."""
+        for number in self._moved:
+            self._low[number], self._high[number] = self._rows[number].low, self._rows[number].high
+        self._moved.clear()
+
     def keep(self, samples: Marked) -> list[int] | Index | None:
         """Which samples are kept, in order; None where there is none."""
+        if self._moved:
+            self._settle_moved()
         row, value = samples.row, samples.value
         if not row.shape[0]:
             return None

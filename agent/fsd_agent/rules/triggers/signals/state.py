@@ -22,6 +22,8 @@ from fsd_agent.rules.triggers.expressions.values import YES, Number
 from fsd_agent.rules.triggers.signals.columns import (
     ActiveSamples,
     Column,
+    Event,
+    ListedSamples,
     Plane,
     Samples,
     Times,
@@ -37,6 +39,8 @@ _Type = TypeVar("_Type", bound=np.generic)
 
 _NEVER_NS: Final = -(2**62)
 """Before any time, also after a ``stale_ns`` was added."""
+_HANDFUL: Final = 96
+"""Samples that are cheaper to look at one by one than as arrays."""
 _WAITING_BATCHES: Final = 256
 _WAITING_SAMPLES: Final = 8192
 """Bound the memory of batches that wait, and the work of the one that takes them in."""
@@ -62,6 +66,8 @@ class SignalState:
         self._guard = Guard(count)
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
+        self._results: dict[int, Event] = {}
+        """The newest of each row that looks back, as far as it waits, too."""
         self._since_ns = self._until_ns = _NEVER_NS
         """Start and end of the batch."""
         self._asked: Samples | None = None
@@ -130,13 +136,18 @@ class SignalState:
 
     def active(self, samples: Samples) -> ActiveSamples | None:
         """The samples that may matter; None where there are none."""
+        if len(samples) <= _HANDFUL:
+            events = self._guard.events(samples)
+            return ListedSamples(events) if events else None
         at = self._guard.keep(samples)
         return None if at is None else ActiveSamples(samples, at)
 
-    def store(self, samples: Samples) -> None:
-        """The batch is over: its last samples are the newest."""
+    def store(self, samples: Samples, results: Sequence[Event] = ()) -> None:
+        """The batch is over: its last samples are the newest, and so are the last ``results`` on rows of the engine's."""
         self._since_ns = self._until_ns
         self._asked = None
+        for event in results:
+            self._results[event[1]] = event
         if len(samples):
             self._waiting.append(samples)
             self._waiting_samples += len(samples)
@@ -190,6 +201,9 @@ class SignalState:
 
     def _take_in(self) -> None:
         """Make what waits the newest."""
+        for at_ns, own, result, is_known in self._results.values():
+            self._t_ns[own], self._value[own], self._known[own] = at_ns, result, is_known
+        self._results.clear()
         if not self._waiting:
             return
         waiting, self._waiting, self._waiting_samples = self._waiting, [], 0

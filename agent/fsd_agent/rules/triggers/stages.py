@@ -1,0 +1,99 @@
+"""In which order a batch is evaluated, where functions look back at detections and others at their results.
+
+Functions that look at detections are evaluated over whole batches (``past.past``), all others one event at a time
+(``cascade``). So there are *stages*: a cascade, and then the functions that look at detections and read nothing of
+later stages; what comes of both goes on to the next stage. The last stage is a cascade with all conditions. Where
+nothing looks back at detections it is the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from fsd_agent.rules.triggers.cascade import Cascade, Step
+from fsd_agent.rules.triggers.conditions.truth import Truth
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
+from fsd_agent.rules.triggers.expressions.scalars import ask
+from fsd_agent.rules.triggers.past.past import Seen
+from fsd_agent.rules.triggers.past.temporal import Scalar
+from fsd_agent.rules.triggers.plan import Looking
+
+Failed = Callable[[Collection[int], Exception], None]
+"""Told of the positions of campaigns of which something raised."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """See the module."""
+
+    newest: list[Scalar]
+    """What the steps of the cascade read, by row."""
+    cascade: Cascade
+    seen: tuple[Seen, ...]
+
+    def rests(self, until_ns: int) -> bool:
+        """Whether nothing changes before ``until_ns`` if nothing arrives."""
+        return self.cascade.rests(until_ns) and not any(one.is_due((), until_ns) for one in self.seen)
+
+
+def stages_of(
+    graph: Graph,
+    looking: Sequence[Looking],
+    conditions: Sequence[tuple[Truth, int]],
+    row_count: int,
+    failed: Failed,
+) -> tuple[Stage, ...]:
+    """``looking`` stand after what they look back at; ``conditions`` are there with their vertices."""
+    stage_of: list[int] = []
+    ready: dict[int, int] = {}
+    """From which stage on a row's results are there."""
+    for one in looking:
+        inputs = _inputs(graph, one)
+        stage_of.append(max((ready[row] for row in inputs if row in ready), default=0))
+        ready[one.row] = stage_of[-1] + (DETECTIONS_INPUT in inputs)
+    last = max(ready.values(), default=0)
+    return tuple(
+        _stage(
+            graph,
+            [one for one, stage in zip(looking, stage_of, strict=True) if stage == number],
+            conditions if number == last else (),
+            row_count,
+            failed,
+        )
+        for number in range(last + 1)
+    )
+
+
+def _stage(
+    graph: Graph,
+    looking: Sequence[Looking],
+    conditions: Sequence[tuple[Truth, int]],
+    row_count: int,
+    failed: Failed,
+) -> Stage:
+    newest: list[Scalar] = [None] * row_count
+    seen = [one for one in looking if DETECTIONS_INPUT in _inputs(graph, one)]
+    steps = [_looks_back(graph, one, newest, failed) for one in looking if one not in seen]
+    steps += [
+        Step(
+            ask(graph.vertices, at, newest),
+            graph.vertices[at].inputs,
+            partial(failed, (truth.position,)),
+            truth=truth,
+        )
+        for truth, at in conditions
+    ]
+    return Stage(newest, Cascade(steps, newest), tuple(Seen(graph, one, row_count) for one in seen))
+
+
+def _looks_back(graph: Graph, one: Looking, newest: list[Scalar], failed: Failed) -> Step:
+    arrives = one.arrives(graph.vertices[one.argument].inputs)
+    value = ask(graph.vertices, one.argument, newest)
+    return Step(value, arrives, partial(failed, one.campaigns), memory=one.memory, row=one.row)
+
+
+def _inputs(graph: Graph, one: Looking) -> frozenset[int]:
+    inputs = graph.vertices[one.argument].inputs
+    return inputs | one.arrives(inputs)
