@@ -6,6 +6,8 @@ import math
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -78,20 +80,26 @@ def samples(arrivals: Arrivals, w: int, t: int) -> list[float]:
     return [float(value) for at, value in arrivals if t - w < at <= t and value is not None]
 
 
-def total(values: Sequence[float]) -> float:
-    return float(np.add.reduceat(np.array(values), [0])[0])
-
-
 def mean(arrivals: Arrivals, w: int, t: int) -> Known | None:
     seen = samples(arrivals, w, t)
-    return total(seen) / len(seen) if seen else None
+    if any(not math.isfinite(value) for value in seen):
+        return sum(seen)
+    return float(middle(seen)) if seen else None
+
+
+def middle(seen: Sequence[float]) -> Fraction:
+    return sum(map(Fraction, seen), Fraction(0)) / len(seen)
 
 
 def deviation(arrivals: Arrivals, w: int, t: int) -> Known | None:
     seen = samples(arrivals, w, t)
-    off = [value - seen[0] for value in seen]
-    middle = total(off) / len(off) if off else 0.0
-    return math.sqrt(total([(o - middle) * (o - middle) for o in off]) / len(off)) if seen else None
+    if any(not math.isfinite(value) for value in seen):
+        return math.nan
+    if not seen:
+        return None
+    square = sum(((Fraction(value) - middle(seen)) ** 2 for value in seen), Fraction(0)) / len(seen)
+    with localcontext(prec=100):
+        return float((Decimal(square.numerator) / Decimal(square.denominator)).sqrt())
 
 
 def count(arrivals: Arrivals, w: int, t: int) -> Known | None:
@@ -255,7 +263,8 @@ def test_memory_is_that_of_the_window(op: Op) -> None:
         for t in range(60_000, 70_000, 2):
             follow(
                 node,
-                [(t + BASE_NS, values[t % 3 > 0]), (t + 1 + BASE_NS, values[t % 3 > 1])], BASE_NS + t + 2
+                [(t + BASE_NS, values[t % 3 > 0]), (t + 1 + BASE_NS, values[t % 3 > 1])],
+                BASE_NS + t + 2,
             )
         left = tracemalloc.take_snapshot().statistics("filename")
     finally:

@@ -57,8 +57,6 @@ class Summary:
     nodes: int
     reads: tuple[Reading, ...]
     looks_back: tuple[LookingBack, ...]
-    sums_windows: bool
-    """There is more to an arrival: each is charged a sixteenth of the samples in the windows of means and deviations."""
 
 
 def summarise(campaign: Campaign) -> Summary:
@@ -71,7 +69,6 @@ def summarise(campaign: Campaign) -> Summary:
         len(nodes),
         tuple(Reading(_said(campaign, leaves, row), found.flat[row], found.per_box[row]) for row in rows),
         tuple(LookingBack(_SAID[node.op], node.window_ns) for node in nodes if node.op in TEMPORAL),
-        bool(found.summing),
     )
 
 
@@ -91,7 +88,6 @@ def as_dict(campaign: Campaign) -> dict[str, Any]:
         "program_nodes": said.nodes,
         "reads": msgspec.to_builtins(said.reads),
         "looks_back": msgspec.to_builtins(said.looks_back),
-        "sums_windows": said.sums_windows,
     }
 
 
@@ -127,8 +123,6 @@ def program_lines(campaign: Campaign) -> Iterator[str]:
     for reading in said.reads:
         per_box = f" and {reading.operations_per_box} a box" if reading.operations_per_box else ""
         yield f"    {reading.what}: {reading.operations} operations an arrival{per_box}"
-    if said.sums_windows:
-        yield "    and a sixteenth of the samples in the windows of means and deviations"
 
 
 def _said(campaign: Campaign, leaves: Sequence[Any], row: int) -> str:

@@ -11,9 +11,12 @@ of samples concern a condition, and what is not touched then stays out of the pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from heapq import heapify, heappop, heappush
+from operator import or_
 from typing import Final
 
 from fsd_agent.rules.triggers.conditions.bank import Bank
@@ -26,6 +29,9 @@ from fsd_agent.rules.triggers.signals.columns import Event
 Failed = Callable[[Exception], None]
 """Told of a step that raised."""
 _NOTHING: Final = 0
+_NAN: Final = -1
+_UNKNOWN: Final = -2
+"""What is no gap between edges."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +41,9 @@ class Step:
     ask: Ask
     """Its argument, or whether it is true."""
     rows: frozenset[int]
-    """Whose events it is asked about."""
+    """Whose every event it is asked about."""
+    edges: Mapping[int, Collection[float]]
+    """Rows that it only compares with numbers: the values at which its answer may change."""
     failed: Failed
     memory: Temporal | None = None
     """Of a node that looks back."""
@@ -43,6 +51,13 @@ class Step:
     """Of its result."""
     truth: Truth | None = None
     """Of a condition."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has ever been asked."""
+        if self.memory is not None:
+            return self.memory.begun
+        return self.truth is not None and self.truth.evaluated
 
 
 class Cascade:
@@ -52,14 +67,25 @@ class Cascade:
         self._steps = tuple(steps)
         self._newest = newest
         self._wakes = [_NOTHING] * len(newest)
-        """By row: the steps that its events concern, one bit each."""
+        """By row: the steps that its every event concerns, one bit each."""
         for at, step in enumerate(steps):
             for row in step.rows:
                 self._wakes[row] |= 1 << at
+        self._crossings = _crossings(steps)
+        """Of the rows that steps compare with numbers: what is asked where its value crosses one."""
+        self._fresh = sum(1 << at for at, step in enumerate(steps) if not step.begun)
+        """Steps that have never been asked: any event of their rows concerns them."""
         self._scheduled = [FAR if step.memory is None else step.memory.next_ns for step in steps]
         """When each step changes though nothing arrives."""
         self._timers = [(t_ns, at) for at, t_ns in enumerate(self._scheduled) if t_ns < FAR]
         heapify(self._timers)
+
+    def load(self, newest: Sequence[Scalar]) -> None:
+        """Begin with these values, the newest of each row before the first batch."""
+        self._newest[:] = newest
+        for row, crossing in self._crossings.items():
+            value = newest[row]
+            crossing.take(0.0 if value is None else float(value), _NOTHING, known=value is not None)
 
     def rests(self, until_ns: int) -> bool:
         """Whether nothing changes before ``until_ns`` if nothing arrives."""
@@ -72,7 +98,7 @@ class Cascade:
 
         ``events`` are all that arrive. The ``bank`` is asked, too, where it is given.
         """
-        newest, wakes, timers = self._newest, self._wakes, self._timers
+        newest, wakes, crossings, timers = self._newest, self._wakes, self._crossings, self._timers
         results: list[Event] = []
         changes: list[Change] = []
         at, count = 0, len(events)
@@ -88,6 +114,8 @@ class Cascade:
                 at += 1
                 newest[row] = value if known else None
                 asked |= wakes[row]
+                if row in crossings:
+                    asked |= crossings[row].take(value, self._fresh, known=known)
                 if bank is not None:
                     bank.take(row, value, known=known)
             due = self._due(t_ns) if timers and timers[0][0] == t_ns else _NOTHING
@@ -110,7 +138,7 @@ class Cascade:
         self, t_ns: int, asked: int, due: int, results: list[Event], changes: list[Change], bank: Bank | None
     ) -> None:
         """Run the steps ``asked`` about what arrived, and those that are ``due``, in their order."""
-        steps, wakes, newest = self._steps, self._wakes, self._newest
+        steps, wakes, crossings, newest = self._steps, self._wakes, self._crossings, self._newest
         todo = asked | due
         while todo:
             bit = todo & -todo
@@ -131,16 +159,65 @@ class Cascade:
                 row, shown = step.row, memory.shown
                 value, known = (0.0, False) if shown is None else (float(shown), True)
                 newest[row] = value if known else None
-                asked |= wakes[row]
-                todo |= wakes[row]
+                woken = wakes[row]
+                if row in crossings:
+                    woken |= crossings[row].take(value, self._fresh, known=known)
+                asked |= woken
+                todo |= woken
                 results.append((t_ns, row, value, known))
                 if bank is not None:
                     bank.take(row, value, known=known)
+        self._fresh &= ~asked
 
     def _schedule(self, at: int, t_ns: int) -> None:
         self._scheduled[at] = t_ns
         if t_ns < FAR:
             heappush(self._timers, (t_ns, at))
+
+
+@dataclass(slots=True, eq=False)
+class _Crossing:
+    """One row, and the steps that compare it with numbers."""
+
+    edges: list[float]
+    """Increasing."""
+    at_edge: list[int]
+    """Steps that are asked where the row's value crosses the edge."""
+    everyone: int
+    """All of them."""
+    gap: int = _UNKNOWN
+    """How many edges are at most its value."""
+
+    def take(self, value: float, fresh: int, *, known: bool) -> int:
+        """Take up a new value; the steps that are asked, those of them that are ``fresh`` in any case."""
+        before = self.gap
+        if not known:
+            self.gap = _UNKNOWN
+        else:
+            self.gap = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
+        if self.gap == before:
+            return self.everyone & fresh
+        if before < 0 or self.gap < 0:
+            return self.everyone
+        asked = self.everyone & fresh
+        for edge in range(min(before, self.gap), max(before, self.gap)):
+            asked |= self.at_edge[edge]
+        return asked
+
+
+def _crossings(steps: Sequence[Step]) -> dict[int, _Crossing]:
+    by_row: dict[int, dict[float, int]] = {}
+    for at, step in enumerate(steps):
+        for row, edges in step.edges.items():
+            of_row = by_row.setdefault(row, {})
+            for edge in edges:
+                of_row[edge] = of_row.get(edge, 0) | 1 << at
+    return {
+        row: _Crossing(
+            edges := sorted(of_row), [of_row[edge] for edge in edges], reduce(or_, of_row.values())
+        )
+        for row, of_row in by_row.items()
+    }
 
 
 def _turn(step: Step, t_ns: int, changes: list[Change]) -> None:

@@ -149,7 +149,9 @@ class Force:
             self._plan.row_count,
             self._fail_all,
         )
-        self._by_graph = self._conditions.inputs.union(*(one.inputs for stage in self._stages for one in stage.seen))
+        self._by_graph = self._conditions.inputs.union(
+            *(one.inputs for stage in self._stages for one in stage.seen)
+        )
         """Inputs of everything that the graph evaluates."""
 
     def evaluate(
@@ -206,8 +208,9 @@ class Force:
         """Begin with what the rows were before this batch."""
         self._loaded = True
         before = [self._signals.before(row) for row in range(self._plan.row_count)]
+        newest = [value if known else None for value, known in before]
         for stage in self._stages:
-            stage.newest[:] = [value if known else None for value, known in before]
+            stage.cascade.load(newest)
         self.bank.load(self._signals)
 
     def rows(self) -> dict[bytes, int]:
@@ -303,7 +306,9 @@ class Force:
         for row, more in self.bank.thresholds()[0].items():
             literals.setdefault(row, set()).update(more)
         waiting = [at for truth, at in self._asked if not truth.evaluated]
-        fresh = self.bank.fresh().union(*(plan.graph.rows_below(at) for at in waiting), self._conditions.fresh())
+        fresh = self.bank.fresh().union(
+            *(plan.graph.rows_below(at) for at in waiting), self._conditions.fresh()
+        )
         for digest, one in plan.looking.items():
             if digest not in were:
                 fresh |= plan.graph.rows_below(one.argument)

@@ -19,6 +19,7 @@ from fsd_agent.rules.triggers.expressions.scalars import ask
 from fsd_agent.rules.triggers.past.past import Seen
 from fsd_agent.rules.triggers.past.temporal import Scalar
 from fsd_agent.rules.triggers.plan import Looking
+from fsd_agent.rules.triggers.signals.guard import edges_of
 
 Failed = Callable[[Collection[int], Exception], None]
 """Told of the positions of campaigns of which something raised."""
@@ -28,8 +29,6 @@ Failed = Callable[[Collection[int], Exception], None]
 class Stage:
     """See the module."""
 
-    newest: list[Scalar]
-    """What the steps of the cascade read, by row."""
     cascade: Cascade
     seen: tuple[Seen, ...]
 
@@ -76,22 +75,29 @@ def _stage(
     newest: list[Scalar] = [None] * row_count
     seen = [one for one in looking if DETECTIONS_INPUT in _inputs(graph, one)]
     steps = [_looks_back(graph, one, newest, failed) for one in looking if one not in seen]
-    steps += [
-        Step(
-            ask(graph.vertices, at, newest),
-            graph.vertices[at].inputs,
-            partial(failed, (truth.position,)),
-            truth=truth,
-        )
-        for truth, at in conditions
-    ]
-    return Stage(newest, Cascade(steps, newest), tuple(Seen(graph, one, row_count) for one in seen))
+    steps += [_condition(graph, truth, at, newest, failed) for truth, at in conditions]
+    return Stage(Cascade(steps, newest), tuple(Seen(graph, one, row_count) for one in seen))
 
 
 def _looks_back(graph: Graph, one: Looking, newest: list[Scalar], failed: Failed) -> Step:
-    arrives = one.arrives(graph.vertices[one.argument].inputs)
     value = ask(graph.vertices, one.argument, newest)
-    return Step(value, arrives, partial(failed, one.campaigns), memory=one.memory, row=one.row)
+    rows, edges = one.arrives(graph.vertices[one.argument].inputs), dict[int, list[float]]()
+    if not one.every_arrival:
+        rows, edges = _wakes(graph, one.argument)
+    return Step(value, rows, edges, partial(failed, one.campaigns), memory=one.memory, row=one.row)
+
+
+def _condition(graph: Graph, truth: Truth, at: int, newest: list[Scalar], failed: Failed) -> Step:
+    rows, edges = _wakes(graph, at)
+    value = ask(graph.vertices, at, newest)
+    return Step(value, rows, edges, partial(failed, (truth.position,)), truth=truth)
+
+
+def _wakes(graph: Graph, at: int) -> tuple[frozenset[int], dict[int, list[float]]]:
+    """Rows of which every event may change a vertex, and those of which only one that crosses an edge may."""
+    literals, otherwise = graph.uses(at)
+    edges = {row: edges_of(values) for row, values in literals.items() if row not in otherwise}
+    return frozenset(otherwise), edges
 
 
 def _inputs(graph: Graph, one: Looking) -> frozenset[int]:

@@ -132,9 +132,25 @@ class Graph:
 
     def thresholds(self, exact: Collection[int]) -> tuple[dict[int, set[float]], set[int]]:
         """Literals that each row is compared with, and rows that are used in any other way, ``exact`` included."""
+        literals, otherwise = self._uses(self.vertices)
+        return literals, otherwise | set(exact)
+
+    def uses(self, at: int) -> tuple[dict[int, set[float]], set[int]]:
+        """The same of one vertex and what is below it: literals by row, and rows that are used in any other way."""
+        below, todo = set[int](), [at]
+        while todo:
+            one = todo.pop()
+            if one not in below:
+                below.add(one)
+                todo += self.vertices[one].node.args
+        literals, otherwise = self._uses([self.vertices[one] for one in below])
+        top = self.vertices[at]
+        return literals, otherwise | ({top.row} if top.node.op is Op.SIGNAL_DOUBLE else set())
+
+    def _uses(self, vertices: Iterable[Vertex]) -> tuple[dict[int, set[float]], set[int]]:
         literals: dict[int, set[float]] = {}
-        otherwise = set(exact)
-        for vertex in self.vertices:
+        otherwise = set[int]()
+        for vertex in vertices:
             args = [self.vertices[arg] for arg in vertex.node.args]
             compares = vertex.node.op in COMPARISONS | EQUALITIES
             for arg, other in zip(args, reversed(args), strict=True):

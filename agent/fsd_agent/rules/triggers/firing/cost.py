@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign
-from fsd_agent.records.nodes import MAX_WINDOW_NS, Node
-from fsd_agent.rules.triggers.firing.prices import BULK, FRAMES, Arrivals, price
+from fsd_agent.records.nodes import Node
+from fsd_agent.rules.triggers.firing.prices import FRAMES, Arrivals, price
 from fsd_firmware.samples import Detections
 
-_PAST_S: Final = MAX_WINDOW_NS // SECOND_NS
 _LONG_AGO_NS: Final = -(2**62)
 
 Whole = NDArray[np.int64]
@@ -52,15 +51,6 @@ class Costs:
         self._column[read] = np.arange(len(read))
         self._flat = self._matrix([one.flat for one in prices])
         self._per_box = self._matrix([one.per_box for one in prices])
-        summing = [(at, one) for at, found in enumerate(prices) for one in found.summing]
-        self._summer = np.array([at for at, _ in summing], np.intp)
-        """Shape (m,): whose each summing node is."""
-        self._looks = self._matrix([one.looks for _, one in summing])
-        self._samples = self._matrix([one.samples for _, one in summing])
-        reach = np.array([one.seconds for _, one in summing], np.int64)
-        self._reached = (np.arange(_PAST_S + 1) <= reach[:, None]).astype(np.int64)
-        self._past = np.zeros((len(summing), _PAST_S + 1), np.int64)
-        """Samples of each summing node in the running second, the one before, and so on."""
         self._first_s = np.full(len(campaigns), _LONG_AGO_NS)
         """The first second that is judged."""
         self._over = np.zeros(len(campaigns), np.bool_)
@@ -84,7 +74,6 @@ class Costs:
         self._counts[self._width - 1] = before._counts[before._width - 1]
         for mine, theirs in pairs:
             self._first_s[mine], self._over[mine] = before._first_s[theirs], before._over[theirs]
-            self._past[self._summer == mine] = before._past[before._summer == theirs]
             for node, row in self._rows_of[mine].items():
                 there = before._column[before._rows_of[theirs][node]]
                 self._counts[self._column[row]] = before._counts[there]
@@ -167,9 +156,6 @@ class Costs:
         self._second, self._end_ns = second, (second + 1) * SECOND_NS
         self._counts[:] = 0
         self._most, self._most_before = {}, self._most if passed == 1 else {}
-        kept = max(_PAST_S + 1 - passed, 0)
-        self._past[:, _PAST_S + 1 - kept :] = self._past[:, :kept].copy()
-        self._past[:, : _PAST_S + 1 - kept] = 0
 
     def _judge(self) -> list[tuple[int, int, int]]:
         """The running second is complete."""
@@ -179,11 +165,6 @@ class Costs:
         spent = self._flat @ counts
         if in_view:
             spent = spent + in_view * (self._per_box @ counts)
-        if len(self._summer):
-            # A campaign that came within this second did not see all of its samples.
-            self._past[:, 0] = (self._samples @ counts) * (self._first_s <= self._second)[self._summer]
-            added = (self._looks @ counts) * (self._past * self._reached).sum(axis=1)
-            np.add.at(spent, self._summer, -(-added // BULK))
         over = (spent > self._limit) & (self._first_s <= self._second) & ~self._over
         self._over |= over
         return [(at, self._end_ns, int(spent[at])) for at in np.flatnonzero(over).tolist()]

@@ -2,8 +2,8 @@
 
 One operation is one node's result at one instant, or for one box at one instant. A node is computed where something
 that it refers to arrives, and those that look back (all but ``PREVIOUS``) once more where it leaves their window; so
-above them there are twice as many instants. Operations of which libraries do many at once, the sums of a window and
-the products of a head, count :data:`BULK` for one.
+above them there are twice as many instants. The products of a head, of which a library does many at once, count
+:data:`BULK` for one.
 
 The engine computes equal sub-expressions of several campaigns once, and skips what can't matter. A price does
 neither, or it would depend on other campaigns and on values.
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fsd_agent.records.campaign import SECOND_NS, Campaign
+from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.nodes import LOOPS, TEMPORAL, Node, Op
 from fsd_agent.records.program import infer
 
@@ -25,20 +25,9 @@ FRAMES: Final = -1
 BULK: Final = 16
 _OF_FRAMES: Final = frozenset({Op.DETECTIONS, Op.FIELD, Op.HAS, Op.SEEN})
 _OVER_BOXES: Final = LOOPS | {Op.BOX_MAX}
-_SUMMING: Final = frozenset({Op.MEAN_OVER, Op.STD_OVER})
 
 Arrivals = Counter[int]
 """By row: instants at which a value is computed, for one arrival on the row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summing:
-    """A node that adds up its whole window, each time."""
-
-    looks: Arrivals
-    samples: Arrivals
-    seconds: int
-    """Full seconds before the running one that its window may reach into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +38,6 @@ class Price:
     """Operations for one arrival on a row."""
     per_box: Arrivals
     """Operations for one arrival on a row and one box that is in view."""
-    summing: tuple[Summing, ...]
 
 
 def price(campaign: Campaign, rows: Mapping[Node, int]) -> Price:
@@ -59,7 +47,6 @@ def price(campaign: Campaign, rows: Mapping[Node, int]) -> Price:
     """
     nodes = campaign.program.nodes
     flat, per_box = Counter[int](), Counter[int]()
-    summing: list[Summing] = []
     arrivals: list[Arrivals] = []
     for node, (_, of_box) in zip(nodes, infer(nodes), strict=True):
         below = Counter[int]()
@@ -70,13 +57,11 @@ def price(campaign: Campaign, rows: Mapping[Node, int]) -> Price:
             here = below + below
         elif not node.args and node.op is not Op.LITERAL:
             here = Counter({FRAMES if node.op in _OF_FRAMES else rows[node]: 1})
-        if node.op in _SUMMING:
-            summing.append(Summing(here, below, -(-node.window_ns // SECOND_NS)))
         arrivals.append(here)
         (per_box if of_box or node.op in _OVER_BOXES else flat).update(here)
         if node.op in {Op.HEAD, Op.ZONE}:
             flat[rows[node]] += _of_leaf(campaign, node)
-    return Price(flat, per_box, tuple(summing))
+    return Price(flat, per_box)
 
 
 def _of_leaf(campaign: Campaign, node: Node) -> int:

@@ -29,7 +29,7 @@ from math import copysign, nan
 from typing import Final, Protocol
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.past.statistics import Samples, deviation, mean
+from fsd_agent.rules.triggers.past.statistics import Samples
 
 Scalar = bool | float | None
 """One value; None is unknown. Integers are floats."""
@@ -47,6 +47,8 @@ class Temporal(Protocol):
 
     shown: Scalar
     """The result as of the newest instant."""
+    begun: bool
+    """Whether anything has arrived."""
     next_ns: int
     """The first instant at which the result may change though nothing arrives; :data:`FAR` for never."""
 
@@ -95,14 +97,18 @@ def make_temporal(op: Op, window_ns: int) -> Temporal:
 class _Memory:
     """Arrivals and what leaves a window, in order of time; at one instant everything is one change."""
 
+    __slots__ = ("_window_ns", "begun", "next_ns", "shown")
+
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self.next_ns = FAR
         """When something leaves."""
         self.shown: Scalar = None
+        self.begun = False
 
     def arrive(self, t_ns: int, value: Scalar) -> bool:
         """See :class:`Temporal`."""
+        self.begun = True
         self._arrive(t_ns, value)
         if self.next_ns <= t_ns:
             self._leave(t_ns)
@@ -115,7 +121,7 @@ class _Memory:
 
     def _show(self, t_ns: int) -> bool:
         value, before = self._value(t_ns), self.shown
-        if value is before or same(value, before):
+        if value is before or (value and value == before) or same(value, before):
             return False
         self.shown = value
         return True
@@ -135,6 +141,8 @@ class _Memory:
 
 class _Once(_Memory):
     """``ONCE``. Whether something true, and something unknown, is in the window: until when."""
+
+    __slots__ = ("_now", "_true_ns", "_unknown_ns")
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
@@ -173,6 +181,8 @@ class _Once(_Memory):
 class _Rise(_Memory):
     """``RISE``. What leaves is the pulse."""
 
+    __slots__ = ("_now", "_pulse")
+
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
         self._now: Scalar = None
@@ -194,6 +204,8 @@ class _Rise(_Memory):
 class _Previous(_Memory):
     """``PREVIOUS``. Nothing ever leaves."""
 
+    __slots__ = ("_before", "_now")
+
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
         self._now: Scalar = None
@@ -211,6 +223,8 @@ class _Previous(_Memory):
 
 class _Rate(_Memory):
     """``RATE``. A value comes in force a window ago when that much time has passed."""
+
+    __slots__ = ("_now", "_on_the_way", "_then", "_window_s")
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
@@ -243,6 +257,8 @@ class _Extreme(_Memory):
     Kept are the values that are greater than all after them: only they can be the greatest of a window that ends
     later. The first is the greatest now.
     """
+
+    __slots__ = ("_is_nan", "_kept", "_nan_ns", "_now", "_sign")
 
     def __init__(self, window_ns: int, sign: float) -> None:
         super().__init__(window_ns)
@@ -288,6 +304,8 @@ class _Extreme(_Memory):
 class _Count(_Memory):
     """``COUNT_OVER``: when each rise in the window leaves it."""
 
+    __slots__ = ("_now", "_rises")
+
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
         self._now: Scalar = None
@@ -309,13 +327,15 @@ class _Count(_Memory):
 
 
 class _Statistic(_Memory):
-    """``MEAN_OVER`` and ``STD_OVER``, computed afresh wherever a sample comes or leaves."""
+    """``MEAN_OVER`` and ``STD_OVER``."""
 
-    def __init__(self, window_ns: int, over: Callable[[Samples], float]) -> None:
+    __slots__ = ("_leaves", "_samples", "_squared")
+
+    def __init__(self, window_ns: int, *, squared: bool) -> None:
         super().__init__(window_ns)
-        self._over = over
+        self._squared = squared
         self._leaves: deque[int] = deque()
-        self._samples = Samples()
+        self._samples = Samples(squares=squared)
 
     def _arrive(self, t_ns: int, value: Scalar) -> None:
         if value is not None:
@@ -324,15 +344,16 @@ class _Statistic(_Memory):
             self.next_ns = self._leaves[0]
 
     def _leave(self, t_ns: int) -> None:
-        gone = 0
-        while self._leaves and self._leaves[0] <= t_ns:
-            self._leaves.popleft()
-            gone += 1
-        self._samples.drop(gone)
-        self.next_ns = self._leaves[0] if self._leaves else FAR
+        leaves = self._leaves
+        while leaves and leaves[0] <= t_ns:
+            leaves.popleft()
+            self._samples.drop()
+        self.next_ns = leaves[0] if leaves else FAR
 
     def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
-        return self._over(self._samples) if self._leaves else None
+        if not self._leaves:
+            return None
+        return self._samples.deviation() if self._squared else self._samples.mean()
 
 
 def same(a: Scalar, b: Scalar) -> bool:
@@ -356,7 +377,7 @@ _MADE: Final[dict[Op, Callable[[int], Temporal]]] = {
     Op.RATE: _Rate,
     Op.MAX_OVER: lambda window_ns: _Extreme(window_ns, 1.0),
     Op.MIN_OVER: lambda window_ns: _Extreme(window_ns, -1.0),
-    Op.MEAN_OVER: lambda window_ns: _Statistic(window_ns, mean),
-    Op.STD_OVER: lambda window_ns: _Statistic(window_ns, deviation),
+    Op.MEAN_OVER: lambda window_ns: _Statistic(window_ns, squared=False),
+    Op.STD_OVER: lambda window_ns: _Statistic(window_ns, squared=True),
     Op.COUNT_OVER: _Count,
 }

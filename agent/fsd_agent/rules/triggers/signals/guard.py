@@ -298,13 +298,13 @@ class Guard:
 
 
 def _row(literals: Collection[float], minimum: float, maximum: float, *, exact: bool) -> _Row:
-    edges = _edges(literals)
+    edges = edges_of(literals)
     lows = [max(low, minimum) for low in (-math.inf, *edges)]
     highs = [min(high, maximum) for high in (*(math.nextafter(edge, -math.inf) for edge in edges), math.inf)]
     return _Row(edges, lows, highs, minimum, maximum, exact, np.array(edges, np.float64))
 
 
-def _edges(literals: Collection[float]) -> list[float]:
+def edges_of(literals: Collection[float]) -> list[float]:
     """Each literal begins a gap that it fills alone."""
     return sorted({edge for one in literals for edge in (one, math.nextafter(one, math.inf))})
 
