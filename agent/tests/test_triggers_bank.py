@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import Node, Op, ValueType, infer
+from fsd_agent.rules.triggers.cascade import Cascade
 from fsd_agent.rules.triggers.conditions.bank import Bank, takes
 from fsd_agent.rules.triggers.expressions import values as v
 from fsd_agent.rules.triggers.expressions.operations import combine, literal, signal_bool
+from fsd_agent.rules.triggers.past.temporal import Scalar
+from fsd_agent.rules.triggers.signals.columns import ActiveSamples, ListedSamples
 from fsd_agent.rules.triggers.signals.state import SignalState
+from fsd_agent.rules.triggers.step import Truth
 from fsd_agent.testing.samples import (
     CATALOGUE,
     LITERALS,
@@ -139,19 +143,43 @@ def changes(conditions: Sequence[Nodes], meant: Sequence[Meant], begins_ns: Sequ
     return found
 
 
-def follow(state: SignalState, bank: Bank, stream: Sequence[Sample], ends: Sequence[int]) -> list[Change]:
-    found: list[Change] = []
-    for signals, end in batches(stream, ends):
-        samples = state.samples(signals, end)
-        active = state.active(samples)
-        if active is not None:
-            changed = bank.follow(active, state)
-            columns = changed.t_ns.tolist(), changed.campaign.tolist(), changed.true.tolist()
-            new = list(zip(*columns, strict=True))
-            assert [t_ns for t_ns, _, _ in new] == sorted(t_ns for t_ns, _, _ in new)
-            found += new
-        state.store(samples)
-    return sorted(found)
+class InForce:
+    """A bank's conditions as steps of a cascade, with what it computes at once."""
+
+    def __init__(self, state: SignalState, conditions: Sequence[tuple[Truth, Nodes]], patience: int) -> None:
+        self.truths = [one for one, _ in conditions]
+        self.bank = Bank(conditions, row_of)
+        state.watch(self.bank.thresholds(), (), self.bank.fresh())
+        self.state = state
+        newest: list[Scalar] = [None] * len(CATALOGUE.entries)
+        self.cascade = Cascade(self.bank.steps(newest, fails), newest, patience=patience)
+        before = [state.before(row) for row in range(len(newest))]
+        self.cascade.load([value if known else None for value, known in before])
+
+    def follow(self, stream: Sequence[Sample], ends: Sequence[int]) -> list[Change]:
+        found: list[Change] = []
+        for signals, end in batches(stream, ends):
+            samples = self.state.samples(signals, end)
+            active = self.state.active(samples)
+            if active is not None:
+                found += self._batch(active, end)
+            self.state.store(samples)
+        return sorted(found)
+
+    def _batch(self, active: ActiveSamples, end: int) -> list[Change]:
+        followed = self.cascade.follow(active.items, end)
+        found = [(t_ns, at, true) for at, t_ns, true in followed.changes]
+        if followed.rest is not None:
+            after = [event for event in active.items if event[0] > followed.rest.after_ns]
+            rest = self.bank.at_once(ListedSamples(after), followed.rest.newest)
+            self.cascade.caught_up()
+            found += zip(rest.t_ns.tolist(), rest.campaign.tolist(), rest.true.tolist(), strict=True)
+        assert [t_ns for t_ns, _, _ in found] == sorted(t_ns for t_ns, _, _ in found)
+        return found
+
+
+def fails(positions: Collection[int], error: Exception) -> None:
+    raise AssertionError(positions) from error
 
 
 def ends_of(stream: Sequence[Sample], cuts: set[int]) -> list[int]:
@@ -159,11 +187,8 @@ def ends_of(stream: Sequence[Sample], cuts: set[int]) -> list[int]:
     return sorted({last_ns, *(cut for cut in cuts if cut < last_ns)})
 
 
-def put_in_force(state: SignalState, conditions: Sequence[Nodes], patience: int) -> Bank:
-    bank = Bank(list(enumerate(conditions)), row_of, patience=patience)
-    thresholds, exact = bank.thresholds()
-    state.watch(thresholds, exact, bank.fresh())
-    return bank
+def put_in_force(state: SignalState, conditions: Sequence[Nodes], patience: int) -> InForce:
+    return InForce(state, [(Truth(at), one) for at, one in enumerate(conditions)], patience)
 
 
 @given(stream=STREAMS, cuts=CUTS, conditions=CONDITIONS, patience=PATIENCE)
@@ -171,8 +196,7 @@ def test_both_ways_at_any_cut_give_what_one_by_one_gives(
     stream: list[Sample], cuts: set[int], conditions: list[Nodes], patience: int
 ) -> None:
     ends = ends_of(stream, cuts)
-    state = SignalState(CATALOGUE)
-    found = follow(state, put_in_force(state, conditions, patience), stream, ends)
+    found = put_in_force(SignalState(CATALOGUE), conditions, patience).follow(stream, ends)
     assert found == changes(conditions, meaning(stream, ends[-1]), [-1] * len(conditions))
 
 
@@ -185,13 +209,13 @@ def test_what_stays_goes_on_and_what_is_new_begins_at_its_first_arrival(
     last_ns = ends_of(stream, set())[-1] + swap
     state = SignalState(CATALOGUE)
     before = put_in_force(state, conditions[:keep], patience)
-    found = follow(state, before, [one for one in stream if one[0] < swap], [swap])
-    bank = Bank([(at, conditions[at]) for at in reversed(range(len(conditions)))], row_of, patience=patience)
+    found = before.follow([one for one in stream if one[0] < swap], [swap])
+    after = [(Truth(at), conditions[at]) for at in reversed(range(len(conditions)))]
     stays = range(min(keep, len(conditions)))
-    bank.carry(before, [(len(conditions) - 1 - at, at) for at in stays])
-    thresholds, exact = bank.thresholds()
-    state.watch(thresholds, exact, bank.fresh())
-    found += follow(state, bank, [one for one in stream if one[0] >= swap], [last_ns])
+    for truth, _ in after:
+        if truth.position in stays:
+            truth.carry(before.truths[truth.position])
+    found += InForce(state, after, patience).follow([one for one in stream if one[0] >= swap], [last_ns])
     begins = [-1 if at in stays else swap for at in range(len(conditions))]
     assert sorted(found) == changes(conditions, meaning(stream, last_ns), begins)
 
@@ -217,8 +241,7 @@ def test_the_bank_and_arrays_of_values_agree(stream: list[Sample], nodes: Nodes)
     assert isinstance(result, v.Planes)
     true = np.broadcast_to(result.true, instants.shape)
     at = np.flatnonzero(np.diff(true, prepend=False))
-    state = SignalState(CATALOGUE)
-    changed = follow(state, put_in_force(state, [nodes], 100), stream, [last_ns])
+    changed = put_in_force(SignalState(CATALOGUE), [nodes], 100).follow(stream, [last_ns])
     assert changed == [(int(instants[one]), 0, bool(true[one])) for one in at]
 
 
@@ -257,10 +280,11 @@ def test_equality_of_equalities_does_not_grow_without_bound() -> None:
         nodes.append(Node(Op.EQ, (len(nodes) - 1, len(nodes) - 1)))
     assert not takes(nodes, row_of)
     with pytest.raises(ValueError, match="campaign 3"):
-        Bank([(3, nodes)], row_of)
+        Bank([(Truth(3), nodes)], row_of)
 
 
 def test_thresholds_are_the_literals_of_each_row() -> None:
-    bank = Bank([(0, nodes_of((Op.AND, FAST, ON))), (1, nodes_of((Op.LE, (Op.LITERAL, 2.0), SPEED)))], row_of)
-    assert bank.thresholds() == ({0: {1.0, 2.0}, 4: {0.0}}, set())
+    less = nodes_of((Op.LE, (Op.LITERAL, 2.0), SPEED))
+    bank = Bank([(Truth(0), nodes_of((Op.AND, FAST, ON))), (Truth(1), less)], row_of)
+    assert bank.thresholds() == {0: {1.0, 2.0}, 4: {0.0}}
     assert bank.fresh() == {0, 4}

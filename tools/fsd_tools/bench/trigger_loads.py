@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.program import SIGNALS, Node
-from fsd_agent.rules.triggers.conditions.bank import Bank
+from fsd_agent.rules.triggers.detections.looks import Looks
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import Signals
@@ -145,32 +145,30 @@ def run_engine(engine: TriggerEngine, batches: Sequence[tuple[Signals, int]]) ->
 
 
 class Conditions:
-    """The conditions alone, as the engine evaluates them: guard and bank, from samples to rises."""
+    """The conditions alone, as the engine evaluates them: from samples to rises."""
 
     def __init__(self, load: Load) -> None:
         catalogue, campaigns = _campaigns(load)
-        rows = catalogue.rows
-
-        def row_of(node: Node) -> int | None:
-            return rows[str(node.value)] if node.op in SIGNALS else None
-
-        programs = [(number, one.program.nodes) for number, one in enumerate(campaigns.campaigns)]
-        self._bank = Bank(programs, row_of)
         self._signals = SignalState(catalogue)
-        self._signals.watch(*self._bank.thresholds(), self._bank.fresh())
+        members = [Member(one, 1) for one in campaigns.campaigns]
+        self._force = Force(members, catalogue, self._signals, None)
 
     def run(self, batches: Sequence[tuple[Signals, int]]) -> list[Rise]:
         """Every batch, as the engine takes it up."""
         rises: list[Rise] = []
         for signals, until_ns in batches:
             samples = self._signals.samples(signals, until_ns)
-            active = self._signals.active(samples)
-            if active is not None:
-                found = self._bank.follow(active, self._signals)
-                rose = found.true
-                rises += zip(found.t_ns[rose].tolist(), found.campaign[rose].tolist(), strict=True)
-            self._signals.store(samples)
+            found = self._force.evaluate(samples, None, _no_looks, until_ns)
+            rises += [(t_ns, at) for at, t_ns, true in found.changes if true]
+            for part in found.parts:
+                rose = part.true
+                rises += zip(part.t_ns[rose].tolist(), part.campaign[rose].tolist(), strict=True)
+            self._signals.store(samples, found.results)
         return rises
+
+
+def _no_looks() -> Looks:
+    raise AssertionError("no condition of this load looks at detections")
 
 
 class Lambdas:

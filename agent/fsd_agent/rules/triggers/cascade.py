@@ -3,7 +3,7 @@
 A *step* is a function that looks back, or a condition; its argument is a closure over the newest value of each row
 (``expressions.scalars``). At every instant at which something arrives, or leaves a window, all events of that instant
 are taken up first. Then every step that one of them concerns is asked, arguments before what they are arguments of, and
-the result of a function is an event of the same instant. Conditions of the bank come last: nothing depends on them.
+the result of a function is an event of the same instant.
 
 This way of evaluating costs by the event, and next to nothing by the batch: in a tick of some milliseconds a handful
 of samples concern a condition, and what is not touched then stays out of the processor's caches.
@@ -12,59 +12,58 @@ of samples concern a condition, and what is not touched then stays out of the pr
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from heapq import heapify, heappop, heappush
 from operator import or_
 from typing import Final
 
-from fsd_agent.rules.triggers.conditions.bank import Bank
-from fsd_agent.rules.triggers.conditions.truth import Truth
-from fsd_agent.rules.triggers.expressions.scalars import Ask
 from fsd_agent.rules.triggers.firing.phases import Change
-from fsd_agent.rules.triggers.past.temporal import FAR, Scalar, Temporal
+from fsd_agent.rules.triggers.past.temporal import FAR, Scalar
 from fsd_agent.rules.triggers.signals.columns import Event
+from fsd_agent.rules.triggers.step import Step
 
-Failed = Callable[[Exception], None]
-"""Told of a step that raised."""
 _NOTHING: Final = 0
 _NAN: Final = -1
 _UNKNOWN: Final = -2
 """What is no gap between edges."""
+_MANY: Final = 4
+"""Conditions that an event may ask on average before it is cheaper to compute all at once."""
+_PATIENCE: Final = 64
+"""Conditions asked in a batch before an average says something: about as dear as a small stack."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One node that looks back, or one condition."""
+class Rest:
+    """From where on conditions that can be asked at once were not asked."""
 
-    ask: Ask
-    """Its argument, or whether it is true."""
-    rows: frozenset[int]
-    """Whose every event it is asked about."""
-    edges: Mapping[int, Collection[float]]
-    """Rows that it only compares with numbers: the values at which its answer may change."""
-    failed: Failed
-    memory: Temporal | None = None
-    """Of a node that looks back."""
-    row: int = -1
-    """Of its result."""
-    truth: Truth | None = None
-    """Of a condition."""
+    after_ns: int
+    newest: Sequence[Scalar]
+    """What each row was then."""
 
-    @property
-    def begun(self) -> bool:
-        """Whether it has ever been asked."""
-        if self.memory is not None:
-            return self.memory.begun
-        return self.truth is not None and self.truth.evaluated
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What came of a batch, in order of time."""
+
+    results: list[Event]
+    """Of functions that look back."""
+    changes: list[Change]
+    """Of conditions."""
+    rest: Rest | None
 
 
 class Cascade:
-    """See the module. ``steps`` stand after those whose rows they read; ``newest`` is what their arguments read."""
+    """See the module. ``steps`` stand after those whose rows they read; ``newest`` is what their arguments read.
 
-    def __init__(self, steps: Sequence[Step], newest: list[Scalar]) -> None:
+    ``patience`` is how many conditions a batch asks one by one before it is considered to compute all at once.
+    """
+
+    def __init__(self, steps: Sequence[Step], newest: list[Scalar], *, patience: int = _PATIENCE) -> None:
         self._steps = tuple(steps)
+        self._single = sum(1 << at for at, step in enumerate(steps) if not step.many)
+        self._patience = patience
         self._newest = newest
         self._wakes = [_NOTHING] * len(newest)
         """By row: the steps that its every event concerns, one bit each."""
@@ -91,23 +90,17 @@ class Cascade:
         """Whether nothing changes before ``until_ns`` if nothing arrives."""
         return not self._timers or self._timers[0][0] >= until_ns
 
-    def follow(
-        self, events: Sequence[Event], until_ns: int, bank: Bank | None
-    ) -> tuple[list[Event], list[Change]]:
-        """Everything before ``until_ns``: results as events, and how conditions change, both in order of time.
-
-        ``events`` are all that arrive. The ``bank`` is asked, too, where it is given.
-        """
+    def follow(self, events: Sequence[Event], until_ns: int) -> Followed:
+        """Everything before ``until_ns``; ``events`` are all that arrive."""
         newest, wakes, crossings, timers = self._newest, self._wakes, self._crossings, self._timers
-        results: list[Event] = []
-        changes: list[Change] = []
-        at, count = 0, len(events)
+        found = Followed([], [], None)
+        at, count, spent = 0, len(events), 0
         while True:
             t_ns = events[at][0] if at < count else until_ns
             if timers and timers[0][0] < t_ns:
                 t_ns = timers[0][0]
             elif at == count:
-                return results, changes
+                return found
             asked = _NOTHING
             while at < count and events[at][0] == t_ns:
                 _, row, value, known = events[at]
@@ -116,13 +109,17 @@ class Cascade:
                 asked |= wakes[row]
                 if row in crossings:
                     asked |= crossings[row].take(value, self._fresh, known=known)
-                if bank is not None:
-                    bank.take(row, value, known=known)
             due = self._due(t_ns) if timers and timers[0][0] == t_ns else _NOTHING
-            if asked or due:
-                self._run(t_ns, asked, due, results, changes, bank)
-            if bank is not None:
-                bank.answer(t_ns, changes)
+            if found.rest is not None:
+                self._run(t_ns, asked, due, self._single, found)
+            elif asked or due:
+                spent += (self._run(t_ns, asked, due, -1, found) & ~self._single).bit_count()
+                if spent > self._patience + _MANY * at and at < count:
+                    found = Followed(found.results, found.changes, Rest(t_ns, tuple(newest)))
+
+    def caught_up(self) -> None:
+        """The rest of the batch has been computed."""
+        self._fresh = sum(1 << at for at, step in enumerate(self._steps) if not step.begun)
 
     def _due(self, t_ns: int) -> int:
         """The steps that change now though nothing arrives."""
@@ -134,12 +131,13 @@ class Cascade:
                 due |= 1 << at
         return due
 
-    def _run(
-        self, t_ns: int, asked: int, due: int, results: list[Event], changes: list[Change], bank: Bank | None
-    ) -> None:
-        """Run the steps ``asked`` about what arrived, and those that are ``due``, in their order."""
+    def _run(self, t_ns: int, asked: int, due: int, which: int, found: Followed) -> int:
+        """Run the steps ``asked`` about what arrived, and those that are ``due``, in their order, of ``which`` there are.
+
+        Returns all that were asked.
+        """
         steps, wakes, crossings, newest = self._steps, self._wakes, self._crossings, self._newest
-        todo = asked | due
+        todo = (asked | due) & which
         while todo:
             bit = todo & -todo
             todo ^= bit
@@ -147,7 +145,7 @@ class Cascade:
             memory = step.memory
             try:
                 if memory is None:
-                    _turn(step, t_ns, changes)
+                    _turn(step, t_ns, found.changes)
                     continue
                 moves = memory.arrive(t_ns, step.ask()) if asked & bit else memory.lapse(t_ns)
             except Exception as error:  # noqa: BLE001 - one campaign's fault must not stop the others; it is reported
@@ -159,15 +157,15 @@ class Cascade:
                 row, shown = step.row, memory.shown
                 value, known = (0.0, False) if shown is None else (float(shown), True)
                 newest[row] = value if known else None
+                found.results.append((t_ns, row, value, known))
                 woken = wakes[row]
                 if row in crossings:
                     woken |= crossings[row].take(value, self._fresh, known=known)
                 asked |= woken
-                todo |= woken
-                results.append((t_ns, row, value, known))
-                if bank is not None:
-                    bank.take(row, value, known=known)
-        self._fresh &= ~asked
+                todo |= woken & which
+        if self._fresh:
+            self._fresh &= ~(asked & which)
+        return asked
 
     def _schedule(self, at: int, t_ns: int) -> None:
         self._scheduled[at] = t_ns

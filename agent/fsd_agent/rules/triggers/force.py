@@ -6,6 +6,7 @@ function that looks back keeps its memory, a row keeps its newest value, each fo
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,6 @@ from fsd_agent.records.program import SIGNALS, Node, signal_types, texts
 from fsd_agent.rules.triggers.arrivals import Arrivals
 from fsd_agent.rules.triggers.conditions.bank import Bank, takes
 from fsd_agent.rules.triggers.conditions.conditions import Conditions
-from fsd_agent.rules.triggers.conditions.truth import Truth
 from fsd_agent.rules.triggers.detections.looks import Looks
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch, Graph
 from fsd_agent.rules.triggers.firing.cost import Costs
@@ -27,13 +27,12 @@ from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
 from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Event, ListedSamples, Samples, in_time
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_agent.rules.triggers.stages import stages_of
+from fsd_agent.rules.triggers.step import Truth
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections
 
 _BEFORE_ALL_NS: Final = -(2**61)
 """Before any time of a sample."""
-_BANK_BY_EVENT: Final = 256
-"""Events of a batch that the bank takes up one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,7 @@ class Force:
             self._plan.graph,
             tuple(self._plan.looking.values()),
             self._asked,
+            self._bank,
             self._plan.row_count,
             self._fail_all,
         )
@@ -182,7 +182,7 @@ class Force:
         seeing = _Seeing(self._plan.graph, self._by_graph, self._signals, looks, make_looks, until_ns)
         seeing.comes(events)
         for stage in self._stages[:-1]:
-            made, _ = stage.cascade.follow(events, until_ns, None)
+            made = stage.cascade.follow(events, until_ns).results
             seeing.comes(made)
             events = _merged(events, made)
             for one in stage.seen:
@@ -192,17 +192,19 @@ class Force:
                     made += more
                     events = _merged(events, more)
             results += made
-        by_event = len(events) <= _BANK_BY_EVENT
-        made, changes = self._stages[-1].cascade.follow(events, until_ns, self.bank if by_event else None)
-        seeing.comes(made)
+        followed = self._stages[-1].cascade.follow(events, until_ns)
+        seeing.comes(followed.results)
         parts: list[Transitions] = []
-        if seeing.changed or not by_event:
-            events = _merged(events, made)
-            if seeing.changed:
-                parts += self._conditions.follow(seeing.now(events), self._fail)
-            if not by_event:
-                parts.append(self.bank.follow(ListedSamples(events), self._signals))
-        return Found(results + made, changes, parts)
+        rest = followed.rest
+        if seeing.changed or rest is not None:
+            events = _merged(events, followed.results)
+        if seeing.changed:
+            parts += self._conditions.follow(seeing.now(events), self._fail)
+        if rest is not None:
+            after = bisect_right(events, rest.after_ns, key=in_time)
+            parts.append(self._bank.at_once(ListedSamples(events[after:]), rest.newest))
+            self._stages[-1].cascade.caught_up()
+        return Found(results + followed.results, followed.changes, parts)
 
     def _load(self) -> None:
         """Begin with what the rows were before this batch."""
@@ -211,7 +213,6 @@ class Force:
         newest = [value if known else None for value, known in before]
         for stage in self._stages:
             stage.cascade.load(newest)
-        self.bank.load(self._signals)
 
     def rows(self) -> dict[bytes, int]:
         """Rows after the catalogue's, by the digest of their node."""
@@ -256,22 +257,21 @@ class Force:
 
     def _divide(self) -> None:
         """Conditions that only compare rows with numbers go to the bank, those that look at detections to the graph."""
-        banked: list[tuple[int, tuple[Node, ...]]] = []
-        others: list[tuple[int, int]] = []
-        for position, cut in enumerate(self._plan.tops):
-            if takes(cut.nodes, _row_of):
-                banked.append((position, cut.nodes))
-            else:
-                others.append((position, self._plan.add(cut)))
+        banked: list[tuple[Truth, tuple[Node, ...]]] = []
+        seen: list[tuple[Truth, int]] = []
         graph = self._plan.graph
-        self._truths = {position: Truth(position) for position, _ in others}
-        with_truth = [(self._truths[position], at) for position, at in others]
-        seen = [one for one in with_truth if DETECTIONS_INPUT in graph.vertices[one[1]].inputs]
-        self._asked = [one for one in with_truth if DETECTIONS_INPUT not in graph.vertices[one[1]].inputs]
-        """Conditions that are steps of the last cascade, with their vertices."""
+        self._truths = [Truth(position) for position in range(len(self.members))]
+        self._asked: list[tuple[Truth, int]] = []
+        """Conditions that are steps of the last cascade and not the bank's, with their vertices."""
+        for truth, cut in zip(self._truths, self._plan.tops, strict=True):
+            if takes(cut.nodes, _row_of):
+                banked.append((truth, cut.nodes))
+                continue
+            at = self._plan.add(cut)
+            looks = DETECTIONS_INPUT in graph.vertices[at].inputs
+            (seen if looks else self._asked).append((truth, at))
         self._conditions = Conditions(graph, seen, self._plan.row_count)
-        self.bank = Bank(banked, _row_of)
-        self._banked = [position for position, _ in banked]
+        self._bank = Bank(banked, _row_of)
 
     def _take_over(self, before: Force) -> None:
         pairs = [
@@ -280,18 +280,7 @@ class Force:
         self.phases.carry(before.phases, pairs)
         self.costs.carry(before.costs, pairs)
         for mine, theirs in pairs:
-            if mine in self._truths and theirs in before._truths:
-                self._truths[mine].carry(before._truths[theirs])
-        places = {position: at for at, position in enumerate(before._banked)}
-        theirs_of = dict(pairs)
-        self.bank.carry(
-            before.bank,
-            [
-                (at, places[theirs_of[position]])
-                for at, position in enumerate(self._banked)
-                if theirs_of.get(position) in places
-            ],
-        )
+            self._truths[mine].carry(before._truths[theirs])
         for digest, one in before._plan.looking.items():
             if digest in self._plan.looking:
                 self._plan.looking[digest].memory = one.memory
@@ -303,10 +292,10 @@ class Force:
         kept = {row: rows[digest] for digest, row in were.items() if digest in rows}
         self._signals.resize(plan.row_count, kept, self.arrivals.stale_ns)
         literals, exact = plan.graph.thresholds(plan.exact)
-        for row, more in self.bank.thresholds()[0].items():
+        for row, more in self._bank.thresholds().items():
             literals.setdefault(row, set()).update(more)
         waiting = [at for truth, at in self._asked if not truth.evaluated]
-        fresh = self.bank.fresh().union(
+        fresh = self._bank.fresh().union(
             *(plan.graph.rows_below(at) for at in waiting), self._conditions.fresh()
         )
         for digest, one in plan.looking.items():

@@ -12,14 +12,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fsd_agent.rules.triggers.cascade import Cascade, Step
-from fsd_agent.rules.triggers.conditions.truth import Truth
+from fsd_agent.rules.triggers.cascade import Cascade
+from fsd_agent.rules.triggers.conditions.bank import Bank
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
 from fsd_agent.rules.triggers.expressions.scalars import ask
 from fsd_agent.rules.triggers.past.past import Seen
 from fsd_agent.rules.triggers.past.temporal import Scalar
 from fsd_agent.rules.triggers.plan import Looking
 from fsd_agent.rules.triggers.signals.guard import edges_of
+from fsd_agent.rules.triggers.step import Step, Truth
 
 Failed = Callable[[Collection[int], Exception], None]
 """Told of the positions of campaigns of which something raised."""
@@ -41,6 +42,7 @@ def stages_of(
     graph: Graph,
     looking: Sequence[Looking],
     conditions: Sequence[tuple[Truth, int]],
+    bank: Bank,
     row_count: int,
     failed: Failed,
 ) -> tuple[Stage, ...]:
@@ -58,6 +60,7 @@ def stages_of(
             graph,
             [one for one, stage in zip(looking, stage_of, strict=True) if stage == number],
             conditions if number == last else (),
+            bank if number == last else None,
             row_count,
             failed,
         )
@@ -69,6 +72,7 @@ def _stage(
     graph: Graph,
     looking: Sequence[Looking],
     conditions: Sequence[tuple[Truth, int]],
+    bank: Bank | None,
     row_count: int,
     failed: Failed,
 ) -> Stage:
@@ -76,6 +80,8 @@ def _stage(
     seen = [one for one in looking if DETECTIONS_INPUT in _inputs(graph, one)]
     steps = [_looks_back(graph, one, newest, failed) for one in looking if one not in seen]
     steps += [_condition(graph, truth, at, newest, failed) for truth, at in conditions]
+    if bank is not None:
+        steps += bank.steps(newest, failed)
     return Stage(Cascade(steps, newest), tuple(Seen(graph, one, row_count) for one in seen))
 
 

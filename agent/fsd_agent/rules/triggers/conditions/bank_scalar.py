@@ -1,30 +1,21 @@
-"""Conditions as closures over the newest values: the way to ask a few of them."""
+"""Conditions as closures over the newest value of each row: the way to ask a few of them. None is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from fsd_agent.rules.triggers.conditions.bank_tree import Every, Leaf, Test, Tree
+from fsd_agent.rules.triggers.past.temporal import Scalar
 
 Check = Callable[[], bool]
 """Whether a condition is true of the newest values."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Newest:
-    """The newest value of each place, which changes in place."""
-
-    value: list[float]
-    """NaN where it is not known."""
-    known: list[bool]
-
-
-def check_of(tree: Tree, places: Mapping[int, int], newest: Newest) -> Check:
-    """The closure of a condition; ``places`` says where the value of a row is kept."""
+def check_of(tree: Tree, newest: Sequence[Scalar]) -> Check:
+    """The closure of a condition; ``newest`` is by row, and changes in place."""
     if isinstance(tree, Leaf):
-        return _test(tree, places[tree.row], newest)
-    parts = [check_of(part, places, newest) for part in tree.parts]
+        return _test(tree, newest)
+    parts = [check_of(part, newest) for part in tree.parts]
     if isinstance(tree, Every):
         return _every(parts)
     return _some(parts)
@@ -44,19 +35,18 @@ def _some(parts: list[Check]) -> Check:
     return lambda: any(part() for part in parts)
 
 
-def _test(leaf: Leaf, at: int, newest: Newest) -> Check:
-    literal, value, known = leaf.literal, newest.value, newest.known
-    # What is not known is a NaN here, so that tests which fail of NaN need not ask.
+def _test(leaf: Leaf, newest: Sequence[Scalar]) -> Check:
+    literal, at = leaf.literal, leaf.row
     return {
-        Test.GT: lambda: value[at] > literal,
-        Test.GE: lambda: value[at] >= literal,
-        Test.LT: lambda: value[at] < literal,
-        Test.LE: lambda: value[at] <= literal,
-        Test.EQ: lambda: value[at] == literal,
-        Test.NONZERO: lambda: abs(value[at]) > 0.0,
-        Test.NOT_GT: lambda: known[at] and not value[at] > literal,
-        Test.NOT_GE: lambda: known[at] and not value[at] >= literal,
-        Test.NOT_LT: lambda: known[at] and not value[at] < literal,
-        Test.NOT_LE: lambda: known[at] and not value[at] <= literal,
-        Test.NOT_EQ: lambda: known[at] and value[at] != literal,
+        Test.GT: lambda: (x := newest[at]) is not None and x > literal,
+        Test.GE: lambda: (x := newest[at]) is not None and x >= literal,
+        Test.LT: lambda: (x := newest[at]) is not None and x < literal,
+        Test.LE: lambda: (x := newest[at]) is not None and x <= literal,
+        Test.EQ: lambda: (x := newest[at]) is not None and x == literal,
+        Test.NONZERO: lambda: (x := newest[at]) is not None and abs(x) > 0.0,
+        Test.NOT_GT: lambda: (x := newest[at]) is not None and not x > literal,
+        Test.NOT_GE: lambda: (x := newest[at]) is not None and not x >= literal,
+        Test.NOT_LT: lambda: (x := newest[at]) is not None and not x < literal,
+        Test.NOT_LE: lambda: (x := newest[at]) is not None and not x <= literal,
+        Test.NOT_EQ: lambda: (x := newest[at]) is not None and x != literal,
     }[leaf.test]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.rules.triggers.conditions.truth import Truth
 from fsd_agent.rules.triggers.expressions.graph import Graph
 from fsd_agent.rules.triggers.expressions.operations import planes
 from fsd_agent.rules.triggers.firing.phases import Transitions
 from fsd_agent.rules.triggers.past.past import Now
 from fsd_agent.rules.triggers.signals.columns import Times
+from fsd_agent.rules.triggers.step import Truth
 
 Failed = Callable[[int, Exception], None]
 """Told of the position of a condition that raised."""
