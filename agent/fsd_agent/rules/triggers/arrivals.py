@@ -76,6 +76,11 @@ class Arrivals:
         )
         """After how long a row goes stale."""
 
+    @property
+    def any_refused(self) -> bool:
+        """Whether a head does not fit the features that came."""
+        return self._heads.any_refused
+
     def refused(self) -> dict[int, tuple[int, str]]:
         """Rows of heads that don't fit the features that came: since when, and why."""
         return {row: (one.t_ns, one.reason) for row, one in self._heads.refused().items()}

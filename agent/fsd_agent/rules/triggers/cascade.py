@@ -20,7 +20,7 @@ from operator import or_
 from typing import Final
 
 from fsd_agent.rules.triggers.firing.phases import Change
-from fsd_agent.rules.triggers.past.temporal import FAR, Scalar
+from fsd_agent.rules.triggers.past.temporal import FAR, Scalar, same
 from fsd_agent.rules.triggers.signals.columns import Event
 from fsd_agent.rules.triggers.step import Step
 
@@ -28,6 +28,8 @@ _NOTHING: Final = 0
 _NAN: Final = -1
 _UNKNOWN: Final = -2
 """What is no gap between edges."""
+_FAR_EDGES: Final = 32
+"""Edges crossed at once by which asking everyone is cheaper than asking who it is; it makes no other difference."""
 _MANY: Final = 4
 """Conditions that an event may ask on average before it is cheaper to compute all at once."""
 _PATIENCE: Final = 64
@@ -65,11 +67,10 @@ class Cascade:
         self._single = sum(1 << at for at, step in enumerate(steps) if not step.many)
         self._patience = patience
         self._newest = newest
-        self._wakes = [_NOTHING] * len(newest)
+        self._always = _by_row(len(newest), [step.every for step in steps])
         """By row: the steps that its every event concerns, one bit each."""
-        for at, step in enumerate(steps):
-            for row in step.rows:
-                self._wakes[row] |= 1 << at
+        self._wakes = _by_row(len(newest), [step.every | step.rows for step in steps])
+        """Those that another value concerns."""
         self._crossings = _crossings(steps)
         """Of the rows that steps compare with numbers: what is asked where its value crosses one."""
         self._fresh = sum(1 << at for at, step in enumerate(steps) if not step.begun)
@@ -92,7 +93,8 @@ class Cascade:
 
     def follow(self, events: Sequence[Event], until_ns: int) -> Followed:
         """Everything before ``until_ns``; ``events`` are all that arrive."""
-        newest, wakes, crossings, timers = self._newest, self._wakes, self._crossings, self._timers
+        newest, always, wakes, timers = self._newest, self._always, self._wakes, self._timers
+        crossings = self._crossings
         found = Followed([], [], None)
         at, count, spent = 0, len(events), 0
         while True:
@@ -105,8 +107,12 @@ class Cascade:
             while at < count and events[at][0] == t_ns:
                 _, row, value, known = events[at]
                 at += 1
-                newest[row] = value if known else None
-                asked |= wakes[row]
+                before, now = newest[row], value if known else None
+                if now == before and (now != 0 or same(now, before)):
+                    asked |= always[row] | (wakes[row] & self._fresh)
+                else:
+                    newest[row] = now
+                    asked |= wakes[row]
                 if row in crossings:
                     asked |= crossings[row].take(value, self._fresh, known=known)
             due = self._due(t_ns) if timers and timers[0][0] == t_ns else _NOTHING
@@ -173,6 +179,14 @@ class Cascade:
             heappush(self._timers, (t_ns, at))
 
 
+def _by_row(row_count: int, concerned: Sequence[frozenset[int]]) -> list[int]:
+    found = [_NOTHING] * row_count
+    for at, rows in enumerate(concerned):
+        for row in rows:
+            found[row] |= 1 << at
+    return found
+
+
 @dataclass(slots=True, eq=False)
 class _Crossing:
     """One row, and the steps that compare it with numbers."""
@@ -195,10 +209,11 @@ class _Crossing:
             self.gap = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
         if self.gap == before:
             return self.everyone & fresh
-        if before < 0 or self.gap < 0:
+        low, high = (before, self.gap) if before < self.gap else (self.gap, before)
+        if low < 0 or high - low > _FAR_EDGES:
             return self.everyone
         asked = self.everyone & fresh
-        for edge in range(min(before, self.gap), max(before, self.gap)):
+        for edge in range(low, high):
             asked |= self.at_edge[edge]
         return asked
 

@@ -40,7 +40,7 @@ from fsd_agent.rules.triggers.arrivals import NOTHING, Arrived
 from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
 from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.plan import missing_signal
-from fsd_agent.rules.triggers.signals.columns import Times
+from fsd_agent.rules.triggers.signals.columns import HANDFUL, Times
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, SensedBatch, Signals, empty_gnss
@@ -218,10 +218,10 @@ class TriggerEngine:
 
 
 def _in_order(t_ns: Times) -> bool:
-    if t_ns.shape[0] < 2:
-        return True
-    follows = np.greater_equal(t_ns[1:], t_ns[:-1])
-    return bool(follows[follows.argmin()])  # A fifth of what all() costs for a tick's samples.
+    if t_ns.shape[0] <= HANDFUL:
+        times: list[int] = t_ns.tolist()
+        return times == sorted(times)
+    return not np.count_nonzero(t_ns[1:] < t_ns[:-1])
 
 
 def _unchanged(a: Campaign, b: Campaign) -> bool:

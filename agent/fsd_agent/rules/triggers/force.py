@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from fsd_agent.rules.triggers.firing.cost import Costs
 from fsd_agent.rules.triggers.firing.phases import Change, Phases, Transitions
 from fsd_agent.rules.triggers.past.past import Now
 from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
-from fsd_agent.rules.triggers.signals.columns import ActiveSamples, Event, ListedSamples, Samples, in_time
+from fsd_agent.rules.triggers.signals.columns import Event, ListedSamples, Samples, in_time
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_agent.rules.triggers.stages import stages_of
 from fsd_agent.rules.triggers.step import Truth
@@ -75,18 +75,15 @@ class _Seeing:
         self._signals = signals
         self._looks = looks
         self._make_looks = make_looks
-        self._until_ns = until_ns
+        self.until_ns = until_ns
         self.changed: set[int] = set()
         """Inputs of what the graph evaluates that changed."""
-        if inputs:
-            if looks is not None:
-                self.changed.add(DETECTIONS_INPUT)
-            graph.begin(self.changed)
+        if looks is not None:
+            self.changed.add(DETECTIONS_INPUT)
+        graph.begin(self.changed)
 
     def comes(self, events: Sequence[Event]) -> None:
         """These have come, too."""
-        if not self._inputs:
-            return
         changed = self._inputs.intersection([row for _, row, _, _ in events])
         if changed:
             self._graph.changed(changed)
@@ -97,7 +94,7 @@ class _Seeing:
         active = ListedSamples(events) if events else None
         signals, make_looks = self._signals, self._make_looks
         return Now(
-            self._until_ns,
+            self.until_ns,
             self.changed,
             active,
             self._looks,
@@ -167,44 +164,49 @@ class Force:
             return NOTHING_FOUND
         if not self._loaded:
             self._load()
-        with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
-            return self._evaluate(active, looks, make_looks, until_ns)
-
-    def _evaluate(
-        self,
-        active: ActiveSamples | None,
-        looks: Looks | None,
-        make_looks: Callable[[], Looks],
-        until_ns: int,
-    ) -> Found:
         events = active.items if active is not None else []
-        results: list[Event] = []
+        if not self._by_graph:
+            return self._last_stage(events, until_ns, None)
         seeing = _Seeing(self._plan.graph, self._by_graph, self._signals, looks, make_looks, until_ns)
+        with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
+            return self._evaluate(events, seeing)
+
+    def _evaluate(self, events: list[Event], seeing: _Seeing) -> Found:
+        """Stage after stage."""
+        results: list[Event] = []
         seeing.comes(events)
         for stage in self._stages[:-1]:
-            made = stage.cascade.follow(events, until_ns).results
+            made = stage.cascade.follow(events, seeing.until_ns).results
             seeing.comes(made)
             events = _merged(events, made)
             for one in stage.seen:
-                if one.is_due(seeing.changed, until_ns):
+                if one.is_due(seeing.changed, seeing.until_ns):
                     more = one.events(seeing.now(events), self._fail_looking)
                     seeing.comes(more)
                     made += more
                     events = _merged(events, more)
             results += made
-        followed = self._stages[-1].cascade.follow(events, until_ns)
-        seeing.comes(followed.results)
+        found = self._last_stage(events, seeing.until_ns, seeing)
+        return replace(found, results=[*results, *found.results])
+
+    def _last_stage(self, events: list[Event], until_ns: int, seeing: _Seeing | None) -> Found:
+        """The conditions, and what looks back with no detections below or beside it."""
+        cascade = self._stages[-1].cascade
+        followed = cascade.follow(events, until_ns)
         parts: list[Transitions] = []
         rest = followed.rest
-        if seeing.changed or rest is not None:
-            events = _merged(events, followed.results)
-        if seeing.changed:
+        if seeing is not None:
+            seeing.comes(followed.results)
+        if rest is None and (seeing is None or not seeing.changed):
+            return Found(followed.results, followed.changes, parts)
+        events = _merged(events, followed.results)
+        if seeing is not None and seeing.changed:
             parts += self._conditions.follow(seeing.now(events), self._fail)
         if rest is not None:
             after = bisect_right(events, rest.after_ns, key=in_time)
             parts.append(self._bank.at_once(ListedSamples(events[after:]), rest.newest))
-            self._stages[-1].cascade.caught_up()
-        return Found(results + followed.results, followed.changes, parts)
+            cascade.caught_up()
+        return Found(followed.results, followed.changes, parts)
 
     def _load(self) -> None:
         """Begin with what the rows were before this batch."""
@@ -223,8 +225,7 @@ class Force:
     ) -> dict[int, tuple[int, str]]:
         """Members that are suspended: from when on, and why. ``arrived`` is everything that the batch brought."""
         over = self.costs.count(arrived.t_ns, arrived.row, detections, until_ns)
-        refused = self.arrivals.refused()
-        if not over and not refused and not self._failed:
+        if not over and not self._failed and not self.arrivals.any_refused:
             return {}
         stops = {
             at: (
@@ -233,7 +234,7 @@ class Force:
             )
             for at, from_ns, operations in over
         }
-        for row, (t_ns, reason) in refused.items():
+        for row, (t_ns, reason) in self.arrivals.refused().items():
             for at, leaves in enumerate(self._plan.leaves):
                 if row in leaves.values() and (at not in stops or t_ns < stops[at][0]):
                     stops[at] = t_ns, reason

@@ -56,6 +56,11 @@ class HeadBank:
                 parts.append(self._samples(group, *_columns(mine, group.width)))
         return parts
 
+    @property
+    def any_refused(self) -> bool:
+        """Whether any head met features of another width."""
+        return bool(self._refused)
+
     def refused(self) -> dict[int, HeadRefusal]:
         """Heads that met features of another width, by row."""
         return dict(self._refused)

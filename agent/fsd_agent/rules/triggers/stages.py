@@ -86,21 +86,20 @@ def _stage(
 
 
 def _looks_back(graph: Graph, one: Looking, newest: list[Scalar], failed: Failed) -> Step:
-    value = ask(graph.vertices, one.argument, newest)
-    rows, edges = one.arrives(graph.vertices[one.argument].inputs), dict[int, list[float]]()
-    if not one.every_arrival:
-        rows, edges = _wakes(graph, one.argument)
-    return Step(value, rows, edges, partial(failed, one.campaigns), memory=one.memory, row=one.row)
+    value, every = ask(graph.vertices, one.argument, newest), frozenset[int]()
+    rows, edges = _wakes(graph, one.argument)
+    if one.every_arrival:
+        every, rows, edges = one.arrives(graph.vertices[one.argument].inputs), every, {}
+    return Step(value, every, rows, edges, partial(failed, one.campaigns), memory=one.memory, row=one.row)
 
 
 def _condition(graph: Graph, truth: Truth, at: int, newest: list[Scalar], failed: Failed) -> Step:
-    rows, edges = _wakes(graph, at)
-    value = ask(graph.vertices, at, newest)
-    return Step(value, rows, edges, partial(failed, (truth.position,)), truth=truth)
+    value, (rows, edges) = ask(graph.vertices, at, newest), _wakes(graph, at)
+    return Step(value, frozenset(), rows, edges, partial(failed, (truth.position,)), truth=truth)
 
 
 def _wakes(graph: Graph, at: int) -> tuple[frozenset[int], dict[int, list[float]]]:
-    """Rows of which every event may change a vertex, and those of which only one that crosses an edge may."""
+    """Rows of which every other value may change a vertex, and those of which only one that crosses an edge may."""
     literals, otherwise = graph.uses(at)
     edges = {row: edges_of(values) for row, values in literals.items() if row not in otherwise}
     return frozenset(otherwise), edges

@@ -35,8 +35,10 @@ class Step:
 
     ask: Ask
     """Its argument, or whether it is true."""
+    every: frozenset[int]
+    """Rows whose every event it is asked about."""
     rows: frozenset[int]
-    """Whose every event it is asked about."""
+    """Rows that it is asked about where their value changes."""
     edges: Mapping[int, Collection[float]]
     """Rows that it only compares with numbers: the values at which its answer may change."""
     failed: Failed

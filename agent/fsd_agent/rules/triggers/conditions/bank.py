@@ -62,6 +62,7 @@ class Bank:
             Step(
                 check_of(tree, newest),
                 frozenset(),
+                frozenset(),
                 _edges(of_one),
                 partial(failed, (truth.position,)),
                 truth=truth,

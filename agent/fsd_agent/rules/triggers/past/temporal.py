@@ -22,7 +22,6 @@ more than all that is done for it here.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import copysign, nan
@@ -95,7 +94,10 @@ def make_temporal(op: Op, window_ns: int) -> Temporal:
 
 
 class _Memory:
-    """Arrivals and what leaves a window, in order of time; at one instant everything is one change."""
+    """What every node remembers. Instants come in order; at one instant everything is one change.
+
+    Nodes are asked thousands of times a second, so that each takes up an arrival in one function.
+    """
 
     __slots__ = ("_window_ns", "begun", "next_ns", "shown")
 
@@ -106,37 +108,13 @@ class _Memory:
         self.shown: Scalar = None
         self.begun = False
 
-    def arrive(self, t_ns: int, value: Scalar) -> bool:
-        """See :class:`Temporal`."""
-        self.begun = True
-        self._arrive(t_ns, value)
-        if self.next_ns <= t_ns:
-            self._leave(t_ns)
-        return self._show(t_ns)
-
-    def lapse(self, t_ns: int) -> bool:
-        """See :class:`Temporal`."""
-        self._leave(t_ns)
-        return self._show(t_ns)
-
-    def _show(self, t_ns: int) -> bool:
-        value, before = self._value(t_ns), self.shown
+    def _show(self, value: Scalar) -> bool:
+        """The result is ``value`` now; whether that changes it."""
+        before = self.shown
         if value is before or (value and value == before) or same(value, before):
             return False
         self.shown = value
         return True
-
-    @abstractmethod
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
-        """The argument is ``value`` from now on."""
-
-    @abstractmethod
-    def _leave(self, t_ns: int) -> None:
-        """Let go what leaves at ``t_ns`` or before, and move ``next_ns`` behind it."""
-
-    @abstractmethod
-    def _value(self, t_ns: int) -> Scalar:
-        """The result now."""
 
 
 class _Once(_Memory):
@@ -149,76 +127,71 @@ class _Once(_Memory):
         self._now: Scalar = None
         self._true_ns, self._unknown_ns = _PAST, FAR
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
-        if value is self._now:
-            return
-        if self._now is True:
-            self._true_ns = t_ns + self._window_ns
-        elif self._now is None:
-            self._unknown_ns = t_ns + self._window_ns
-        self._now = value
-        if value is True:
-            self._true_ns = FAR
-        elif value is None:
-            self._unknown_ns = FAR
-        self._await(t_ns)
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
+        if value is not self._now:
+            if self._now is True:
+                self._true_ns = t_ns + self._window_ns
+            elif self._now is None:
+                self._unknown_ns = t_ns + self._window_ns
+            self._now = value
+            if value is True:
+                self._true_ns = FAR
+            elif value is None:
+                self._unknown_ns = FAR
+        return self.lapse(t_ns)
 
-    def _leave(self, t_ns: int) -> None:
-        self._await(t_ns)
-
-    def _await(self, t_ns: int) -> None:
-        self.next_ns = min(
-            self._true_ns if self._true_ns > t_ns else FAR,
-            self._unknown_ns if self._unknown_ns > t_ns else FAR,
-        )
-
-    def _value(self, t_ns: int) -> Scalar:
-        if t_ns < self._true_ns:
-            return True
-        return None if t_ns < self._unknown_ns else False
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        is_true, is_unknown = t_ns < self._true_ns, t_ns < self._unknown_ns
+        self.next_ns = min(self._true_ns if is_true else FAR, self._unknown_ns if is_unknown else FAR)
+        return self._show(True if is_true else (None if is_unknown else False))
 
 
 class _Rise(_Memory):
-    """``RISE``. What leaves is the pulse."""
+    """``RISE``. What leaves is the pulse, which lasts 1 ns."""
 
-    __slots__ = ("_now", "_pulse")
+    __slots__ = ("_now",)
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
         self._now: Scalar = None
-        self._pulse: Scalar = None
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
-        rises = value is True and self._now is not True
-        self._pulse = (True if self._now is False else None) if rises else (None if value is None else False)
-        self.next_ns = t_ns + 1 if rises else FAR
-        self._now = value
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
+        before, self._now = self._now, value
+        if value is True and before is not True:
+            self.next_ns = t_ns + 1
+            return self._show(True if before is False else None)
+        self.next_ns = FAR
+        return self._show(None if value is None else False)
 
-    def _leave(self, t_ns: int) -> None:  # noqa: ARG002 - there is one pulse, and it ends now
-        self._pulse, self.next_ns = False, FAR
-
-    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002 - the pulse begins and ends where it is asked for
-        return self._pulse
+    def lapse(self, t_ns: int) -> bool:  # noqa: ARG002 - there is one pulse, and it ends now
+        """See :class:`Temporal`."""
+        self.next_ns = FAR
+        return self._show(False)
 
 
 class _Previous(_Memory):
     """``PREVIOUS``. Nothing ever leaves."""
 
-    __slots__ = ("_before", "_now")
+    __slots__ = ("_now",)
 
     def __init__(self, window_ns: int) -> None:
         super().__init__(window_ns)
         self._now: Scalar = None
-        self._before: Scalar = None
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:  # noqa: ARG002 - when it arrives does not matter
-        self._before, self._now = self._now, value
+    def arrive(self, t_ns: int, value: Scalar) -> bool:  # noqa: ARG002 - when it arrives does not matter
+        """See :class:`Temporal`."""
+        self.begun = True
+        before, self._now = self._now, value
+        return self._show(before)
 
-    def _leave(self, t_ns: int) -> None:
-        """Nothing does."""
-
-    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
-        return self._before
+    def lapse(self, t_ns: int) -> bool:  # noqa: ARG002
+        """Never called: nothing lapses."""
+        return False
 
 
 class _Rate(_Memory):
@@ -233,22 +206,25 @@ class _Rate(_Memory):
         self._then: Scalar = None
         self._on_the_way: deque[tuple[int, Scalar]] = deque()
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
         if not same(value, self._now):
             self._now = value
             self._on_the_way.append((t_ns + self._window_ns, value))
             self.next_ns = self._on_the_way[0][0]
+        return self.lapse(t_ns)
 
-    def _leave(self, t_ns: int) -> None:
-        on_the_way = self._on_the_way
-        while on_the_way and on_the_way[0][0] <= t_ns:
-            self._then = on_the_way.popleft()[1]
-        self.next_ns = on_the_way[0][0] if on_the_way else FAR
-
-    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        if self.next_ns <= t_ns:
+            on_the_way = self._on_the_way
+            while on_the_way and on_the_way[0][0] <= t_ns:
+                self._then = on_the_way.popleft()[1]
+            self.next_ns = on_the_way[0][0] if on_the_way else FAR
         if self._now is None or self._then is None:
-            return None
-        return (self._now - self._then) / self._window_s
+            return self._show(None)
+        return self._show((self._now - self._then) / self._window_s)
 
 
 class _Extreme(_Memory):
@@ -269,7 +245,9 @@ class _Extreme(_Memory):
         """The one in force, where it is a number."""
         self._is_nan, self._nan_ns = False, _PAST
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
         if self._now is not None:
             self._now[1] = t_ns + self._window_ns
         if self._is_nan:
@@ -280,25 +258,23 @@ class _Extreme(_Memory):
         elif value is not None:
             x = self._sign * value
             kept = self._kept
-            while kept and not _greater(kept[-1][0], x):
+            while kept and (kept[-1][0] < x or not _greater(kept[-1][0], x)):
                 kept.pop()
             self._now = [x, FAR]
             kept.append(self._now)
-        self._await(t_ns)
+        return self.lapse(t_ns)
 
-    def _leave(self, t_ns: int) -> None:
-        while self._kept and self._kept[0][1] <= t_ns:
-            self._kept.popleft()
-        self._await(t_ns)
-
-    def _await(self, t_ns: int) -> None:
-        first_ns = int(self._kept[0][1]) if self._kept else FAR
-        self.next_ns = min(first_ns, self._nan_ns) if self._nan_ns > t_ns else first_ns
-
-    def _value(self, t_ns: int) -> Scalar:
-        if t_ns < self._nan_ns:
-            return nan
-        return self._sign * self._kept[0][0] if self._kept else None
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        kept, nan_ns = self._kept, self._nan_ns
+        while kept and kept[0][1] <= t_ns:
+            kept.popleft()
+        first_ns = int(kept[0][1]) if kept else FAR
+        if nan_ns > t_ns:
+            self.next_ns = min(first_ns, nan_ns)
+            return self._show(nan)
+        self.next_ns = first_ns
+        return self._show(self._sign * kept[0][0] if kept else None)
 
 
 class _Count(_Memory):
@@ -311,19 +287,21 @@ class _Count(_Memory):
         self._now: Scalar = None
         self._rises: deque[int] = deque()
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
         if self._now is False and value is True:
             self._rises.append(t_ns + self._window_ns)
-            self.next_ns = self._rises[0]
         self._now = value
+        return self.lapse(t_ns)
 
-    def _leave(self, t_ns: int) -> None:
-        while self._rises and self._rises[0] <= t_ns:
-            self._rises.popleft()
-        self.next_ns = self._rises[0] if self._rises else FAR
-
-    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
-        return float(len(self._rises))
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        rises = self._rises
+        while rises and rises[0] <= t_ns:
+            rises.popleft()
+        self.next_ns = rises[0] if rises else FAR
+        return self._show(float(len(rises)))
 
 
 class _Statistic(_Memory):
@@ -337,23 +315,25 @@ class _Statistic(_Memory):
         self._leaves: deque[int] = deque()
         self._samples = Samples(squares=squared)
 
-    def _arrive(self, t_ns: int, value: Scalar) -> None:
+    def arrive(self, t_ns: int, value: Scalar) -> bool:
+        """See :class:`Temporal`."""
+        self.begun = True
         if value is not None:
             self._samples.append(value)
             self._leaves.append(t_ns + self._window_ns)
-            self.next_ns = self._leaves[0]
+        return self.lapse(t_ns)
 
-    def _leave(self, t_ns: int) -> None:
-        leaves = self._leaves
+    def lapse(self, t_ns: int) -> bool:
+        """See :class:`Temporal`."""
+        leaves, samples = self._leaves, self._samples
         while leaves and leaves[0] <= t_ns:
             leaves.popleft()
-            self._samples.drop()
-        self.next_ns = leaves[0] if leaves else FAR
-
-    def _value(self, t_ns: int) -> Scalar:  # noqa: ARG002
-        if not self._leaves:
-            return None
-        return self._samples.deviation() if self._squared else self._samples.mean()
+            samples.drop()
+        if not leaves:
+            self.next_ns = FAR
+            return self._show(None)
+        self.next_ns = leaves[0]
+        return self._show(samples.deviation() if self._squared else samples.mean())
 
 
 def same(a: Scalar, b: Scalar) -> bool:

@@ -20,6 +20,8 @@ Plane = NDArray[np.bool_]
 Column = NDArray[np.float64]
 Event = tuple[int, int, float, bool]
 """Time, row, value, and whether it is known: one sample that may change something."""
+HANDFUL: Final = 96
+"""Samples that are cheaper to look at one by one than as arrays."""
 in_time: Final = itemgetter(0)
 """Key to sort events by."""
 
@@ -27,7 +29,7 @@ in_time: Final = itemgetter(0)
 class Samples:
     """Samples of rows in long form, in order of time. Arrays of length n, never written to."""
 
-    __slots__ = ("_known", "_ranges", "row", "sound", "t_ns", "value")
+    __slots__ = ("_known", "_listed", "_ranges", "row", "sound", "t_ns", "value")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Samples:
         """Where a sample is known if it is in range; None is everywhere."""
         self._ranges = ranges
         self._known: Plane | None = None
+        self._listed: tuple[list[int], list[int], list[float]] | None = None
 
     def __len__(self) -> int:
         """Count samples."""
@@ -56,6 +59,21 @@ class Samples:
         if self._known is None:
             self._known = self.known_at(slice(None))
         return self._known
+
+    @property
+    def listed(self) -> tuple[list[int], list[int], list[float]]:
+        """Times, rows and values as numbers. Made when they are asked for."""
+        if self._listed is None:
+            self._listed = self.t_ns.tolist(), self.row.tolist(), self.value.tolist()
+        return self._listed
+
+    def last_of(self, row: int, t_ns: int) -> int | None:
+        """The position of a row's last sample at ``t_ns`` or before: the way for a handful."""
+        times, rows, _ = self.listed
+        for at in range(len(rows) - 1, -1, -1):
+            if rows[at] == row and times[at] <= t_ns:
+                return at
+        return None
 
     def known_at(self, at: list[int] | NDArray[np.intp] | slice) -> Plane:
         """Whether samples are known, by position."""

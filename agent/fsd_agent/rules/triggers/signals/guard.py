@@ -47,8 +47,8 @@ class Marked(Protocol):
     """Samples, as far as the guard looks at them. Arrays of length n."""
 
     @property
-    def t_ns(self) -> NDArray[np.int64]:
-        """When each came."""
+    def listed(self) -> tuple[list[int], list[int], list[float]]:
+        """Times, rows and values as numbers."""
         ...
 
     @property
@@ -96,9 +96,6 @@ class _Row:
         """Take up a sample; whether it is in another gap than the one before."""
         if not sound or value < self.minimum or value > self.maximum:
             code = _UNKNOWN
-        elif self.exact:
-            self.code = 0
-            return True
         else:
             code = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
         moves, self.code = code != self.code, code
@@ -124,6 +121,7 @@ class Guard:
 
     def __init__(self, row_count: int) -> None:
         self._rows: dict[int, _Row] = {}
+        self._by_row: list[_Row | None] = [None] * row_count
         self._moved: set[int] = set()
         """Rows whose gap the arrays below do not have yet."""
         # The gap, both ends inside it; empty where every sample counts, everything where none does.
@@ -145,7 +143,7 @@ class Guard:
         maximum: Column,
     ) -> None:
         """Look out for these rows, all fresh. ``minimum`` and ``maximum`` have one element a row."""
-        self._rows = {}
+        self._rows, self._by_row = {}, [None] * len(self._by_row)
         self._moved.clear()
         parts: list[tuple[int, float]] = []
         self._low[:], self._high[:], self._watched[:], self._exact[:] = -np.inf, np.inf, False, False
@@ -154,6 +152,7 @@ class Guard:
             self._rows[row] = one = _row(
                 literals, float(minimum[row]), float(maximum[row]), exact=row in exact
             )
+            self._by_row[row] = one
             self._low[row], self._high[row] = one.low, one.high
             self._watched[row], self._exact[row] = True, one.exact
             self._first_edge[row] = len(parts)
@@ -171,17 +170,18 @@ class Guard:
 
     def events(self, samples: Marked) -> list[Event]:
         """The samples that are kept, in order: the way for a handful, without one operation on arrays between."""
-        rows, moved, kept = self._rows, self._moved, list[Event]()
-        columns = samples.t_ns.tolist(), samples.row.tolist(), samples.value.tolist()
+        rows, kept = self._by_row, list[Event]()
         sound = samples.sound.tolist() if samples.sound is not None else None
-        for at, (t_ns, number, x) in enumerate(zip(*columns, strict=True)):
-            one, is_sound = rows.get(number), sound is None or sound[at]
-            if one is None or (is_sound and one.low <= x <= one.high):
+        for at, (t_ns, number, x) in enumerate(zip(*samples.listed, strict=True)):
+            one, is_sound = rows[number], sound is None or sound[at]
+            if one is None:
                 continue
-            if one.take(x, sound=is_sound):
-                kept.append((t_ns, number, x, one.code != _UNKNOWN))
-            if not one.exact:
-                moved.add(number)
+            if one.exact:
+                kept.append((t_ns, number, x, is_sound and not (x < one.minimum or x > one.maximum)))
+            elif not (is_sound and one.low <= x <= one.high):
+                if one.take(x, sound=is_sound):
+                    kept.append((t_ns, number, x, one.code != _UNKNOWN))
+                self._moved.add(number)
         return kept
 
     def _settle_moved(self) -> None:

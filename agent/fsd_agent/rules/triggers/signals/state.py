@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.rules.triggers.expressions.values import YES, Number
 from fsd_agent.rules.triggers.signals.columns import (
+    HANDFUL,
     ActiveSamples,
     Column,
     Event,
@@ -39,8 +40,8 @@ _Type = TypeVar("_Type", bound=np.generic)
 
 _NEVER_NS: Final = -(2**62)
 """Before any time, also after a ``stale_ns`` was added."""
-_HANDFUL: Final = 96
-"""Samples that are cheaper to look at one by one than as arrays."""
+_RECENT: Final = 16
+"""Batches that are looked through for the newest sample of a row before all that wait are taken in."""
 _WAITING_BATCHES: Final = 256
 _WAITING_SAMPLES: Final = 8192
 """Bound the memory of batches that wait, and the work of the one that takes them in."""
@@ -136,7 +137,7 @@ class SignalState:
 
     def active(self, samples: Samples) -> ActiveSamples | None:
         """The samples that may matter; None where there are none."""
-        if len(samples) <= _HANDFUL:
+        if len(samples) <= HANDFUL:
             events = self._guard.events(samples)
             return ListedSamples(events) if events else None
         at = self._guard.keep(samples)
@@ -178,6 +179,25 @@ class SignalState:
 
     def newest(self, row: int, samples: Samples, t_ns: int) -> float | None:
         """The exact newest value at ``t_ns`` of this batch; None where it is not known."""
+        place = self._place(row, samples, t_ns)
+        if place is None:
+            for batch in self._waiting[: -_RECENT - 1 : -1]:
+                place = self._place(row, batch, t_ns)
+                if place is not None:
+                    samples = batch
+                    break
+        if place is not None:
+            from_ns, _, value, known = samples.item(place)
+        else:
+            self._take_in()
+            from_ns, value, known = int(self._t_ns[row]), float(self._value[row]), bool(self._known[row])
+        stale_ns = int(self._stale_ns[row])
+        return value if known and not 0 < stale_ns <= t_ns - from_ns else None
+
+    def _place(self, row: int, samples: Samples, t_ns: int) -> int | None:
+        """Where the row's newest sample at ``t_ns`` is; None where it has none."""
+        if len(samples) <= HANDFUL:
+            return samples.last_of(row, t_ns)
         if samples is not self._asked:
             self._asked, self._found = samples, {}
         if row not in self._found:
@@ -185,13 +205,7 @@ class SignalState:
             self._found[row] = at.tolist(), samples.t_ns[at].tolist()
         places, times = self._found[row]
         before = bisect_right(times, t_ns)
-        if before:
-            from_ns, _, value, known = samples.item(places[before - 1])
-        else:
-            self._take_in()
-            from_ns, value, known = int(self._t_ns[row]), float(self._value[row]), bool(self._known[row])
-        stale_ns = int(self._stale_ns[row])
-        return value if known and not 0 < stale_ns <= t_ns - from_ns else None
+        return places[before - 1] if before else None
 
     def _is_known(self, row: int) -> bool:
         """Before the batch, and before what goes stale at its very start."""
