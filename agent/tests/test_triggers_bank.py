@@ -152,7 +152,7 @@ class InForce:
         state.watch(self.bank.thresholds(), (), self.bank.fresh())
         self.state = state
         newest: list[Scalar] = [None] * len(CATALOGUE.entries)
-        self.cascade = Cascade(self.bank.steps(newest, fails), newest, patience=patience)
+        self.cascade = Cascade(self.bank.steps(newest, fails), newest, tells=False, patience=patience)
         before = [state.before(row) for row in range(len(newest))]
         self.cascade.load([value if known else None for value, known in before])
 

@@ -163,7 +163,7 @@ class Conditions:
             for part in found.parts:
                 rose = part.true
                 rises += zip(part.t_ns[rose].tolist(), part.campaign[rose].tolist(), strict=True)
-            self._signals.store(samples, found.results)
+            self._signals.store(samples)
         return rises
 
 

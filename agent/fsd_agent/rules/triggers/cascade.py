@@ -50,7 +50,7 @@ class Followed:
     """What came of a batch, in order of time."""
 
     results: list[Event]
-    """Of functions that look back."""
+    """Of functions that look back; without a ``rest`` only of a cascade that ``tells``."""
     changes: list[Change]
     """Of conditions."""
     rest: Rest | None
@@ -59,13 +59,15 @@ class Followed:
 class Cascade:
     """See the module. ``steps`` stand after those whose rows they read; ``newest`` is what their arguments read.
 
-    ``patience`` is how many conditions a batch asks one by one before it is considered to compute all at once.
+    ``tells`` says whether anybody else wants to know of every result; ``patience`` is how many conditions a batch asks one by one before it is considered to compute all at once.
     """
 
-    def __init__(self, steps: Sequence[Step], newest: list[Scalar], *, patience: int = _PATIENCE) -> None:
+    def __init__(
+        self, steps: Sequence[Step], newest: list[Scalar], *, tells: bool, patience: int = _PATIENCE
+    ) -> None:
         self._steps = tuple(steps)
         self._single = sum(1 << at for at, step in enumerate(steps) if not step.many)
-        self._patience = patience
+        self._tells, self._patience = tells, patience
         self._newest = newest
         self._always = _by_row(len(newest), [step.every for step in steps])
         """By row: the steps that its every event concerns, one bit each."""
@@ -79,6 +81,19 @@ class Cascade:
         """When each step changes though nothing arrives."""
         self._timers = [(t_ns, at) for at, t_ns in enumerate(self._scheduled) if t_ns < FAR]
         heapify(self._timers)
+
+    def newest(self) -> list[Event]:
+        """The newest result of each function, without its time."""
+        return [
+            (
+                0,
+                step.row,
+                0.0 if (value := self._newest[step.row]) is None else float(value),
+                value is not None,
+            )
+            for step in self._steps
+            if step.memory is not None
+        ]
 
     def load(self, newest: Sequence[Scalar]) -> None:
         """Begin with these values, the newest of each row before the first batch."""
@@ -153,7 +168,11 @@ class Cascade:
                 if memory is None:
                     _turn(step, t_ns, found.changes)
                     continue
-                moves = memory.arrive(t_ns, step.ask()) if asked & bit else memory.lapse(t_ns)
+                if asked & bit:
+                    reads = step.reads
+                    moves = memory.arrive(t_ns, newest[reads] if reads >= 0 else step.ask())
+                else:
+                    moves = memory.lapse(t_ns)
             except Exception as error:  # noqa: BLE001 - one campaign's fault must not stop the others; it is reported
                 step.failed(error)
                 continue
@@ -163,7 +182,8 @@ class Cascade:
                 row, shown = step.row, memory.shown
                 value, known = (0.0, False) if shown is None else (float(shown), True)
                 newest[row] = value if known else None
-                found.results.append((t_ns, row, value, known))
+                if self._tells or found.rest is not None:
+                    found.results.append((t_ns, row, value, known))
                 woken = wakes[row]
                 if row in crossings:
                     woken |= crossings[row].take(value, self._fresh, known=known)

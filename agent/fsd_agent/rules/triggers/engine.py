@@ -126,7 +126,8 @@ class TriggerEngine:
             for t_ns, at in moments
             if at not in stops or t_ns < stops[at][0]
         ]
-        self._signals.store(came, found.results)
+        self._signals.store(came)
+        self._signals.remember(found.results)
         if detections:
             self._detections.store(detections)
         self._newest = arrived.newest(self._newest)

@@ -49,7 +49,7 @@ class Found:
     """What came of one batch."""
 
     results: Sequence[Event]
-    """Of functions that look back, on their rows; those of one row in order of time."""
+    """Of functions that look back, as far as somebody wants to know of them; those of one row in order of time."""
     changes: Sequence[Change]
     parts: Sequence[Transitions]
     """How conditions change, too; one campaign's changes are all in one place."""
@@ -145,6 +145,7 @@ class Force:
             self._bank,
             self._plan.row_count,
             self._fail_all,
+            tells=bool(self._conditions.inputs),
         )
         self._by_graph = self._conditions.inputs.union(
             *(one.inputs for stage in self._stages for one in stage.seen)
@@ -215,6 +216,12 @@ class Force:
         newest = [value if known else None for value, known in before]
         for stage in self._stages:
             stage.cascade.load(newest)
+
+    def hand_over(self) -> None:
+        """Tell the signals the newest results of functions: another set comes into force."""
+        if self._loaded:
+            for stage in self._stages:
+                self._signals.remember(stage.cascade.newest())
 
     def rows(self) -> dict[bytes, int]:
         """Rows after the catalogue's, by the digest of their node."""
@@ -289,6 +296,8 @@ class Force:
     def _watch(self, before: Force | None) -> None:
         """Tell the signals which rows there are, and what of each counts."""
         plan = self._plan
+        if before is not None:
+            before.hand_over()
         rows, were = plan.rows(), before.rows() if before is not None else {}
         kept = {row: rows[digest] for digest, row in were.items() if digest in rows}
         self._signals.resize(plan.row_count, kept, self.arrivals.stale_ns)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from fsd_agent.records.program import Op
 from fsd_agent.rules.triggers.cascade import Cascade
 from fsd_agent.rules.triggers.conditions.bank import Bank
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
@@ -45,8 +46,13 @@ def stages_of(
     bank: Bank,
     row_count: int,
     failed: Failed,
+    *,
+    tells: bool,
 ) -> tuple[Stage, ...]:
-    """``looking`` stand after what they look back at; ``conditions`` are there with their vertices."""
+    """``looking`` stand after what they look back at; ``conditions`` are there with their vertices.
+
+    ``tells`` says whether conditions that look at detections want to know of results, too.
+    """
     stage_of: list[int] = []
     ready: dict[int, int] = {}
     """From which stage on a row's results are there."""
@@ -63,6 +69,7 @@ def stages_of(
             bank if number == last else None,
             row_count,
             failed,
+            tells=tells or last > 0,
         )
         for number in range(last + 1)
     )
@@ -75,6 +82,8 @@ def _stage(
     bank: Bank | None,
     row_count: int,
     failed: Failed,
+    *,
+    tells: bool,
 ) -> Stage:
     newest: list[Scalar] = [None] * row_count
     seen = [one for one in looking if DETECTIONS_INPUT in _inputs(graph, one)]
@@ -82,7 +91,7 @@ def _stage(
     steps += [_condition(graph, truth, at, newest, failed) for truth, at in conditions]
     if bank is not None:
         steps += bank.steps(newest, failed)
-    return Stage(Cascade(steps, newest), tuple(Seen(graph, one, row_count) for one in seen))
+    return Stage(Cascade(steps, newest, tells=tells), tuple(Seen(graph, one, row_count) for one in seen))
 
 
 def _looks_back(graph: Graph, one: Looking, newest: list[Scalar], failed: Failed) -> Step:
@@ -90,7 +99,10 @@ def _looks_back(graph: Graph, one: Looking, newest: list[Scalar], failed: Failed
     rows, edges = _wakes(graph, one.argument)
     if one.every_arrival:
         every, rows, edges = one.arrives(graph.vertices[one.argument].inputs), every, {}
-    return Step(value, every, rows, edges, partial(failed, one.campaigns), memory=one.memory, row=one.row)
+    vertex = graph.vertices[one.argument]
+    reads = vertex.row if vertex.node.op is Op.SIGNAL_DOUBLE else -1
+    told = partial(failed, one.campaigns)
+    return Step(value, every, rows, edges, told, memory=one.memory, row=one.row, reads=reads)
 
 
 def _condition(graph: Graph, truth: Truth, at: int, newest: list[Scalar], failed: Failed) -> Step:

@@ -46,6 +46,8 @@ class Step:
     """Of a node that looks back."""
     row: int = -1
     """Of its result."""
+    reads: int = -1
+    """The row that is its argument, where it is no more than that."""
     truth: Truth | None = None
     """Of a condition."""
     many: bool = False

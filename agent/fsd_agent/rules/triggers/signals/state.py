@@ -143,12 +143,15 @@ class SignalState:
         at = self._guard.keep(samples)
         return None if at is None else ActiveSamples(samples, at)
 
-    def store(self, samples: Samples, results: Sequence[Event] = ()) -> None:
-        """The batch is over: its last samples are the newest, and so are the last ``results`` on rows of the engine's."""
-        self._since_ns = self._until_ns
-        self._asked = None
+    def remember(self, results: Sequence[Event]) -> None:
+        """The last of these are the newest of the engine's own rows."""
         for event in results:
             self._results[event[1]] = event
+
+    def store(self, samples: Samples) -> None:
+        """The batch is over: its last samples are the newest."""
+        self._since_ns = self._until_ns
+        self._asked = None
         if len(samples):
             self._waiting.append(samples)
             self._waiting_samples += len(samples)
