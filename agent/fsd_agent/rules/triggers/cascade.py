@@ -59,7 +59,8 @@ class Followed:
 class Cascade:
     """See the module. ``steps`` stand after those whose rows they read; ``newest`` is what their arguments read.
 
-    ``tells`` says whether anybody else wants to know of every result; ``patience`` is how many conditions a batch asks one by one before it is considered to compute all at once.
+    ``tells`` says whether anybody else wants to know of every result; ``patience`` is how many conditions a batch asks
+    one by one before it is considered to compute all at once.
     """
 
     def __init__(

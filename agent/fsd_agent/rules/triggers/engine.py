@@ -7,11 +7,12 @@ The way of one batch through :meth:`TriggerEngine.advance`:
 
 1. everything that arrives becomes samples on rows: signals, modes, zones and scores (``arrivals``), marked where
    they are out of range or stale (``signals``); frames of detections get tracks and become looks (``looks``);
-2. the guard drops samples that can change no condition (``guard``);
-3. functions that look back turn what is left into samples on rows of their own (``past``);
-4. conditions are evaluated: those that only compare rows with numbers by the bank (``conditions.bank``), of the others
-   those that look at detections by the graph over whole batches, and the rest one event at a time
-   (``conditions.conditions``);
+2. the guard drops samples that can change no condition (``signals.guard``);
+3. what is left goes through a cascade, one event after the other: each asks the functions that look back and the
+   conditions that it concerns, and the results of functions are events as well (``cascade``); where many conditions
+   that only compare rows with numbers are asked at once, arrays do it (``conditions.bank``);
+4. functions and conditions that look at detections are evaluated over whole batches by the graph, between and after
+   cascades (``stages``, ``past.past``, ``conditions.conditions``);
 5. what became true or not true moves the campaigns' phases, and phases fire (``phases``).
 
 Instants. A condition is evaluated where something it refers to arrives or goes stale, over the newest values at

@@ -19,7 +19,7 @@ from typing import Final
 
 from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.head import Head
-from fsd_agent.records.program import SIGNALS, TEMPORAL, Node, Op, ValueType, infer, temporal_levels
+from fsd_agent.records.program import SIGNALS, TEMPORAL, Node, Op, ValueType, infer
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
 from fsd_agent.rules.triggers.past.temporal import Temporal, make_temporal
@@ -59,7 +59,6 @@ class Looking:
     row: int
     argument: int
     """Vertex."""
-    level: int
     memory: Temporal
     inputs: frozenset[int]
     """What arrives by itself of all that it refers to, as in :class:`~.expressions.graph.Vertex`: no results of others."""
@@ -150,13 +149,13 @@ class _Adding:
     def top(self) -> Cut:
         """The condition, down to rows."""
         rows: dict[int, int] = {}
-        for at, (node, level) in enumerate(zip(self._nodes, temporal_levels(self._nodes), strict=True)):
+        for at, node in enumerate(self._nodes):
             if node.op in SIGNALS:
                 rows[at] = self._catalogue.rows[str(node.value)]
             elif node.op in OWN:
                 rows[at] = self._own(at)
             elif node.op in TEMPORAL:
-                rows[at] = self._look_back(at, level, rows)
+                rows[at] = self._look_back(at, rows)
         self._plan.leaves.append(
             {self._nodes[at]: row for at, row in rows.items() if not self._nodes[at].args}
         )
@@ -171,7 +170,7 @@ class _Adding:
             self._plan.own[digest] = Own(node, self._plan.next_row(), zone, head)
         return self._plan.own[digest].row
 
-    def _look_back(self, at: int, level: int, rows: dict[int, int]) -> int:
+    def _look_back(self, at: int, rows: dict[int, int]) -> int:
         plan, node, digest = self._plan, self._nodes[at], self._digests[at]
         if digest not in plan.looking:
             argument = plan.add(self._cut(node.args[0], rows))
@@ -179,7 +178,7 @@ class _Adding:
             others = {one.row: one.inputs for one in plan.looking.values()}
             inputs = frozenset[int]().union(*(others.get(one, {one}) for one in vertex.inputs))
             memory, every = make_temporal(node.op, node.window_ns), node.op in _EVERY_ARRIVAL
-            plan.looking[digest] = Looking(plan.next_row(), argument, level, memory, inputs, every)
+            plan.looking[digest] = Looking(plan.next_row(), argument, memory, inputs, every)
             if every:
                 plan.exact |= (vertex.inputs | inputs) - {DETECTIONS_INPUT}
             elif vertex.row >= 0 and vertex.type is not ValueType.BOOL:
