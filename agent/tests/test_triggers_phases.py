@@ -40,6 +40,12 @@ def transitions(changes: list[Change]) -> Transitions:
     )
 
 
+def told(changes: list[Change]) -> tuple[list[Change], list[Transitions]]:
+    """Changes of every other campaign one by one, of the others as columns."""
+    columns = [change for change in changes if change[0] % 2]
+    return [change for change in changes if not change[0] % 2], [transitions(columns)] if columns else []
+
+
 @dataclass(frozen=True)
 class Run:
     """A campaign, and whether its condition is true at each nanosecond."""
@@ -134,7 +140,7 @@ def test_as_a_machine_that_looks_at_every_nanosecond(
         inside = [(order.index(owner), t_ns, true) for owner, t_ns, true in changes if start <= t_ns < until]
         if repeats:
             inside.sort(key=lambda change: change[0])  # By campaign, then by time, is an order as well.
-        fired = phases.advance(inside, (), until, WALL_NS)
+        fired = phases.advance(*told(inside), until, WALL_NS)
         found += [(t_ns, runs[order[at]].campaign.id) for t_ns, at in fired]
         start = until
         if renews:

@@ -11,25 +11,18 @@ of samples concern a condition, and what is not touched then stays out of the pr
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from heapq import heapify, heappop, heappush
-from operator import or_
 from typing import Final
 
+from fsd_agent.rules.triggers.crossings import crossings_of
 from fsd_agent.rules.triggers.firing.phases import Change
 from fsd_agent.rules.triggers.past.temporal import FAR, Scalar, same
 from fsd_agent.rules.triggers.signals.columns import Event
 from fsd_agent.rules.triggers.step import Step
 
 _NOTHING: Final = 0
-_NAN: Final = -1
-_UNKNOWN: Final = -2
-"""What is no gap between edges."""
-_FAR_EDGES: Final = 32
-"""Edges crossed at once by which asking everyone is cheaper than asking who it is; it makes no other difference."""
 _MANY: Final = 4
 """Conditions that an event may ask on average before it is cheaper to compute all at once."""
 _PATIENCE: Final = 64
@@ -74,7 +67,7 @@ class Cascade:
         """By row: the steps that its every event concerns, one bit each."""
         self._wakes = _by_row(len(newest), [step.every | step.rows for step in steps])
         """Those that another value concerns."""
-        self._crossings = _crossings(steps)
+        self._crossings = crossings_of([step.edges for step in steps])
         """Of the rows that steps compare with numbers: what is asked where its value crosses one."""
         self._fresh = sum(1 << at for at, step in enumerate(steps) if not step.begun)
         """Steps that have never been asked: any event of their rows concerns them."""
@@ -206,52 +199,6 @@ def _by_row(row_count: int, concerned: Sequence[frozenset[int]]) -> list[int]:
         for row in rows:
             found[row] |= 1 << at
     return found
-
-
-@dataclass(slots=True, eq=False)
-class _Crossing:
-    """One row, and the steps that compare it with numbers."""
-
-    edges: list[float]
-    """Increasing."""
-    at_edge: list[int]
-    """Steps that are asked where the row's value crosses the edge."""
-    everyone: int
-    """All of them."""
-    gap: int = _UNKNOWN
-    """How many edges are at most its value."""
-
-    def take(self, value: float, fresh: int, *, known: bool) -> int:
-        """Take up a new value; the steps that are asked, those of them that are ``fresh`` in any case."""
-        before = self.gap
-        if not known:
-            self.gap = _UNKNOWN
-        else:
-            self.gap = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
-        if self.gap == before:
-            return self.everyone & fresh
-        low, high = (before, self.gap) if before < self.gap else (self.gap, before)
-        if low < 0 or high - low > _FAR_EDGES:
-            return self.everyone
-        asked = self.everyone & fresh
-        for edge in range(low, high):
-            asked |= self.at_edge[edge]
-        return asked
-
-
-def _crossings(steps: Sequence[Step]) -> dict[int, _Crossing]:
-    by_row: dict[int, dict[float, int]] = {}
-    for at, step in enumerate(steps):
-        for row, edges in step.edges.items():
-            of_row = by_row.setdefault(row, {})
-            for edge in edges:
-                of_row[edge] = of_row.get(edge, 0) | 1 << at
-    return {
-        row: _Crossing(
-            edges := sorted(of_row), [of_row[edge] for edge in edges], reduce(or_, of_row.values())
-        )
-        for row, of_row in by_row.items()
-    }
 
 
 def _turn(step: Step, t_ns: int, changes: list[Change]) -> None:
