@@ -72,36 +72,33 @@ class Decoder:
 
         Raises ``ValueError`` for data that is neither 8 nor 64 bytes wide.
         """
-        if len(frames) == 0:
+        n, width = len(frames), frames.data.shape[1]
+        if n == 0:
             return empty_signals()
-        plan, small = self._paths(frames.data)
-        self._frames += len(frames)
-        samples = self._few(small, frames) if len(frames) <= MAX_FRAMES else None
-        if samples is None:
-            frames = self._in_order(frames)
-            samples = decode_one_message(plan, self._index, frames) if is_one_message(frames) else None
-        if samples is None:
-            samples = self._mixed(plan, frames)
-        self._samples += len(samples)
+        plan, small = self._of_width.get(width) or self._prepare(width)
+        self._frames += n
+        if n <= MAX_FRAMES and (few := small.decode(frames)) is not None:
+            samples, unknown = few
+            self._unknown += unknown
+        else:
+            samples = self._many(plan, frames)
+        self._samples += samples.value.shape[0]
         return samples
 
-    def _paths(self, data: NDArray[np.uint8]) -> tuple[Plan, SmallBatches]:
-        width = data.shape[1]
-        paths = self._of_width.get(width)
-        if paths is None:
-            if width not in CAN_WIDTHS:
-                raise ValueError(f"CAN frames: data: {width} bytes a frame; must be 8 or 64")
-            plan = Plan(self._table, width)
-            paths = self._of_width[width] = plan, SmallBatches(self._table, plan)
-        return paths
+    def _prepare(self, width: int) -> tuple[Plan, SmallBatches]:
+        if width not in CAN_WIDTHS:
+            raise ValueError(f"CAN frames: data: {width} bytes a frame; must be 8 or 64")
+        plan = Plan(self._table, width)
+        self._of_width[width] = plan, SmallBatches(self._table, plan)
+        return self._of_width[width]
 
-    def _few(self, small: SmallBatches, frames: CanFrames) -> Signals | None:
-        found = small.decode(frames)
-        if found is None:
-            return None
-        samples, unknown = found
-        self._unknown += unknown
-        return samples
+    def _many(self, plan: Plan, frames: CanFrames) -> Signals:
+        frames = self._in_order(frames)
+        if is_one_message(frames):
+            samples = decode_one_message(plan, self._index, frames)
+            if samples is not None:
+                return samples
+        return self._mixed(plan, frames)
 
     def _in_order(self, frames: CanFrames) -> CanFrames:
         """Without the frames that are older than one before them."""

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import repeat
-from typing import Final, NamedTuple
+from struct import Struct
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,12 +28,13 @@ from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.samples import CanFrames, Signals
 
+_WORD_BYTES: Final = 8
 MAX_FRAMES: Final = 24
 """Beyond, arrays win while caches are warm. While they are cold, arrays win from about twice as many."""
-_WORD_BYTES: Final = 8
-_LITTLE, _BIG = np.dtype("<u8"), np.dtype(">u8")
 _INT64, _INT32, _FLOAT64 = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.float64)
 
+Frames = Callable[[bytes], Iterable[tuple[int]]]
+"""Each frame of a batch's data as one integer."""
 Read = Callable[[int, int], tuple[float, ...]]
 
 
@@ -55,7 +57,9 @@ class SmallBatches:
         self._number = {key: number for number, key in enumerate(table.message_key.tolist(), 1)}
         self._messages: dict[int, _Message] = {}
         """Those seen so far. A frame of an unknown id leaves nothing here."""
-        self._any_little, self._any_big = bool((table.big_endian == 0).any()), bool(table.big_endian.any())
+        any_big, any_little = bool(table.big_endian.any()), not table.big_endian.all()
+        self._little = _whole_frames("little", self._width) if any_little else _nothing
+        self._big = _whole_frames("big", self._width) if any_big else _nothing
 
     def decode(self, frames: CanFrames) -> tuple[Signals, int] | None:
         """All samples, and how many frames no message describes; None when the batch needs the array path."""
@@ -63,10 +67,15 @@ class SmallBatches:
         times: list[int] = []
         rows: list[bytes] = []
         values: list[float] = []
-        stamps, buses, ids = frames.t_ns.tolist(), frames.bus.tolist(), frames.can_id.tolist()
-        little, big = self._whole(frames)
-        for t_ns, bus, can_id, length, w, b in zip(
-            stamps, buses, ids, frames.length.tolist(), little, big, strict=False
+        raw = frames.data.tobytes()
+        for t_ns, bus, can_id, length, (w,), (b,) in zip(  # one call, since each costs when caches are cold
+            frames.t_ns.tolist(),
+            frames.bus.tolist(),
+            frames.can_id.tolist(),
+            frames.length.tolist(),
+            self._little(raw),
+            self._big(raw),
+            strict=False,
         ):
             if t_ns < last or length > width:
                 return None
@@ -87,25 +96,6 @@ class SmallBatches:
             times += (t_ns,) * fields
         signal = np.frombuffer(b"".join(rows), _INT32)
         return Signals(np.array(times, _INT64), signal, np.array(values, _FLOAT64)), unknown
-
-    def _whole(self, frames: CanFrames) -> tuple[Iterable[int], Iterable[int]]:
-        """Each frame as one integer, in both byte orders; zeros for an order that no field has."""
-        little: Iterable[int] = repeat(0)
-        big: Iterable[int] = repeat(0)
-        if self._width == _WORD_BYTES:
-            data = np.ascontiguousarray(frames.data)
-            if self._any_little:
-                little = data.view(_LITTLE).ravel().tolist()
-            if self._any_big:
-                big = data.view(_BIG).ravel().tolist()
-            return little, big
-        raw, width = frames.data.tobytes(), self._width
-        each = [raw[at : at + width] for at in range(0, len(raw), width)]
-        if self._any_little:
-            little = [int.from_bytes(one, "little") for one in each]
-        if self._any_big:
-            big = [int.from_bytes(one, "big") for one in each]
-        return little, big
 
     def _prepare(self, key: int) -> _Message | None:
         """The message, remembered; None when it has a field that this path doesn't read."""
@@ -147,3 +137,15 @@ def _compiled(texts: list[str]) -> Read:
     body = "".join(f"{text}, " for text in texts)
     read: Read = eval(f"lambda w, b: ({body})", {"__builtins__": {}})  # noqa: S307 - only numbers, see above
     return read
+
+
+def _whole_frames(order: Literal["little", "big"], width: int) -> Frames:
+    if width == _WORD_BYTES:
+        return Struct("<Q" if order == "little" else ">Q").iter_unpack
+    split = Struct(f"{width}s").iter_unpack
+    return lambda raw: ((int.from_bytes(one, order),) for (one,) in split(raw))
+
+
+def _nothing(_: bytes) -> Iterable[tuple[int]]:
+    """For a byte order that no field has."""
+    return repeat((0,))
