@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_firmware.can.index import MessageIndex
-from fsd_firmware.can.one import decode_one_message, is_one_message
+from fsd_firmware.can.one import OneMessage, is_one_message
 from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.small import MAX_FRAMES, SmallBatches
 from fsd_firmware.can.table import SignalTable
@@ -32,6 +32,7 @@ from fsd_firmware.can.words import CHUNK_FRAMES
 from fsd_firmware.samples import CAN_WIDTHS, CanFrames, Signals, empty_signals
 
 Rows = NDArray[np.int64]
+Paths = tuple[Plan, SmallBatches, OneMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Decoder:
     def __init__(self, table: SignalTable) -> None:
         self._table = table
         self._index = MessageIndex(table.message_key)
-        self._of_width: dict[int, tuple[Plan, SmallBatches]] = {}
+        self._of_width: dict[int, Paths] = {}
         self._numbers = np.arange(0, dtype=np.int64)
         self._frames = self._unknown = self._short = self._overlong = self._disordered = self._samples = 0
 
@@ -75,29 +76,27 @@ class Decoder:
         n, width = len(frames), frames.data.shape[1]
         if n == 0:
             return empty_signals()
-        plan, small = self._of_width.get(width) or self._prepare(width)
+        plan, small, one = self._of_width.get(width) or self._prepare(width)
         self._frames += n
         if n <= MAX_FRAMES and (few := small.decode(frames)) is not None:
             samples, unknown = few
             self._unknown += unknown
         else:
-            samples = self._many(plan, frames)
+            samples = self._many(plan, one, frames)
         self._samples += samples.value.shape[0]
         return samples
 
-    def _prepare(self, width: int) -> tuple[Plan, SmallBatches]:
+    def _prepare(self, width: int) -> Paths:
         if width not in CAN_WIDTHS:
             raise ValueError(f"CAN frames: data: {width} bytes a frame; must be 8 or 64")
         plan = Plan(self._table, width)
-        self._of_width[width] = plan, SmallBatches(self._table, plan)
+        self._of_width[width] = plan, SmallBatches(self._table, plan), OneMessage(plan, self._index)
         return self._of_width[width]
 
-    def _many(self, plan: Plan, frames: CanFrames) -> Signals:
+    def _many(self, plan: Plan, one: OneMessage, frames: CanFrames) -> Signals:
         frames = self._in_order(frames)
-        if is_one_message(frames):
-            samples = decode_one_message(plan, self._index, frames)
-            if samples is not None:
-                return samples
+        if is_one_message(frames) and (samples := one.decode(frames)) is not None:
+            return samples
         return self._mixed(plan, frames)
 
     def _in_order(self, frames: CanFrames) -> CanFrames:
