@@ -8,7 +8,6 @@ result's memory once a field, and memory is what bounds this path.
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -74,10 +73,13 @@ class _Repeated:
         self._any_left = bool(plan.left[mine].any())
         self.row = np.tile(plan.row[mine], frames)
         self.row.flags.writeable = False  # batches share it
-        runs = [(word, len(list(run))) for word, run in groupby(plan.word[mine].tolist())]
-        self._words = [divmod(word, plan.words.stride) for word, _ in runs]
-        self._runs = np.array([length for _, length in runs])
-        """How many fields in a row read the same word (its form and block in ``_words``)."""
+        words = plan.word[mine].tolist()
+        most = max(words, key=words.count)
+        self._word = divmod(most, plan.words.stride)
+        """Form and block of the word that most fields read."""
+        self._others = [
+            (field, divmod(word, plan.words.stride)) for field, word in enumerate(words) if word != most
+        ]
 
     def fill(self, data: NDArray[np.uint8], into: NDArray[np.float64]) -> None:
         """Write the values of a block's frames to the beginning of ``into``."""
@@ -93,10 +95,8 @@ class _Repeated:
 
     def _repeated_words(self, data: NDArray[np.uint8]) -> NDArray[np.int64]:
         words: NDArray[Any] = np.ascontiguousarray(data).view("<u8")
-        if len(self._words) == 1:
-            ((form, block),) = self._words
-            return form_of(words[:, block], form).view(np.int64).repeat(self.fields)
-        side_by_side = np.empty((words.shape[0], len(self._words)), np.uint64)
-        for column, (form, block) in enumerate(self._words):
-            side_by_side[:, column] = form_of(words[:, block], form)
-        return side_by_side.view(np.int64).repeat(self._runs, axis=1).reshape(-1)
+        form, block = self._word
+        bits = form_of(words[:, block], form).repeat(self.fields)
+        for field, (form, block) in self._others:
+            bits[field :: self.fields] = form_of(words[:, block], form)
+        return bits.view(np.int64)
