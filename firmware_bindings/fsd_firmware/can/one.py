@@ -44,15 +44,15 @@ class OneMessage:
 
     def decode(self, frames: CanFrames) -> Signals | None:
         """All samples of ``frames``; None when the message or a frame needs more than the four steps."""
-        plan, n = self._plan, len(frames)
-        number = int(self._index.find(frames.bus[:1], frames.can_id[:1])[0])
-        if number == 0 or plan.odd[number]:
+        plan, n, last = self._plan, len(frames), self._last
+        key = int(frames.bus[0]), int(frames.can_id[0])
+        if last is None or last.key != key or last.frames < n:
+            number = int(self._index.find(frames.bus[:1], frames.can_id[:1])[0])
+            if number == 0 or plan.odd[number]:
+                return None
+            last = self._last = _Repeated(plan, key, number, n)
+        if np.count_nonzero(plan.width - frames.length > plan.slack[last.number]):
             return None
-        if np.count_nonzero(plan.width - frames.length > plan.slack[number]):
-            return None
-        last = self._last
-        if last is None or last.number != number or last.frames < n:
-            last = self._last = _Repeated(plan, number, n)
         value = np.empty(n * last.fields)
         for low in range(0, n, last.block):
             last.fill(frames.data[low : low + last.block], value[low * last.fields :])
@@ -62,8 +62,9 @@ class OneMessage:
 class _Repeated:
     """One message's columns, repeated for the frames of a block; its rows, for all of ``frames`` frames."""
 
-    def __init__(self, plan: Plan, number: int, frames: int) -> None:
+    def __init__(self, plan: Plan, key: tuple[int, int], number: int, frames: int) -> None:
         end = int(plan.ends[number])
+        self.key = key
         mine = slice(end - int(plan.count[number]), end)
         self.number, self.frames, self.fields = number, frames, mine.stop - mine.start
         self.block = min(max(BLOCK_VALUES // self.fields, 1), frames)
