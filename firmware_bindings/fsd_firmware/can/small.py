@@ -29,6 +29,8 @@ from fsd_firmware.can.table import SignalTable
 from fsd_firmware.samples import CanFrames, Signals
 
 _WORD_BYTES: Final = 8
+MORE_THAN_ANY: Final = 256
+"""Bytes that no frame has."""
 MAX_FRAMES: Final = 24
 """Beyond, arrays win while caches are warm. While they are cold, arrays win from about twice as many."""
 _INT64, _INT32, _FLOAT64 = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.float64)
@@ -49,14 +51,18 @@ class _Message(NamedTuple):
     """Bytes that hold all fields."""
 
 
+_UNREAD: Final = _Message(lambda _w, _b: (), b"", 0, MORE_THAN_ANY)
+"""A message that is not prepared, or can't be."""
+
+
 class SmallBatches:
     """Reads batches of frames of ``plan``'s width. Used by one thread."""
 
     def __init__(self, table: SignalTable, plan: Plan) -> None:
         self._table, self._plan, self._width = table, plan, plan.width
-        self._number = {key: number for number, key in enumerate(table.message_key.tolist(), 1)}
-        self._messages: dict[int, _Message] = {}
-        """Those seen so far. A frame of an unknown id leaves nothing here."""
+        self._new = {key: number for number, key in enumerate(table.message_key.tolist(), 1)}
+        """Numbers of the messages that no frame has asked for."""
+        self._messages = dict.fromkeys(self._new, _UNREAD)
         any_big, any_little = bool(table.big_endian.any()), not table.big_endian.all()
         self._little = _whole_frames("little", self._width) if any_little else _nothing
         self._big = _whole_frames("big", self._width) if any_big else _nothing
@@ -79,37 +85,32 @@ class SmallBatches:
         ):
             if t_ns < last or length > width:
                 return None
-            last, key = t_ns, bus << 32 | can_id
-            message = known(key)
+            last, message = t_ns, known(bus << 32 | can_id)
             if message is None:
-                if key not in self._number:
-                    unknown += 1
-                    continue
-                message = self._prepare(key)
-                if message is None:
-                    return None
+                unknown += 1
+                continue
             read, row, fields, needed = message
             if length < needed:
-                return None
+                return self.decode(frames) if self._prepared(bus << 32 | can_id) else None
             values += read(w, b)
             rows.append(row)
             times += (t_ns,) * fields
         signal = np.frombuffer(b"".join(rows), _INT32)
         return Signals(np.array(times, _INT64), signal, np.array(values, _FLOAT64)), unknown
 
-    def _prepare(self, key: int) -> _Message | None:
-        """The message, remembered; None when it has a field that this path doesn't read."""
-        number, table = self._number[key], self._table
-        if self._plan.odd[number]:
-            return None
+    def _prepared(self, key: int) -> bool:
+        """Whether the message was new and can now be read."""
+        number, table = self._new.pop(key, None), self._table
+        if number is None or self._plan.odd[number]:
+            return False
         first, end = int(table.first[number - 1]), int(table.first[number])
-        message = self._messages[key] = _Message(
+        self._messages[key] = _Message(
             _compiled([self._text(field) for field in range(first, end)]),
             table.catalogue_row[first:end].tobytes(),
             end - first,
             int(table.min_bytes[first:end].max()),
         )
-        return message
+        return True
 
     def _text(self, field: int) -> str:
         """The field's value as an expression of ``w`` and ``b``, the frame in either byte order."""
