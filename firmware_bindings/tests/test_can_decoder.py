@@ -185,6 +185,23 @@ def test_few_frames_are_decoded_as_among_many(
     )
 
 
+def test_runs_of_one_message_may_change_and_grow() -> None:
+    table = build_table(
+        [
+            Field(0, can_id, start, 8, can_id == 5, start == 8, 0.5, row, catalogue_row=row)
+            for row, (can_id, start) in enumerate([(5, 7), (5, 15), (5, 23), (6, 8), (6, 56)])
+        ]
+    )
+    decoder = Decoder(table)
+    for n, can_id in ((MIN_FRAMES, 5), (3 * MIN_FRAMES, 5), (MIN_FRAMES, 6), (2 * MIN_FRAMES, 5)):
+        batch = _frames([(0, can_id, bytes([i % 256] * 8)) for i in range(n)])
+        got = decoder.decode(batch)
+        parts = [Decoder(table).decode(rows(batch, at, at + 1)) for at in range(n)]
+        wanted = join(parts)
+        for a, b in ((got.t_ns, wanted.t_ns), (got.signal, wanted.signal), (got.value, wanted.value)):
+            assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
+
+
 def test_a_negative_zero_keeps_its_sign_on_every_path() -> None:
     scales = [(-1.0, 0.0), (-1.0, -0.0), (1.0, -0.0), (0.0, -0.0), (-0.0, 0.0), (0.5, 0.0)]
     table = build_table(

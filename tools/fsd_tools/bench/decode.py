@@ -57,12 +57,12 @@ def bench_decode(rounds: int, progress: Progress) -> BenchResult:
 
     Ours takes the frames in batches of 10 ms, 100 ms and 1 s (16, 164 and 1,645 frames), as the agent gets them;
     the peer is cantools' `Message.decode` with choices off, a frame at a time, messages looked up in a dictionary.
-    Both check lengths. The second load is the minute's message with eight signals (four wheel speeds, four fault bits), repeated to 50,000 frames; ours
-    takes 10,000 a batch, the peer is `Message.decode` in a loop. The third is the minute's first 400 ticks of 7 ms,
-    each at its time, asleep in between, so that caches are as cold as in a car; the median tick counts, and the peer
-    has its messages and bytes ready. Before anything is timed all values of both loads
-    are compared, exactly; a difference ends the benchmark. Rates count all received frames, also those that no
-    DBC knows. One thread.
+    Both check lengths. The second load is the minute's message with eight signals (four wheel speeds, four fault
+    bits), repeated to 50,000 frames; ours takes 10,000 a batch, the peer is `Message.decode` in a loop. The third is
+    the minute's first 400 ticks of 7 ms, each at its time and asleep in between, so that caches are as cold as in a
+    car; the median tick counts, and the peer has its messages and bytes ready. Before anything is timed all values
+    of the first two are compared, exactly; a difference ends the benchmark. Rates count all received frames, also
+    those that no DBC knows. One thread.
     """
     progress("loading the minute")
     minute = load_minute(data_dir() / "comma2k19")
