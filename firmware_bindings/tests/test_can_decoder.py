@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from fsd_firmware.can.build import Field, build_table, first_network_bit, needed_bytes
 from fsd_firmware.can.decoder import DecodeCounts, Decoder
+from fsd_firmware.can.one import MIN_FRAMES
+from fsd_firmware.can.small import MAX_FRAMES
 from fsd_firmware.can.words import CHUNK_FRAMES
 from fsd_firmware.drive.columns import join, rows
 from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, empty_can
@@ -127,18 +129,92 @@ def test_the_cut_into_batches_does_not_matter(
     assert whole.counts == pieces.counts
 
 
+NESTED = [
+    Field(0, 5, 0, 4, False, False, 1, 0),
+    Field(0, 5, 8, 4, False, False, 1, 0, selector=0, mux_values=(2,)),
+    Field(0, 5, 16, 8, False, False, 1, 0, catalogue_row=0, selector=1, mux_values=(7, 9)),
+    Field(0, 5, 16, 8, False, False, 1, 0, catalogue_row=1, selector=0, mux_values=(3,)),
+    Field(0, 5, 4, 4, False, False, 1, 0, catalogue_row=2),
+]
+
+
 def _nested() -> Decoder:
-    return Decoder(
-        build_table(
-            [
-                Field(0, 5, 0, 4, False, False, 1, 0),
-                Field(0, 5, 8, 4, False, False, 1, 0, selector=0, mux_values=(2,)),
-                Field(0, 5, 16, 8, False, False, 1, 0, catalogue_row=0, selector=1, mux_values=(7, 9)),
-                Field(0, 5, 16, 8, False, False, 1, 0, catalogue_row=1, selector=0, mux_values=(3,)),
-                Field(0, 5, 4, 4, False, False, 1, 0, catalogue_row=2),
-            ]
-        )
+    return Decoder(build_table(NESTED))
+
+
+@st.composite
+def _few(draw: st.DrawFn, width: int) -> CanFrames:
+    """A batch for the small path, or one that it leaves: ids 1 to 5, and 6, which no table has."""
+    n = draw(st.integers(1, MAX_FRAMES))
+    seed = draw(st.integers(0, 1 << 32))
+    rng = np.random.default_rng(seed)
+    data = draw(st.sampled_from([b"\0" * width, b"\xff" * width, b"\x80" + b"\0" * (width - 1), None]))
+    texts = [data or rng.bytes(width) for _ in range(n)]
+    frames = _frames([(int(rng.integers(2)), int(rng.integers(1, 7)), text) for text in texts], width)
+    at = draw(st.integers(0, n - 1))
+    if draw(st.integers(0, 3)) == 0:
+        frames.length[at] = draw(st.integers(0, width + 2))
+    if draw(st.integers(0, 3)) == 0:
+        frames.t_ns[at] = draw(st.sampled_from([-(1 << 62), 0, 1 << 62]))
+    return frames
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    fields=st.lists(_field(), min_size=1, max_size=10),
+    multiplexed=st.booleans(),
+    batches=st.sampled_from([8, 64]).flatmap(lambda width: st.lists(_few(width), min_size=1, max_size=4)),
+)
+def test_few_frames_are_decoded_as_among_many(
+    fields: list[Field], multiplexed: bool, batches: list[CanFrames]
+) -> None:
+    """Followed by frames that nobody knows, a batch is too long for the small path; nothing else may change."""
+    numbered = [replace(f, catalogue_row=i) for i, f in enumerate(fields, 3)]
+    table = build_table([*NESTED, *numbered] if multiplexed else numbered)
+    few, many = Decoder(table), Decoder(table)
+    for batch in batches:
+        unknown = _frames([(3, 9, bytes(batch.data.shape[1]))] * (MAX_FRAMES + 1), batch.data.shape[1])
+        unknown.t_ns[:] = (1 << 62) + 1
+        got, wanted = few.decode(batch), many.decode(join([batch, unknown]))
+        for a, b in ((got.t_ns, wanted.t_ns), (got.signal, wanted.signal), (got.value, wanted.value)):
+            assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
+    added = len(batches) * (MAX_FRAMES + 1)
+    counts = few.counts
+    assert many.counts == replace(
+        counts, frames=counts.frames + added, frames_unknown=counts.frames_unknown + added
     )
+
+
+def test_runs_of_one_message_may_change_and_grow() -> None:
+    table = build_table(
+        [
+            Field(0, can_id, start, 8, can_id == 5, start == 8, 0.5, row, catalogue_row=row)
+            for row, (can_id, start) in enumerate([(5, 7), (5, 15), (5, 23), (6, 8), (6, 56)])
+        ]
+    )
+    decoder = Decoder(table)
+    for n, can_id in ((MIN_FRAMES, 5), (3 * MIN_FRAMES, 5), (MIN_FRAMES, 6), (2 * MIN_FRAMES, 5)):
+        batch = _frames([(0, can_id, bytes([i % 256] * 8)) for i in range(n)])
+        got = decoder.decode(batch)
+        parts = [Decoder(table).decode(rows(batch, at, at + 1)) for at in range(n)]
+        wanted = join(parts)
+        for a, b in ((got.t_ns, wanted.t_ns), (got.signal, wanted.signal), (got.value, wanted.value)):
+            assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
+
+
+def test_a_negative_zero_keeps_its_sign_on_every_path() -> None:
+    scales = [(-1.0, 0.0), (-1.0, -0.0), (1.0, -0.0), (0.0, -0.0), (-0.0, 0.0), (0.5, 0.0)]
+    table = build_table(
+        [
+            Field(0, 5, 8 * i, 8, False, True, scale, offset, catalogue_row=i)
+            for i, (scale, offset) in enumerate(scales)
+        ]
+    )
+    for raw in (0, 1, -1):
+        wanted = [float(raw) * scale + offset for scale, offset in scales]
+        for n in (1, MAX_FRAMES + 1, MIN_FRAMES):
+            got = Decoder(table).decode(_frames([(0, 5, bytes([raw & 0xFF] * 8))] * n))
+            assert all(map(_same, got.value.tolist(), wanted * n))
 
 
 def test_nested_multiplexing_selects_by_value() -> None:

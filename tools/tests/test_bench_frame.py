@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fsd_tools.bench.frame import BenchResult, Goal, figure, interleaved, this_machine
+from fsd_tools.bench.paced import median_at_pace
 from fsd_tools.bench.registry import BENCHES, find_bench, method_of
 from fsd_tools.bench.report import Section, number, read_result, render
 from fsd_tools.data import data_dir
@@ -164,3 +166,11 @@ def test_decode_runs_and_every_value_equals_cantools(capsys: pytest.CaptureFixtu
     figures = {one["name"]: one for one in json.loads(capsys.readouterr().out)["figures"]}
     assert figures["values that equal cantools'"]["value"] > 400_000
     assert figures["frames decoded, batches of 1000 ms"]["peer_value"] > 0
+
+
+def test_work_at_its_pace_is_done_in_turns_and_the_first_is_not_counted() -> None:
+    done: list[str] = []
+    contenders = {name: [partial(done.append, f"{name}{i}") for i in range(2)] for name in "ab"}
+    spent = median_at_pace(0.001, 2, contenders)
+    assert done == ["a0", "a1", "b0", "b1"] * 3
+    assert spent.keys() == {"a", "b"}

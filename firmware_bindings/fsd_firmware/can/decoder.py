@@ -1,9 +1,15 @@
-"""CAN frames to signal samples, all ids at once.
+"""CAN frames to signal samples, by the path that suits the batch; all give the same samples and counts.
 
-Every frame is expanded to its message's fields (repeat and cumulative sum give the pairs of frame and field),
+=======================  ==============================================================================
+few frames               :mod:`small`: a loop in plain Python, because every call into NumPy has its price
+many, of one message     :mod:`one`: a column for each field
+all others               here: all ids at once
+=======================  ==============================================================================
+
+Here every frame is expanded to its message's fields (repeat and cumulative sum give the pairs of frame and field),
 and every pair is read in the four steps of :mod:`plan`. No loop runs over frames or ids. What is rare costs
 nothing where it isn't: multiplexing, long and floating-point fields, and frames that are too short are looked at
-only in batches that have them.
+only in batches that have them. The other two paths leave all that to this one.
 
 What can't be decoded is counted and left out: a frame of an id that the table doesn't know, a frame that says it
 has more bytes than its data, a frame that is older than one before it in its batch, and a field that reaches past
@@ -18,13 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_firmware.can.index import MessageIndex
-from fsd_firmware.can.one import decode_one_message, is_one_message
+from fsd_firmware.can.one import OneMessage, is_one_message
 from fsd_firmware.can.plan import Plan
+from fsd_firmware.can.small import MAX_FRAMES, SmallBatches
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.can.words import CHUNK_FRAMES
 from fsd_firmware.samples import CAN_WIDTHS, CanFrames, Signals, empty_signals
 
 Rows = NDArray[np.int64]
+Paths = tuple[Plan, SmallBatches, OneMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Decoder:
     def __init__(self, table: SignalTable) -> None:
         self._table = table
         self._index = MessageIndex(table.message_key)
-        self._plans: dict[int, Plan] = {}
+        self._of_width: dict[int, Paths] = {}
         self._numbers = np.arange(0, dtype=np.int64)
         self._frames = self._unknown = self._short = self._overlong = self._disordered = self._samples = 0
 
@@ -65,20 +73,43 @@ class Decoder:
 
         Raises ``ValueError`` for data that is neither 8 nor 64 bytes wide.
         """
-        n = len(frames)
+        n, width = len(frames), frames.data.shape[1]
         if n == 0:
             return empty_signals()
-        plan = self._plan(frames.data)
-        t_ns = frames.t_ns
+        plan, small, one = self._of_width.get(width) or self._prepare(width)
         self._frames += n
-        if np.count_nonzero(t_ns[1:] < t_ns[:-1]):
-            frames = self._in_order(frames)
-            n = len(frames)
-        if is_one_message(frames):
-            found = decode_one_message(plan, self._index, frames)
-            if found is not None:
-                self._samples += len(found)
-                return found
+        if n <= MAX_FRAMES and (few := small.decode(frames)) is not None:
+            samples, unknown = few
+            self._unknown += unknown
+        else:
+            samples = self._many(plan, one, frames)
+        self._samples += samples.value.shape[0]
+        return samples
+
+    def _prepare(self, width: int) -> Paths:
+        if width not in CAN_WIDTHS:
+            raise ValueError(f"CAN frames: data: {width} bytes a frame; must be 8 or 64")
+        plan = Plan(self._table, width)
+        self._of_width[width] = plan, SmallBatches(self._table, plan), OneMessage(plan, self._index)
+        return self._of_width[width]
+
+    def _many(self, plan: Plan, one: OneMessage, frames: CanFrames) -> Signals:
+        frames = self._in_order(frames)
+        if is_one_message(frames) and (samples := one.decode(frames)) is not None:
+            return samples
+        return self._mixed(plan, frames)
+
+    def _in_order(self, frames: CanFrames) -> CanFrames:
+        """Without the frames that are older than one before them."""
+        t_ns = frames.t_ns
+        if not np.count_nonzero(t_ns[1:] < t_ns[:-1]):
+            return frames
+        kept = t_ns == np.maximum.accumulate(t_ns)
+        self._disordered += int(np.count_nonzero(~kept))
+        return _picked(frames, kept)
+
+    def _mixed(self, plan: Plan, frames: CanFrames) -> Signals:
+        n = len(frames)
         if n <= CHUNK_FRAMES:
             return self._chunk(plan, frames)
         chunks = [slice(low, low + CHUNK_FRAMES) for low in range(0, n, CHUNK_FRAMES)]
@@ -88,21 +119,6 @@ class Decoder:
             np.concatenate([part.signal for part in parts]),
             np.concatenate([part.value for part in parts]),
         )
-
-    def _plan(self, data: NDArray[np.uint8]) -> Plan:
-        width = data.shape[1]
-        plan = self._plans.get(width)
-        if plan is None:
-            if width not in CAN_WIDTHS:
-                raise ValueError(f"CAN frames: data: {width} bytes a frame; must be 8 or 64")
-            plan = self._plans[width] = Plan(self._table, width)
-        return plan
-
-    def _in_order(self, frames: CanFrames) -> CanFrames:
-        """Without the frames that are older than one before them."""
-        kept = frames.t_ns == np.maximum.accumulate(frames.t_ns)
-        self._disordered += int(np.count_nonzero(~kept))
-        return _picked(frames, kept)
 
     def _chunk(self, plan: Plan, frames: CanFrames) -> Signals:
         message = self._index.find(frames.bus, frames.can_id)
@@ -128,7 +144,6 @@ class Decoder:
         lacking = np.count_nonzero(plan.width - frames.length > plan.slack.take(message))
         if lacking or (plan.any_odd and plan.odd.take(message).any()):
             samples = self._odd(plan, frames, field, place, samples, fit=not lacking)
-        self._samples += len(samples)
         return samples
 
     def _odd(

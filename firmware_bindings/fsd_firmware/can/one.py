@@ -1,22 +1,27 @@
-"""A run of frames of one message: the same four steps, a field at a time, without expanding pairs.
+"""A run of frames of one message: the same steps, on all its fields at once, without looking anything up.
 
-A busy diagnostic or radar channel gives thousands of frames of one id at once; nothing has to be looked up for
-each of them.
+A busy diagnostic or radar channel gives thousands of frames of one id at once. Every frame's word is repeated, once
+for each field, and so are the message's masks, scales and offsets for a block of frames: then each step is one
+operation on neighbouring values. Writing fields one after the other, as columns of the result, would go through the
+result's memory once a field, and memory is what bounds this path.
 """
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsd_firmware.can.index import MessageIndex
 from fsd_firmware.can.plan import Plan
+from fsd_firmware.can.words import form_of
 from fsd_firmware.samples import CanFrames, Signals
 
-MIN_FRAMES = 128
+MIN_FRAMES: Final = 128
 """Fewer are decoded as fast together with others."""
-BLOCK_FRAMES = 2048
-"""Words and values of so many frames stay in the processor's first cache."""
+BLOCK_VALUES: Final = 16_384
+"""So many values, and what they are made of, stay in the processor's second cache."""
 
 
 def is_one_message(frames: CanFrames) -> bool:
@@ -27,39 +32,72 @@ def is_one_message(frames: CanFrames) -> bool:
     return not np.count_nonzero(can_id != can_id[0]) and not np.count_nonzero(bus != bus[0])
 
 
-def decode_one_message(plan: Plan, index: MessageIndex, frames: CanFrames) -> Signals | None:
-    """All samples of ``frames``; None when the message or a frame needs more than the four steps."""
-    number = int(index.find(frames.bus[:1], frames.can_id[:1])[0])
-    if number == 0 or plan.odd[number]:
-        return None
-    if np.count_nonzero(plan.width - frames.length > plan.slack[number]):
-        return None
-    n, count = len(frames), int(plan.count[number])
-    fields = range(int(plan.ends[number]) - count, int(plan.ends[number]))
-    t_ns, value = np.empty((n, count), np.int64), np.empty((n, count))
-    for low in range(0, n, BLOCK_FRAMES):
-        block = slice(low, low + BLOCK_FRAMES)
-        _fill(plan, fields, frames.t_ns[block], frames.data[block], t_ns[block], value[block])
-    row = np.tile(plan.row[fields.start : fields.stop], n)
-    return Signals(t_ns.reshape(-1), row, value.reshape(-1))
+class OneMessage:
+    """Reads runs of frames of ``plan``'s width. Used by one thread.
+
+    It keeps what it repeated for the message that it read last: a run comes in several batches.
+    """
+
+    def __init__(self, plan: Plan, index: MessageIndex) -> None:
+        self._plan, self._index = plan, index
+        self._last: _Repeated | None = None
+
+    def decode(self, frames: CanFrames) -> Signals | None:
+        """All samples of ``frames``; None when the message or a frame needs more than the four steps."""
+        plan, n, last = self._plan, len(frames), self._last
+        key = int(frames.bus[0]), int(frames.can_id[0])
+        if last is None or last.key != key or last.frames < n:
+            number = int(self._index.find(frames.bus[:1], frames.can_id[:1])[0])
+            if number == 0 or plan.odd[number]:
+                return None
+            last = self._last = _Repeated(plan, key, number, n)
+        if np.count_nonzero(plan.width - frames.length > plan.slack[last.number]):
+            return None
+        value = np.empty(n * last.fields)
+        for low in range(0, n, last.block):
+            last.fill(frames.data[low : low + last.block], value[low * last.fields :])
+        return Signals(frames.t_ns.repeat(last.fields), last.row[: n * last.fields], value)
 
 
-def _fill(
-    plan: Plan,
-    fields: range,
-    at_ns: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    t_ns: NDArray[np.int64],
-    value: NDArray[np.float64],
-) -> None:
-    """Write times and values of one block of frames into ``t_ns`` and ``value``, a column a field."""
-    plan.words.load(data)
-    n, blocks = data.shape[0], plan.words.blocks
-    bits, scaled = np.empty(n, np.int64), np.empty(n)
-    for column, field in enumerate(fields):
-        first = int(plan.word[field])
-        np.left_shift(plan.words.flat[first : first + n * blocks : blocks], plan.left[field], out=bits)
-        np.bitwise_and(bits, plan.mask[field], out=bits)
-        np.multiply(bits, plan.scale[field], out=scaled)
-        np.add(scaled, plan.offset[field], out=value[:, column])
-        t_ns[:, column] = at_ns
+class _Repeated:
+    """One message's columns, repeated for the frames of a block; its rows, for all of ``frames`` frames."""
+
+    def __init__(self, plan: Plan, key: tuple[int, int], number: int, frames: int) -> None:
+        end = int(plan.ends[number])
+        self.key = key
+        mine = slice(end - int(plan.count[number]), end)
+        self.number, self.frames, self.fields = number, frames, mine.stop - mine.start
+        self.block = min(max(BLOCK_VALUES // self.fields, 1), frames)
+        self._left, self._mask, self._scale, self._offset = (
+            np.tile(column[mine], self.block) for column in (plan.left, plan.mask, plan.scale, plan.offset)
+        )
+        self._any_left = bool(plan.left[mine].any())
+        self.row = np.tile(plan.row[mine], frames)
+        self.row.flags.writeable = False  # batches share it
+        words = plan.word[mine].tolist()
+        most = max(words, key=words.count)
+        self._word = divmod(most, plan.words.stride)
+        """Form and block of the word that most fields read."""
+        self._others = [
+            (field, divmod(word, plan.words.stride)) for field, word in enumerate(words) if word != most
+        ]
+
+    def fill(self, data: NDArray[np.uint8], into: NDArray[np.float64]) -> None:
+        """Write the values of a block's frames to the beginning of ``into``."""
+        bits = self._repeated_words(data)
+        n = bits.shape[0]
+        if self._any_left:
+            np.left_shift(bits, self._left[:n], out=bits)
+        np.bitwise_and(bits, self._mask[:n], out=bits)
+        value = into[:n]
+        value[:] = bits
+        value *= self._scale[:n]
+        value += self._offset[:n]
+
+    def _repeated_words(self, data: NDArray[np.uint8]) -> NDArray[np.int64]:
+        words: NDArray[Any] = np.ascontiguousarray(data).view("<u8")
+        form, block = self._word
+        bits = form_of(words[:, block], form).repeat(self.fields)
+        for field, (form, block) in self._others:
+            bits[field :: self.fields] = form_of(words[:, block], form)
+        return bits.view(np.int64)

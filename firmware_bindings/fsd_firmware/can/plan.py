@@ -1,10 +1,10 @@
 """A signal table made ready for frames of one width: what each message and each field needs, as columns.
 
-A field is read in four steps: the right one of its frame's words, a left shift that brings its first bit to the
-top, a mask that drops what stands below, and a multiplication. No shift back down is needed, because it is part
+A field is read in four steps: the right one of its frame's words, a left shift that brings its sign to the top, a
+mask that drops what isn't the field, and a multiplication. No shift back down is needed, because it is part
 of the scale: ``raw * 2**s`` times ``scale * 2**-s`` has the same bits as ``raw * scale``. Words are signed, so
-a field with a sign is brought to bit 63 and an unsigned one to bit 62; if it reaches up to bit 63 by itself, it
-is taken from a word that was moved down by one.
+a field with a sign is brought to bit 63. One without stays where it is; only if it reaches up to bit 63, it is
+taken from a word that was moved down by one.
 
 What doesn't fit this (see :mod:`careful`) gets an empty mask and is filled in afterwards.
 """
@@ -34,25 +34,25 @@ class Plan:
 
     def _prepare_fields(self, table: SignalTable) -> None:
         start, length = table.start.astype(np.int64), table.length.astype(np.int64)
-        big, unsigned = table.big_endian == 1, (table.signed == 0).astype(np.int64)
+        big, signed = table.big_endian == 1, table.signed == 1
         before = np.where(big, 8 * (start // 8) + 7 - start % 8, start)
         at = before % WORD_BITS
-        left = np.where(big, at, WORD_BITS - length - at) - unsigned
-        moved = left < 0
-        self.left = np.maximum(left, 0)
+        below = np.where(big, WORD_BITS - length - at, at)
+        moved = ~signed & (below + length == WORD_BITS)
+        self.left = np.where(signed, np.maximum(WORD_BITS - length - below, 0), 0)
         self.words = Words(
             self.width, little_moved=bool((moved & ~big).any()), big_moved=bool((moved & big).any())
         )
         block = np.minimum(before // WORD_BITS, self.words.blocks - 1)
         self.word = (np.where(moved, MOVED, 0) + np.where(big, BIG, LITTLE)) * self.words.stride + block
-        down = WORD_BITS - length - unsigned
+        down = np.maximum(below + self.left - moved, 0)
         # Bits below the field: zeros once they are masked.
         scale = np.ldexp(table.scale, -down)
         self.careful = CarefulFields(table, self.words, before)
         careful = (at + length > WORD_BITS) | (length > EXACT_BITS) | (table.is_float == 1)
         careful |= scaled_in_integers(table) | (np.ldexp(scale, down) != table.scale)
         self.is_careful = careful
-        mask = ((np.int64(1) << np.minimum(length, EXACT_BITS)) - 1) << np.maximum(down, 0)
+        mask = ((np.int64(1) << np.minimum(length, EXACT_BITS)) - 1) << down
         self.mask = np.where(careful, 0, mask)
         self.scale, self.offset = np.where(careful, 0.0, scale), table.offset
         self.row, self.min_bytes = table.catalogue_row, table.min_bytes

@@ -48,3 +48,10 @@ class Words:
             np.right_shift(words, self._one, little_moved[:n])
         if self._big_moved:
             np.right_shift(big[:n], self._one, big_moved[:n])
+
+
+def form_of(words: NDArray[np.uint64], form: int) -> NDArray[np.uint64]:
+    """``words``, read little-endian, in one of the four forms."""
+    if form & BIG:
+        words = words.byteswap()
+    return words >> np.uint64(1) if form & MOVED else words
