@@ -374,3 +374,15 @@ def test_others_make_no_difference(
     }
     mixed = [one for one in firings(drive, ends, pushes) if not one[0].startswith("z")]
     assert mixed == alone
+
+
+def test_what_has_not_begun_to_look_back_begins_after_another_push_too() -> None:
+    """Found by the search above: the sample that a new function waits for tells nobody else anything new."""
+    program = compiled('!rose(within("yard"))', (), ())
+    assert program is not None
+    late = plain_campaign(program, "late", zones=ZONES, heads=HEADS)
+    drive = Drive(fixes=[(0, 1.0), (2_050 * MS, 1.0)])
+    ends = [1_000 * MS, 2_000 * MS, 2_025 * MS, ENDS_NS]
+    once = firings(drive, ends, {1: [late]})
+    again = firings(drive, ends, {1: [late], 2: [late]})
+    assert again == once == [("late", 2_050 * MS + 1)]

@@ -308,8 +308,8 @@ class Force:
         fresh = self._bank.fresh().union(
             *(plan.graph.rows_below(at) for at in waiting), self._conditions.fresh()
         )
-        for digest, one in plan.looking.items():
-            if digest not in were:
+        for one in plan.looking.values():
+            if not one.memory.begun:
                 fresh |= plan.graph.rows_below(one.argument)
         self._signals.watch(literals, exact, fresh)
         self.new_rows = frozenset(set(rows.values()) - set(kept.values()))
