@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,15 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.rules.triggers.signals.columns import Event
+from fsd_agent.rules.triggers.signals.gaps import NAN, UNKNOWN, GapTable, RowGap
 
 Index = NDArray[np.intp]
 Column = NDArray[np.float64]
 Plane = NDArray[np.bool_]
 
-_NAN: Final = -1
-_UNKNOWN: Final = -2
 _FRESH: Final = -3
-"""Codes of what is no gap between literals."""
+"""Code of the gap of a row that had no sample."""
 _FEW: Final = 64
 """Samples that are cheaper to look at than to select from."""
 _SOME: Final = 160
@@ -95,9 +94,9 @@ class _Row:
     def take(self, value: float, *, sound: bool) -> bool:
         """Take up a sample; whether it is in another gap than the one before."""
         if not sound or value < self.minimum or value > self.maximum:
-            code = _UNKNOWN
+            code = UNKNOWN
         else:
-            code = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
+            code = bisect_right(self.edges, value) if value == value else NAN  # noqa: PLR0124 - NaN alone differs from itself
         moves, self.code = code != self.code, code
         self.stand(value)
         return moves or self.exact
@@ -108,9 +107,9 @@ class _Row:
             return
         if self.code >= 0:
             self.low, self.high = self.lows[self.code], self.highs[self.code]
-        elif self.code == _UNKNOWN and value < self.minimum:
+        elif self.code == UNKNOWN and value < self.minimum:
             self.low, self.high = -math.inf, math.nextafter(self.minimum, -math.inf)
-        elif self.code == _UNKNOWN and value > self.maximum:
+        elif self.code == UNKNOWN and value > self.maximum:
             self.low, self.high = math.nextafter(self.maximum, math.inf), math.inf
         else:
             self.low, self.high = math.inf, -math.inf
@@ -130,10 +129,10 @@ class Guard:
         self._is_open = np.zeros(row_count, np.bool_)
         self._watched = np.zeros(row_count, np.bool_)
         self._exact = np.zeros(row_count, np.bool_)
+        self._any_exact = False
         # numpy sorts short integers by their digits, more than twice as fast.
         self._sortable = np.int16 if row_count < 2**15 else np.int64
-        self._edges = np.empty(0, np.complex128)
-        self._first_edge = np.zeros(row_count, np.intp)
+        self._table = GapTable([])
 
     def watch(
         self,
@@ -145,21 +144,18 @@ class Guard:
         """Look out for these rows, all fresh. ``minimum`` and ``maximum`` have one element a row."""
         self._rows, self._by_row = {}, [None] * len(self._by_row)
         self._moved.clear()
-        parts: list[tuple[int, float]] = []
+        gaps: list[RowGap] = []
         self._low[:], self._high[:], self._watched[:], self._exact[:] = -np.inf, np.inf, False, False
         for row in sorted({*thresholds, *exact}):
             literals = () if row in exact else thresholds[row]
-            self._rows[row] = one = _row(
-                literals, float(minimum[row]), float(maximum[row]), exact=row in exact
-            )
+            ends = float(minimum[row]), float(maximum[row])
+            self._rows[row] = one = _row(literals, *ends, exact=row in exact)
             self._by_row[row] = one
             self._low[row], self._high[row] = one.low, one.high
             self._watched[row], self._exact[row] = True, one.exact
-            self._first_edge[row] = len(parts)
-            parts += [(row, edge) for edge in one.edges]
-        self._edges = _row_and_value(
-            np.array([row for row, _ in parts], np.int64), np.array([edge for _, edge in parts], np.float64)
-        )
+            gaps += _gaps(row, _row(literals, *ends, exact=row in exact))
+        self._table = GapTable(gaps)
+        self._any_exact = bool(exact)
 
     def settle(self, row: int, value: float, *, known: bool) -> None:
         """The newest sample of a row that is not fresh."""
@@ -180,7 +176,7 @@ class Guard:
                 kept.append((t_ns, number, x, is_sound and not (x < one.minimum or x > one.maximum)))
             elif not (is_sound and one.low <= x <= one.high):
                 if one.take(x, sound=is_sound):
-                    kept.append((t_ns, number, x, one.code != _UNKNOWN))
+                    kept.append((t_ns, number, x, one.code != UNKNOWN))
                 self._moved.add(number)
         return kept
 
@@ -207,19 +203,17 @@ class Guard:
         count = inside.shape[0]
         if count - first <= _FEW:
             return self._one_by_one(samples, slice(first, None), range(first, count))
-        left = row[~inside]
-        self._is_open[left] = self._watched.take(left)
-        some = self._is_open.nonzero()[0]
+        is_open = self._is_open
+        is_open[row[~inside]] = True
+        np.logical_and(is_open, self._watched, out=is_open)
+        at = is_open.take(row).nonzero()[0]
+        some = is_open.nonzero()[0]
+        is_open.fill(False)
+        if at.shape[0] <= _SOME:
+            return self._one_by_one(samples, at, at.tolist())
         if some.shape[0] <= _ROWS:
-            self._is_open[some] = False
             return self._row_by_row(samples, some.tolist())
-        at = np.flatnonzero(self._is_open.take(row))
-        self._is_open[some] = False
-        return (
-            self._one_by_one(samples, at, at.tolist())
-            if at.shape[0] <= _SOME
-            else self._as_arrays(samples, at)
-        )
+        return self._as_arrays(samples, at)
 
     def _one_by_one(self, samples: Marked, some: slice | Index, positions: Iterable[int]) -> list[int] | None:
         value = samples.value[some]
@@ -253,8 +247,8 @@ class Guard:
             # Written so that a NaN is not plain.
             plain = samples.sound is None and value.min() >= one.minimum and value.max() <= one.maximum
             if not plain:
-                code[np.isnan(value)] = _NAN
-                code[~samples.known_at(at)] = _UNKNOWN
+                code[np.isnan(value)] = NAN
+                code[~samples.known_at(at)] = UNKNOWN
             moves = np.empty(code.shape, np.bool_)
             moves[0] = code[0] != one.code
             np.not_equal(code[1:], code[:-1], out=moves[1:])
@@ -264,37 +258,43 @@ class Guard:
             one.stand(float(value[-1]))
             self._low[number], self._high[number] = one.low, one.high
             kept.append(at[moves])
-        if not kept:
-            return None
-        found = kept[0] if len(kept) == 1 else np.concatenate(kept)
-        found.sort()
-        if found.shape[0] > _FEW_LEFT:
-            return found
-        return found.tolist() or None
+        return _in_order(kept[0] if len(kept) == 1 else np.concatenate(kept))
 
-    def _as_arrays(self, samples: Marked, at: Index) -> Index | None:
+    def _as_arrays(self, samples: Marked, at: Index) -> list[int] | Index | None:
         row = samples.row.take(at)
-        order = np.argsort(row.astype(self._sortable), kind="stable")
+        order = row.astype(self._sortable).argsort(kind="stable")
         at, row = at.take(order), row.take(order)
-        value, known = samples.value.take(at), samples.known_at(at)
-        code = self._edges.searchsorted(_row_and_value(row, value), "right") - self._first_edge.take(row)
-        code[np.isnan(value)] = _NAN
-        code[~known] = _UNKNOWN
-        begins = np.ones(row.shape, np.bool_)
-        np.not_equal(row[1:], row[:-1], out=begins[1:])
-        keep = np.empty(row.shape, np.bool_)
-        np.not_equal(code[1:], code[:-1], out=keep[1:])
-        starts = np.flatnonzero(begins)
-        rows = [self._rows[number] for number in row[starts].tolist()]
-        keep[starts] = code[starts] != np.array([one.code for one in rows])
-        np.logical_or(keep, self._exact.take(row), out=keep)
-        last = np.append(starts[1:], row.shape[0]) - 1
-        for one, newest, x in zip(rows, code[last].tolist(), value[last].tolist(), strict=True):
-            one.code = newest
-            one.stand(x)
-        numbers = row[last]
-        self._low[numbers], self._high[numbers] = [one.low for one in rows], [one.high for one in rows]
-        return np.sort(at[keep]) if keep.any() else None
+        sound = None if samples.sound is None else samples.sound.take(at)
+        gap = self._table.find(row, samples.value.take(at), sound)
+        code = self._table.code.take(gap)
+        ends = np.empty(row.shape[0] + 1, np.bool_)
+        ends[0] = ends[-1] = True
+        np.not_equal(row[1:], row[:-1], out=ends[1:-1])
+        ends_at = ends.nonzero()[0]
+        first, last = ends_at[:-1], ends_at[1:] - 1
+        moves = np.empty(row.shape, np.bool_)
+        np.not_equal(code[1:], code[:-1], out=moves[1:])
+        numbers = row.take(first)
+        rows = [self._rows[number] for number in numbers.tolist()]
+        moves[first] = code.take(first) != [one.code for one in rows]
+        if self._any_exact:
+            np.logical_or(moves, self._exact.take(row), out=moves)
+        self._stand(numbers, rows, gap.take(last))
+        return _in_order(at[moves])
+
+    def _stand(self, numbers: NDArray[np.int32], rows: Sequence[_Row], gap: Index) -> None:
+        """Rows stand in these gaps of the table now."""
+        self._low[numbers] = low = self._table.low.take(gap)
+        self._high[numbers] = high = self._table.high.take(gap)
+        newest = zip(rows, self._table.code.take(gap).tolist(), low.tolist(), high.tolist(), strict=True)
+        for one, code, its_low, its_high in newest:
+            one.code, one.low, one.high = code, its_low, its_high
+
+
+def _in_order(kept: Index) -> list[int] | Index | None:
+    """A few are handed on one by one."""
+    kept.sort()
+    return kept if kept.shape[0] > _FEW_LEFT else kept.tolist() or None
 
 
 def _row(literals: Collection[float], minimum: float, maximum: float, *, exact: bool) -> _Row:
@@ -309,8 +309,8 @@ def edges_of(literals: Collection[float]) -> list[float]:
     return sorted({edge for one in literals for edge in (one, math.nextafter(one, math.inf))})
 
 
-def _row_and_value(row: NDArray[np.integer], value: Column) -> NDArray[np.complex128]:
-    """One sortable number of both: complex numbers are ordered by their real parts, then by their imaginary ones."""
-    both = np.empty(row.shape[0], np.complex128)
-    both.real, both.imag = row, value
-    return both
+def _gaps(row: int, one: _Row) -> Iterator[RowGap]:
+    """All gaps of a row, as ``one`` of its own finds them: each from the smallest value in it."""
+    for begin in sorted({-math.inf, one.minimum, *one.edges, math.nextafter(one.maximum, math.inf)}):
+        one.take(begin, sound=True)
+        yield RowGap(row, begin, one.code, one.low, one.high)
