@@ -124,7 +124,7 @@ def figure(
 
 
 def interleaved(rounds: int, contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds a call of each contender, run in turns in this process.
+    """Median seconds of processor time a call of each contender, run in turns in this process.
 
     One round is not counted (caches, lazy set-up). Every second round goes in reverse order, so that drift of
     the machine hits all alike. The garbage collector rests during a call.
@@ -140,13 +140,16 @@ def interleaved(rounds: int, contenders: Mapping[str, Callable[[], object]]) -> 
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Wall seconds of one call, without garbage collection inside."""
+    """Seconds of processor time of one call, all threads, without garbage collection inside.
+
+    Not wall time: on a shared machine that says how busy others are.
+    """
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        return time.perf_counter() - start
+        return time.process_time() - start
     finally:
         gc.enable()
 
