@@ -221,20 +221,20 @@ class Guard:
         if samples.sound is not None:
             sound = samples.sound[some].tolist()
             value = np.where(samples.sound[some], value, np.nan)
-        rows = self._rows
+        rows = self._by_row
         kept: list[int] = []
         left: set[int] = set()
         for place, (at, number, x) in enumerate(
             zip(positions, samples.row[some].tolist(), value.tolist(), strict=True)
         ):
-            one = rows.get(number)
+            one = rows[number]
             if one is None or one.low <= x <= one.high:
                 continue
             left.add(number)
             if one.take(x, sound=sound is None or sound[place]):
                 kept.append(at)
         for number in left:
-            self._low[number], self._high[number] = rows[number].low, rows[number].high
+            self._low[number], self._high[number] = self._rows[number].low, self._rows[number].high
         return kept or None
 
     def _row_by_row(self, samples: Marked, numbers: Sequence[int]) -> list[int] | Index | None:
