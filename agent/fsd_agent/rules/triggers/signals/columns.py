@@ -90,6 +90,18 @@ class Samples:
             known = not (value < self._ranges[0][row] or value > self._ranges[1][row])
         return int(self.t_ns[at]), row, value, known
 
+    def items(self, at: NDArray[np.intp]) -> list[tuple[int, int, float, bool]]:
+        """Time, row, value and whether it is known, of many samples."""
+        row, value = self.row.take(at), self.value.take(at)
+        if self._ranges is None:
+            known = self.known_at(at)
+        else:
+            known = ~outside(row, value, self._ranges)
+            if self.sound is not None:
+                np.logical_and(known, self.sound.take(at), out=known)
+        columns = self.t_ns.take(at), row, value, known
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
     """All of them in order of time; at one instant those of earlier parts first. ``parts`` is not empty."""
@@ -151,8 +163,7 @@ class ActiveSamples:
         """Time, row, value and whether it is known, of each."""
         if isinstance(self.at, list):
             return [self.samples.item(at) for at in self.at]
-        columns = (self.t_ns, self.signal, self.value, self.known)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        return self.samples.items(self.at)
 
 
 class ListedSamples(ActiveSamples):
@@ -191,7 +202,9 @@ class ListedSamples(ActiveSamples):
 _NO_SAMPLES: Final = Samples(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64))
 
 
-def outside(row: NDArray[np.int32], value: Column, ranges: tuple[Column, Column]) -> Plane:
+def outside(row: NDArray[np.integer], value: Column, ranges: tuple[Column, Column]) -> Plane:
     """Where a value is out of its row's range; ``ranges`` holds minimum and maximum of every row."""
     minimum, maximum = ranges
-    return np.asarray((value < minimum.take(row)) | (value > maximum.take(row)), np.bool_)
+    found = value < minimum.take(row)
+    np.logical_or(found, value > maximum.take(row), out=found)
+    return found

@@ -65,10 +65,6 @@ class Marked(Protocol):
         """Where it is known, as long as it is in range; None is everywhere."""
         ...
 
-    def known_at(self, at: Index) -> Plane:
-        """Whether samples are known, by position."""
-        ...
-
 
 @dataclass(slots=True, eq=False)
 class _Row:
@@ -116,9 +112,13 @@ class _Row:
 
 
 class Guard:
-    """Gaps of the rows that are watched."""
+    """Gaps of the rows that are watched.
 
-    def __init__(self, row_count: int) -> None:
+    ``few``, ``some`` and ``rows`` say which of its ways a batch goes. All keep the same.
+    """
+
+    def __init__(self, row_count: int, *, few: int = _FEW, some: int = _SOME, rows: int = _ROWS) -> None:
+        self._few, self._some, self._few_rows = few, some, rows
         self._rows: dict[int, _Row] = {}
         self._by_row: list[_Row | None] = [None] * row_count
         self._moved: set[int] = set()
@@ -201,7 +201,7 @@ class Guard:
         if inside[first]:
             return None
         count = inside.shape[0]
-        if count - first <= _FEW:
+        if count - first <= self._few:
             return self._one_by_one(samples, slice(first, None), range(first, count))
         is_open = self._is_open
         is_open[row[~inside]] = True
@@ -209,9 +209,9 @@ class Guard:
         at = is_open.take(row).nonzero()[0]
         some = is_open.nonzero()[0]
         is_open.fill(False)
-        if at.shape[0] <= _SOME:
+        if at.shape[0] <= self._some:
             return self._one_by_one(samples, at, at.tolist())
-        if some.shape[0] <= _ROWS:
+        if some.shape[0] <= self._few_rows:
             return self._row_by_row(samples, some.tolist())
         return self._as_arrays(samples, at)
 
@@ -245,10 +245,11 @@ class Guard:
             value = samples.value.take(at)
             code = one.column.searchsorted(value, "right")
             # Written so that a NaN is not plain.
-            plain = samples.sound is None and value.min() >= one.minimum and value.max() <= one.maximum
-            if not plain:
+            if not (value.min() >= one.minimum and value.max() <= one.maximum):
                 code[np.isnan(value)] = NAN
-                code[~samples.known_at(at)] = UNKNOWN
+                code[np.logical_or(value < one.minimum, value > one.maximum)] = UNKNOWN
+            if samples.sound is not None:
+                code[~samples.sound.take(at)] = UNKNOWN
             moves = np.empty(code.shape, np.bool_)
             moves[0] = code[0] != one.code
             np.not_equal(code[1:], code[:-1], out=moves[1:])

@@ -45,6 +45,8 @@ _RECENT: Final = 16
 _WAITING_BATCHES: Final = 256
 _WAITING_SAMPLES: Final = 8192
 """Bound the memory of batches that wait, and the work of the one that takes them in."""
+_TAIL: Final = 1024
+"""Samples at the end of what waits in which most rows are."""
 
 
 class SignalState:
@@ -224,13 +226,13 @@ class SignalState:
         if not self._waiting:
             return
         waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
-        row = np.concatenate([one.row for one in waiting])
+        # Wide enough to select with as it is, which happens several times.
+        row = np.concatenate([one.row for one in waiting], dtype=np.intp)
         value = np.concatenate([one.value for one in waiting])
         wrong = outside(row, value, self._range)
         if wrong.any():
             self.out_of_range_count += int(np.count_nonzero(wrong))
-        last = np.full(self._value.shape, -1)
-        last[row] = np.arange(row.shape[0])  # Where a row is there more than once, numpy keeps the last.
+        last = _last_of_each(row, self._value.shape[0])
         rows = np.flatnonzero(last >= 0)
         last = last[rows]
         self._value[rows] = value[last]
@@ -272,3 +274,18 @@ class SignalState:
 
 def _floats(values: Sequence[float]) -> Column:
     return np.array(values, np.float64)
+
+
+def _last_of_each(row: NDArray[np.intp], row_count: int) -> NDArray[np.intp]:
+    """Position of the last sample of each row, -1 where there is none. Shape (row_count,).
+
+    The end of a long batch has most rows already: of what comes before it only the others are looked at.
+    """
+    last = np.full(row_count, -1)
+    begin = max(0, row.shape[0] - _TAIL)
+    # Where a row is there more than once, numpy keeps the last.
+    last[row[begin:]] = np.arange(begin, row.shape[0])
+    if begin:
+        others = (last < 0).take(row[:begin]).nonzero()[0]
+        last[row.take(others)] = others
+    return last
