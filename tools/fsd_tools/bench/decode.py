@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from cantools.database.errors import Error as CantoolsError
 
+from fsd_agent.daemon.config import SenseConfig
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue
@@ -33,7 +34,7 @@ REPEATED = {"four": (1, "TRACK_B_0"), "eight": (0, "WHEEL_SPEEDS")}
 ONE_FRAMES = 50_000
 ONE_BATCH = 10_000
 ONE_GOALS = {"four": Goal(">=", 100.0), "eight": None}
-TICK_MS = 7
+TICK_MS = SenseConfig().tick_ms
 """The agent's tick in a car."""
 PACED_TICKS = 400
 PACED_TURNS = 3
@@ -59,8 +60,8 @@ def bench_decode(rounds: int, progress: Progress) -> BenchResult:
     the peer is cantools' `Message.decode` with choices off, a frame at a time, messages looked up in a dictionary.
     Both check lengths. The second load is a message of the minute with four signals (a radar track), and one with
     eight (wheel speeds and their fault bits), each repeated to 50,000 frames; ours takes 10,000 a batch, the peer is
-    `Message.decode` in a loop. The third is the minute's first 400 ticks of 7 ms, each at its time and asleep in between, so that caches are as cold as in a
-    car; the median tick counts, and the peer has its messages and bytes ready. Before anything is timed all values
+    `Message.decode` in a loop. The third is the minute's first 400 ticks of 9 ms, each at its time and asleep in
+    between, so that caches are as cold as in a car; the median tick counts, and the peer has its messages and bytes ready. Before anything is timed all values
     of the first two are compared, exactly; a difference ends the benchmark. Rates count all received frames, also
     those that no DBC knows. One thread.
     """
