@@ -64,15 +64,15 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
 
     Smooth signals move slowly with a little noise, no sample equal to the last; white ones jump anywhere with every
     sample. The peer is a plain Python lambda for each condition, called for each sample of a signal that it reads, rises
-    recorded. *Conditions* are ours as the engine evaluates them, guard and bank, from samples to rises; *firings* are the
+    recorded. *Conditions* are ours as the engine evaluates them, guard and cascade, from samples to rises; *firings* are the
     engine's public entrance, one call a batch, from samples to firings with phases, budgets and evidence, of which
     the peer does nothing. With white noise a condition fires once only, with the lambdas as well. Before anything is
-    timed the rises of all are compared; a difference ends the benchmark. The first second, in which every condition is new, is not timed. Rates count the
-    conditions that the peer calls. One thread.
+    timed the rises of all are compared; a difference ends the benchmark. The first second, in which every condition is
+    new, is not timed. Rates count the conditions that the peer calls. One thread.
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
-    conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the
-    agent's default ticks of 9 ms, in a process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
+    conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
+    ticks of 9 ms, in a process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
     """
     figures: list[Figure] = []
     for smooth in (True, False):
