@@ -32,7 +32,7 @@ _FRESH: Final = -3
 """Code of the gap of a row that had no sample."""
 _FEW: Final = 64
 """Samples that are cheaper to look at than to select from."""
-_SOME: Final = 160
+_SOME: Final = 256
 """Samples that are cheaper to look at one by one than as arrays."""
 _ROWS: Final = 3
 """Rows that are cheaper to look at one by one than all together."""

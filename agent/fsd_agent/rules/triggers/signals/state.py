@@ -227,7 +227,7 @@ class SignalState:
             return
         waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
         # Wide enough to select with as it is, which happens several times.
-        row = np.concatenate([one.row for one in waiting], dtype=np.intp)
+        row = np.concatenate([one.row for one in waiting]).astype(np.intp)
         value = np.concatenate([one.value for one in waiting])
         wrong = outside(row, value, self._range)
         if wrong.any():
