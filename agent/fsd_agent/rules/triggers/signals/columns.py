@@ -75,7 +75,7 @@ class Samples:
                 return at
         return None
 
-    def known_at(self, at: list[int] | NDArray[np.intp] | slice) -> Plane:
+    def known_at(self, at: NDArray[np.intp] | slice) -> Plane:
         """Whether samples are known, by position."""
         if self._ranges is None:
             return np.ones(self.row[at].shape, np.bool_) if self.sound is None else self.sound[at]
@@ -125,7 +125,7 @@ class ActiveSamples:
     """
 
     samples: Samples
-    at: list[int] | NDArray[np.intp]
+    at: NDArray[np.intp]
     """Their positions in ``samples``."""
 
     @cached_property
@@ -161,8 +161,6 @@ class ActiveSamples:
     @cached_property
     def items(self) -> list[Event]:
         """Time, row, value and whether it is known, of each."""
-        if isinstance(self.at, list):
-            return [self.samples.item(at) for at in self.at]
         return self.samples.items(self.at)
 
 
@@ -170,7 +168,7 @@ class ListedSamples(ActiveSamples):
     """Active samples that are there as events, in order of time."""
 
     def __init__(self, items: list[Event]) -> None:
-        super().__init__(_NO_SAMPLES, [])
+        super().__init__(_NO_SAMPLES, np.empty(0, np.intp))
         self.items = items
 
     @cached_property

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -30,16 +30,14 @@ Plane = NDArray[np.bool_]
 
 _FRESH: Final = -3
 """Code of the gap of a row that had no sample."""
+_NOWHERE: Final = 2**62
+"""After any place in a batch."""
 _FEW: Final = 64
 """Samples that are cheaper to look at than to select from."""
 _SOME: Final = 256
 """Samples that are cheaper to look at one by one than as arrays."""
 _ROWS: Final = 3
 """Rows that are cheaper to look at one by one than all together."""
-
-
-_FEW_LEFT: Final = 16
-"""Samples that are cheaper to hand on one by one."""
 
 
 class Marked(Protocol):
@@ -51,8 +49,13 @@ class Marked(Protocol):
         ...
 
     @property
+    def t_ns(self) -> NDArray[np.int64]:
+        """When each sample came."""
+        ...
+
+    @property
     def row(self) -> NDArray[np.int32]:
-        """Row of each sample."""
+        """Its row."""
         ...
 
     @property
@@ -126,8 +129,10 @@ class Guard:
         # The gap, both ends inside it; empty where every sample counts, everything where none does.
         self._low = np.full(row_count, -np.inf)
         self._high = np.full(row_count, np.inf)
-        self._is_open = np.zeros(row_count, np.bool_)
-        self._watched = np.zeros(row_count, np.bool_)
+        self._moves = np.full(row_count, _NOWHERE)
+        """Where a batch has each row's first sample outside its gap, while it is looked at."""
+        self._places = np.arange(0)
+        self._unwatched = np.ones(row_count, np.bool_)
         self._exact = np.zeros(row_count, np.bool_)
         self._any_exact = False
         # numpy sorts short integers by their digits, more than twice as fast.
@@ -145,14 +150,14 @@ class Guard:
         self._rows, self._by_row = {}, [None] * len(self._by_row)
         self._moved.clear()
         gaps: list[RowGap] = []
-        self._low[:], self._high[:], self._watched[:], self._exact[:] = -np.inf, np.inf, False, False
+        self._low[:], self._high[:], self._unwatched[:], self._exact[:] = -np.inf, np.inf, True, False
         for row in sorted({*thresholds, *exact}):
             literals = () if row in exact else thresholds[row]
             ends = float(minimum[row]), float(maximum[row])
             self._rows[row] = one = _row(literals, *ends, exact=row in exact)
             self._by_row[row] = one
             self._low[row], self._high[row] = one.low, one.high
-            self._watched[row], self._exact[row] = True, one.exact
+            self._unwatched[row], self._exact[row] = False, one.exact
             gaps += _gaps(row, _row(literals, *ends, exact=row in exact))
         self._table = GapTable(gaps)
         self._any_exact = bool(exact)
@@ -186,58 +191,53 @@ class Guard:
             self._low[number], self._high[number] = self._rows[number].low, self._rows[number].high
         self._moved.clear()
 
-    def keep(self, samples: Marked) -> list[int] | Index | None:
-        """Which samples are kept, in order; None where there is none."""
+    def keep(self, samples: Marked) -> list[Event] | Index:
+        """The samples that are kept, or where they are, in order."""
         if self._moved:
             self._settle_moved()
         row, value = samples.row, samples.value
         if not row.shape[0]:
-            return None
+            return []
         inside = np.greater_equal(value, self._low.take(row))
         np.logical_and(inside, np.less_equal(value, self._high.take(row)), out=inside)
         if samples.sound is not None:
             np.logical_and(inside, samples.sound, out=inside)
         first = int(inside.argmin())
         if inside[first]:
-            return None
+            return []
         count = inside.shape[0]
         if count - first <= self._few:
-            return self._one_by_one(samples, slice(first, None), range(first, count))
-        is_open = self._is_open
-        is_open[row[~inside]] = True
-        np.logical_and(is_open, self._watched, out=is_open)
-        at = is_open.take(row).nonzero()[0]
-        some = is_open.nonzero()[0]
-        is_open.fill(False)
+            return self._one_by_one(samples, slice(first, None))
+        # A row's samples before its first outside say nothing new, those after it may.
+        back, moves = np.logical_not(inside).nonzero()[0][::-1], self._moves
+        moves[row.take(back)] = back  # Where a row is there more than once, numpy keeps the last.
+        np.putmask(moves, self._unwatched, _NOWHERE)
+        if count > self._places.shape[0]:
+            self._places = np.arange(2 * count)
+        at = np.greater_equal(self._places[:count], moves.take(row)).nonzero()[0]
+        some = np.flatnonzero(moves != _NOWHERE) if at.shape[0] > self._some else at
+        moves.fill(_NOWHERE)
         if at.shape[0] <= self._some:
-            return self._one_by_one(samples, at, at.tolist())
+            return self._one_by_one(samples, at)
         if some.shape[0] <= self._few_rows:
             return self._row_by_row(samples, some.tolist())
         return self._as_arrays(samples, at)
 
-    def _one_by_one(self, samples: Marked, some: slice | Index, positions: Iterable[int]) -> list[int] | None:
-        value = samples.value[some]
-        sound: list[bool] | None = None
-        if samples.sound is not None:
-            sound = samples.sound[some].tolist()
-            value = np.where(samples.sound[some], value, np.nan)
-        rows = self._by_row
-        kept: list[int] = []
-        left: set[int] = set()
-        for place, (at, number, x) in enumerate(
-            zip(positions, samples.row[some].tolist(), value.tolist(), strict=True)
+    def _one_by_one(self, samples: Marked, some: slice | Index) -> list[Event]:
+        sound = samples.sound[some].tolist() if samples.sound is not None else None
+        times, rows, kept = samples.t_ns[some], self._by_row, list[Event]()
+        for place, (number, x) in enumerate(
+            zip(samples.row[some].tolist(), samples.value[some].tolist(), strict=True)
         ):
-            one = rows[number]
-            if one is None or one.low <= x <= one.high:
+            one, is_sound = rows[number], sound is None or sound[place]
+            if one is None or (is_sound and one.low <= x <= one.high):
                 continue
-            left.add(number)
-            if one.take(x, sound=sound is None or sound[place]):
-                kept.append(at)
-        for number in left:
-            self._low[number], self._high[number] = self._rows[number].low, self._rows[number].high
-        return kept or None
+            self._moved.add(number)
+            if one.take(x, sound=is_sound):
+                kept.append((int(times[place]), number, x, one.code != UNKNOWN))
+        return kept
 
-    def _row_by_row(self, samples: Marked, numbers: Sequence[int]) -> list[int] | Index | None:
+    def _row_by_row(self, samples: Marked, numbers: Sequence[int]) -> Index:
         kept: list[Index] = []
         for number in numbers:
             one = self._rows[number]
@@ -259,9 +259,11 @@ class Guard:
             one.stand(float(value[-1]))
             self._low[number], self._high[number] = one.low, one.high
             kept.append(at[moves])
-        return _in_order(kept[0] if len(kept) == 1 else np.concatenate(kept))
+        found = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        found.sort()
+        return found
 
-    def _as_arrays(self, samples: Marked, at: Index) -> list[int] | Index | None:
+    def _as_arrays(self, samples: Marked, at: Index) -> Index:
         row = samples.row.take(at)
         order = row.astype(self._sortable).argsort(kind="stable")
         at, row = at.take(order), row.take(order)
@@ -281,7 +283,7 @@ class Guard:
         if self._any_exact:
             np.logical_or(moves, self._exact.take(row), out=moves)
         self._stand(numbers, rows, gap.take(last))
-        return _in_order(at[moves])
+        return np.sort(at[moves])
 
     def _stand(self, numbers: NDArray[np.int32], rows: Sequence[_Row], gap: Index) -> None:
         """Rows stand in these gaps of the table now."""
@@ -290,12 +292,6 @@ class Guard:
         newest = zip(rows, self._table.code.take(gap).tolist(), low.tolist(), high.tolist(), strict=True)
         for one, code, its_low, its_high in newest:
             one.code, one.low, one.high = code, its_low, its_high
-
-
-def _in_order(kept: Index) -> list[int] | Index | None:
-    """A few are handed on one by one."""
-    kept.sort()
-    return kept if kept.shape[0] > _FEW_LEFT else kept.tolist() or None
 
 
 def _row(literals: Collection[float], minimum: float, maximum: float, *, exact: bool) -> _Row:

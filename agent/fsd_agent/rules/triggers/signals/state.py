@@ -142,8 +142,10 @@ class SignalState:
         if len(samples) <= HANDFUL:
             events = self._guard.events(samples)
             return ListedSamples(events) if events else None
-        at = self._guard.keep(samples)
-        return None if at is None else ActiveSamples(samples, at)
+        found = self._guard.keep(samples)
+        if isinstance(found, list):
+            return ListedSamples(found) if found else None
+        return ActiveSamples(samples, found) if found.shape[0] else None
 
     def remember(self, results: Sequence[Event]) -> None:
         """The last of these are the newest of the engine's own rows."""
