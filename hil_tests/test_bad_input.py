@@ -18,6 +18,7 @@ import pytest
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
@@ -188,6 +189,7 @@ def _impostor(rig: Rig) -> str:
     theirs = _port_line(impostor.broker_conf)
     for path in (impostor.broker_conf, impostor.policy):
         path.write_text(path.read_text().replace(theirs, port))
+    fsdctl("region", "policy", "sign", impostor.root)
     return "impostor"
 
 

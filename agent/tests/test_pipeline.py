@@ -37,15 +37,15 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import SampleRegion, sample_region
+from fsd_agent.testing.regions import SampleRegion, sample_document, sample_region, sample_registration
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
+from fsd_agent.testing.trust import MemoryTrust
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
-from fsd_agent.wire.registration import encode_registration
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -143,15 +143,19 @@ class Bench:
         region: SampleRegion | None = None,
     ) -> None:
         self.region = region or sample_region()
-        registration = replace(self.region.route("car-1").registration, jurisdiction=jurisdiction)
-        self.firmware = ScriptedFirmware(
-            VEHICLE, batches, registration=encode_registration(registration), breaks_with=breaks_with
-        )
+        document = sample_document(sample_registration("car-1", jurisdiction))
+        self.firmware = ScriptedFirmware(VEHICLE, batches, registration=document, breaks_with=breaks_with)
         self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.trust = MemoryTrust.of(self.region)
         self.residence = Residence(
-            self.firmware.registration, (self.region.policy,), clock=self.clock, events=self.events
+            self.firmware.registration,
+            self.trust,
+            device_key_id=self.keys.device_key_id(),
+            journal=self.journal,
+            clock=self.clock,
+            events=self.events,
         )
         self.control = Control(
             journal=self.journal,

@@ -19,13 +19,13 @@ from mcap.writer import CompressionType, Writer
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.region import Registration, Route
+from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import sample_redacted_clip, sample_region
+from fsd_agent.testing.regions import sample_redacted_clip, sample_region, sample_registration
 from fsd_agent.testing.sealed import seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
@@ -67,7 +67,7 @@ class Yard:
 
     def __post_init__(self) -> None:
         policy = decode_policy(self.region.policy.read_bytes(), "policy")
-        self.route = Route(Registration("car-1", "CN", 1), policy)
+        self.route = Route(sample_registration("car-1", "CN"), policy)
         self.topics = Topics("cn", "car-1")
         self.start()
 
@@ -113,7 +113,7 @@ class Yard:
         assert topic == self.topics.down(DownKind.REFUSE, clip)
         return verify_refusal(
             payload,
-            self.route.policy.receipt_public_key,
+            self.route.policy.receipt_public_keys,
             clip_id=clip,
             region_id="cn",
             vehicle="car-1",
@@ -125,7 +125,7 @@ class Yard:
         assert topic == self.topics.down(DownKind.RECEIPT, clip)
         verify_receipt(
             payload,
-            self.route.policy.receipt_public_key,
+            self.route.policy.receipt_public_keys,
             clip_id=clip,
             region_id="cn",
             vehicle="car-1",
@@ -237,7 +237,7 @@ def _other_clip(yard: Yard) -> bytes:
 
 
 def _other_vehicle(yard: Yard) -> bytes:
-    return sealed_sample(Route(Registration("car-2", "CN", 1), yard.route.policy), yard.keys, CLIP)
+    return sealed_sample(Route(sample_registration("car-2", "CN"), yard.route.policy), yard.keys, CLIP)
 
 
 def _other_region(yard: Yard) -> bytes:
@@ -438,7 +438,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
 
     def car() -> Deliverer:
         return Deliverer(
-            broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoint.port): broker}),
+            broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoints[0].port): broker}),
             journal=journal,
             spool=spool,
             clock=clock,
