@@ -29,11 +29,13 @@ from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfi
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.turns import Turns
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
@@ -109,13 +111,14 @@ def _build(
         spool=parts.spool,
         clock=parts.clock,
         events=events,
-        route_source=lambda: parts.residence.current,
+        route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=parts.control.on_message,
         random=random.SystemRandom().random,
     )
     teller = Teller(
         journal=parts.journal,
         control=parts.control,
+        refused_policies=lambda: parts.residence.refused_policies,
         clock=parts.clock,
         lost=sense.lost,
         suspended=engine.suspended,
@@ -126,6 +129,14 @@ def _build(
         firmware=firmware,
         sense=sense,
         finisher=finisher,
+        left=LeftClips(
+            journal=parts.journal,
+            staging=parts.staging,
+            spool=parts.spool,
+            residence=parts.residence,
+            clock=parts.clock,
+            events=events,
+        ),
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
