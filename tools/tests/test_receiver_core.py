@@ -46,10 +46,12 @@ from fsd_agent.wire.transfer import (
     encode,
     receiver_subscription,
 )
+from fsd_agent.wire.verdict import VerdictError
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_tools.main import main
 from fsd_tools.region.incoming import TRANSFERS_MAX
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.operator import load_policy
 from fsd_tools.region.receiver import Receiver
 
 CLIP = "0123456789abcdef" * 2
@@ -299,6 +301,38 @@ def test_what_can_never_be_a_clip_of_this_vehicle_is_refused_and_leaves_nothing(
 
 def _unknown_device(yard: Yard) -> bytes:
     return sealed_sample(yard.route, MemoryVehicleKeys("stranger"), CLIP)
+
+
+def test_a_rotated_sealing_key_loses_no_clip(yard: Yard) -> None:
+    """Sealed to the old key before the new policy arrived, and to the new one after it: both are opened."""
+    root = str(yard.region.root)
+    old = sealed_sample(yard.route, yard.keys, CLIP)
+    assert main(["region", "policy", "rotate", root, "--key", "sealing"]) == 0
+    assert main(["region", "policy", "sign", root]) == 0
+    yard.start()
+    yard.check_receipt(yard.send(old), old)
+    after = Route(yard.route.registration, load_policy(yard.region))
+    assert after.policy.sealing_key_id != yard.route.policy.sealing_key_id
+    new = sealed_sample(after, yard.keys, "e" * 32)
+    yard.check_receipt(yard.send(new, "e" * 32), new, "e" * 32)
+    yard.region.retired_sealing_key(yard.route.policy.sealing_key_id).unlink()
+    yard.start()
+    last = sealed_sample(yard.route, yard.keys, "f" * 32)
+    assert yard.send(last, "f" * 32) == []
+    assert yard.told[-1][0] == "held", "not refused for good: the key may be found again"
+
+
+def test_a_rotated_receipt_key_is_believed_once_the_policy_has_arrived(yard: Yard) -> None:
+    root = str(yard.region.root)
+    assert main(["region", "policy", "rotate", root, "--key", "receipt"]) == 0
+    assert main(["region", "policy", "sign", root]) == 0
+    yard.start()
+    data = sealed_sample(yard.route, yard.keys, CLIP)
+    answers = yard.send(data)
+    with pytest.raises(VerdictError):
+        yard.check_receipt(answers, data)
+    yard.route = Route(yard.route.registration, load_policy(yard.region))
+    yard.check_receipt(yard.question(Init, data), data)
 
 
 def _unknown_sealing_key(yard: Yard) -> bytes:
