@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fsd_agent.records.region import Endpoint, ExportRule, RegionPolicy
+from fsd_agent.records.region import ExportRule, RegionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,6 @@ RULES: Final[Mapping[str, JurisdictionRule]] = {
 def violations(policy: RegionPolicy) -> tuple[str, ...]:
     """Every rule that a policy breaks, each with the field; none for one that may be used."""
     return tuple(_violations(policy))
-
-
-def endpoint_allowed(policy: RegionPolicy, endpoint: Endpoint) -> bool:
-    """Whether an endpoint may be used under this policy, by its country."""
-    return all(endpoint.country in _countries(policy, code) for code in policy.jurisdictions)
 
 
 def _violations(policy: RegionPolicy) -> Iterator[str]:
