@@ -38,7 +38,13 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import SampleRegion, sample_document, sample_region, sample_registration
+from fsd_agent.testing.regions import (
+    SampleRegion,
+    sample_document,
+    sample_key,
+    sample_region,
+    sample_registration,
+)
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
@@ -305,6 +311,34 @@ def test_hold_collects_nothing_and_says_why() -> None:
     bench.drive()
     assert not bench.journal.totals()
     assert bench.events.of("hold")[0]["reason"] == "no_region_serves_jurisdiction"
+
+
+def rotated(region: SampleRegion) -> SampleRegion:
+    """The region after its campaign key was replaced."""
+    key = bytes(31) + b"\7"
+    policy = replace(region.policy, version=2, campaign_keys=(sample_key(public_key_of(key)),))
+    return replace(region, policy=policy, campaign_key=key)
+
+
+@pytest.mark.parametrize("restored_at_start", [True, False])
+def test_no_older_set_comes_back_when_the_campaign_key_was_replaced(restored_at_start: bool) -> None:
+    """Nor where the region's policy came into force only after the start."""
+    bench = Bench(drive(1, ()))
+    bench.push(campaign(), version=5)
+    new = rotated(bench.region)
+    again = Control(
+        journal=bench.journal, events=bench.events, catalogue=CATALOGUE, cameras=["front"], horizon_ns=10 * S
+    )
+    bench.control, bench.region = again, new
+    if restored_at_start:
+        again.restore(new.policy)
+    bench.push(campaign(), version=4)
+    assert again.in_force("cn") is None
+    assert "older" in again.refused("cn")
+    bench.push(campaign(), version=6)
+    in_force = again.in_force("cn")
+    assert in_force is not None
+    assert in_force.version == 6
 
 
 HARBOUR = Zone("harbour", ((31.0, 121.0), (31.0, 122.0), (32.0, 122.0), (32.0, 121.0)))

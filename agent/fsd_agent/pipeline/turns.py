@@ -55,6 +55,8 @@ class Turns:
         """Where the connection goes now."""
         own = self._residence.current
         left = {way.policy.region_id: way for way in self._residence.left}
+        if isinstance(own, Route):
+            left.pop(own.policy.region_id, None)  # The vehicle moved between the two questions
         if isinstance(own, Hold) or not left:
             self._turn = self._rest_until_ns = None
             return own
