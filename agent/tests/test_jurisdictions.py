@@ -86,6 +86,14 @@ def test_both_export_rules_keep_the_vehicle_out_of_it_and_may_be_used_everywhere
         assert violations(policy(code, code, export)) == ()
 
 
+def test_an_export_rule_of_another_time_is_not_allowed_by_being_unknown() -> None:
+    """No file can spell one; a rule that software learns later must be allowed where it is to hold."""
+    made = dataclasses.replace(policy("CN", "CN"), export="from_vehicle")  # type: ignore[arg-type]
+    assert violations(made)[0].startswith("export: from_vehicle is not allowed for CN")
+    made = dataclasses.replace(policy("DE", "DE"), export="from_vehicle")  # type: ignore[arg-type]
+    assert violations(made)[0].startswith("export: from_vehicle is not allowed for DE")
+
+
 CODES = st.sampled_from(["CN", "HK", "DE", "FR", "IE", "NO", "CH", "US", "CA", "AA"])
 EEA_HERE = frozenset({"DE", "FR", "IE", "NO"})
 POLICIES = st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -141,6 +142,13 @@ def test_a_moment_has_one_spelling() -> None:
 
 
 DOCUMENT = sign_registration(sample_registration(), AUTHORITY_KEY)
+
+
+def test_the_signed_bytes_are_what_they_were() -> None:
+    """Authorities and vehicles are not updated together; Ed25519 signs the same the same."""
+    assert hashlib.sha256(DOCUMENT).hexdigest() == (
+        "19d5a9ea6a23e7407e674d0251a024a9d18bf78a1020ff9608a16a679f877480"
+    )
 
 
 @pytest.mark.parametrize(
