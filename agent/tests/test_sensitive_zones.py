@@ -47,6 +47,14 @@ def test_inside_outside_in_a_hole_and_nowhere(
     assert collected_here((), position) is None
 
 
+def test_one_of_several_zones_is_enough() -> None:
+    other = SensitiveZone("port", ((Zone("port", ((10.0, 10.0), (10.0, 11.0), (11.0, 10.5))),),))
+    for zones in ((*ZONES, other), (other, *ZONES)):
+        assert collected_here(zones, (31.2, 121.2)) is DropReason.SENSITIVE_ZONE
+        assert collected_here(zones, (50.0, 50.0)) is None
+        assert zone_reached(zones, fixes((1, 50.0, 50.0), (2, 10.3, 10.5))) == "port"
+
+
 @given(latitude=st.floats(30, 35), longitude=st.floats(120, 123), polygons=st.permutations(ZONES[0].polygons))
 def test_a_zone_is_the_union_of_its_polygons(
     latitude: float, longitude: float, polygons: list[tuple[Zone, ...]]
