@@ -164,6 +164,13 @@ def test_a_clock_is_believed_once_it_has_not_gone_back_for_long_enough() -> None
     assert clock.look(monotonic_ns=2 * BELIEVE_NS, wall_ns=NOW + 2 * BELIEVE_NS) == NOW + BELIEVE_NS
 
 
+def test_a_clock_that_stands_still_is_believed_too() -> None:
+    clock = BelievedClock()
+    assert clock.look(monotonic_ns=0, wall_ns=NOW) is None
+    assert clock.look(monotonic_ns=BELIEVE_NS // 2, wall_ns=NOW) is None
+    assert clock.look(monotonic_ns=BELIEVE_NS, wall_ns=NOW) == NOW
+
+
 @settings(max_examples=80)
 @given(
     looks=st.lists(
