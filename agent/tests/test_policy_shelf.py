@@ -178,6 +178,16 @@ def test_what_can_not_be_kept_is_not_in_force_and_is_tried_again() -> None:
     assert bench.version() == 2
 
 
+def test_what_is_in_force_already_is_not_kept_or_told_again() -> None:
+    bench = Bench()
+    assert bench.version() == 1
+    bench.journal.full = True
+    bench.restart()
+    assert bench.version() == 1
+    assert bench.refusals() == []
+    assert [event["version"] for event in bench.events.of("policy")] == [1, 1], "once for each start"
+
+
 def test_a_damaged_floor_lets_nothing_in() -> None:
     bench = Bench()
     assert bench.version() == 1
@@ -186,7 +196,8 @@ def test_a_damaged_floor_lets_nothing_in() -> None:
     bench.journal.set_state(key, b"damaged")
     bench.restart()
     bench.lay(9)
-    assert bench.version() == 0
+    (found,) = bench.shelf.look()
+    assert str(found).startswith("region 'cn': what was accepted before can't be read: ")
     bench.journal.set_state(key, kept)
     assert bench.version() == 9
 

@@ -222,6 +222,26 @@ def test_what_can_not_be_kept_is_not_acted_on() -> None:
     assert bench.held() is HoldReason.REGISTRATION_NOT_KEPT
 
 
+def test_what_is_kept_already_needs_no_room() -> None:
+    bench = Bench()
+    assert bench.region() == "cn"
+    bench.journal.full = True
+    assert bench.region() == "cn"
+    bench.restart()
+    assert bench.region() == "cn"
+
+
+def test_an_older_document_is_older_at_every_look() -> None:
+    """Also at the one at which the clock comes to be believed."""
+    bench = Bench()
+    bench.register("CN", 5)
+    assert bench.region() == "cn"
+    bench.register("DE", 4)
+    for _ in range(5):
+        bench.clock.advance(BELIEVE_NS // 2)
+        assert bench.region() == "hold: registration_older"
+
+
 def test_a_policy_that_is_laid_down_counts_without_a_restart() -> None:
     bench = Bench()
     assert bench.region() == "cn"

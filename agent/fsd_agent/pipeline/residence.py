@@ -128,8 +128,10 @@ class Residence:
         """Keep under which registration the vehicle belongs to this region, before anything is collected for it."""
         region_id = where.policy.region_id
         if self._known.get(region_id) != where.registration:
+            registered = encode_registration(where.registration)
             try:
-                self._journal.set_state(_state_key(region_id), encode_registration(where.registration))
+                if self._journal.get_state(_state_key(region_id)) != registered:
+                    self._journal.set_state(_state_key(region_id), registered)
             except JournalError as error:
                 return Hold(HoldReason.REGISTRATION_NOT_KEPT, str(error))
             self._known[region_id] = where.registration
