@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.records.clip import ClipState
+from fsd_agent.records.reasons import DropReason
 from fsd_tools.demo.play import HOME, play
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.rig.processes import fsdctl
@@ -35,6 +40,56 @@ def test_two_vehicles_deliver_to_their_own_regions_only(
         fired[row.vehicle][row.campaign] = row.fired
     first, second = fired.values()
     assert first == second, "the same drive and campaigns fire the same, whatever the region"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left_clips", ["deliver", "erase"])
+def test_clips_of_a_region_that_was_left_go_there_or_nowhere(
+    tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...], left_clips: str
+) -> None:
+    """Collected in cn without delivering, then re-registered to eu: both regions are there, each gets its own alone."""
+    with Rig(tmp_path) as rig:
+        rig.add_region("cn", ["CN"])
+        rig.add_region("eu", ["DE"])
+        draft = rig.region("cn").policy
+        draft.write_text(draft.read_text().replace('left_clips = "deliver"', f'left_clips = "{left_clips}"'))
+        fsdctl("region", "policy", "sign", rig.region("cn").root)
+        agent = {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
+        vehicle = rig.add_vehicle("car-a", "CN", ["cn", "eu"], agent)
+        cn = rig.serve("cn")
+        rig.push("cn", campaigns, drive=city_drive)
+        assert rig.start_agent("car-a", "--wait-for-campaigns", "10").wait(90) == 0
+        delivered = clips_in(rig, "cn")
+        cn.stop()
+        assert rig.start_agent("car-a", "--wait-for-campaigns", "10", "--drain", "1").wait(90) == 4
+        journal = SqliteJournal(vehicle.data / "journal.db")
+        collected = {row.clip_id for row in journal.clips({ClipState.SEALED, ClipState.CAPTURED})}
+        journal.close()
+        assert collected
+        rig.register("car-a", "DE", serial=2)
+        heard: list[Mapping[str, Any]] = []
+        rig.serve("cn")
+        rig.serve("eu", on_event=heard.append)
+        rig.push("eu", campaigns, drive=city_drive)
+        moved = rig.start_agent("car-a", "--wait-for-campaigns", "30", "--drain", "90")
+        assert moved.wait(150) == 0, moved.log_tail()
+        journal = SqliteJournal(vehicle.data / "journal.db")
+        ended = {row.clip_id: row for state in ClipState for row in journal.clips({state})}
+        journal.close()
+        own = {clip for clip, row in ended.items() if row.region_id == "eu"}
+        assert own
+        assert clips_in(rig, "eu") == own
+        if left_clips == "deliver":
+            assert clips_in(rig, "cn") == delivered | collected
+        else:
+            assert clips_in(rig, "cn") == delivered
+            assert {ended[clip].drop for clip in collected} == {DropReason.LEFT_REGION}
+            assert not list((vehicle.data / "spool").rglob("*.sealed"))
+
+
+def clips_in(rig: Rig, region_id: str) -> set[str]:
+    """Clips of the vehicle in a region's store."""
+    return {path.stem for path in (rig.region(region_id).store / "car-a").glob("*.mcap")}
 
 
 @pytest.mark.slow

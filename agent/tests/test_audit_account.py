@@ -25,7 +25,7 @@ FIRED, AGAIN, REDACTED, SEALED, UNSTAGED, SENT, RESENT, RECEIPTED, ERASED = rang
 def view(do: Decisions, *clips: str, sha256: bytes | None = None) -> RegionView:
     policy = do.region.policy
     held = {one: AtRegion("car-1", sha256 or sealed_hash(one), f"{one}.json") for one in clips}
-    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, held)
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, held)
 
 
 def judged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -404,3 +404,89 @@ def test_a_region_is_not_told_of_trouble_with_another(bench: Bench) -> None:
     bench.route = bench.regions["eu"].route()
     bench.deliverer.step(0)
     assert bench.deliverer.stats().trouble == ""
+
+
+BACKUP = ("127.0.0.1", 9883)
+
+
+def with_backup(route: Route) -> Route:
+    """The region's policy with a second endpoint."""
+    first = route.policy.endpoints[0]
+    policy = replace(route.policy, endpoints=(first, replace(first, port=BACKUP[1])))
+    return Route(route.registration, policy)
+
+
+def test_the_next_endpoint_of_the_region_takes_over_and_the_first_is_tried_first_again() -> None:
+    bench = Bench(brokers={CN: MemoryBroker(), EU: MemoryBroker()})
+    bench.brokers[BACKUP] = MemoryBroker()
+    bench.brokers[BACKUP].listen(receiver_subscription("cn"), bench.regions["cn"].handle)
+    bench.start()
+    bench.route = with_backup(bench.regions["cn"].route())
+    bench.cn.unreachable = True
+    clip = bench.add(1)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+    assert {sent.port for sent in bench.deliverer.stats().sent} == {BACKUP[1]}
+    bench.run(lambda: False, steps=40, tick_ns=SECOND)
+    bench.cn.unreachable = False
+    bench.brokers[BACKUP].cut()
+    clip = bench.add(2)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND // 10)
+    assert {sent.port for sent in bench.deliverer.stats().sent} == {BACKUP[1], CN[1]}
+
+
+def test_a_stranger_at_the_first_endpoint_does_not_keep_the_second_waiting() -> None:
+    bench = Bench()
+    bench.brokers[BACKUP] = MemoryBroker()
+    bench.brokers[BACKUP].listen(receiver_subscription("cn"), bench.regions["cn"].handle)
+    bench.start()
+    bench.route = with_backup(bench.regions["cn"].route())
+    bench.cn.refuse = "not the broker of region 'cn'"
+    clip = bench.add(1)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, steps=200)
+    assert not bench.cn.published
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faults=st.lists(
+        st.tuples(
+            st.sampled_from([CN, EU, BACKUP]),
+            st.sampled_from(["unreachable", "refuse", "cut", "fine"]),
+            st.sampled_from(["cn", "eu", "hold"]),
+        ),
+        max_size=20,
+    ),
+    seed=st.integers(0, 2**16),
+)
+def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
+    faults: list[tuple[tuple[str, int], str, str]], seed: int
+) -> None:
+    bench = Bench(seed=seed)
+    bench.brokers[BACKUP] = MemoryBroker()
+    connection = MemoryConnection(bench.brokers, window=4)
+    bench.deliverer = Deliverer(
+        broker=connection,
+        journal=bench.journal,
+        spool=bench.spool,
+        clock=bench.clock,
+        events=bench.events,
+        route_source=lambda: bench.route,
+        on_message=lambda _route, _message: None,
+        random=random.Random(seed).random,
+        limits=LIMITS,
+    )
+    bench.add(1)
+    bench.add(2, region="eu")
+    for where, fault, target in faults:
+        broker = bench.brokers[where]
+        broker.unreachable, broker.refuse = fault == "unreachable", "a stranger" if fault == "refuse" else ""
+        if fault == "cut":
+            broker.cut()
+        route = Hold(HoldReason.NO_REGISTRATION, "") if target == "hold" else bench.regions[target].route()
+        bench.route = with_backup(route) if isinstance(route, Route) and target == "cn" else route
+        before = len(connection.dialled)
+        bench.run(lambda: False, steps=10, tick_ns=SECOND)
+        allowed = bench.route.policy.endpoints if isinstance(bench.route, Route) else ()
+        assert all(endpoint in allowed for _, endpoint in connection.dialled[before:])
+    ports = {"cn": {CN[1], BACKUP[1]}, "eu": {EU[1]}}
+    assert all(endpoint.port in ports[region_id] for region_id, endpoint in connection.dialled)

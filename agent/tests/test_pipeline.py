@@ -28,7 +28,8 @@ from fsd_agent.records.clip import ClipState, SealedClip
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
+from fsd_agent.records.zone import Zone
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
@@ -37,15 +38,21 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import SampleRegion, sample_region
+from fsd_agent.testing.regions import (
+    SampleRegion,
+    sample_document,
+    sample_key,
+    sample_region,
+    sample_registration,
+)
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
+from fsd_agent.testing.trust import MemoryTrust
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
-from fsd_agent.wire.registration import encode_registration
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -56,6 +63,7 @@ from fsd_firmware.samples import (
     Detections,
     EncodedPacket,
     Frame,
+    GnssFixes,
     Kind,
     SensedBatch,
     Signals,
@@ -143,15 +151,19 @@ class Bench:
         region: SampleRegion | None = None,
     ) -> None:
         self.region = region or sample_region()
-        registration = replace(self.region.route("car-1").registration, jurisdiction=jurisdiction)
-        self.firmware = ScriptedFirmware(
-            VEHICLE, batches, registration=encode_registration(registration), breaks_with=breaks_with
-        )
+        document = sample_document(sample_registration("car-1", jurisdiction))
+        self.firmware = ScriptedFirmware(VEHICLE, batches, registration=document, breaks_with=breaks_with)
         self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.trust = MemoryTrust.of(self.region)
         self.residence = Residence(
-            self.firmware.registration, (self.region.policy,), clock=self.clock, events=self.events
+            self.firmware.registration,
+            self.trust,
+            device_key_id=self.keys.device_key_id(),
+            journal=self.journal,
+            clock=self.clock,
+            events=self.events,
         )
         self.control = Control(
             journal=self.journal,
@@ -299,6 +311,116 @@ def test_hold_collects_nothing_and_says_why() -> None:
     bench.drive()
     assert not bench.journal.totals()
     assert bench.events.of("hold")[0]["reason"] == "no_region_serves_jurisdiction"
+
+
+def rotated(region: SampleRegion) -> SampleRegion:
+    """The region after its campaign key was replaced."""
+    key = bytes(31) + b"\7"
+    policy = replace(region.policy, version=2, campaign_keys=(sample_key(public_key_of(key)),))
+    return replace(region, policy=policy, campaign_key=key)
+
+
+@pytest.mark.parametrize("restored_at_start", [True, False])
+def test_no_older_set_comes_back_when_the_campaign_key_was_replaced(restored_at_start: bool) -> None:
+    """Nor where the region's policy came into force only after the start."""
+    bench = Bench(drive(1, ()))
+    bench.push(campaign(), version=5)
+    new = rotated(bench.region)
+    again = Control(
+        journal=bench.journal, events=bench.events, catalogue=CATALOGUE, cameras=["front"], horizon_ns=10 * S
+    )
+    bench.control, bench.region = again, new
+    if restored_at_start:
+        again.restore(new.policy)
+    bench.push(campaign(), version=4)
+    assert again.in_force("cn") is None
+    assert "older" in again.refused("cn")
+    bench.push(campaign(), version=6)
+    in_force = again.in_force("cn")
+    assert in_force is not None
+    assert in_force.version == 6
+
+
+HARBOUR = Zone("harbour", ((31.0, 121.0), (31.0, 122.0), (32.0, 122.0), (32.0, 121.0)))
+
+
+def zoned(region: SampleRegion) -> SampleRegion:
+    """The region, with a harbour in which nothing is collected."""
+    zones = (SensitiveZone("harbour", ((HARBOUR,),)),)
+    return replace(region, policy=replace(region.policy, zones=zones))
+
+
+def placed(batches: Iterable[SensedBatch], places: dict[int, tuple[float, float]]) -> Iterator[SensedBatch]:
+    """The drive with a fix at each of these seconds."""
+    for batch in batches:
+        here = [
+            (s * S, *at) for s, at in places.items() if batch.until_ns - 200 * MS <= s * S < batch.until_ns
+        ]
+        rows = np.array(here, np.float64).reshape(-1, 3)
+        zeros = np.zeros(len(here))
+        yield replace(
+            batch, gnss=GnssFixes(rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2], zeros, zeros, zeros)
+        )
+
+
+@pytest.mark.parametrize(
+    ("places", "reason"),
+    [
+        ({0: (40.0, 100.0)}, None),
+        ({0: (40.0, 100.0), 2: (31.5, 121.5)}, DropReason.SENSITIVE_ZONE),
+        ({0: (31.5, 121.5), 2: (40.0, 100.0)}, None),
+        ({}, DropReason.POSITION_UNKNOWN),
+        ({7: (40.0, 100.0)}, DropReason.POSITION_UNKNOWN),
+    ],
+)
+def test_nothing_fires_in_a_sensitive_zone_or_where_nobody_knows(
+    places: dict[int, tuple[float, float]], reason: DropReason | None
+) -> None:
+    bench = Bench(placed(drive(8, (3.0,)), places), region=zoned(sample_region()))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (totals,) = bench.journal.totals()
+    assert totals.fired == 1
+    assert totals.dropped == (((reason, 1),) if reason is not None else ())
+    assert len(bench.clips(ClipState.SEALED)) == (reason is None)
+    assert not bench.staging.entries()
+
+
+def test_a_clip_that_reaches_into_a_zone_is_dropped_whole() -> None:
+    places = {0: (40.0, 100.0), 2: (40.0, 100.0), 4: (31.5, 121.5)}
+    bench = Bench(placed(drive(8, (3.0,)), places), region=zoned(sample_region()))
+    bench.push(campaign(capture=CaptureSpec(S, 2 * S, ("front",), ("Vehicle.Speed",))))
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.DROPPED)
+    row = bench.journal.clip(clip_id)
+    assert row is not None
+    assert (row.drop, row.drop_detail) == (DropReason.SENSITIVE_ZONE, "reaches into zone 'harbour'")
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+
+
+def test_without_zones_a_position_is_not_needed() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    assert bench.clips(ClipState.CAPTURED)
+
+
+def test_a_clip_carries_what_the_policy_says_of_it() -> None:
+    region = sample_region()
+    policy = replace(region.policy, data_classes=frozenset({DataClass.EXTERIOR_VIDEO}), retention_days=30)
+    bench = Bench(drive(8, (3.0,)), region=replace(region, policy=policy))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    clip = decode_clip(bench.opened(clip_id))
+    assert clip.provenance["data_classes"] == ["exterior_video"]
+    assert (clip.provenance["retention_days"], clip.provenance["export"]) == (30, "never")
+    assert clip.packets
+    assert (clip.frames, clip.catalogue) == ((), ())
 
 
 def test_re_registration_while_driving_ends_collection() -> None:
@@ -618,6 +740,7 @@ def teller_of(bench: Bench) -> Teller:
     return Teller(
         journal=bench.journal,
         control=bench.control,
+        refused_policies=lambda: bench.residence.refused_policies,
         clock=bench.clock,
         lost=bench.sense.lost,
         suspended=bench.engine.suspended,

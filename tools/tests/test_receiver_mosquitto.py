@@ -33,10 +33,11 @@ from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.region import Registration, Route
+from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import sealed_sample
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.policy import decode_policy, encode_policy
@@ -76,7 +77,7 @@ class Place:
         assert main(["vehicle", "enrol", str(self.region.root), "--vehicle", "car-1", "-o", str(car)]) == 0
         self.keys = KeyFiles(car)
         policy = decode_policy(self.region.policy.read_bytes(), "policy")
-        self.route = Route(Registration("car-1", jurisdiction, 1), policy)
+        self.route = Route(sample_registration("car-1", jurisdiction), policy)
         self.topics = Topics(region_id, "car-1")
         self.journal = SqliteJournal(root / "journal.db")
         self.spool = SpoolFiles(root / "spool")
@@ -303,7 +304,7 @@ def test_a_broker_of_another_region_gets_nothing_and_is_told_apart_from_a_networ
 
 def test_nobody_listening_is_a_network_fault(place: Place) -> None:
     broker = MqttBroker(place.keys, OPTIONS)
-    broker.connect(place.route, place.topics.subscriptions)
+    broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
     (event,) = collect(broker, has(Disconnected))
     assert isinstance(event, Disconnected)
     assert not event.refused
@@ -314,7 +315,7 @@ def test_nobody_listening_is_a_network_fault(place: Place) -> None:
 def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
     (place.root / "car" / "tls" / "cn.pem").unlink()
     broker = MqttBroker(place.keys, OPTIONS)
-    broker.connect(place.route, place.topics.subscriptions)
+    broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
     (event,) = collect(broker, has(Disconnected))
     assert isinstance(event, Disconnected)
     assert event.refused
@@ -325,7 +326,7 @@ def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
 def test_the_adapter_publishes_hears_wakes_and_says_when_it_is_cut(place: Place) -> None:
     with Mosquitto(place.region, "127.0.0.1", place.port) as mosquitto:
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         assert Connected(8) in collect(broker, has(Connected))
         token = broker.publish(place.topics.status, b"well", retain=True)
         assert Acked(token) in collect(broker, has(Acked))
@@ -345,7 +346,7 @@ def test_a_publish_that_the_acl_forbids_is_answered_with_a_refusal(place: Place)
     """Mosquitto 2.0.11 then also closes the connection, which is no refusal of this vehicle."""
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         token = broker.publish("fsd/1/cn/vehicles/car-2/status", b"lie")
         (answer,) = [event for event in collect(broker, has(Acked)) if isinstance(event, Acked)]
@@ -357,12 +358,12 @@ def test_a_publish_that_the_acl_forbids_is_answered_with_a_refusal(place: Place)
 def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: Place) -> None:
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         broker.close()
         topic = f"{place.topics.base}down/have/{'0' * 32}"
         publish_as(place.region, "receiver", topic, b"while you were away")
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         assert Message(topic, b"while you were away", retained=False) in collect(broker, has(Message))
         broker.close()
 
@@ -370,9 +371,9 @@ def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: 
 def publish_as(region: RegionDir, who: str, topic: str, payload: bytes) -> None:
     """With a link of the region's own."""
     policy = decode_policy(region.policy.read_bytes(), "policy")
-    context = region_context(policy, region.receiver_cert, region.receiver_key)
+    context = region_context(policy, policy.endpoints[0], region.receiver_cert, region.receiver_key)
     link = MqttLink(OPTIONS)
-    link.connect(Dial("127.0.0.1", policy.endpoint.port, context, who, ()))
+    link.connect(Dial(policy.endpoints[0], context, who, ()))
     seen: list[BrokerEvent] = []
     while not any(isinstance(event, Connected) for event in seen):
         seen.extend(link.events(1))
@@ -387,7 +388,7 @@ def test_a_large_message_both_ways_is_whole(place: Place) -> None:
     payload = secrets.token_bytes(200_000)
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         for number in range(8):
             broker.publish(place.topics.segment("0" * 32, number * 65536), payload)

@@ -97,8 +97,8 @@ class MqttLink:
         self._client = client
         try:
             client.connect(
-                dial.host,
-                dial.port,
+                dial.endpoint.host,
+                dial.endpoint.port,
                 keepalive=self._options.keepalive_s,
                 clean_start=False,
                 properties=self._properties(),

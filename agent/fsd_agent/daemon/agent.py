@@ -1,7 +1,7 @@
 """One running agent: four loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
-    finish    redaction and sealing, nice 10: must never take time from the driving stack or from sensing
+    finish    redaction, sealing, and erasing what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status message
 
@@ -25,6 +25,7 @@ from enum import Enum, auto
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
@@ -78,6 +79,7 @@ class Agent:
         firmware: Firmware,
         sense: Sense,
         finisher: Finisher,
+        left: LeftClips,
         deliverer: Deliverer,
         control: Control,
         residence: Residence,
@@ -91,6 +93,7 @@ class Agent:
         self._firmware = firmware
         self._sense = sense
         self._finisher = finisher
+        self._left = left
         self._deliverer = deliverer
         self._control = control
         self._residence = residence
@@ -205,6 +208,7 @@ class Agent:
         # On Linux the nice value is a thread's own, and threads that it starts (codecs) inherit it.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
         while not self._stopping.is_set():
+            self._left.step()
             if self._finisher.step():
                 self._deliverer.notify()
             else:

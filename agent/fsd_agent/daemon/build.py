@@ -14,7 +14,7 @@ from typing import Literal
 
 from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
+from fsd_agent.adapters.key_files import KeyFileError, KeyFiles
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_use import process_use
@@ -23,21 +23,23 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.system_clock import SystemClock
+from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.turns import Turns
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.codec import VideoCodec
@@ -109,13 +111,14 @@ def _build(
         spool=parts.spool,
         clock=parts.clock,
         events=events,
-        route_source=lambda: parts.residence.current,
+        route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=parts.control.on_message,
         random=random.SystemRandom().random,
     )
     teller = Teller(
         journal=parts.journal,
         control=parts.control,
+        refused_policies=lambda: parts.residence.refused_policies,
         clock=parts.clock,
         lost=sense.lost,
         suspended=engine.suspended,
@@ -126,6 +129,14 @@ def _build(
         firmware=firmware,
         sense=sense,
         finisher=finisher,
+        left=LeftClips(
+            journal=parts.journal,
+            staging=parts.staging,
+            spool=parts.spool,
+            residence=parts.residence,
+            clock=parts.clock,
+            events=events,
+        ),
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
@@ -148,7 +159,6 @@ def _parts(
     recovery = apply_recovery(journal, staging, spool)
     if recovery.reasons:
         _log.info("recovered: %s", "; ".join(recovery.reasons))
-    policies = load_policies(vehicle_dir)
     control = Control(
         journal=journal,
         events=events,
@@ -156,10 +166,16 @@ def _parts(
         cameras=[camera.name for camera in description.cameras],
         horizon_ns=_ring_ns(config),
     )
-    for policy in policies:
-        if isinstance(policy, RegionPolicy):
-            control.restore(policy)
-    residence = Residence(firmware.registration, policies, clock=clock, events=events)
+    residence = Residence(
+        firmware.registration,
+        TrustFiles(vehicle_dir),
+        device_key_id=keys.device_key_id(),
+        journal=journal,
+        clock=clock,
+        events=events,
+    )
+    for policy in residence.policies:
+        control.restore(policy)
     return _Parts(keys, firmware, description, journal, staging, spool, residence, control, clock, events)
 
 

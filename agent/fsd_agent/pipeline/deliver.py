@@ -1,6 +1,6 @@
 """Deliver: sealed clips go to the one region of the route, and are erased on its signed receipt.
 
-- Where: the current route's endpoint. On hold nothing is connected and nothing is sent. When the route changes,
+- Where: one of the current route's endpoints. On hold nothing is connected and nothing is sent. When the route changes,
   the connection is closed first, and everything about the old region is forgotten here (not on disk).
 - What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
 - When it may be erased: see :mod:`fsd_agent.pipeline.endings`.

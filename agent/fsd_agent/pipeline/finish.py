@@ -3,6 +3,7 @@
 One clip at a time, by priority and then age. Each outcome is one journal entry:
 
     redacted and sealed    -> SEALED, staging erased
+    reaches into a zone    -> DROPPED with that reason: nothing is collected there
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under the device's key and is tried again
     the disk is full, or   -> stays CAPTURED and is tried again, however often: what was collected is not lost to a
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsd_agent import __version__
+from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.ports.clock import Clock
@@ -38,6 +40,7 @@ from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.privacy.plan import Refused
+from fsd_agent.rules.residency.zones import zone_reached
 from fsd_agent.wire.clip import ClipFormatError, encode_clip
 from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
@@ -114,15 +117,16 @@ class Finisher:
         where = self._residence.current
         if not isinstance(where, Route):
             return False
+        routes = {one.policy.region_id: one for one in (*self._residence.left, where)}
         try:
-            row = self._next(where, now_ns)
+            row = self._next(routes, now_ns)
         except JournalError as error:
             self._pause("journal_failed", "", error)
             return False
         if row is None:
             return False
         try:
-            self._finish(row, where)
+            self._finish(row, routes[row.region_id])
         except JournalError as error:
             self._rest(row)
             name: EventName = "disk_full" if isinstance(error, StorageFullError) else "journal_failed"
@@ -131,12 +135,12 @@ class Finisher:
             return False
         return True
 
-    def _next(self, where: Route, now_ns: int) -> ClipRow | None:
-        """The best clip of the route's region that does not rest; those that failed come after the others."""
+    def _next(self, routes: Mapping[str, Route], now_ns: int) -> ClipRow | None:
+        """The best clip with a region to go to that does not rest; those that failed come after the others."""
         ready = [
             row
             for row in self._journal.clips({ClipState.CAPTURED})
-            if row.region_id == where.policy.region_id and self._tries(row).until_ns <= now_ns
+            if row.region_id in routes and self._tries(row).until_ns <= now_ns
         ]
         return min(ready, key=lambda row: self._tries(row).attempts, default=None)
 
@@ -154,11 +158,15 @@ class Finisher:
             self._redact_and_seal(clip, where)
 
     def _redact_and_seal(self, clip: Clip, where: Route) -> None:
-        row = clip.row
+        row, policy = clip.row, where.policy
         try:
+            zone = zone_reached(policy.zones, clip.gnss)
+            if zone is not None:
+                self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
+                return
             outcome = redact(
-                clip,
-                where.policy.redaction,
+                before_redaction(clip, policy.data_classes),
+                rules_of(policy.redaction, policy.data_classes),
                 self._codec,
                 self._detector,
                 sizes=self._sizes,
@@ -167,7 +175,7 @@ class Finisher:
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)
             else:
-                self._seal(outcome, where)
+                self._seal(after_redaction(outcome, policy.data_classes), where)
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
@@ -229,6 +237,9 @@ class Finisher:
             "agent": __version__,
             "region": where.policy.region_id,
             "policy_version": where.policy.version,
+            "data_classes": sorted(where.policy.data_classes),
+            "export": str(where.policy.export),
+            "retention_days": where.policy.retention_days,
             "jurisdiction": where.registration.jurisdiction,
             "registration_serial": where.registration.serial,
             "device_key_id": self._keys.device_key_id(),

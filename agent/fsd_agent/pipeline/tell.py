@@ -27,6 +27,7 @@ class Teller:
         *,
         journal: Journal,
         control: Control,
+        refused_policies: Callable[[], Mapping[str, str]],
         clock: Clock,
         lost: Callable[[], Mapping[str, int]],
         suspended: Callable[[], Mapping[str, str]],
@@ -35,6 +36,7 @@ class Teller:
     ) -> None:
         self._journal = journal
         self._control = control
+        self._refused_policies = refused_policies
         self._clock = clock
         self._lost = lost
         self._suspended = suspended
@@ -50,12 +52,15 @@ class Teller:
         return Status(
             vehicle=where.registration.vehicle,
             region=region_id,
+            registration_serial=where.registration.serial,
+            policy_version=where.policy.version,
             wall_ns=self._clock.wall_ns(),
             agent_version=__version__,
             campaign_set=in_force.version if in_force is not None else 0,
             campaigns=tuple(_campaign(one) for one in self._journal.totals() if one.campaign_id in known),
             suspended=dict(self._suspended()),
             refused_push=self._control.refused(region_id),
+            refused_policy=self._refused_policies().get(region_id, ""),
             clips=dict(clips),
             lost=dict(self._lost()),
             use=self._use(),

@@ -12,6 +12,12 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
+    # Residency: nothing is collected here
+    SENSITIVE_ZONE = "sensitive_zone"
+    POSITION_UNKNOWN = "position_unknown"
+    """The region has sensitive zones, and the vehicle does not know where it is."""
+    LEFT_REGION = "left_region"
+    """The vehicle is registered elsewhere now, and the clip's region wants it erased."""
     # Capture
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"

@@ -87,7 +87,7 @@ def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
                 )
             except (msgspec.DecodeError, ValueError) as error:
                 raise ToolError(f"{path}: {error}") from error
-    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, clips)
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, clips)
 
 
 def read_heads(paths: Sequence[Path]) -> list[tuple[str, Signed[Head]]]:

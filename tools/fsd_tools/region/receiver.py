@@ -20,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from fsd_agent.adapters.key_files import read_private
 from fsd_agent.records.clip import Receipt
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
 from fsd_agent.wire.envelope import key_id_of
-from fsd_agent.wire.policy import decode_policy
 from fsd_agent.wire.receipt import encode_receipt
 from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
 from fsd_agent.wire.sealed import MAGIC, SealedError, SealedManifest, open_sealed, read_manifest
@@ -47,6 +48,7 @@ from fsd_tools.errors import ToolError
 from fsd_tools.region.enrolled import device_keys
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.signing import read_signed
 from fsd_tools.region.store import ClipStore, StoredClip, StoreError, manifest_facts
 
 Answer = tuple[str, bytes]
@@ -81,10 +83,9 @@ class Receiver:
         ``on_event`` is told ``stored``, ``refused``, ``held``, ``ignored`` and ``damaged``. Raises ``OSError``,
         ``PolicyError`` or ``KeyFileError``.
         """
-        policy = decode_policy(region.policy.read_bytes(), str(region.policy))
+        policy = read_signed(region)
         self.region_id = policy.region_id
-        self._sealing_key_id = policy.sealing_key_id
-        self._sealing_key = read_private(region.sealing_key, 32)
+        self._sealing_keys = _sealing_keys(region)
         self._receipt_key = read_private(region.receipt_key, 32)
         self._device_key = device_keys(region)
         self._wall_ns = wall_ns
@@ -163,13 +164,14 @@ class Receiver:
             self._incoming.discard(address.vehicle, address.clip_id)
             return None
         with transfer.open() as file:
-            self._check_owner(address, _manifest(file))
+            manifest = _manifest(file)
+            self._check_owner(address, manifest)
             file.seek(0)
             try:
                 manifest, parts = open_sealed(
                     file,
                     region_id=self.region_id,
-                    private_key=self._sealing_key,
+                    private_key=self._sealing_keys[manifest.sealing_key_id],
                     device_public_key=self._device_key,
                     vehicle=address.vehicle,
                     clip_id=address.clip_id,
@@ -196,8 +198,9 @@ class Receiver:
         ):
             if got != expected:
                 raise _RefusedError(RefusalReason.WRONG_OWNER, f"{field} is {got!r}, expected {expected!r}")
-        if manifest.sealing_key_id != self._sealing_key_id:
-            raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {self._sealing_key_id}")
+        if manifest.sealing_key_id not in self._sealing_keys:
+            held = ", ".join(sorted(self._sealing_keys))
+            raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {held}")
         device_key = self._device_key(address.vehicle)
         if device_key is not None and manifest.device_key_id != key_id_of(device_key):
             raise _HeldError(f"signed by device key {manifest.device_key_id}, which is not the enrolled one")
@@ -244,6 +247,16 @@ class Receiver:
 
     def _topics(self, address: UpAddress) -> Topics:
         return Topics(self.region_id, address.vehicle)
+
+
+def _sealing_keys(region: RegionDir) -> dict[str, bytes]:
+    """Every key that still opens clips, by id; the one that clips are sealed to now must be there."""
+    read_private(region.sealing_key, 32)
+    keys = [read_private(path, 32) for path in region.sealing_keys()]
+    return {
+        key_id_of(X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()): key
+        for key in keys
+    }
 
 
 def _manifest(file: BinaryIO) -> SealedManifest:

@@ -144,7 +144,7 @@ def serve(directory: Path, *, json: bool = False) -> int:
         raise ToolError(f"region {directory}: {error}") from error
     link = MqttLink(OPTIONS)
     with (
-        Mosquitto(region, policy.endpoint.host, policy.endpoint.port) as broker,
+        Mosquitto(region, policy.endpoints[0].host, policy.endpoints[0].port) as broker,
         _stop_on_signals(link) as stop,
     ):
         Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, broker.check)

@@ -1,5 +1,6 @@
 """Regions and vehicles laid down in one folder, each as an operator would make them, and their processes.
 
+<root>/registry/          the registration authority of every vehicle
 <root>/regions/<id>/      a region directory (``fsdctl region init``)
 <root>/vehicles/<id>/     keys, policies, registration, agent.toml and the agent's data
 <root>/logs/              what every process printed
@@ -89,10 +90,15 @@ class Rig:
 
     def register(self, vehicle: str, jurisdiction: str, *, serial: int) -> None:
         """(Re-)register a vehicle to a jurisdiction."""
+        registry = self.root / "registry"
+        if not registry.exists():
+            fsdctl("registry", "init", registry)
         fsdctl(
             "vehicle",
             "register",
             self.vehicle(vehicle).root,
+            "--registry",
+            registry,
             "--vehicle",
             vehicle,
             "--jurisdiction",

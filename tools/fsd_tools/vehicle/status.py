@@ -64,10 +64,15 @@ def _show(one: Status, console: Console) -> None:
     age_s = max(0, time.time_ns() - one.wall_ns) // 1_000_000_000
     console.print(
         f"[bold]{one.vehicle}[/bold] in {one.region}, {age_s} s ago: agent {one.agent_version}, "
+        f"registration {one.registration_serial}, policy {one.policy_version}, "
         f"campaign set {one.campaign_set or 'none'}, CPU {one.use.cpu_s:.1f} s, {one.use.resident_bytes / 1e6:.0f} MB",
         highlight=False,
     )
-    for what, text in (("refused push", one.refused_push), ("trouble", one.trouble)):
+    for what, text in (
+        ("refused push", one.refused_push),
+        ("refused policy", one.refused_policy),
+        ("trouble", one.trouble),
+    ):
         if text:
             console.print(f"  [red]{what}[/red]: {text}", highlight=False)
     for name, reason in one.suspended.items():

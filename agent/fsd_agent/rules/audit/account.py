@@ -148,7 +148,7 @@ def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _
         try:
             verify_receipt(
                 fact.receipt,
-                region.receipt_public_key,
+                region.receipt_public_keys,
                 clip_id=clip.clip_id,
                 region_id=clip.region_id,
                 vehicle=vehicle,

@@ -26,7 +26,7 @@ class RegionView:
 
     region_id: str
     identity_uri: str
-    receipt_public_key: bytes
+    receipt_public_keys: tuple[bytes, ...]
     clips: Mapping[str, AtRegion]
     """The clips of this vehicle, by id."""
 
