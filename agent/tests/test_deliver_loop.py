@@ -24,8 +24,10 @@ from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
 LIMITS = UplinkLimits(segment_bytes=1024)
@@ -46,6 +48,9 @@ class Bench:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     spool: MemorySpool = field(default_factory=MemorySpool)
     clock: ManualClock = field(default_factory=ManualClock)
+    ledger: MemoryLedger = field(
+        default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+    )
     events: RememberedEvents = field(default_factory=RememberedEvents)
     messages: list[tuple[str, Message]] = field(default_factory=list)
     seed: int = 0
@@ -67,6 +72,7 @@ class Bench:
             broker=MemoryConnection(self.brokers, window=self.window),
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=self.clock,
             events=self.events,
             route_source=lambda: self.route,

@@ -16,6 +16,7 @@ import pytest
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
@@ -37,6 +38,7 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import SampleRegion, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
@@ -150,6 +152,7 @@ class Bench:
         self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
         self.residence = Residence(
             self.firmware.registration, (self.region.policy,), clock=self.clock, events=self.events
         )
@@ -164,6 +167,7 @@ class Bench:
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
+            ledger=self.ledger,
             spool=self.spool,
             residence=self.residence,
             codec=codec or PyAvCodec(),
@@ -189,7 +193,12 @@ class Bench:
             engine=self.engine,
             ring=ring,
             recorder=Recorder(
-                ring=ring, staging=self.staging, journal=self.journal, events=self.events, new_id=new_id
+                ring=ring,
+                staging=self.staging,
+                journal=self.journal,
+                ledger=self.ledger,
+                events=self.events,
+                new_id=new_id,
             ),
             control=self.control,
             residence=self.residence,
@@ -623,6 +632,7 @@ def teller_of(bench: Bench) -> Teller:
         suspended=bench.engine.suspended,
         use=process_use,
         trouble=lambda: "",
+        head=Heads(bench.ledger, bench.events).tell,
     )
 
 

@@ -14,10 +14,13 @@ from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import CATALOGUE, stream
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.staged import assemble, decode_part
 
 TICK = 5
@@ -31,6 +34,9 @@ class Bench:
     staging: MemoryStaging = field(default_factory=MemoryStaging)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     events: RememberedEvents = field(default_factory=RememberedEvents)
+    ledger: MemoryLedger = field(
+        default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+    )
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
@@ -40,6 +46,7 @@ class Bench:
             ring=self.ring,
             staging=self.staging,
             journal=self.journal,
+            ledger=self.ledger,
             events=self.events,
             new_id=lambda: f"{next(ids):032x}",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_use import process_use
@@ -28,16 +30,20 @@ from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfi
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts, Whereabouts
+from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
+from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.region import RegionPolicy
+from fsd_agent.records.region import RegionPolicy, Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.codec import VideoCodec
@@ -66,6 +72,7 @@ def build_agent(
         KeyFileError,
         JournalError,
         SpoolError,
+        LedgerError,
         DetectorError,
         RecoveryRefusedError,
     ) as error:
@@ -82,7 +89,8 @@ class _Parts:
     journal: SqliteJournal
     staging: StagingFiles
     spool: SpoolFiles
-    residence: Residence
+    ledger: LedgerFiles
+    residence: Whereabouts
     control: Control
     clock: SystemClock
     events: EventSink
@@ -103,14 +111,16 @@ def _build(
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
+    heads = Heads(parts.ledger, events)
     deliverer = Deliverer(
         broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
         journal=parts.journal,
         spool=parts.spool,
+        ledger=parts.ledger,
         clock=parts.clock,
         events=events,
         route_source=lambda: parts.residence.current,
-        on_message=parts.control.on_message,
+        on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
     )
     teller = Teller(
@@ -120,7 +130,8 @@ def _build(
         lost=sense.lost,
         suspended=engine.suspended,
         use=process_use,
-        trouble=lambda: finisher.trouble or deliverer.stats().trouble,
+        trouble=lambda: heads.trouble or finisher.trouble or deliverer.stats().trouble,
+        head=heads.tell,
     )
     return Agent(
         firmware=firmware,
@@ -131,6 +142,7 @@ def _build(
         residence=parts.residence,
         teller=teller,
         journal=parts.journal,
+        ledger=parts.ledger,
         events=events,
         status_every_s=config.uplink.status_every_s,
         release=lock.release,
@@ -145,7 +157,8 @@ def _parts(
     journal = SqliteJournal(data / "journal.db")
     staging = StagingFiles(data / "staging", keys.staging_key())
     spool = SpoolFiles(data / "spool")
-    recovery = apply_recovery(journal, staging, spool)
+    ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
+    recovery = apply_recovery(journal, staging, spool, ledger)
     if recovery.reasons:
         _log.info("recovered: %s", "; ".join(recovery.reasons))
     policies = load_policies(vehicle_dir)
@@ -160,7 +173,10 @@ def _parts(
         if isinstance(policy, RegionPolicy):
             control.restore(policy)
     residence = Residence(firmware.registration, policies, clock=clock, events=events)
-    return _Parts(keys, firmware, description, journal, staging, spool, residence, control, clock, events)
+    whereabouts = RecordedWhereabouts(residence, ledger, events)
+    return _Parts(
+        keys, firmware, description, journal, staging, spool, ledger, whereabouts, control, clock, events
+    )
 
 
 def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:
@@ -174,7 +190,12 @@ def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: 
         engine=engine,
         ring=ring,
         recorder=Recorder(
-            ring=ring, staging=parts.staging, journal=parts.journal, events=parts.events, new_id=_new_id
+            ring=ring,
+            staging=parts.staging,
+            journal=parts.journal,
+            ledger=parts.ledger,
+            events=parts.events,
+            new_id=_new_id,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -189,6 +210,7 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         journal=parts.journal,
         staging=parts.staging,
         spool=parts.spool,
+        ledger=parts.ledger,
         residence=parts.residence,
         codec=codec,
         detector=detector,
@@ -197,6 +219,16 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         clock=parts.clock,
         events=parts.events,
     )
+
+
+def _both(heads: Heads, control: Control) -> Callable[[Route, Message], None]:
+    """What is not about a clip is about the ledger's head or about campaigns."""
+
+    def hear(route: Route, message: Message) -> None:
+        if not heads.heard(route, message):
+            control.on_message(route, message)
+
+    return hear
 
 
 def _ring_ns(config: AgentConfig) -> int:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
@@ -47,7 +47,7 @@ class Sense:
         ring: Ring,
         recorder: Recorder,
         control: Control,
-        residence: Residence,
+        residence: Whereabouts,
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],

@@ -12,6 +12,8 @@ Region to vehicle, below ``.../down/``::
     receipt/<clip id>         signed envelope, context ``receipt``: stored durably, the vehicle may erase the clip
     refuse/<clip id>          signed envelope, context ``refuse``: this clip will never be taken, and why
 
+    head                      signed envelope, context ``ledger-head``: the ledger's head in the status is kept
+
 Beside them: ``.../status`` (retained, from the vehicle) and ``fsd/1/<region>/campaigns`` (retained, to all).
 
 Every question carries an ``ask`` number that its answer repeats, so that an answer which was delayed,
@@ -122,6 +124,11 @@ class Topics:
     def subscriptions(self) -> tuple[str, ...]:
         """What the vehicle listens to."""
         return (f"{self.base}down/#", self.campaigns)
+
+    @property
+    def head_ack(self) -> str:
+        """The region's acknowledgement of a ledger's head (:mod:`fsd_agent.wire.head_ack`)."""
+        return f"{self.base}down/head"
 
     def init(self, clip_id: str) -> str:
         """Topic of an :class:`Init`."""
