@@ -173,6 +173,13 @@ def status_subscription(region: str) -> str:
     return f"{ROOT}/{region}/vehicles/+/status"
 
 
+def parse_status(region: str, topic: str) -> str | None:
+    """The vehicle whose status topic this is, safe as a file name; None for every other topic."""
+    prefix = f"{ROOT}/{region}/vehicles/"
+    parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
+    return parts[0] if len(parts) == 2 and parts[1] == "status" and _VEHICLE.match(parts[0]) else None
+
+
 def parse_up(region: str, topic: str) -> UpAddress:
     """The vehicle, clip and kind that ``topic`` names; every part is safe as a file name.
 
