@@ -102,7 +102,12 @@ def _ledger_lines(ledger: LedgerAccount) -> Iterator[str]:
         f"  [green]everything holds[/green]: {ledger.records} records, {ledger.delivered} clips at the region with "
         f"{ledger.receipts_verified} verified receipts, {ledger.given_up} given up"
     )
-    yield f"  root {ledger.root}, as {ledger.heads_told} signed head at the region confirms"
+    told = (
+        "and continues the head that the region was told"
+        if ledger.heads_told
+        else "of which no region was told"
+    )
+    yield f"  root {ledger.root}, {told}"
 
 
 def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
