@@ -21,6 +21,7 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
@@ -30,6 +31,9 @@ from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import ClipAccount
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
@@ -47,6 +51,7 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
+from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.registration import encode_registration
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
@@ -163,13 +168,14 @@ class Bench:
             cameras=["front"],
             horizon_ns=10 * S,
         )
+        self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
             ledger=self.ledger,
             spool=self.spool,
-            residence=self.residence,
+            residence=self.where,
             codec=codec or PyAvCodec(),
             detector=None,
             sizes={"front": (WIDTH, HEIGHT)},
@@ -201,7 +207,7 @@ class Bench:
                 new_id=new_id,
             ),
             control=self.control,
-            residence=self.residence,
+            residence=self.where,
             journal=self.journal,
             events=self.events,
             new_id=new_id,
@@ -669,3 +675,138 @@ def test_the_status_says_what_happened() -> None:
     assert (status.vehicle, status.region, status.campaign_set) == ("car-1", "cn", 1)
     assert status.campaigns[0].fired == 1
     assert status.clips == {"sealed": 1}
+
+
+def facts_of(bench: Bench) -> list[str]:
+    return [type(entry.fact).__name__ for entry in bench.ledger.entries]
+
+
+def audited(bench: Bench) -> dict[str, ClipAccount]:
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    return clips
+
+
+def test_every_decision_is_in_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert facts_of(bench) == ["Registered", "Fired", "Redacted", "Sealed", "Erased"]
+    (row,) = bench.journal.clips({ClipState.SEALED})
+    (clip,) = audited(bench).values()
+    assert clip.sealed is not None
+    assert (clip.sealed.sha256, clip.sealed.size_bytes) == (row.sha256, row.size_bytes)
+    assert clip.sealed.sealing_key_id == bench.region.policy.sealing_key_id
+    assert clip.redacted is not None
+    assert clip.redacted.sources == ("firmware",)
+
+
+def test_a_sealing_that_the_journal_had_no_room_for_is_carried_through_and_not_done_again() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    files = {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()}
+    assert files
+    bench.journal.full = False
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    assert {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()} == files
+    assert facts_of(bench).count("Sealed") == 1
+    audited(bench)
+
+
+def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    bench.journal.full = False
+    ((region, clip_id),) = bench.spool.entries()
+    bench.spool.put(region, clip_id, [b"damaged"])
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    assert bench.opened(clip_id)
+    audited(bench)
+    assert facts_of(bench).count("Sealed") == 2
+
+
+def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_through() -> None:
+    region = sample_region()
+    never = replace(region.policy.redaction, max_gap_ns=1)
+    strict = replace(region, policy=replace(region.policy, redaction=never))
+    bench = Bench(drive(8, (3.0,)), region=strict)
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    assert "Dropped" in facts_of(bench)
+    bench.journal.full = False
+    for _ in range(3):
+        bench.clock.advance(RETRY_MOST_NS)
+        bench.finish()
+    (row,) = bench.journal.clips({ClipState.DROPPED})
+    (clip,) = audited(bench).values()
+    assert clip.dropped is not None
+    assert clip.dropped.reason == row.drop
+    assert not clip.copies
+
+
+@pytest.mark.parametrize("how", ["full", "broken"])
+def test_what_the_ledger_can_not_record_does_not_happen(how: str) -> None:
+    """Nothing is sealed, a new firing is not kept, and what was collected stays and is sealed when it works again."""
+    bench = Bench(drive(14, (3.0, 10.0)))
+    bench.push(campaign())
+    while not bench.clips(ClipState.CAPTURED):
+        bench.sense.step()
+    setattr(bench.ledger, how, True)
+    bench.finish()
+    bench.drive()
+    assert not bench.spool.entries()
+    assert len(bench.clips(ClipState.CAPTURED)) == len(bench.staging.entries()) == 1
+    (totals,) = bench.journal.totals()
+    reason = DropReason.DISK_FULL if how == "full" else DropReason.LEDGER_FAILED
+    assert totals.dropped == ((reason, 1),)
+    assert bench.events.of("disk_full" if how == "full" else "ledger_failed")
+    setattr(bench.ledger, how, False)
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    audited(bench)
+
+
+def test_a_region_that_can_not_be_recorded_is_a_hold() -> None:
+    bench = Bench(drive(1, ()))
+    bench.ledger.broken = True
+    where = bench.where.current
+    assert isinstance(where, Hold)
+    assert "can't be recorded" in where.detail
+    assert bench.where.current == where
+    assert len(bench.events.of("ledger_failed")) == 1
+    bench.ledger.broken = False
+    assert isinstance(bench.where.current, Route)
+    assert isinstance(bench.where.current, Route)
+    bench.firmware.document = None
+    bench.clock.advance(LOOK_EVERY_NS)
+    assert isinstance(bench.where.current, Hold)
+    assert facts_of(bench) == ["Registered", "Held"]
+
+
+def test_the_status_carries_a_head_of_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    where = bench.where.current
+    assert isinstance(where, Route)
+    teller = teller_of(bench)
+    head = decode_head(teller.status(where).ledger_head)
+    head.verify(bench.keys.device_public_key)
+    assert head.value.size == len(bench.ledger.entries)
+    bench.ledger.broken = True
+    assert teller.status(where).ledger_head == b""
+    assert bench.events.of("ledger_failed")
