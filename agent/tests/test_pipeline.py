@@ -738,7 +738,7 @@ def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
 
 def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_through() -> None:
     region = sample_region()
-    never = replace(region.policy.redaction, max_gap_ns=1)
+    never = replace(region.policy.redaction, location_grid_deg=-1.0)
     strict = replace(region, policy=replace(region.policy, redaction=never))
     bench = Bench(drive(8, (3.0,)), region=strict)
     bench.push(campaign())
