@@ -17,8 +17,12 @@ from fsd_agent.pipeline.outbox import Outbox
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Fired, Receipted, Redacted, Sealed, Sent
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import Where
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
 from fsd_agent.testing.clock import ManualClock
@@ -410,3 +414,66 @@ def test_a_region_is_not_told_of_trouble_with_another(bench: Bench) -> None:
     bench.route = bench.regions["eu"].route()
     bench.deliverer.step(0)
     assert bench.deliverer.stats().trouble == ""
+
+
+def sealed_and_recorded(bench: Bench, number: int) -> str:
+    """A clip as the finisher leaves it: the ledger knows it."""
+    clip = bench.add(number)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    bench.ledger.append(
+        Fired(clip, "cn", f"f{number}", "c", 1),
+        Redacted(clip, "cn", (), (), 0, 0, "dropped"),
+        Sealed(clip, "cn", "car-1", 1, 1, "0" * 16, row.sha256, row.size_bytes),
+        Erased(clip, "cn", Copy.STAGED, Cause.SEALED),
+    )
+    return clip
+
+
+def of(bench: Bench, kind: type[Fact]) -> list[Fact]:
+    return [entry.fact for entry in bench.ledger.entries if isinstance(entry.fact, kind)]
+
+
+def test_to_whom_a_clip_is_sent_is_recorded_before_its_first_byte_once_a_connection(bench: Bench) -> None:
+    bench.cn.silent = True
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: False, steps=20)
+    bench.cn.silent = False
+    bench.cn.cut()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    policy = bench.regions["cn"].sample.policy
+    sent = of(bench, Sent)
+    assert len(sent) == 2
+    for one in sent:
+        assert isinstance(one, Sent)
+        assert (one.host, one.port, one.identity_uri) == ("127.0.0.1", 8883, policy.identity_uri)
+    (receipted,) = of(bench, Receipted)
+    assert receipted == Receipted(clip, "cn", bench.journal.receipts[clip])
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    assert clips[clip].where is Where.DELIVERED
+
+
+def test_what_the_ledger_can_not_record_is_not_sent(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert not [one for one in bench.cn.published if "/up/" in one.topic]
+    assert bench.events.of("ledger_failed")
+    assert "ledger" in bench.deliverer.stats().trouble
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+
+
+def test_a_receipt_or_an_erasure_that_can_not_be_recorded_leaves_the_file(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: bool(of(bench, Sent)))
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50)
+    assert bench.regions["cn"].stores == 1
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.spool.entries() == {("cn", clip)}
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    assert bench.spool.entries() == frozenset()
+    assert bench.regions["cn"].stores == 1
