@@ -539,25 +539,21 @@ def a_refusal(model: AgentModel) -> None:
 
 def a_full_journal(model: AgentModel) -> None:
     """It has no room at the moment of the receipt, and again at that of a refusal; then the connection breaks."""
-    for what in ("one", *6 * ("none",)):
-        model._tick(what)
-    model.finisher.step()
-    model.journal.full = True
-    model._deliver(12)
-    model.journal.full = False
-    model.broker.cut()
-    model.wait()
-    model._deliver(12)
-    model.region.refuses.update(f"{number:032x}" for number in range(100))
-    for what in ("one", *6 * ("none",)):
-        model._tick(what)
-    model.finisher.step()
-    model.journal.full = True
-    model._deliver(12)
-    model.journal.full = False
-    model.broker.cut()
-    model.wait()
-    model._deliver(12)
+    for refuses in (False, True):
+        if refuses:
+            model.region.refuses.update(f"{number:032x}" for number in range(100))
+        for what in ("one", *6 * ("none",)):
+            model._tick(what)
+        model.finisher.step()
+        model.journal.full = True
+        model._deliver(12)
+        model.journal.full = False
+        model.broker.cut()
+        for _ in range(2):  # The loss is noticed, and then it is time to connect again
+            model._deliver(3)
+            model.wait()
+        model._deliver(12)
+    assert not model.journal.clips({ClipState.SEALED})
 
 
 @pytest.mark.parametrize(
