@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,13 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipState
+from fsd_agent.records.ledger import Receipted
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.wire.ledger import decode_entry
+from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
 from fsd_tools.demo.play import HOME, play
 from fsd_tools.demo.scenario import Scenario
+from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
@@ -40,6 +46,58 @@ def test_two_vehicles_deliver_to_their_own_regions_only(
         fired[row.vehicle][row.campaign] = row.fired
     first, second = fired.values()
     assert first == second, "the same drive and campaigns fire the same, whatever the region"
+    audited = {ledger.vehicle: ledger for ledger in account.ledgers}
+    assert audited.keys() == HOME.keys()
+    for vehicle, ledger in audited.items():
+        arrived = sum(one.vehicle == vehicle for one in account.arrived)
+        assert (ledger.delivered, ledger.receipts_verified) == (arrived, arrived)
+        assert ledger.heads_told >= 1
+    for tamper in (removed, changed, reordered, cut_off):
+        name_what_was_done(Rig(tmp_path), "car-sh-01", tmp_path / tamper.__name__, tamper)
+
+
+Frames = list[Frame]
+
+
+def removed(frames: Frames, at: int) -> tuple[Frames, str]:
+    return frames[:at] + frames[at + 1 :], "missing"
+
+
+def changed(frames: Frames, at: int) -> tuple[Frames, str]:
+    body = bytearray(frames[at].signed)
+    body[-1] ^= 1
+    return [*frames[:at], replace(frames[at], signed=bytes(body)), *frames[at + 1 :]], "changed"
+
+
+def reordered(frames: Frames, at: int) -> tuple[Frames, str]:
+    return [*frames[:at], *frames[at + 1 :], frames[at]], "reordered"
+
+
+def cut_off(frames: Frames, at: int) -> tuple[Frames, str]:
+    """The newest records, with every head behind them: only what the region was told gives it away."""
+    return frames[:at], "not_as_told"
+
+
+def name_what_was_done(
+    rig: Rig, vehicle: str, copy: Path, tamper: Callable[[Frames, int], tuple[Frames, str]]
+) -> None:
+    """Whatever is done to a real ledger, the audit ends with 1 and names the record."""
+    shutil.copytree(rig.vehicle(vehicle).ledger, copy)
+    (path,) = copy.glob("*.ledger")
+    segment = read_segment(path.read_bytes())
+    frames = list(segment.frames)
+    records = [at for at, frame in enumerate(frames) if frame.kind == RECORD]
+    at = next(at for at in records if isinstance(decode_entry(frames[at].body).fact, Receipted))
+    number = decode_entry(frames[at].body).number
+    after, kind = tamper(frames, at)
+    path.write_bytes(
+        encode_start(segment.checkpoint) + b"".join(frame.signed + frame.check for frame in after)
+    )
+    regions = [rig.region(region).root for region in ("cn", "eu")]
+    with pytest.raises(ToolError, match="audit verify") as said:
+        fsdctl("audit", "verify", copy, "--receipts", *regions, "--json")
+    facts = json.loads(str(said.value).partition(": ")[2])
+    assert (kind, number) in {(one["kind"], one["record"]) for one in facts["findings"]}
 
 
 @pytest.mark.slow

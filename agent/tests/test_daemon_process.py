@@ -19,9 +19,12 @@ import pytest
 from fsd_agent.adapters.key_files import create_keys
 from fsd_agent.daemon.agent import Agent, Ended, RunOptions
 from fsd_agent.records.region import Hold, HoldReason
+from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
@@ -194,6 +197,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         residence=on_hold,
         teller=cast("Any", None),
         journal=journal,
+        ledger=MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock()),
         events=RememberedEvents(),
         status_every_s=60.0,
         release=lambda: released.append(True),

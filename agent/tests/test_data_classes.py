@@ -96,6 +96,7 @@ def test_painting_still_knows_what_may_not_be_told() -> None:
     assert [looks.camera for looks in prepared.detections] == ["front"]
     assert prepared.row.cameras == ("front",)
     assert finished(allowed).clip.detections == ()
+    assert finished(allowed).redaction.rules[-1] == f"classes={'+'.join(sorted(allowed))}"
 
 
 def test_nothing_is_taken_from_a_clip_whose_classes_are_all_listed() -> None:

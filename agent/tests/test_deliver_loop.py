@@ -17,15 +17,21 @@ from fsd_agent.pipeline.outbox import Outbox
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Fired, Receipted, Redacted, Sealed, Sent
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import Where
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
 LIMITS = UplinkLimits(segment_bytes=1024)
@@ -46,6 +52,9 @@ class Bench:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     spool: MemorySpool = field(default_factory=MemorySpool)
     clock: ManualClock = field(default_factory=ManualClock)
+    ledger: MemoryLedger = field(
+        default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+    )
     events: RememberedEvents = field(default_factory=RememberedEvents)
     messages: list[tuple[str, Message]] = field(default_factory=list)
     seed: int = 0
@@ -67,6 +76,7 @@ class Bench:
             broker=MemoryConnection(self.brokers, window=self.window),
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=self.clock,
             events=self.events,
             route_source=lambda: self.route,
@@ -468,6 +478,7 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
         broker=connection,
         journal=bench.journal,
         spool=bench.spool,
+        ledger=bench.ledger,
         clock=bench.clock,
         events=bench.events,
         route_source=lambda: bench.route,
@@ -490,3 +501,66 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
         assert all(endpoint in allowed for _, endpoint in connection.dialled[before:])
     ports = {"cn": {CN[1], BACKUP[1]}, "eu": {EU[1]}}
     assert all(endpoint.port in ports[region_id] for region_id, endpoint in connection.dialled)
+
+
+def sealed_and_recorded(bench: Bench, number: int) -> str:
+    """A clip as the finisher leaves it: the ledger knows it."""
+    clip = bench.add(number)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    bench.ledger.append(
+        Fired(clip, "cn", f"f{number}", "c", 1),
+        Redacted(clip, "cn", (), (), 0, 0, "dropped"),
+        Sealed(clip, "cn", "car-1", 1, 1, "0" * 16, row.sha256, row.size_bytes),
+        Erased(clip, "cn", Copy.STAGED, Cause.SEALED),
+    )
+    return clip
+
+
+def of(bench: Bench, kind: type[Fact]) -> list[Fact]:
+    return [entry.fact for entry in bench.ledger.entries if isinstance(entry.fact, kind)]
+
+
+def test_to_whom_a_clip_is_sent_is_recorded_before_its_first_byte_once_a_connection(bench: Bench) -> None:
+    bench.cn.silent = True
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: False, steps=20)
+    bench.cn.silent = False
+    bench.cn.cut()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    policy = bench.regions["cn"].sample.policy
+    sent = of(bench, Sent)
+    assert len(sent) == 2
+    for one in sent:
+        assert isinstance(one, Sent)
+        assert (one.host, one.port, one.identity_uri) == ("127.0.0.1", 8883, policy.identity_uri)
+    (receipted,) = of(bench, Receipted)
+    assert receipted == Receipted(clip, "cn", bench.journal.receipts[clip])
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    assert clips[clip].where is Where.DELIVERED
+
+
+def test_what_the_ledger_can_not_record_is_not_sent(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert not [one for one in bench.cn.published if "/up/" in one.topic]
+    assert bench.events.of("ledger_failed")
+    assert "ledger" in bench.deliverer.stats().trouble
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+
+
+def test_a_receipt_or_an_erasure_that_can_not_be_recorded_leaves_the_file(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: bool(of(bench, Sent)))
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50)
+    assert bench.regions["cn"].stores == 1
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.spool.entries() == {("cn", clip)}
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    assert bench.spool.entries() == frozenset()
+    assert bench.regions["cn"].stores == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import random
 from collections.abc import Callable
 
@@ -14,13 +15,19 @@ from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.left import LeftClips as LeftEraser
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.turns import FIRST_REST_NS, REST_NS, TURN_NS, Turns
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.ledger import Cause, Copy, Erased, Fired, Redacted, Sealed
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips, Route
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.regions import sample_document, sample_registration
 from fsd_agent.testing.spool import MemorySpool
@@ -51,7 +58,8 @@ class Bench:
         self.clock, self.events, self.serial = ManualClock(), RememberedEvents(), 0
         self.trust = MemoryTrust.of(*(region.sample for region in self.regions.values()))
         self.register("cn")
-        self.residence = Residence(
+        self.ledger = MemoryLedger(keys=MemoryVehicleKeys(), clock=self.clock)
+        residence = Residence(
             lambda: self.document,
             self.trust,
             device_key_id=MemoryVehicleKeys().device_key_id(),
@@ -59,6 +67,7 @@ class Bench:
             clock=self.clock,
             events=self.events,
         )
+        self.residence = RecordedWhereabouts(residence, self.ledger, self.events)
         self.turns = Turns(self.residence, self.journal, self.clock)
         ports = {("127.0.0.1", 8883): self.brokers["cn"], ("127.0.0.1", 8884): self.brokers["eu"]}
         self.connection = MemoryConnection(ports)
@@ -66,6 +75,7 @@ class Bench:
             broker=self.connection,
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=self.clock,
             events=self.events,
             route_source=self.turns.current,
@@ -76,7 +86,9 @@ class Bench:
             journal=self.journal,
             staging=self.staging,
             spool=self.spool,
+            ledger=self.ledger,
             residence=self.residence,
+            connected_to=lambda: self.deliverer.stats().region_id,
             clock=self.clock,
             events=self.events,
         )
@@ -94,9 +106,17 @@ class Bench:
         )
         self.staging.open(clip_id).close()
         self.journal.captured(clip_id, cut=False)
+        fired = Fired(clip_id, region_id, f"f{number}", "c", 1)
+        self.ledger.append(fired)
         if sealed:
             self.staging.erase(clip_id)
-            self.journal.sealed(self.spool.put(region_id, clip_id, [random.Random(number).randbytes(3000)]))
+            file = self.spool.put(region_id, clip_id, [random.Random(number).randbytes(3000)])
+            self.ledger.append(
+                Redacted(clip_id, region_id, (), (), 0, 0, "dropped"),
+                Sealed(clip_id, region_id, "car-1", 1, 1, "0" * 16, file.sha256, file.size_bytes),
+                Erased(clip_id, region_id, Copy.STAGED, Cause.SEALED),
+            )
+            self.journal.sealed(file)
         return clip_id
 
     def state(self, clip_id: str) -> ClipState:
@@ -119,7 +139,24 @@ class Bench:
         return where.policy.region_id if isinstance(where, Route) else "hold"
 
     def check(self) -> None:
-        """Every byte of a clip that any broker ever got was of its own region."""
+        """Every byte of a clip that any broker ever got was of its own region, and the ledger holds all of it."""
+        views = {
+            region_id: RegionView(
+                region_id,
+                region.sample.policy.identity_uri,
+                region.sample.policy.receipt_public_keys,
+                {
+                    clip_id: AtRegion(vehicle, hashlib.sha256(data).digest(), region_id)
+                    for (vehicle, clip_id), data in region.stored.items()
+                },
+            )
+            for region_id, region in self.regions.items()
+        }
+        clips, findings = account([Located(entry, "memory") for entry in self.ledger.entries], views, None)
+        assert not findings
+        copies = {(clip_id, copy) for clip_id, clip in clips.items() for copy in clip.copies}
+        files = {(clip_id, Copy.STAGED) for clip_id in self.staging.entries()}
+        assert copies == files | {(clip_id, Copy.SEALED) for _, clip_id in self.spool.entries()}
         for region_id, broker in self.brokers.items():
             for one in broker.published:
                 clip = next((part for part in one.topic.split("/") if len(part) == 32), None)
@@ -202,7 +239,7 @@ def test_nothing_is_erased_before_the_vehicle_has_arrived_elsewhere() -> None:
     assert bench.run(10, lambda: bench.state(clip) is ClipState.DROPPED)
 
 
-@pytest.mark.parametrize("fault", ["journal", "spool"])
+@pytest.mark.parametrize("fault", ["journal", "ledger", "spool"])
 def test_what_can_not_be_erased_now_is_told(fault: str) -> None:
     bench = Bench(LeftClips.ERASE)
     clip = bench.add(1, "cn")
@@ -214,9 +251,33 @@ def test_what_can_not_be_erased_now_is_told(fault: str) -> None:
         bench.eraser.step()
         assert bench.events.of("journal_failed")
         assert bench.state(clip) is ClipState.SEALED
+    elif fault == "ledger":
+        bench.ledger.broken = True
+        bench.eraser.step()
+        assert bench.events.of("ledger_failed")
+        assert bench.state(clip) is ClipState.SEALED
+        assert bench.spool.entries() == {("cn", clip)}
+        bench.ledger.broken = False
+        bench.run(10)
+        assert bench.state(clip) is ClipState.DROPPED
+        bench.check()
     else:
         bench.eraser.step()
         assert bench.state(clip) is ClipState.DROPPED
+
+
+def test_a_clip_that_is_just_being_delivered_is_not_erased_before_the_connection_is_given_up() -> None:
+    """Its receipt would come for a clip that was given up."""
+    bench = Bench(LeftClips.ERASE)
+    clip = bench.add(1, "cn")
+    bench.brokers["cn"].silent = True
+    bench.run(3, lambda: bench.deliverer.stats().in_flight > 0)
+    bench.register("eu")
+    assert bench.residence.erased == {"cn"}
+    bench.eraser.step()
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.run(10, lambda: bench.state(clip) is ClipState.DROPPED)
+    bench.check()
 
 
 @settings(max_examples=25, deadline=None)

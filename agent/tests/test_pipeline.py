@@ -15,21 +15,27 @@ import pytest
 
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.control import Control
-from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip
 from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
 from fsd_agent.records.zone import Zone
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import ClipAccount, Where
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
@@ -38,6 +44,7 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import (
     SampleRegion,
     sample_document,
@@ -53,6 +60,7 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
+from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -157,6 +165,7 @@ class Bench:
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
         self.trust = MemoryTrust.of(self.region)
+        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
         self.residence = Residence(
             self.firmware.registration,
             self.trust,
@@ -172,12 +181,14 @@ class Bench:
             cameras=["front"],
             horizon_ns=10 * S,
         )
+        self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
+            ledger=self.ledger,
             spool=self.spool,
-            residence=self.residence,
+            residence=self.where,
             codec=codec or PyAvCodec(),
             detector=None,
             sizes={"front": (WIDTH, HEIGHT)},
@@ -201,10 +212,15 @@ class Bench:
             engine=self.engine,
             ring=ring,
             recorder=Recorder(
-                ring=ring, staging=self.staging, journal=self.journal, events=self.events, new_id=new_id
+                ring=ring,
+                staging=self.staging,
+                journal=self.journal,
+                ledger=self.ledger,
+                events=self.events,
+                new_id=new_id,
             ),
             control=self.control,
-            residence=self.residence,
+            residence=self.where,
             journal=self.journal,
             events=self.events,
             new_id=new_id,
@@ -383,6 +399,11 @@ def test_nothing_fires_in_a_sensitive_zone_or_where_nobody_knows(
     (totals,) = bench.journal.totals()
     assert totals.fired == 1
     assert totals.dropped == (((reason, 1),) if reason is not None else ())
+    dropped = [one.fact for one in bench.ledger.entries if isinstance(one.fact, FiringDropped)]
+    assert [(one.region_id, one.reason) for one in dropped] == (
+        [("cn", reason)] if reason is not None else []
+    )
+    audited(bench)
     assert len(bench.clips(ClipState.SEALED)) == (reason is None)
     assert not bench.staging.entries()
 
@@ -397,6 +418,8 @@ def test_a_clip_that_reaches_into_a_zone_is_dropped_whole() -> None:
     row = bench.journal.clip(clip_id)
     assert row is not None
     assert (row.drop, row.drop_detail) == (DropReason.SENSITIVE_ZONE, "reaches into zone 'harbour'")
+    assert facts_of(bench) == ["Registered", "Fired", "Dropped", "Erased"]
+    assert audited(bench)[clip_id].where is Where.NOWHERE
     assert not bench.staging.entries()
     assert not bench.spool.entries()
 
@@ -746,6 +769,7 @@ def teller_of(bench: Bench) -> Teller:
         suspended=bench.engine.suspended,
         use=process_use,
         trouble=lambda: "",
+        head=Heads(bench.ledger, bench.events).tell,
     )
 
 
@@ -782,3 +806,162 @@ def test_the_status_says_what_happened() -> None:
     assert (status.vehicle, status.region, status.campaign_set) == ("car-1", "cn", 1)
     assert status.campaigns[0].fired == 1
     assert status.clips == {"sealed": 1}
+
+
+def facts_of(bench: Bench) -> list[str]:
+    return [type(entry.fact).__name__ for entry in bench.ledger.entries]
+
+
+def audited(bench: Bench) -> dict[str, ClipAccount]:
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    return clips
+
+
+def test_every_decision_is_in_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert facts_of(bench) == ["Registered", "Fired", "Redacted", "Sealed", "Erased"]
+    (row,) = bench.journal.clips({ClipState.SEALED})
+    (clip,) = audited(bench).values()
+    assert clip.sealed is not None
+    assert (clip.sealed.sha256, clip.sealed.size_bytes) == (row.sha256, row.size_bytes)
+    assert clip.sealed.sealing_key_id == bench.region.policy.sealing_key_id
+    assert clip.redacted is not None
+    assert clip.redacted.sources == ("firmware",)
+
+
+def test_a_sealing_that_the_journal_had_no_room_for_is_carried_through_and_not_done_again() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    files = {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()}
+    assert files
+    bench.journal.full = False
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    assert {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()} == files
+    assert facts_of(bench).count("Sealed") == 1
+    audited(bench)
+
+
+def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    bench.journal.full = False
+    ((region, clip_id),) = bench.spool.entries()
+    bench.spool.put(region, clip_id, [b"damaged"])
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    assert bench.opened(clip_id)
+    audited(bench)
+    assert facts_of(bench).count("Sealed") == 2
+
+
+def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_through() -> None:
+    """Also where it would work by now: what was decided is not taken back."""
+    bench = Bench(drive(8, (3.0,)), codec=_BuggyCodec(times=ATTEMPTS))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    for _ in range(ATTEMPTS):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    assert "Dropped" in facts_of(bench)
+    bench.journal.full = False
+    for _ in range(3):
+        bench.clock.advance(RETRY_MOST_NS)
+        bench.finish()
+    (row,) = bench.journal.clips({ClipState.DROPPED})
+    (clip,) = audited(bench).values()
+    assert clip.dropped is not None
+    assert clip.dropped.reason == row.drop
+    assert not clip.copies
+
+
+@pytest.mark.parametrize("how", ["full", "broken"])
+def test_what_the_ledger_can_not_record_does_not_happen(how: str) -> None:
+    """Nothing is sealed, a new firing is not kept, and what was collected stays and is sealed when it works again."""
+    bench = Bench(drive(14, (3.0, 10.0)))
+    bench.push(campaign())
+    while not bench.clips(ClipState.CAPTURED):
+        bench.sense.step()
+    setattr(bench.ledger, how, True)
+    bench.finish()
+    bench.drive()
+    assert not bench.spool.entries()
+    assert len(bench.clips(ClipState.CAPTURED)) == len(bench.staging.entries()) == 1
+    (totals,) = bench.journal.totals()
+    reason = DropReason.DISK_FULL if how == "full" else DropReason.LEDGER_FAILED
+    assert totals.dropped == ((reason, 1),)
+    assert bench.events.of("disk_full" if how == "full" else "ledger_failed")
+    setattr(bench.ledger, how, False)
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    audited(bench)
+
+
+def test_a_region_that_can_not_be_recorded_is_a_hold() -> None:
+    bench = Bench(drive(1, ()))
+    bench.ledger.broken = True
+    where = bench.where.current
+    assert isinstance(where, Hold)
+    assert "can't be recorded" in where.detail
+    assert bench.where.current == where
+    assert len(bench.events.of("ledger_failed")) == 1
+    bench.ledger.broken = False
+    assert isinstance(bench.where.current, Route)
+    assert isinstance(bench.where.current, Route)
+    bench.firmware.document = None
+    bench.clock.advance(LOOK_EVERY_NS)
+    assert isinstance(bench.where.current, Hold)
+    assert facts_of(bench) == ["Registered", "Held"]
+
+
+def test_a_policy_that_comes_at_run_time_is_recorded_before_anything_goes_by_it() -> None:
+    """The new version, and what is sealed under it names its version and its new key; one that is refused, too."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    other = sample_region("other").policy.sealing_keys
+    policy = replace(bench.region.policy, version=2, sealing_keys=(*other, *bench.region.policy.sealing_keys))
+    bench.trust.enrol(replace(bench.region, policy=policy))
+    bench.clock.advance(LOOK_EVERY_NS)
+    bench.finish()
+    assert facts_of(bench) == ["Registered", "Fired", "Registered", "Redacted", "Sealed", "Erased"]
+    facts = [entry.fact for entry in bench.ledger.entries]
+    registered = [fact for fact in facts if isinstance(fact, Registered)]
+    assert [one.policy_version for one in registered] == [1, 2]
+    (sealed,) = [fact for fact in facts if isinstance(fact, Sealed)]
+    assert (sealed.policy_version, sealed.sealing_key_id) == (2, other[0].key_id)
+    for _ in range(2):
+        bench.trust.enrol(bench.region)  # rolled back
+        bench.clock.advance(LOOK_EVERY_NS)
+        assert isinstance(bench.where.current, Route)
+    assert [entry.fact for entry in bench.ledger.entries][len(facts) :] == [PolicyRefused("cn", 2)]
+    audited(bench)
+
+
+def test_the_status_carries_a_head_of_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    where = bench.where.current
+    assert isinstance(where, Route)
+    teller = teller_of(bench)
+    head = decode_head(teller.status(where).ledger_head)
+    head.verify(bench.keys.device_public_key)
+    assert head.value.size == len(bench.ledger.entries)
+    bench.ledger.broken = True
+    assert teller.status(where).ledger_head == b""
+    assert bench.events.of("ledger_failed")

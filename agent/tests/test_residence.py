@@ -231,6 +231,30 @@ def test_what_is_kept_already_needs_no_room() -> None:
     assert bench.region() == "cn"
 
 
+def test_a_time_that_can_not_be_kept_is_believed_and_holds_nobody() -> None:
+    """A vehicle whose disk is full must be able to deliver what fills it."""
+    bench = Bench()
+    bench.register("CN", 5, not_after_wall_ns=bench.clock.wall_ns() + 3 * DAY)
+    assert bench.region() == "cn"
+    bench.journal.full = True
+    bench.clock.advance(DAY)
+    for _ in range(4):
+        bench.clock.advance(BELIEVE_NS)
+        assert bench.region() == "cn"
+    bench.clock.advance(3 * DAY)
+    for _ in range(4):
+        bench.clock.advance(BELIEVE_NS)
+        assert bench.held() is HoldReason.REGISTRATION_EXPIRED
+    bench.clock.jump_wall(-3 * DAY)
+    assert bench.held() is HoldReason.REGISTRATION_EXPIRED, "a clock that is set back revives nothing"
+    bench.journal.full = False
+    assert bench.held() is HoldReason.REGISTRATION_EXPIRED
+    bench.restart()
+    assert bench.held() is HoldReason.REGISTRATION_EXPIRED
+    bench.register("CN", 6)
+    assert bench.region() == "cn"
+
+
 def test_an_older_document_is_older_at_every_look() -> None:
     """Also at the one at which the clock comes to be believed."""
     bench = Bench()

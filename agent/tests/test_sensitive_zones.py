@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import SensitiveZone
 from fsd_agent.records.zone import Zone
-from fsd_agent.rules.residency.zones import POSITION_GOOD_NS, Whereabouts, collected_here, zone_reached
+from fsd_agent.rules.residency.zones import POSITION_GOOD_NS, Positions, collected_here, zone_reached
 from fsd_firmware.samples import GnssFixes
 
 S = 1_000_000_000
@@ -67,7 +67,7 @@ def test_a_zone_is_the_union_of_its_polygons(
 
 
 def test_the_newest_position_at_the_moment_counts_while_it_is_good() -> None:
-    where = Whereabouts()
+    where = Positions()
     assert where.at(0) is None
     where.take(fixes((1, 31.2, 121.2), (2, 40.0, 100.0)))
     assert where.at(S - 1) is None
@@ -78,7 +78,7 @@ def test_the_newest_position_at_the_moment_counts_while_it_is_good() -> None:
 
 
 def test_fixes_without_a_position_count_for_nothing() -> None:
-    where = Whereabouts()
+    where = Positions()
     where.take(fixes((1, 31.2, 121.2), (2, np.nan, 121.2), (3, 31.2, np.nan), (4, np.inf, 0.0)))
     assert where.at(5 * S) == (31.2, 121.2)
     assert zone_reached(ZONES, fixes((1, np.nan, np.nan), (2, 0.0, 0.0))) is None
@@ -97,7 +97,7 @@ def test_the_answer_does_not_depend_on_how_fixes_were_cut_into_batches(
     seconds: list[int], cuts: set[int], back: int
 ) -> None:
     rows = [(float(at), at / 10, at / 5) for at in seconds]
-    whole, cut = Whereabouts(), Whereabouts()
+    whole, cut = Positions(), Positions()
     whole.take(fixes(*rows))
     edges = [0, *sorted(edge for edge in cuts if edge < len(rows)), len(rows)]
     for start, end in itertools.pairwise(edges):

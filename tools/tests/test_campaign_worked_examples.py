@@ -34,6 +34,7 @@ from fsd_agent.testing.codec import PictureCodec
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_document, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
@@ -176,12 +177,18 @@ class Car:
             events=self.events,
         )
         ring = Ring(CATALOGUE, horizon_ns=10 * S, max_bytes=1 << 20)
+        ledger = MemoryLedger(keys=MemoryVehicleKeys(), clock=clock)
 
         def new_id() -> str:
             return f"{next(numbers):032x}"
 
         recorder = Recorder(
-            ring=ring, staging=staging, journal=self.journal, events=self.events, new_id=new_id
+            ring=ring,
+            staging=staging,
+            journal=self.journal,
+            ledger=ledger,
+            events=self.events,
+            new_id=new_id,
         )
         sense = Sense(
             firmware=firmware,
@@ -200,6 +207,7 @@ class Car:
             journal=self.journal,
             staging=staging,
             spool=MemorySpool(),
+            ledger=ledger,
             residence=residence,
             codec=PictureCodec(),
             detector=None,

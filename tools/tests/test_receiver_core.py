@@ -25,6 +25,7 @@ from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_redacted_clip, sample_region, sample_registration
 from fsd_agent.testing.sealed import seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
@@ -462,6 +463,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
     rate = chance.choice([0.0, 0.1, 0.25])
     broker.forget = lambda _topic: chance.random() < rate
     journal, spool, clock = MemoryJournal(), MemorySpool(), ManualClock()
+    ledger = MemoryLedger(keys=yard.keys, clock=clock)
     data: dict[str, bytes] = {}
     for number in range(chance.randint(1, 3)):
         clip = f"{number:032x}"
@@ -475,6 +477,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
             broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoints[0].port): broker}),
             journal=journal,
             spool=spool,
+            ledger=ledger,
             clock=clock,
             events=RememberedEvents(),
             route_source=lambda: yard.route,

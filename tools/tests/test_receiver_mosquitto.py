@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink
@@ -31,7 +32,7 @@ from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.link import LinkLimits
-from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
@@ -81,10 +82,21 @@ class Place:
         self.topics = Topics(region_id, "car-1")
         self.journal = SqliteJournal(root / "journal.db")
         self.spool = SpoolFiles(root / "spool")
+        self.ledger = LedgerFiles(
+            root / "ledger", keys=self.keys, clock=SystemClock(), events=RememberedEvents()
+        )
         self.sent: dict[str, bytes] = {}
         self.process: subprocess.Popen[str] | None = None
         self.told: list[dict[str, Any]] = []
         self._readers: list[threading.Thread] = []
+
+    def peer(self) -> Peer:
+        """Who its broker proves to be."""
+        policy = self.route.policy
+        der = ssl.PEM_cert_to_DER_cert(self.region.broker_cert.read_text())
+        digest = hashlib.sha256(der).digest()
+        endpoint = policy.endpoints[0]
+        return Peer(endpoint.host, endpoint.port, policy.identity_uri, digest)
 
     def add(self, number: int, filler_bytes: int = 200_000) -> str:
         clip = f"{number:032x}"
@@ -127,6 +139,7 @@ class Place:
             broker=MqttBroker(self.keys, OPTIONS),
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=SystemClock(),
             events=RememberedEvents(),
             route_source=lambda: self.route,
@@ -327,7 +340,8 @@ def test_the_adapter_publishes_hears_wakes_and_says_when_it_is_cut(place: Place)
     with Mosquitto(place.region, "127.0.0.1", place.port) as mosquitto:
         broker = MqttBroker(place.keys, OPTIONS)
         broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
-        assert Connected(8) in collect(broker, has(Connected))
+        (up,) = [one for one in collect(broker, has(Connected)) if isinstance(one, Connected)]
+        assert up == Connected(8, place.peer())
         token = broker.publish(place.topics.status, b"well", retain=True)
         assert Acked(token) in collect(broker, has(Acked))
         threading.Timer(0.1, broker.wake).start()

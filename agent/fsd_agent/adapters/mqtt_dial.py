@@ -5,6 +5,7 @@ Everything that can be wrong with the peer is found here, before anything of MQT
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from fsd_agent.adapters.tls import BrokerRefusedError
+from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
+from fsd_agent.ports.broker import Peer
 from fsd_agent.records.region import Endpoint
 
 
@@ -42,6 +44,15 @@ class Client(paho.Client):
         )
         self._dial = dial
         self._dial_timeout_s = timeout_s
+
+    def peer(self) -> Peer | None:
+        """Who is connected; None where nobody is."""
+        sock = self.socket()
+        certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        if certificate is None:
+            return None
+        endpoint, digest = self._dial.endpoint, hashlib.sha256(certificate).digest()
+        return Peer(endpoint.host, endpoint.port, identity_of(certificate), digest)
 
     def _create_socket(self) -> ssl.SSLSocket:
         return dial_tls(self._dial, self._dial_timeout_s)

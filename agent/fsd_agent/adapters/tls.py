@@ -84,6 +84,16 @@ def _key_hash(certificate: x509.Certificate) -> bytes:
     return hashlib.sha256(key).digest()
 
 
+def identity_of(certificate: bytes) -> str:
+    """The one URI in a DER certificate that passed :func:`identity_fault`; empty where there is none."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return ""
+    return ", ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
 class _RegionSocket(ssl.SSLSocket):
     """Refuses a peer that is not the region's broker."""
 

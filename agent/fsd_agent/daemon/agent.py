@@ -26,11 +26,12 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.left import LeftClips
-from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
@@ -82,9 +83,10 @@ class Agent:
         left: LeftClips,
         deliverer: Deliverer,
         control: Control,
-        residence: Residence,
+        residence: Whereabouts,
         teller: Teller,
         journal: Journal,
+        ledger: Ledger,
         events: EventSink,
         status_every_s: float,
         release: Callable[[], None],
@@ -99,6 +101,7 @@ class Agent:
         self._residence = residence
         self._teller = teller
         self._journal = journal
+        self._ledger = ledger
         self._events = events
         self._status_every_s = status_every_s
         self._release = release
@@ -134,6 +137,11 @@ class Agent:
         if self.left_behind:
             _log.warning("still busy after %.0f s: %s", join_s, ", ".join(self.left_behind))
             return
+        try:
+            self._ledger.close()
+        except LedgerError as error:  # What is durable is; the next start goes on from that
+            _log.error("the ledger could not be closed: %s", error)
+            self._events.emit("ledger_failed", clip="", what=str(error))
         self._journal.close()
         self._release()
 

@@ -45,7 +45,11 @@ def rules_of(rules: RedactionRules, allowed: Collection[DataClass]) -> Redaction
 
 
 def after_redaction(redacted: RedactedClip, allowed: Collection[DataClass]) -> RedactedClip:
-    """The redacted clip without what was seen in it, where that may not be collected."""
+    """The redacted clip without what was seen in it, where that may not be collected; its record names the classes."""
+    named = f"classes={'+'.join(sorted(allowed))}"
+    redacted = replace(
+        redacted, redaction=replace(redacted.redaction, rules=(*redacted.redaction.rules, named))
+    )
     if DataClass.DETECTIONS in allowed:
         return redacted
     clip = redacted.clip

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fsd_agent.ports.broker import Acked, Broker, Connected, Disconnected
+from fsd_agent.ports.broker import Acked, Broker, Connected, Disconnected, Peer
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.region import Endpoint, Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
@@ -53,6 +53,8 @@ class Link(Generic[T]):
     def __init__(self, broker: Broker, limits: LinkLimits, random: Callable[[], float]) -> None:
         self.broker = broker
         self.connected = False
+        self.peer: Peer | None = None
+        """Who is at the other end, while connected."""
         self.connections = 0
         self.failures = 0
         self.refused = 0
@@ -132,6 +134,7 @@ class Link(Generic[T]):
     def on_connected(self, event: Connected, now_ns: int) -> None:
         """The broker has accepted us."""
         self.connected, self._connecting, self._window = True, False, event.window
+        self.peer = event.peer
         self.connections += 1
         self._since_ns = self._up_since_ns = now_ns
 
@@ -172,6 +175,7 @@ class Link(Generic[T]):
 
     def _down(self) -> None:
         self.connected = self._connecting = False
+        self.peer = None
         self._in_flight.clear()
 
     def next_due_ns(self, now_ns: int) -> int:

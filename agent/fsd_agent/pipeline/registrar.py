@@ -1,7 +1,9 @@
 """Firmware's registration document, judged and never forgotten.
 
 The newest serial that was ever accepted is kept in the journal, with the digest of its content, before anything acts
-on it; with it the newest time that the clock is believed to have reached. What can't be kept is not acted on.
+on it; with it the newest time that the clock is believed to have reached. A registration that can't be kept is not
+acted on. A time that can't be kept counts as long as this process lives, for it only forbids more: a full disk must not
+hold a vehicle, or it could never deliver what fills it.
 
 Threads: one at a time; the caller serialises.
 """
@@ -45,6 +47,8 @@ class Registrar:
         self._journal = journal
         self._clock = clock
         self._believed = BelievedClock()
+        self._unkept_ns = 0
+        """The newest believed time that the journal could not take, for the serial that it has."""
 
     def look(self, proved_ns: int) -> Registration | RegistrationError | None:
         """What the vehicle goes by now; ``proved_ns`` is the newest time that a signature proves, Unix time."""
@@ -68,8 +72,7 @@ class Registrar:
         wall_ns = self._clock.wall_ns()
         believed_ns = self._believed.look(monotonic_ns=self._clock.monotonic_ns(), wall_ns=wall_ns)
         try:
-            if floor is not None and believed_ns is not None:
-                floor = self._keep(raised(floor, believed_ns), floor)
+            floor = self._raised(floor, believed_ns or 0)
             accepted = accept_registration(
                 document,
                 authorities=authorities,
@@ -78,7 +81,9 @@ class Registrar:
                 clock_ns=wall_ns,
                 proved_ns=proved_ns,
             )
-            self._keep(accepted.floor, floor)
+            if accepted.floor != floor:
+                self._keep(accepted.floor)
+                self._unkept_ns = 0
         except RegistrationError as error:
             return error
         except JournalError as error:
@@ -89,7 +94,18 @@ class Registrar:
         kept = self._journal.get_state(STATE_KEY)
         return None if kept is None else decode_registration_floor(kept)
 
-    def _keep(self, floor: RegistrationFloor, before: RegistrationFloor | None) -> RegistrationFloor:
-        if floor != before:
-            self._journal.set_state(STATE_KEY, encode_registration_floor(floor))
+    def _raised(self, kept: RegistrationFloor | None, believed_ns: int) -> RegistrationFloor | None:
+        """What is kept, with the newest time that is believed."""
+        if kept is None:
+            return None
+        floor = raised(kept, max(believed_ns, self._unkept_ns))
+        if floor != kept:
+            try:
+                self._keep(floor)
+                self._unkept_ns = 0
+            except JournalError:  # it counts here, and is offered again at the next look
+                self._unkept_ns = floor.clock_ns
         return floor
+
+    def _keep(self, floor: RegistrationFloor) -> None:
+        self._journal.set_state(STATE_KEY, encode_registration_floor(floor))

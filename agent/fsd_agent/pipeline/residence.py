@@ -33,8 +33,8 @@ LOOK_EVERY_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """One look."""
+class Belonging:
+    """One look; the properties of :class:`Residence` say what its members are."""
 
     where: Route | Hold
     policies: tuple[RegionPolicy, ...]
@@ -73,29 +73,31 @@ class Residence:
     @property
     def current(self) -> Route | Hold:
         """The answer now; tells when it has changed."""
-        return self._now().where
+        return self.now.where
 
     @property
     def left(self) -> tuple[Route, ...]:
         """Ways to the regions that the vehicle has left and that want their clips, by region id."""
-        return self._now().left
+        return self.now.left
 
     @property
     def erased(self) -> frozenset[str]:
         """Regions that the vehicle has left and that want their clips erased."""
-        return self._now().erased
+        return self.now.erased
 
     @property
     def policies(self) -> tuple[RegionPolicy, ...]:
         """Every policy in force, by region id."""
-        return self._now().policies
+        return self.now.policies
 
     @property
     def refused_policies(self) -> Mapping[str, str]:
         """Why what is laid down for a region is not in force, by region id."""
-        return self._now().refused
+        return self.now.refused
 
-    def _now(self) -> _Picture:
+    @property
+    def now(self) -> Belonging:
+        """All of it, as one look found it."""
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             if now_ns - self._looked_ns >= LOOK_EVERY_NS:
@@ -105,7 +107,7 @@ class Residence:
                     self._tell()
             return self._picture
 
-    def _look(self) -> _Picture:
+    def _look(self) -> Belonging:
         policies = self._shelf.look()
         usable = tuple(policy for policy in policies if isinstance(policy, RegionPolicy))
         proved_ns = max((policy.issued_wall_ns for policy in usable), default=0)
@@ -114,9 +116,9 @@ class Residence:
         if isinstance(where, Route):
             where = self._remember(where)
         if isinstance(where, Hold):
-            return _Picture(where, usable, refused)
+            return Belonging(where, usable, refused)
         others = [policy for policy in usable if policy.region_id != where.policy.region_id]
-        return _Picture(
+        return Belonging(
             where,
             usable,
             refused,

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
@@ -27,7 +27,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route, SensitiveZone
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
-from fsd_agent.rules.residency.zones import Whereabouts, collected_here
+from fsd_agent.rules.residency.zones import Positions, collected_here
 from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.can.decoder import Decoder
@@ -48,7 +48,7 @@ class Sense:
         ring: Ring,
         recorder: Recorder,
         control: Control,
-        residence: Residence,
+        residence: Whereabouts,
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],
@@ -68,7 +68,7 @@ class Sense:
         self._new_id = new_id
         self._campaigns: dict[str, Campaign] = {}
         self._in_force: CampaignSet | None = None
-        self._whereabouts = Whereabouts()
+        self._positions = Positions()
         self._zones: tuple[SensitiveZone, ...] = ()
         self._first_ns: int | None = None
         self._unseen = 0
@@ -117,7 +117,7 @@ class Sense:
         self.sensed_ns = batch.until_ns - self._first_ns
         self._follow_region()
         if len(batch.gnss):
-            self._whereabouts.take(batch.gnss)
+            self._positions.take(batch.gnss)
         signals = self._decode(batch)
         batch = self._perceive(batch)
         firings = self._engine.advance_batch(batch, signals)
@@ -186,7 +186,7 @@ class Sense:
     def _verdict(
         self, firing: Firing, campaign: Campaign, wall_ns: int, kept_now: Sequence[KeptFiring]
     ) -> DropReason | None:
-        closed = collected_here(self._zones, self._whereabouts.at(firing.t_ns))
+        closed = collected_here(self._zones, self._positions.at(firing.t_ns))
         if closed is not None:
             return closed
         clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))

@@ -33,6 +33,7 @@ class Teller:
         suspended: Callable[[], Mapping[str, str]],
         use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
+        head: Callable[[], bytes],
     ) -> None:
         self._journal = journal
         self._control = control
@@ -42,6 +43,7 @@ class Teller:
         self._suspended = suspended
         self._use = use
         self._trouble = trouble
+        self._head = head
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -49,6 +51,7 @@ class Teller:
         in_force, known = self._control.in_force(region_id), self._control.known(region_id)
         rows = self._journal.clips(_UNFINISHED)
         clips = Counter(str(row.state) for row in rows if row.region_id == region_id)
+        head = self._head()  # First: where it fails, that is the trouble that is told
         return Status(
             vehicle=where.registration.vehicle,
             region=region_id,
@@ -65,6 +68,7 @@ class Teller:
             lost=dict(self._lost()),
             use=self._use(),
             trouble=self._trouble(),
+            ledger_head=head,
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.records.clip import ClipState
@@ -40,7 +40,7 @@ class _Turn:
 class Turns:
     """See the module."""
 
-    def __init__(self, residence: Residence, journal: Journal, clock: Clock) -> None:
+    def __init__(self, residence: Whereabouts, journal: Journal, clock: Clock) -> None:
         self._residence = residence
         self._journal = journal
         self._clock = clock

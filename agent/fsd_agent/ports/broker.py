@@ -18,11 +18,25 @@ from fsd_agent.records.region import Endpoint, Route
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as it has proved in the TLS handshake."""
+
+    host: str
+    """What was dialled."""
+    port: int
+    identity_uri: str
+    """The URI in its certificate."""
+    certificate_sha256: bytes
+    """Of that certificate, DER."""
+
+
+@dataclass(frozen=True, slots=True)
 class Connected:
     """The broker has accepted the connection; only now may anything be published."""
 
     window: int
     """Most publishes that may be unacknowledged: min(our window, the broker's Receive Maximum)."""
+    peer: Peer
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ class DropReason(StrEnum):
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"
     STAGING_LOST = "staging_lost"
+    LEDGER_FAILED = "ledger_failed"
+    """The ledger could not record that it is kept."""
+    NEVER_ACCEPTED = "never_accepted"
+    """In the ledger alone: the vehicle stopped between recording that it is kept and keeping it."""
     # Redaction: fail closed
     REDACTION_NO_CODEC = "redaction_no_codec"
     REDACTION_NOT_LOOKED = "redaction_not_looked"

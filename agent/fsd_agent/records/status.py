@@ -55,3 +55,6 @@ class Status:
     use: ProcessUse
     trouble: str
     """The newest fault that a person should look at; empty when there is none."""
+    ledger_head: bytes = b""
+    """Size and Merkle root of the ledger, signed by the device (``wire.ledger.decode_head``); empty where it can't be
+    written to."""

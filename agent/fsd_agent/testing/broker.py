@@ -8,12 +8,13 @@ loses, when it is told to (``forget``).
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
 from fsd_agent.records.region import Endpoint, Route
 
 Listener = Callable[[str, bytes], Iterable[tuple[str, bytes]]]
@@ -123,6 +124,13 @@ class MemoryBroker:
             connection.push(message)
 
 
+def peer_of(route: Route, endpoint: Endpoint) -> Peer:
+    """What the broker at this endpoint of the route proves to be."""
+    policy = route.policy
+    certificate = hashlib.sha256(f"certificate of {policy.region_id}".encode()).digest()
+    return Peer(endpoint.host, endpoint.port, policy.identity_uri, certificate)
+
+
 class MemoryConnection:
     """See :class:`fsd_agent.ports.broker.Broker`. Dials ``servers`` by (host, port)."""
 
@@ -152,7 +160,7 @@ class MemoryConnection:
         else:
             self._server, self._client = server, route.registration.vehicle
             self._limit = min(self._window, server.receive_maximum)
-            self.push(Connected(self._limit))
+            self.push(Connected(self._limit, peer_of(route, endpoint)))
             server.attach(self._client, self, subscriptions)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:

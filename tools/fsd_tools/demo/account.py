@@ -16,6 +16,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
+from fsd_tools.demo.ledgers import LedgerAccount
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Account:
     arrived: tuple[Arrived, ...]
     complaints: tuple[str, ...]
     """What does not add up; empty when the demo succeeded."""
+    ledgers: tuple[LedgerAccount, ...] = ()
 
 
 def settle(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fsd_tools.demo.account import Account, Heard, settle
+from fsd_tools.demo.ledgers import audit_ledgers
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, wait_until
@@ -64,13 +65,28 @@ def play(
             for vehicle in HOME
         }
         _wait(agents, lambda: paint(progress))
-    return settle(
-        journals={vehicle: rig.vehicle(vehicle).data / "journal.db" for vehicle in HOME},
-        stores={region: rig.region(region).store for region in REGIONS},
-        home=HOME,
-        heard=progress.heard,
-        received=progress.received,
+    say("auditing both ledgers against both regions")
+    return _audited(
+        rig,
+        settle(
+            journals={vehicle: rig.vehicle(vehicle).data / "journal.db" for vehicle in HOME},
+            stores={region: rig.region(region).store for region in REGIONS},
+            home=HOME,
+            heard=progress.heard,
+            received=progress.received,
+        ),
     )
+
+
+def _audited(rig: Rig, account: Account) -> Account:
+    """With what the vehicles' ledgers prove."""
+    ledgers = audit_ledgers(
+        {vehicle: rig.vehicle(vehicle).ledger for vehicle in HOME},
+        [rig.region(region).root for region in REGIONS],
+        {vehicle: [one.clip_id for one in account.arrived if one.vehicle == vehicle] for vehicle in HOME},
+    )
+    complaints = [complaint for ledger in ledgers for complaint in ledger.complaints]
+    return replace(account, ledgers=ledgers, complaints=(*account.complaints, *complaints))
 
 
 def _lay_down(rig: Rig, scenario: Scenario, say: Callable[[str], None]) -> None:

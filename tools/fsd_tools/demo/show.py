@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from fsd_tools.demo.account import Account
+from fsd_tools.demo.ledgers import LedgerAccount
 from fsd_tools.demo.play import HOME, REGIONS
 from fsd_tools.demo.play import Progress as Played
 
@@ -70,6 +72,10 @@ def show(account: Account, console: Console, *, sheet: Path | None, root: Path) 
     console.print(_campaign_table(account))
     console.print("[dim]A clip that campaigns share counts for each of them.[/dim]\n")
     console.print(_matrix_table(account))
+    for ledger in account.ledgers:
+        for line in _ledger_lines(ledger):
+            console.print(line, highlight=False, soft_wrap=True)
+    console.print()
     if sheet is not None:
         console.print("Contact sheet of the clips as they arrived:")
         console.print(f"  {sheet}", highlight=False, soft_wrap=True)
@@ -82,8 +88,26 @@ def show(account: Account, console: Console, *, sheet: Path | None, root: Path) 
     else:
         console.print(
             f"[bold green]Every firing is accounted for, {len(account.arrived)} clips arrived whole, "
-            "and nothing went off the diagonal.[/bold green]"
+            "nothing went off the diagonal, and the ledgers prove it.[/bold green]"
         )
+
+
+def _ledger_lines(ledger: LedgerAccount) -> Iterator[str]:
+    """What the audit of one ledger said."""
+    yield f"[dim]$ {ledger.command}[/dim]"
+    if ledger.complaints:
+        yield f"  [red]{ledger.vehicle}: {len(ledger.complaints)} findings[/red]"
+        return
+    yield (
+        f"  [green]everything holds[/green]: {ledger.records} records, {ledger.delivered} clips at the region with "
+        f"{ledger.receipts_verified} verified receipts, {ledger.given_up} given up"
+    )
+    told = (
+        "and continues the head that the region was told"
+        if ledger.heads_told
+        else "of which no region was told"
+    )
+    yield f"  root {ledger.root}, {told}"
 
 
 def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
@@ -105,6 +129,7 @@ def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
             for row in account.campaigns
         ],
         "bytes": account.bytes_matrix,
+        "ledgers": [asdict(ledger) for ledger in account.ledgers],
         "clips": [
             {
                 "clip": one.clip_id,

@@ -10,6 +10,7 @@ operator/               operator's client certificate, campaign signing key
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
 incoming/<vehicle>/     transfers that are not complete yet
+heads/<vehicle>.head    newest signed head of the vehicle's ledger
 """
 
 from __future__ import annotations
@@ -135,6 +136,11 @@ class RegionDir:
     def store(self) -> Path:
         """Received clips."""
         return self.root / "store"
+
+    @property
+    def heads(self) -> Path:
+        """What vehicles told of their ledgers."""
+        return self.root / "heads"
 
     @property
     def incoming(self) -> Path:

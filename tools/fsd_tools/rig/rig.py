@@ -33,8 +33,13 @@ class RigVehicle(VehicleDir):
 
     @property
     def data(self) -> Path:
-        """Journal, staging and spool."""
+        """Journal, ledger, staging and spool."""
         return self.root / "data"
+
+    @property
+    def ledger(self) -> Path:
+        """The agent's ledger."""
+        return self.data / "ledger"
 
 
 class Rig:

@@ -93,7 +93,7 @@ class ClipAccount:
     @property
     def was_dropped(self) -> bool:
         """It was given up."""
-        return self.dropped is not None or (self.before is not None and self.before.dropped)
+        return self.dropped is not None or (self.before is not None and bool(self.before.dropped))
 
     @property
     def was_redacted(self) -> bool:

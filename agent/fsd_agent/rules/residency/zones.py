@@ -25,7 +25,7 @@ POSITION_GOOD_NS: Final = 30_000_000_000
 """A tunnel, or a street between towers; at 30 m/s it is 900 m."""
 
 
-class Whereabouts:
+class Positions:
     """The newest known positions, as they arrive; older ones than anybody can ask for are forgotten."""
 
     def __init__(self) -> None:
