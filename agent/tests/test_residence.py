@@ -164,6 +164,19 @@ def test_validity_ends_while_the_agent_runs_and_a_clock_that_is_set_back_revives
     assert bench.region() == "cn"
 
 
+@pytest.mark.parametrize(
+    "validity",
+    [{"not_after_wall_ns": 1_600_000_000 * S}, {"not_before_wall_ns": 3_000_000_000 * S}],
+)
+def test_a_hold_is_told_once_and_not_every_second(validity: dict[str, int]) -> None:
+    bench = Bench()
+    bench.register("CN", 2, **validity)
+    for _ in range(30):
+        assert isinstance(bench.look(), Hold)
+    (told,) = bench.events.of("hold")
+    assert "it is 2023-11-14" in str(told["detail"])
+
+
 def test_a_clock_that_is_set_ahead_holds_and_goes_on_once_it_is_right() -> None:
     bench = Bench()
     begin = bench.clock.wall_ns()

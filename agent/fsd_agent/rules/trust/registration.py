@@ -80,15 +80,16 @@ def _not_older(serial: int, digest: bytes, floor: RegistrationFloor | None) -> R
 
 
 def _check_valid(registration: Registration, now_ns: int) -> None:
-    """Rule 4."""
+    """Rule 4. The reason names the day and not the second: it is told again whenever it changes."""
+    today, _, _ = show_moment(now_ns).partition("T")
     if now_ns < registration.not_before_wall_ns:
         raise RegistrationError(
-            f"not_before: {show_moment(registration.not_before_wall_ns)}, it is {show_moment(now_ns)}",
+            f"not_before: {show_moment(registration.not_before_wall_ns)}, it is {today}",
             HoldReason.REGISTRATION_NOT_YET_VALID,
         )
     if now_ns >= registration.not_after_wall_ns:
         raise RegistrationError(
-            f"not_after: {show_moment(registration.not_after_wall_ns)}, it is {show_moment(now_ns)}",
+            f"not_after: {show_moment(registration.not_after_wall_ns)}, it is {today}",
             HoldReason.REGISTRATION_EXPIRED,
         )
 
