@@ -43,10 +43,13 @@ def test_it_lets_exactly_the_given_destinations_through(
     assert egress_ruleset(uid, shuffled) == text, "neither order nor repetition may matter"
     service = text.split("chain service {")[1].split("}")[0].strip().splitlines()
     accepts = [re.fullmatch(r'\s*ip6? daddr (\S+) tcp dport (\d+) counter name "to_region" accept', line)
-               for line in service[:-1]]  # fmt: skip
+               for line in service[:-2]]  # fmt: skip
     assert {Destination(one[1], int(one[2])) for one in accepts if one} == set(allowed)
     assert all(accepts), "every rule is one destination"
-    assert service[-1].strip() == 'counter name "refused" reject with icmpx type admin-prohibited'
+    assert [line.strip() for line in service[-2:]] == [
+        'meta l4proto tcp counter name "refused" reject with tcp reset',
+        'counter name "refused" reject with icmpx type admin-prohibited',
+    ]
     assert re.findall(r"skuid (\d+) goto service", text) == [str(uid)]
     assert text.count("accept") == len(accepts) + 1, "the base chain's policy is for other users"
 

@@ -13,8 +13,8 @@ Decisions, all of them on the closed side:
 - **No "established" shortcut.** Every packet is judged, so a list that is replaced also ends what is open.
 - **After every other table.** The chain is at priority 300: a rule of another table that rewrites a destination has
   done so by then, and what is judged is where the packet really goes.
-- **Refused, not only dropped.** The packet goes nowhere and the sending socket is told, by an ICMP error that does not
-  leave the machine; without it every attempt would last until its time-out.
+- **Refused, not only dropped.** The packet goes nowhere and the sending socket is told, by a reset (TCP) or an ICMP
+  error that does not leave the machine; without it every attempt would last until its time-out.
 
 What is allowed and what is refused is counted in two named counters: ``to_region`` and ``refused``.
 
@@ -91,7 +91,10 @@ def egress_ruleset(uid: int, allowed: Iterable[Destination], *, why: str = "") -
         f'\t\t{_family(one)} daddr {one.address} tcp dport {one.port} counter name "{TO_REGION}" accept'
         for one in sorted(set(allowed))
     ]
-    rules.append(f'\t\tcounter name "{REFUSED}" reject with icmpx type admin-prohibited')
+    rules += [
+        f'\t\tmeta l4proto tcp counter name "{REFUSED}" reject with tcp reset',
+        f'\t\tcounter name "{REFUSED}" reject with icmpx type admin-prohibited',
+    ]
     lines = [
         "# Egress list of the vehicle data agent; see docs/residency.md. Replaces the list in force as a whole.",
         *(f"# {line}" for line in why.encode("ascii", "replace").decode().splitlines()),

@@ -1,0 +1,20 @@
+"""One world for all tests of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fsd_tools.rig.namespaces import why_not
+from hil_tests.wire.world import World
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """Regions and a car in network namespaces; skips where those can't be made."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with World() as world:
+        yield world

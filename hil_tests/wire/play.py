@@ -1,0 +1,333 @@
+"""Plays schedules in a world and says what was wrong with each; shortens one that fails.
+
+What a vehicle may do is modelled here from the moves alone: the region that serves the jurisdiction of the document
+that firmware holds, by the policies as their operators made them. That the agent thinks so too is not assumed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsd_agent.rules.residency.egress import Destination
+from fsd_agent.wire.sealed import SealedError, open_sealed
+from fsd_tools.region.enrolled import device_keys
+from hil_tests.wire import fleet
+from hil_tests.wire.brokers import FUTURE_FROM, FUTURE_UNTIL, Fault, port_of
+from hil_tests.wire.moves import Move, Schedule
+from hil_tests.wire.watch import Phase, Watch
+from hil_tests.wire.world import World
+
+DELIVER_S = 2.0
+"""The most that one move spends on delivery; a healthy one needs a twentieth."""
+HOLDS = "holds"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a schedule came to."""
+
+    wrong: list[str] = field(default_factory=list)
+    clips: int = 0
+    delivered: int = 0
+    connections: int = 0
+    log: list[str] = field(default_factory=list)
+    """What was done and what the vehicle said."""
+
+
+class Player:
+    """Plays one schedule."""
+
+    def __init__(self, world: World, watch: Watch, plan: Schedule, *, broken: str, knocked: bool) -> None:
+        """``broken``: see :mod:`.life`. ``knocked``: the egress list is said to be on and isn't."""
+        self._world, self._watch, self._plan = world, watch, plan
+        self._broken, self._knocked = broken, knocked
+        self._data = world.root / "data"
+        self._outcome = Outcome()
+        self._documents: list[tuple[bytes | None, frozenset[str]]] = [(None, frozenset())]
+        self._may: frozenset[str] = frozenset()
+        self._serial = 0
+        self._hijacks: dict[str, dict[str, tuple[str, int]]] = {"car": {}, "net": {}}
+        self._names: dict[str, str] = {}
+        self._offset_s = 0
+        self._clips: dict[str, tuple[str, str]] = {}
+        self._checked: set[str] = set()
+
+    def play(self) -> Outcome:
+        """From a clean vehicle to the end."""
+        already = len(self._watch.wrong)
+        self._reset()
+        self._start()
+        for move in self._plan.moves:
+            self._do(move)
+            self._look()
+            self._check_spool()
+            if len(self._watch.wrong) > already or self._outcome.wrong:
+                break
+        self._end()
+        self._check_stores()
+        self._outcome.wrong += self._watch.wrong[already:]
+        self._outcome.clips = len(self._clips)
+        self._outcome.delivered = sum(state == "delivered" for _, state in self._clips.values())
+        return self._outcome
+
+    # The vehicle
+
+    def _reset(self) -> None:
+        world = self._world
+        shutil.rmtree(self._data, ignore_errors=True)
+        world.clock.set(0)
+        world.vehicle.registration.unlink(missing_ok=True)
+        for region in fleet.REGIONS:
+            self._restore(region)
+        self._heal()
+        self._follow()
+
+    def _start(self) -> None:
+        self._hear(self._world.start(self._data, self._broken))
+
+    def _end(self) -> None:
+        if self._world.pid:
+            self._world.stop()
+        self._look()
+
+    def _hear(self, answer: dict[str, Any]) -> None:
+        if "failed" in answer:
+            self._outcome.log.append(f"  refuses to start: {answer['failed']}")
+            return
+        self._outcome.log.append(f"  {answer['where']}; {answer['trouble'] or 'no trouble'}")
+        self._outcome.connections += answer["connections"]
+        for clip_id, (region, state) in answer["clips"].items():
+            if clip_id not in self._clips and region not in self._may:
+                self._outcome.wrong.append(
+                    f"clip {clip_id} was bound to {region}, the vehicle may be of {self._row()}"
+                )
+            elif clip_id in self._clips and self._clips[clip_id][0] != region:
+                self._outcome.wrong.append(f"clip {clip_id} was re-routed to {region}")
+            self._clips[clip_id] = (region, state)
+
+    # Moves
+
+    def _do(self, move: Move) -> None:
+        self._outcome.log.append(" ".join(map(str, move)))
+        kind, *rest = move
+        {
+            "collect": self._collect,
+            "deliver": self._deliver,
+            "register": self._register,
+            "unregister": self._unregister,
+            "rollback": self._rollback,
+            "policy": self._policy,
+            "hijack": self._hijack,
+            "names": self._rename,
+            "heal": self._heal,
+            "clock": self._clock,
+            "kill": self._kill,
+            "restart": self._restart,
+            "copy": self._copy,
+            "campaigns": self._campaigns,
+        }[str(kind)](*rest)  # type: ignore[operator]
+
+    def _collect(self) -> None:
+        if self._world.pid:
+            self._hear(self._world.ask(do="collect"))
+
+    def _deliver(self, ahead_s: int) -> None:
+        if self._world.pid:
+            self._hear(self._world.ask(do="deliver", budget_s=DELIVER_S, ahead_s=ahead_s))
+
+    def _register(self, code: str) -> None:
+        self._serial += 1
+        may = frozenset(region for region, served in fleet.REGIONS.items() if served == code)
+        self._document(fleet.registration(code, self._serial), may)
+
+    def _unregister(self, how: str) -> None:
+        good = fleet.registration("CN", self._serial + 1)
+        text = {
+            "missing": None,
+            "garbage": b"\xff\x00" * 40,
+            "cut": good[: len(good) // 2],
+            "vin": good.replace(fleet.CAR.encode(), b"wvwzzz1jz3w386752"),
+        }[how]
+        self._document(text, frozenset())
+
+    def _rollback(self) -> None:
+        """An older document comes back. Refused or not, nothing but its region and the present one may hear."""
+        self._document(self._documents[0][0], self._documents[0][1] | self._may)
+
+    def _document(self, text: bytes | None, may: frozenset[str]) -> None:
+        """Firmware changes the registration; the agent has a second to notice, and until then may go on as before."""
+        self._may |= may
+        path = self._world.vehicle.registration
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(text)
+        self._documents = [*self._documents[-1:], (text, may)]
+        if self._world.pid:
+            self._hear(self._world.ask(do="deliver", budget_s=0.02, ahead_s=2))
+        self._look()
+        self._may = may
+        self._follow()
+
+    def _policy(self, fault: str, region: str, other: str) -> None:
+        """A push of policy files, which the agent reads when it starts."""
+        path, text = self._world.vehicle.policy(region), self._policy_text(region)
+        match fault:
+            case "address":
+                path.write_bytes(fleet.policy_at(text, self._world.addresses[other]))
+            case "claims":
+                path.write_bytes(fleet.policy_for(text, fleet.REGIONS[region], fleet.REGIONS[other]))
+            case "damaged":
+                path.write_bytes(text[: len(text) // 2])
+            case "removed":
+                path.unlink(missing_ok=True)
+            case "swapped":
+                path.write_bytes(self._policy_text(other))
+            case "usurps":
+                self._world.vehicle.policy(other).unlink(missing_ok=True)
+                path.write_bytes(fleet.policy_for(text, fleet.REGIONS[region], fleet.REGIONS[other]))
+            case "restored":
+                self._restore(region)
+        self._restart()
+
+    def _policy_text(self, region: str) -> bytes:
+        text = self._world.policy_files[region]
+        return fleet.policy_at(text, fleet.name_of(region)) if self._plan.named else text
+
+    def _restore(self, region: str) -> None:
+        self._world.vehicle.policy(region).write_bytes(self._policy_text(region))
+
+    def _hijack(self, place: str, victim: str, target: str, port: int) -> None:
+        self._hijacks[place][victim] = (target, port)
+        self._world.hijack(place, self._hijacks[place])
+
+    def _rename(self, victim: str, target: str) -> None:
+        self._names[victim] = target
+        self._world.names(self._names)
+
+    def _heal(self) -> None:
+        self._names.clear()
+        self._world.names({})
+        for place, where in self._hijacks.items():
+            where.clear()
+            self._world.hijack(place, {})
+
+    def _clock(self, offset_s: int) -> None:
+        self._offset_s = offset_s
+        self._world.clock.set(offset_s)
+
+    def _kill(self) -> None:
+        if self._world.pid:
+            self._world.kill()
+        self._start()
+
+    def _restart(self) -> None:
+        if self._world.pid:
+            self._world.stop()
+        self._start()
+
+    def _copy(self, how: str, which: int, region: str) -> None:
+        """A sealed file is laid into another compartment, under its own name or over another clip's file."""
+        files = fleet.sealed_files(self._data)
+        if not files:
+            return
+        source = files[which % len(files)]
+        folder = self._data / "spool" / region
+        folder.mkdir(exist_ok=True, mode=0o700)
+        there = sorted(folder.glob("*.sealed"))
+        target = folder / source.name if how == "same name" or not there else there[which % len(there)]
+        if target != source:
+            target.write_bytes(source.read_bytes())
+
+    def _campaigns(self, signer: str, region: str, topic: str) -> None:
+        """A set for one region, signed by one, published in one; all three alike would be an ordinary push."""
+        if len({signer, region, topic}) > 1:
+            payload = fleet.signed_campaigns(self._world.regions[signer], region, 2)
+            self._world.publish(topic, payload, retain=False)
+
+    # What is allowed, and whether it was kept
+
+    def _follow(self) -> None:
+        """The integrator's unit: a new list whenever the registration has changed, from the operators' policies."""
+        if self._plan.egress and not self._knocked:
+            self._world.egress(tuple(Destination(*one) for one in self._listed()))
+        else:
+            self._world.egress(None)
+
+    def _listed(self) -> Iterable[tuple[str, int]]:
+        return [(self._world.addresses[region], fleet.PORT) for region in sorted(self._may)]
+
+    def _row(self) -> str:
+        return " or ".join(sorted(self._may)) or HOLDS
+
+    def _phase(self) -> Phase:
+        ports = {fleet.PORT, port_of(Fault.OPEN)}
+        if FUTURE_FROM.total_seconds() <= self._offset_s <= FUTURE_UNTIL.total_seconds():
+            ports.add(port_of(Fault.FUTURE))
+        listed = frozenset(self._listed()) if self._plan.egress else None
+        return Phase(self._row(), self._may, frozenset(ports), listed)
+
+    def _look(self) -> None:
+        phase = self._phase()
+        for region, packet in self._world.packets():
+            if region:
+                self._watch.arrived(region, packet, phase)
+            else:
+                self._watch.left(packet, phase)
+
+    def _check_spool(self) -> None:
+        """Every sealed clip opens with its own region's key and with no other."""
+        for path in fleet.sealed_files(self._data):
+            known = self._clips.get(path.stem)
+            if known is None or path.parent.name != known[0] or str(path) in self._checked:
+                continue
+            self._checked.add(str(path))
+            opens = {region for region, key in self._world.sealing_keys.items() if fleet.unwraps(path, key)}
+            if opens - {known[0]}:
+                self._outcome.wrong.append(f"clip {path.stem} of {known[0]} opens with the keys of {opens}")
+            elif not self._opens(path, known[0]):
+                self._outcome.wrong.append(f"clip {path.stem} does not open in its own region {known[0]}")
+
+    def _opens(self, path: Path, region: str) -> bool:
+        with path.open("rb") as file:
+            try:
+                _, parts = open_sealed(
+                    file,
+                    region_id=region,
+                    private_key=self._world.sealing_keys[region],
+                    device_public_key=device_keys(self._world.regions[region]),
+                )
+                return sum(map(len, parts)) > 0
+            except SealedError:
+                return False
+
+    def _check_stores(self) -> None:
+        for clip_id, (own, _) in self._clips.items():
+            for region, directory in self._world.regions.items():
+                if region != own and (directory.store / fleet.CAR / f"{clip_id}.mcap").exists():
+                    self._outcome.wrong.append(f"clip {clip_id} of {own} is in the store of {region}")
+
+
+def play(world: World, watch: Watch, plan: Schedule, *, broken: str = "", knocked: bool = False) -> Outcome:
+    """Play one schedule."""
+    return Player(world, watch, plan, broken=broken, knocked=knocked).play()
+
+
+def shorten(plan: Schedule, fails: Callable[[Schedule], bool]) -> Schedule:
+    """The shortest part of a failing schedule that still fails, found by leaving out more and more (ddmin)."""
+    count = max(1, len(plan.moves) // 2)
+    while count:
+        at, shortened = 0, False
+        while at < len(plan.moves):
+            shorter = plan.without(at, count)
+            if fails(shorter):
+                plan, shortened = shorter, True
+            else:
+                at += count
+        if not shortened or count > 1:
+            count = count // 2 if count > 1 else 0
+    return plan
