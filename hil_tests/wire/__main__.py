@@ -13,15 +13,17 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 from fsd_tools.rig.namespaces import why_not
+from fsd_tools.rig.processes import fsdctl
 from hil_tests.wire.explore import Report, explore
 from hil_tests.wire.show import show
-
-TELL_EVERY_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,40 +34,63 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"residency: can't be proven here: {reason}", file=sys.stderr)
         return 2
     if arguments.replay is not None:
-        return _finish(explore([arguments.replay], say=_say, verbose=True))
-    first, count = arguments.first, arguments.schedules
-    if arguments.jobs == 1:
-        report = explore(range(first, first + count), say=_say)
-        if arguments.json:
-            print(json.dumps(report.as_json()))
-            return 1 if report.failures else 0
-        return _finish(report)
-    return _finish(_spread(first, count, arguments.jobs))
+        seeds = (arguments.replay,)
+        if arguments.journey is None:
+            return _finish(explore(seeds, say=_say, verbose=True))
+        with _a_drive() as drive:
+            return _finish(explore((), say=_say, verbose=True, drive=drive, journeys=seeds))
+    if arguments.drive is not None:
+        return _one(arguments)
+    with _a_drive() as drive:
+        return _finish(_spread(arguments, drive))
 
 
-def _spread(first: int, count: int, jobs: int) -> Report:
+def _one(arguments: argparse.Namespace) -> int:
+    """One of several: its report goes to stdout as JSON."""
+    first, last = arguments.first, arguments.first + arguments.schedules
+    journeys = range(last - arguments.journeys, last)
+    seeds = range(first, last - arguments.journeys)
+    report = explore(seeds, say=_say, drive=arguments.drive, journeys=journeys)
+    print(json.dumps(report.as_json()))
+    return 1 if report.failures else 0
+
+
+def _spread(arguments: argparse.Namespace, drive: Path) -> Report:
     """Several worlds beside each other, each in its own process."""
-    bounds = [first + count * job // jobs for job in range(jobs + 1)]
-    began = time.monotonic()
+    jobs, began = arguments.jobs, time.monotonic()
+    bounds = [1 + arguments.schedules * job // jobs for job in range(jobs + 1)]
+    journeys = [arguments.journeys * job // jobs for job in range(jobs + 1)]
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "hil_tests.wire", "--json", "--jobs", "1",
-             "--first", str(low), "--schedules", str(high - low)],
+            [sys.executable, "-m", "hil_tests.wire", "--drive", drive, "--first", str(low),
+             "--schedules", str(high - low), "--journeys", str(more - less)],
             stdout=subprocess.PIPE,
         )
-        for low, high in pairwise(bounds)
+        for (low, high), (less, more) in zip(pairwise(bounds), pairwise(journeys), strict=True)
     ]  # fmt: skip
     reports = []
-    for process in running:
-        out, _ = process.communicate()
-        if process.returncode not in (0, 1):
-            for other in running:
-                other.kill()
-            raise SystemExit(process.returncode)
-        reports.append(Report.from_json(json.loads(out)))
+    try:
+        for process in running:
+            out, _ = process.communicate()
+            if process.returncode not in (0, 1) or not out:
+                raise SystemExit(process.returncode or 1)
+            reports.append(Report.from_json(json.loads(out)))
+    finally:
+        for process in running:
+            process.kill()
     total = sum(reports[1:], reports[0])
     total.seconds = time.monotonic() - began
     return total
+
+
+@contextmanager
+def _a_drive() -> Iterator[Path]:
+    """What the real agent drives: small pictures, and a speed that passes 30 km/h now and then."""
+    with tempfile.TemporaryDirectory(prefix="fsd-wire-drive-") as folder:
+        drive = Path(folder) / "city.mcap"
+        fsdctl("drive", "generate", "-o", drive, "--seconds", "20", "--seed", "7",
+               "--width", "160", "--height", "120", "--fps", "10")  # fmt: skip
+        yield drive
 
 
 def _finish(report: Report) -> int:
@@ -80,10 +105,14 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="residency", description=__doc__.splitlines()[0])
     parser.add_argument("--schedules", type=int, default=2000, help="how many to play (default 2000)")
-    parser.add_argument("--first", type=int, default=1, help="seed of the first one (default 1)")
+    parser.add_argument(
+        "--journeys", type=int, default=8, help="of them by fsd-agent in real time (default 8)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="worlds beside each other (default 2)")
     parser.add_argument("--replay", type=int, metavar="SEED", help="play this one, telling every move")
-    parser.add_argument("--json", action="store_true", help="one JSON object (with --jobs 1)")
+    parser.add_argument("--journey", action="store_const", const=True, help="with --replay: by fsd-agent")
+    parser.add_argument("--first", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
     return parser
 
 

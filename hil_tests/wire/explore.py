@@ -6,10 +6,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
+from hil_tests.wire.agent import AgentProcess
 from hil_tests.wire.moves import Schedule, schedule
-from hil_tests.wire.play import Outcome, play, shorten
+from hil_tests.wire.play import Car, Outcome, play, shorten
 from hil_tests.wire.watch import Cell, Watch
 from hil_tests.wire.world import World
 
@@ -34,6 +36,8 @@ class Report:
     """What many schedules came to."""
 
     schedules: int = 0
+    journeys: int = 0
+    """Of them, by the real agent in its own process."""
     with_egress: int = 0
     moves: Counter[str] = field(default_factory=Counter)
     clips: int = 0
@@ -52,6 +56,7 @@ class Report:
                 matrix[key].add(cell)
         return Report(
             self.schedules + other.schedules,
+            self.journeys + other.journeys,
             self.with_egress + other.with_egress,
             self.moves + other.moves,
             self.clips + other.clips,
@@ -66,7 +71,14 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """For :meth:`from_json`."""
         return {
-            "numbers": [self.schedules, self.with_egress, self.clips, self.delivered, self.connections],
+            "numbers": [
+                self.schedules,
+                self.journeys,
+                self.with_egress,
+                self.clips,
+                self.delivered,
+                self.connections,
+            ],
             "seconds": self.seconds,
             "moves": self.moves,
             "counted": self.counted,
@@ -80,9 +92,10 @@ class Report:
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
         """What :meth:`as_json` gave."""
-        schedules, with_egress, clips, delivered, connections = told["numbers"]
+        schedules, journeys, with_egress, clips, delivered, connections = told["numbers"]
         return cls(
             schedules,
+            journeys,
             with_egress,
             Counter(told["moves"]),
             clips,
@@ -95,11 +108,26 @@ class Report:
         )
 
 
-def explore(seeds: Sequence[int], *, say: Callable[[str], None], verbose: bool = False) -> Report:
-    """Play the schedules of ``seeds`` in a world of their own."""
+def explore(
+    seeds: Sequence[int],
+    *,
+    say: Callable[[str], None],
+    verbose: bool = False,
+    drive: Path | None = None,
+    journeys: Sequence[int] = (),
+) -> Report:
+    """Play the schedules of ``seeds`` in a world of their own, and those of ``journeys`` by the real agent.
+
+    ``drive`` is what the real agent drives.
+    """
     began = time.monotonic()
     with World() as world:
         report = explore_in(world, seeds, say=say, verbose=verbose)
+        if drive is not None and not report.failures:
+            car = AgentProcess(world, drive)
+            driven = explore_in(world, journeys, say=say, verbose=verbose, car=car)
+            driven.journeys = driven.schedules
+            report += driven
     report.seconds = time.monotonic() - began
     return report
 
@@ -110,23 +138,24 @@ def explore_in(
     *,
     say: Callable[[str], None],
     verbose: bool = False,
+    car: Car | None = None,
     broken: str = "",
     knocked: bool = False,
     failures_max: int = FAILURES_MAX,
 ) -> Report:
-    """The same in a world that is there; see :class:`.play.Player` for ``broken`` and ``knocked``."""
+    """The same in a world that is there; see :class:`.play.Player` for ``car``, ``broken`` and ``knocked``."""
     report, watch = Report(), Watch(world.car.address)
     before = world.counted()
     began = told = time.monotonic()
     for seed in seeds:
         plan = schedule(seed)
-        outcome = play(world, watch, plan, broken=broken, knocked=knocked)
+        outcome = play(world, watch, plan, car=car, broken=broken, knocked=knocked)
         _count(report, plan, outcome)
         if verbose:
             say("\n".join(outcome.log))
         if outcome.wrong:
             say(f"schedule {seed} fails: {outcome.wrong[0]}; shortening it")
-            report.failures.append(_shortest(world, plan, broken=broken, knocked=knocked))
+            report.failures.append(_shortest(world, car, plan, broken=broken, knocked=knocked))
             if len(report.failures) >= failures_max:
                 break
         now = time.monotonic()
@@ -151,12 +180,14 @@ def _count(report: Report, plan: Schedule, outcome: Outcome) -> None:
     report.connections += outcome.connections
 
 
-def _shortest(world: World, plan: Schedule, *, broken: str, knocked: bool) -> Failure:
+def _shortest(world: World, car: Car | None, plan: Schedule, *, broken: str, knocked: bool) -> Failure:
     wrong: tuple[str, ...] = ()
 
     def fails(candidate: Schedule) -> bool:
         nonlocal wrong
-        found = play(world, Watch(world.car.address), candidate, broken=broken, knocked=knocked).wrong
+        found = play(
+            world, Watch(world.car.address), candidate, car=car, broken=broken, knocked=knocked
+        ).wrong
         wrong = tuple(found) or wrong
         return bool(found)
 

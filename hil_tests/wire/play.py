@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fsd_agent.rules.residency.egress import Destination
 from fsd_agent.wire.sealed import SealedError, open_sealed
@@ -38,17 +38,51 @@ class Outcome:
     """What was done and what the vehicle said."""
 
 
+class Car(Protocol):
+    """What runs in the car's namespace."""
+
+    data: Path
+    """Folder of journal, staging and spool."""
+    at_once: bool
+    """It notices a new registration at its next command."""
+
+    @property
+    def pid(self) -> int:
+        """0 while nothing runs."""
+        ...
+
+    def start(self, data: Path, broken: str = "") -> dict[str, Any]:
+        """Begin a life; the answer says ``failed`` where the agent refuses to start."""
+        ...
+
+    def ask(self, **command: object) -> dict[str, Any]:
+        """Let it do something, and tell what it has."""
+        ...
+
+    def stop(self) -> None:
+        """A clean end."""
+        ...
+
+    def kill(self) -> None:
+        """A crash."""
+        ...
+
+
 class Player:
     """Plays one schedule."""
 
-    def __init__(self, world: World, watch: Watch, plan: Schedule, *, broken: str, knocked: bool) -> None:
+    def __init__(
+        self, world: World, car: Car, watch: Watch, plan: Schedule, *, broken: str, knocked: bool
+    ) -> None:
         """``broken``: see :mod:`.life`. ``knocked``: the egress list is said to be on and isn't."""
-        self._world, self._watch, self._plan = world, watch, plan
+        self._world, self._car, self._watch, self._plan = world, car, watch, plan
         self._broken, self._knocked = broken, knocked
-        self._data = world.root / "data"
+        self._data = car.data
         self._outcome = Outcome()
         self._documents: list[tuple[bytes | None, frozenset[str]]] = [(None, frozenset())]
         self._may: frozenset[str] = frozenset()
+        self._lingers: frozenset[str] = frozenset()
+        self._in_force: tuple[tuple[str, int], ...] | None = None
         self._serial = 0
         self._hijacks: dict[str, dict[str, tuple[str, int]]] = {"car": {}, "net": {}}
         self._names: dict[str, str] = {}
@@ -84,14 +118,15 @@ class Player:
         for region in fleet.REGIONS:
             self._restore(region)
         self._heal()
+        self._world.egress(None)
         self._follow()
 
     def _start(self) -> None:
-        self._hear(self._world.start(self._data, self._broken))
+        self._hear(self._car.start(self._data, self._broken))
 
     def _end(self) -> None:
-        if self._world.pid:
-            self._world.stop()
+        if self._car.pid:
+            self._car.stop()
         self._look()
 
     def _hear(self, answer: dict[str, Any]) -> None:
@@ -123,7 +158,7 @@ class Player:
             "policy": self._policy,
             "hijack": self._hijack,
             "names": self._rename,
-            "heal": self._heal,
+            "heal": self._set_right,
             "clock": self._clock,
             "kill": self._kill,
             "restart": self._restart,
@@ -132,12 +167,12 @@ class Player:
         }[str(kind)](*rest)  # type: ignore[operator]
 
     def _collect(self) -> None:
-        if self._world.pid:
-            self._hear(self._world.ask(do="collect"))
+        if self._car.pid:
+            self._hear(self._car.ask(do="collect"))
 
     def _deliver(self, ahead_s: int) -> None:
-        if self._world.pid:
-            self._hear(self._world.ask(do="deliver", budget_s=DELIVER_S, ahead_s=ahead_s))
+        if self._car.pid:
+            self._hear(self._car.ask(do="deliver", budget_s=DELIVER_S, ahead_s=ahead_s))
 
     def _register(self, code: str) -> None:
         self._serial += 1
@@ -159,18 +194,25 @@ class Player:
         self._document(self._documents[0][0], self._documents[0][1] | self._may)
 
     def _document(self, text: bytes | None, may: frozenset[str]) -> None:
-        """Firmware changes the registration; the agent has a second to notice, and until then may go on as before."""
-        self._may |= may
+        """Firmware changes the registration, and the integrator's unit the list; the agent has a second to notice.
+
+        The stepped car is not looked at before it has noticed, so all that its old connection may do is end.
+        """
+        before = self._may
+        self._may = may if self._car.at_once else before | may
+        self._lingers = before
         path = self._world.vehicle.registration
         if text is None:
             path.unlink(missing_ok=True)
         else:
             path.write_bytes(text)
         self._documents = [*self._documents[-1:], (text, may)]
-        if self._world.pid:
-            self._hear(self._world.ask(do="deliver", budget_s=0.02, ahead_s=2))
+        if self._car.at_once:
+            self._follow()
+        if self._car.pid:
+            self._hear(self._car.ask(do="deliver", budget_s=0.02, ahead_s=2))
         self._look()
-        self._may = may
+        self._may, self._lingers = may, frozenset()
         self._follow()
 
     def _policy(self, fault: str, region: str, other: str) -> None:
@@ -209,6 +251,19 @@ class Player:
         self._names[victim] = target
         self._world.names(self._names)
 
+    def _set_right(self) -> None:
+        """Addresses, names and policies are as their operators want them again."""
+        self._heal()
+        changed = [region for region in fleet.REGIONS if not self._is_pristine(region)]
+        for region in changed:
+            self._restore(region)
+        if changed:
+            self._restart()
+
+    def _is_pristine(self, region: str) -> bool:
+        path = self._world.vehicle.policy(region)
+        return path.exists() and path.read_bytes() == self._policy_text(region)
+
     def _heal(self) -> None:
         self._names.clear()
         self._world.names({})
@@ -221,13 +276,13 @@ class Player:
         self._world.clock.set(offset_s)
 
     def _kill(self) -> None:
-        if self._world.pid:
-            self._world.kill()
+        if self._car.pid:
+            self._car.kill()
         self._start()
 
     def _restart(self) -> None:
-        if self._world.pid:
-            self._world.stop()
+        if self._car.pid:
+            self._car.stop()
         self._start()
 
     def _copy(self, how: str, which: int, region: str) -> None:
@@ -253,8 +308,12 @@ class Player:
 
     def _follow(self) -> None:
         """The integrator's unit: a new list whenever the registration has changed, from the operators' policies."""
-        if self._plan.egress and not self._knocked:
-            self._world.egress(tuple(Destination(*one) for one in self._listed()))
+        wanted = tuple(self._listed()) if self._plan.egress and not self._knocked else None
+        if wanted == self._in_force:
+            return
+        self._in_force = wanted
+        if wanted is not None:
+            self._world.egress(tuple(Destination(*one) for one in wanted))
         else:
             self._world.egress(None)
 
@@ -269,7 +328,7 @@ class Player:
         if FUTURE_FROM.total_seconds() <= self._offset_s <= FUTURE_UNTIL.total_seconds():
             ports.add(port_of(Fault.FUTURE))
         listed = frozenset(self._listed()) if self._plan.egress else None
-        return Phase(self._row(), self._may, frozenset(ports), listed)
+        return Phase(self._row(), self._may, frozenset(ports), listed, lingers=self._lingers)
 
     def _look(self) -> None:
         phase = self._phase()
@@ -312,9 +371,17 @@ class Player:
                     self._outcome.wrong.append(f"clip {clip_id} of {own} is in the store of {region}")
 
 
-def play(world: World, watch: Watch, plan: Schedule, *, broken: str = "", knocked: bool = False) -> Outcome:
-    """Play one schedule."""
-    return Player(world, watch, plan, broken=broken, knocked=knocked).play()
+def play(
+    world: World,
+    watch: Watch,
+    plan: Schedule,
+    *,
+    car: Car | None = None,
+    broken: str = "",
+    knocked: bool = False,
+) -> Outcome:
+    """Play one schedule, with the world's stepped car unless another is given."""
+    return Player(world, car or world, watch, plan, broken=broken, knocked=knocked).play()
 
 
 def shorten(plan: Schedule, fails: Callable[[Schedule], bool]) -> Schedule:

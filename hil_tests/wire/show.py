@@ -11,7 +11,7 @@ def show(report: Report) -> None:
     """Print what the schedules came to."""
     rate = report.schedules / report.seconds if report.seconds else 0.0
     print(
-        f"\n{report.schedules} schedules in {report.seconds:.0f} s ({rate:.1f} a second), "
+        f"\n{report.schedules} schedules ({report.journeys} of them by fsd-agent in its own process) in {report.seconds:.0f} s ({rate:.1f} a second), "
         f"{report.with_egress} of them with the egress list on"
     )
     print("moves: " + ", ".join(f"{count} {name}" for name, count in report.moves.most_common()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -113,9 +114,11 @@ def test_a_connection_that_outlives_its_registration_may_carry_nothing_more() ->
     watch = Watch(CAR)
     connect(watch, "cn", CN, OWN, HELLO, CERTIFICATE)
     moved = Phase("eu", frozenset({"eu"}), frozenset({8883}), None)
+    moving = replace(moved, lingers=frozenset({"cn"}))
     watch.arrived("cn", packet(CN, 17, sequence=1 + len(HELLO) + len(CERTIFICATE)), moved)
+    watch.arrived("cn", packet(CN, 24, b"bye", sequence=1 + len(HELLO) + len(CERTIFICATE)), moving)
     assert watch.wrong == []
-    watch.arrived("cn", packet(CN, 24, b"x", sequence=1 + len(HELLO) + len(CERTIFICATE)), moved)
+    watch.arrived("cn", packet(CN, 24, b"x", sequence=4 + len(HELLO) + len(CERTIFICATE)), moved)
     assert watch.wrong == ["1 secret bytes reached cn port 8883 from a vehicle of eu"]
 
 

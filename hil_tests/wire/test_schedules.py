@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hil_tests.wire import fleet
+from hil_tests.wire.agent import AgentProcess
+from hil_tests.wire.brokers import Fault, port_of
 from hil_tests.wire.explore import explore_in
-from hil_tests.wire.moves import Schedule, schedule
-from hil_tests.wire.play import shorten
-from hil_tests.wire.watch import ON
+from hil_tests.wire.moves import CLOCKS_S, Schedule, schedule
+from hil_tests.wire.play import play, shorten
+from hil_tests.wire.watch import OFF, ON, REWRITTEN, Watch
 from hil_tests.wire.world import World
 
 SCHEDULES = int(os.environ.get("FSD_SCHEDULES", "20"))
@@ -30,6 +35,30 @@ def test_nothing_reaches_another_region_whatever_happens(world: World) -> None:
         cell for (table, row, region), cell in report.matrix.items() if table == ON and region not in row
     ]
     assert sum(cell.packets for cell in listed) == 0
+
+
+JOURNEY = Schedule(0, egress=False, named=False, moves=(
+    ("register", "CN"), ("deliver", 0), ("collect",),
+    ("hijack", "net", "cn", "eu", fleet.PORT), ("kill",), ("collect",), ("deliver", 0),
+    ("heal",), ("register", "DE"), ("collect",), ("copy", "same name", 0, "eu"),
+    ("hijack", "car", "eu", "us", port_of(Fault.OPEN)), ("kill",), ("deliver", 0),
+    ("heal",), ("kill",), ("deliver", 0), ("collect",), ("clock", CLOCKS_S[-1]), ("kill",), ("deliver", 0),
+))  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("egress", [False, True])
+def test_the_real_agent_keeps_to_its_region(world: World, city_drive: Path, egress: bool) -> None:
+    """Half a minute of one agent's life, in its own process and in real time."""
+    watch = Watch(world.car.address)
+    outcome = play(world, watch, replace(JOURNEY, egress=egress), car=AgentProcess(world, city_drive))
+    assert outcome.wrong == [], outcome.log
+    assert outcome.delivered > 0
+    away = {table: cell for (table, row, region), cell in watch.matrix.items() if region not in row}
+    assert all(cell.secret_bytes == 0 for cell in away.values())
+    assert set(away) == ({REWRITTEN} if egress else {OFF}), (
+        "the network's detour is beyond any list on the car"
+    )
 
 
 def test_a_seed_is_a_schedule() -> None:

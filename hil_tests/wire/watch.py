@@ -31,6 +31,8 @@ class Phase:
     """How the matrix calls it: the region of the vehicle, or that it holds."""
     may: frozenset[str]
     """Regions that may learn something."""
+    lingers: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Regions that connections which are open already may still say good-bye to."""
     ports: frozenset[int]
     """Where those regions' own brokers are."""
     listed: frozenset[tuple[str, int]] | None
@@ -98,7 +100,7 @@ class Watch:
 
     def _judge(self, connection: _Connection, port: int, secret: int, phase: Phase) -> None:
         opened, region = connection.opened, connection.region
-        if region not in opened.may or region not in phase.may:
+        if region not in opened.may or region not in phase.may | phase.lingers:
             owner = opened if region not in opened.may else phase
             self.wrong.append(
                 f"{secret} secret bytes reached {region} port {port} from a vehicle of {owner.row}"

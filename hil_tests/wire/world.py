@@ -43,8 +43,13 @@ class CarDiedError(Exception):
 class World:
     """See the module. Close it to remove everything; a SIGKILL of this process does so too."""
 
+    at_once = True
+
     def __init__(self) -> None:
         self.root = _folder()
+        self.data = self.root / "data"
+        self.pid = 0
+        """Of the life; 0 between two."""
         self._captures: list[tuple[str, socket.socket]] = []
         self._car_process: subprocess.Popen[bytes] | None = None
         self._operators: dict[str, subprocess.Popen[bytes]] = {}
@@ -97,7 +102,6 @@ class World:
         self._car_process = self._popen(
             self.car, [sys.executable, "-m", "hil_tests.wire.car"], self.clock.environment
         )
-        self.pid = 0
 
     # What the car does
 
