@@ -193,8 +193,8 @@ class World:
 
     def counted(self) -> dict[str, int]:
         """Packets from the car that each region's kernel has counted since the world began."""
-        name = f"from_{fleet.CAR.replace('-', '_')}"
-        return {region: self.network.members[region].counters()[name].packets for region in self.regions}
+        members = self.network.members
+        return {region: members[region].counted(self.car)[fleet.CAR].packets for region in self.regions}
 
     def close(self) -> None:
         """Remove everything."""

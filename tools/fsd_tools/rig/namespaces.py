@@ -122,6 +122,11 @@ class Namespace:
             if "counter" in one
         }
 
+    def counted(self, *members: Namespace) -> dict[str, Count]:
+        """What arrived from each member, by its name; see :func:`count_from`."""
+        counters = self.counters()
+        return {one.name: counters[_counter(one)] for one in members}
+
     def capture(self, interface: str) -> socket.socket:
         """A packet socket on an interface inside, readable from here: whole frames, both directions."""
         taken: list[socket.socket] = []
@@ -219,19 +224,23 @@ def port_of(number: int) -> str:
 
 
 def count_from(members: Sequence[Namespace]) -> str:
-    """Rules that count what arrives from each member, in a counter of its name: for :meth:`Namespace.counters`.
+    """Rules that count what arrives from each member, in a counter of its own: for :meth:`Namespace.counted`.
 
     Before anything else has seen the packet (priority -300), whatever it is for.
     """
-    names = [(one.name.replace("-", "_"), one.address) for one in members]
+    names = [(_counter(one), one.address) for one in members]
     return "\n".join([
         "table inet arrived {",
-        *(f"counter from_{name} {{ }}" for name, _ in names),
+        *(f"counter {name} {{ }}" for name, _ in names),
         "chain prerouting {",
         "type filter hook prerouting priority -300;",
-        *(f"ip saddr {address} counter name from_{name}" for name, address in names),
+        *(f"ip saddr {address} counter name {name}" for name, address in names),
         "}\n}\n",
     ])  # fmt: skip
+
+
+def _counter(member: Namespace) -> str:
+    return "from_" + member.name.replace("-", "_")
 
 
 def _dies_with_us() -> list[str]:
