@@ -42,7 +42,7 @@ killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for 
 	FSD_KILLS=$${KILLS:-500} $(BIN)/pytest -q -s hil_tests/test_kill.py
 
 residency: setup ## SCHEDULES of faults (default 2000) against the walls, with a capture at every region; or REPLAY=seed
-	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})
+	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY) $(if $(JOURNEY),--journey),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})
 
 bench: setup     ## run every benchmark and write docs/performance.md
 	$(BIN)/fsdctl bench report -o docs/performance.md

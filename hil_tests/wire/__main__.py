@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if arguments.replay is not None:
         seeds = (arguments.replay,)
-        if arguments.journey is None:
+        if not arguments.journey:
             return _finish(explore(seeds, say=_say, verbose=True))
         with _a_drive() as drive:
             return _finish(explore((), say=_say, verbose=True, drive=drive, journeys=seeds))
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", type=int, default=2, help="worlds beside each other (default 2)")
     parser.add_argument("--replay", type=int, metavar="SEED", help="play this one, telling every move")
-    parser.add_argument("--journey", action="store_const", const=True, help="with --replay: by fsd-agent")
+    parser.add_argument("--journey", action="store_true", help="with --replay: by fsd-agent")
     parser.add_argument("--first", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
     return parser

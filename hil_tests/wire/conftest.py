@@ -11,10 +11,15 @@ from hil_tests.wire.world import World
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
-    """Regions and a car in network namespaces; skips where those can't be made."""
+def namespaces() -> None:
+    """Skips where network namespaces can't be made."""
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def world(namespaces: None) -> Iterator[World]:
+    """Regions and a car in network namespaces."""
     with World() as world:
         yield world

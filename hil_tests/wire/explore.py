@@ -29,6 +29,8 @@ class Failure:
     egress: bool
     named: bool
     wrong: tuple[str, ...]
+    journey: bool = False
+    """It was played by the real agent."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class Report:
     counted: Counter[str] = field(default_factory=Counter)
     """Packets from the vehicle by region, as the kernels counted them."""
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """What was left out."""
 
     def __add__(self, other: Report) -> Report:
         matrix: defaultdict[tuple[str, str, str], Cell] = defaultdict(Cell)
@@ -66,6 +70,7 @@ class Report:
             self.failures + other.failures,
             self.counted + other.counted,
             max(self.seconds, other.seconds),
+            sorted({*self.notes, *other.notes}),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -80,13 +85,16 @@ class Report:
                 self.connections,
             ],
             "seconds": self.seconds,
+            "notes": self.notes,
             "moves": self.moves,
             "counted": self.counted,
             "matrix": [
                 [*key, cell.packets, cell.bytes, cell.connections, cell.secret_bytes]
                 for key, cell in self.matrix.items()
             ],
-            "failures": [[one.seed, one.moves, one.egress, one.named, one.wrong] for one in self.failures],
+            "failures": [
+                [one.seed, one.moves, one.egress, one.named, one.wrong, one.journey] for one in self.failures
+            ],
         }
 
     @classmethod
@@ -105,6 +113,7 @@ class Report:
             [Failure(seed, tuple(map(tuple, moves)), *rest) for seed, moves, *rest in told["failures"]],
             Counter(told["counted"]),
             told["seconds"],
+            told["notes"],
         )
 
 
@@ -128,6 +137,8 @@ def explore(
             driven = explore_in(world, journeys, say=say, verbose=verbose, car=car)
             driven.journeys = driven.schedules
             report += driven
+        if world.clock.why_not is not None:
+            report.notes.append(world.clock.why_not)
     report.seconds = time.monotonic() - began
     return report
 
@@ -192,7 +203,7 @@ def _shortest(world: World, car: Car | None, plan: Schedule, *, broken: str, kno
         return bool(found)
 
     short = shorten(plan, fails)
-    return Failure(plan.seed, short.moves, plan.egress, plan.named, wrong)
+    return Failure(plan.seed, short.moves, plan.egress, plan.named, wrong, journey=car is not None)
 
 
 def _compare(report: Report, watch: Watch, before: dict[str, int], after: dict[str, int]) -> None:

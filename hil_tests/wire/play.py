@@ -272,8 +272,7 @@ class Player:
             self._world.hijack(place, {})
 
     def _clock(self, offset_s: int) -> None:
-        self._offset_s = offset_s
-        self._world.clock.set(offset_s)
+        self._offset_s = self._world.clock.set(offset_s)
 
     def _kill(self) -> None:
         if self._car.pid:

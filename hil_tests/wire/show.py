@@ -28,9 +28,12 @@ def show(report: Report) -> None:
             print(f"{row:<14}" + "".join(f"{_cell(cell):>32}" for cell in cells))
     print("\npackets counted by the kernels, as captured: ", end="")
     print(", ".join(f"{region} {count}" for region, count in sorted(report.counted.items())))
+    for note in report.notes:
+        print(note)
     for failure in report.failures:
-        print(f"\nFAILS: seed {failure.seed}, egress list {'on' if failure.egress else 'off'}"
-              f"{', named brokers' if failure.named else ''}; `make residency REPLAY={failure.seed}` plays it")  # fmt: skip
+        listed, named = "on" if failure.egress else "off", ", named brokers" if failure.named else ""
+        replay = f"make residency REPLAY={failure.seed}{' JOURNEY=1' if failure.journey else ''}"
+        print(f"\nFAILS: seed {failure.seed}, egress list {listed}{named}; `{replay}` plays it")
         for move in failure.moves:
             print(f"  {' '.join(map(str, move))}")
         for wrong in failure.wrong:

@@ -164,7 +164,8 @@ def test_a_compartment_alone(world: World) -> None:
     assert (outcome.wrong, outcome.clips, outcome.delivered) == ([], 1, 1)
 
 
-def test_nothing_is_left_when_the_prover_is_killed(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("namespaces")
+def test_nothing_is_left_when_the_prover_is_killed() -> None:
     """Holders, brokers, receivers and the car go with it, and the namespaces with them."""
     script = (
         "import os, sys; from hil_tests.wire.world import World; w = World()\n"

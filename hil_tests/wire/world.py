@@ -54,9 +54,9 @@ class World:
         self._car_process: subprocess.Popen[bytes] | None = None
         self._operators: dict[str, subprocess.Popen[bytes]] = {}
         self._children: list[Child] = []
+        self.clock = WallClock(self.root)
         self.network = Network()
         self.rig = Rig(self.root, self.network)
-        self.clock = WallClock(self.root)
         try:
             self._build()
         except BaseException:

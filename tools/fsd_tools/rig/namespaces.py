@@ -169,7 +169,11 @@ class Network:
     def __init__(self) -> None:
         self.router = Namespace("router", "")
         self._members: dict[str, Namespace] = {}
-        self.router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        try:
+            self.router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        except ToolError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
