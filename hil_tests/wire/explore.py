@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from hil_tests.wire.agent import AgentProcess
+from hil_tests.wire.cars import Car
 from hil_tests.wire.moves import Schedule, schedule
-from hil_tests.wire.play import Car, Outcome, play, shorten
+from hil_tests.wire.play import Outcome, play
+from hil_tests.wire.shorten import shorten
 from hil_tests.wire.watch import Cell, Watch
 from hil_tests.wire.world import World
 

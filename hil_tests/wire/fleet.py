@@ -74,6 +74,30 @@ def policy_for(text: bytes, *jurisdictions: str) -> bytes:
     return re.sub(rb"(?m)^jurisdictions = .*$", f"jurisdictions = [{codes}]".encode(), text)
 
 
+def push_policy(
+    files: VehicleDir, fault: str, region: str, other: str, texts: Mapping[str, bytes], address: str
+) -> None:
+    """Change a vehicle's policy files; ``texts`` are the regions' own, ``address`` is the other region's."""
+    path, text = files.policy(region), texts[region]
+    both = policy_for(text, REGIONS[region], REGIONS[other])
+    match fault:
+        case "address":
+            path.write_bytes(policy_at(text, address))
+        case "claims":
+            path.write_bytes(both)
+        case "damaged":
+            path.write_bytes(text[: len(text) // 2])
+        case "removed":
+            path.unlink(missing_ok=True)
+        case "swapped":
+            path.write_bytes(texts[other])
+        case "usurps":
+            files.policy(other).unlink(missing_ok=True)
+            path.write_bytes(both)
+        case "restored":
+            path.write_bytes(text)
+
+
 def campaign_set(region_id: str, version: int) -> CampaignSet:
     """One campaign: fires when the vehicle gets faster than 30 km/h, and asks for its speed."""
     nodes = (Node(Op.SIGNAL_DOUBLE, (), "Vehicle.Speed"), Node(Op.LITERAL, (), 30.0), Node(Op.GT, (0, 1)))

@@ -1,4 +1,4 @@
-"""Plays schedules in a world and says what was wrong with each; shortens one that fails.
+"""Plays schedules in a world and says what was wrong with each.
 
 What a vehicle may do is modelled here from the moves alone: the region that serves the jurisdiction of the document
 that firmware holds, by the policies as their operators made them. That the agent thinks so too is not assumed.
@@ -7,16 +7,15 @@ that firmware holds, by the policies as their operators made them. That the agen
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fsd_agent.rules.residency.egress import Destination
-from fsd_agent.wire.sealed import SealedError, open_sealed
-from fsd_tools.region.enrolled import device_keys
 from hil_tests.wire import fleet
+from hil_tests.wire.at_rest import wrong_in_spool, wrong_in_stores
 from hil_tests.wire.brokers import FUTURE_FROM, FUTURE_UNTIL, Fault, port_of
+from hil_tests.wire.cars import Car
 from hil_tests.wire.moves import Move, Schedule
 from hil_tests.wire.watch import Phase, Watch
 from hil_tests.wire.world import World
@@ -36,36 +35,6 @@ class Outcome:
     connections: int = 0
     log: list[str] = field(default_factory=list)
     """What was done and what the vehicle said."""
-
-
-class Car(Protocol):
-    """What runs in the car's namespace."""
-
-    data: Path
-    """Folder of journal, staging and spool."""
-    at_once: bool
-    """It notices a new registration at its next command."""
-
-    @property
-    def pid(self) -> int:
-        """0 while nothing runs."""
-        ...
-
-    def start(self, data: Path, broken: str = "") -> dict[str, Any]:
-        """Begin a life; the answer says ``failed`` where the agent refuses to start."""
-        ...
-
-    def ask(self, **command: object) -> dict[str, Any]:
-        """Let it do something, and tell what it has."""
-        ...
-
-    def stop(self) -> None:
-        """A clean end."""
-        ...
-
-    def kill(self) -> None:
-        """A crash."""
-        ...
 
 
 class Player:
@@ -98,11 +67,11 @@ class Player:
         for move in self._plan.moves:
             self._do(move)
             self._look()
-            self._check_spool()
+            self._outcome.wrong += wrong_in_spool(self._world, self._data, self._own(), self._checked)
             if len(self._watch.wrong) > already or self._outcome.wrong:
                 break
         self._end()
-        self._check_stores()
+        self._outcome.wrong += wrong_in_stores(self._world, self._own())
         self._outcome.wrong += self._watch.wrong[already:]
         self._outcome.clips = len(self._clips)
         self._outcome.delivered = sum(state == "delivered" for _, state in self._clips.values())
@@ -217,23 +186,8 @@ class Player:
 
     def _policy(self, fault: str, region: str, other: str) -> None:
         """A push of policy files, which the agent reads when it starts."""
-        path, text = self._world.vehicle.policy(region), self._policy_text(region)
-        match fault:
-            case "address":
-                path.write_bytes(fleet.policy_at(text, self._world.addresses[other]))
-            case "claims":
-                path.write_bytes(fleet.policy_for(text, fleet.REGIONS[region], fleet.REGIONS[other]))
-            case "damaged":
-                path.write_bytes(text[: len(text) // 2])
-            case "removed":
-                path.unlink(missing_ok=True)
-            case "swapped":
-                path.write_bytes(self._policy_text(other))
-            case "usurps":
-                self._world.vehicle.policy(other).unlink(missing_ok=True)
-                path.write_bytes(fleet.policy_for(text, fleet.REGIONS[region], fleet.REGIONS[other]))
-            case "restored":
-                self._restore(region)
+        texts = {one: self._policy_text(one) for one in fleet.REGIONS}
+        fleet.push_policy(self._world.vehicle, fault, region, other, texts, self._world.addresses[other])
         self._restart()
 
     def _policy_text(self, region: str) -> bytes:
@@ -319,6 +273,9 @@ class Player:
     def _listed(self) -> Iterable[tuple[str, int]]:
         return [(self._world.addresses[region], fleet.PORT) for region in sorted(self._may)]
 
+    def _own(self) -> dict[str, str]:
+        return {clip_id: region for clip_id, (region, _) in self._clips.items()}
+
     def _row(self) -> str:
         return " or ".join(sorted(self._may)) or HOLDS
 
@@ -337,38 +294,6 @@ class Player:
             else:
                 self._watch.left(packet, phase)
 
-    def _check_spool(self) -> None:
-        """Every sealed clip opens with its own region's key and with no other."""
-        for path in fleet.sealed_files(self._data):
-            known = self._clips.get(path.stem)
-            if known is None or path.parent.name != known[0] or str(path) in self._checked:
-                continue
-            self._checked.add(str(path))
-            opens = {region for region, key in self._world.sealing_keys.items() if fleet.unwraps(path, key)}
-            if opens - {known[0]}:
-                self._outcome.wrong.append(f"clip {path.stem} of {known[0]} opens with the keys of {opens}")
-            elif not self._opens(path, known[0]):
-                self._outcome.wrong.append(f"clip {path.stem} does not open in its own region {known[0]}")
-
-    def _opens(self, path: Path, region: str) -> bool:
-        with path.open("rb") as file:
-            try:
-                _, parts = open_sealed(
-                    file,
-                    region_id=region,
-                    private_key=self._world.sealing_keys[region],
-                    device_public_key=device_keys(self._world.regions[region]),
-                )
-                return sum(map(len, parts)) > 0
-            except SealedError:
-                return False
-
-    def _check_stores(self) -> None:
-        for clip_id, (own, _) in self._clips.items():
-            for region, directory in self._world.regions.items():
-                if region != own and (directory.store / fleet.CAR / f"{clip_id}.mcap").exists():
-                    self._outcome.wrong.append(f"clip {clip_id} of {own} is in the store of {region}")
-
 
 def play(
     world: World,
@@ -381,19 +306,3 @@ def play(
 ) -> Outcome:
     """Play one schedule, with the world's stepped car unless another is given."""
     return Player(world, car or world, watch, plan, broken=broken, knocked=knocked).play()
-
-
-def shorten(plan: Schedule, fails: Callable[[Schedule], bool]) -> Schedule:
-    """The shortest part of a failing schedule that still fails, found by leaving out more and more (ddmin)."""
-    count = max(1, len(plan.moves) // 2)
-    while count:
-        at, shortened = 0, False
-        while at < len(plan.moves):
-            shorter = plan.without(at, count)
-            if fails(shorter):
-                plan, shortened = shorter, True
-            else:
-                at += count
-        if not shortened or count > 1:
-            count = count // 2 if count > 1 else 0
-    return plan

@@ -13,7 +13,8 @@ from hil_tests.wire.agent import AgentProcess
 from hil_tests.wire.brokers import Fault, port_of
 from hil_tests.wire.explore import explore_in
 from hil_tests.wire.moves import CLOCKS_S, Schedule, schedule
-from hil_tests.wire.play import play, shorten
+from hil_tests.wire.play import play
+from hil_tests.wire.shorten import shorten
 from hil_tests.wire.watch import OFF, ON, REWRITTEN, Watch
 from hil_tests.wire.world import World
 
