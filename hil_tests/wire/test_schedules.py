@@ -67,6 +67,16 @@ def test_a_seed_is_a_schedule() -> None:
     assert len({schedule(seed) for seed in range(100)}) == 100
 
 
+def test_nobody_is_led_to_a_stolen_key() -> None:
+    """Not even around two corners: an address on the car that is rewritten again behind it, or a policy's."""
+    stolen = [plan for plan in map(schedule, range(2000))
+              if any(move[0] == "hijack" and move[-1] == port_of(Fault.SWAPPED) for move in plan.moves)]  # fmt: skip
+    assert len(stolen) > 50
+    for plan in stolen:
+        detours = [move for move in plan.moves if move[0] in ("hijack", "names") or "address" in move]
+        assert all(move[2] == move[3] for move in detours), detours
+
+
 def test_a_failing_schedule_is_cut_down_to_what_it_takes() -> None:
     plan = schedule(11)
     wanted = {plan.moves[2], plan.moves[-1]}
