@@ -20,6 +20,7 @@ from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
 from fsd_tools.demo.play import HOME, play
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
+from fsd_tools.rig.namespaces import Count, why_not
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
@@ -41,6 +42,11 @@ def test_two_vehicles_deliver_to_their_own_regions_only(
     for vehicle, regions in account.bytes_matrix.items():
         assert regions.pop(HOME[vehicle]) > 0
         assert set(regions.values()) == {0}
+    if why_not() is None:
+        assert account.wire is not None, "where namespaces can be made, packets are counted"
+        for vehicle, counts in account.wire.items():
+            assert counts.pop(HOME[vehicle]).bytes > 0
+            assert set(counts.values()) == {Count(0, 0)}
     fired = {vehicle: {} for vehicle in HOME}
     for row in account.campaigns:
         fired[row.vehicle][row.campaign] = row.fired

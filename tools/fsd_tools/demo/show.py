@@ -130,6 +130,14 @@ def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
         ],
         "bytes": account.bytes_matrix,
         "ledgers": [asdict(ledger) for ledger in account.ledgers],
+        "wire": None
+        if account.wire is None
+        else {
+            vehicle: {
+                region: {"packets": count.packets, "bytes": count.bytes} for region, count in regions.items()
+            }
+            for vehicle, regions in account.wire.items()
+        },
         "clips": [
             {
                 "clip": one.clip_id,
@@ -178,8 +186,24 @@ def _campaign_table(account: Account) -> Table:
 
 
 def _matrix_table(account: Account) -> Table:
+    """By packet counters where there are any: they ask neither vehicle nor receiver."""
+    if account.wire is not None:
+        title = "Packets / bytes that reached each region (kernel's counters)"
+        matrix = {
+            vehicle: {
+                region: (count.packets, f"{count.packets:,} / {count.bytes:,}")
+                for region, count in row.items()
+            }
+            for vehicle, row in account.wire.items()
+        }
+    else:
+        title = "Bytes that each region's receiver counted (no packet counters)"
+        matrix = {
+            vehicle: {region: (size, f"{size:,}") for region, size in row.items()}
+            for vehicle, row in account.bytes_matrix.items()
+        }
     table = Table(
-        title="Bytes that each region counted from each vehicle",
+        title=title,
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -187,12 +211,10 @@ def _matrix_table(account: Account) -> Table:
     table.add_column("")
     for region in REGIONS:
         table.add_column(region, justify="right")
-    for vehicle, regions in account.bytes_matrix.items():
+    for vehicle, regions in matrix.items():
         cells = [
-            f"[green]{size:,}[/green]"
-            if region == HOME[vehicle]
-            else (f"[red]{size:,}[/red]" if size else "0")
-            for region, size in regions.items()
+            f"[green]{said}[/green]" if region == HOME[vehicle] else (f"[red]{said}[/red]" if size else "0")
+            for region, (size, said) in regions.items()
         ]
         table.add_row(f"{vehicle} (registered in {HOME[vehicle]})", *cells)
     return table

@@ -11,6 +11,8 @@ import msgspec
 from cyclopts import Parameter
 
 from fsd_agent.wire.moments import show_moment
+from fsd_tools.errors import UsageError
+from fsd_tools.vehicle import egress as lists
 from fsd_tools.vehicle.enrol import enrol_vehicle
 from fsd_tools.vehicle.register import Validity, register_vehicle
 
@@ -22,6 +24,7 @@ app = cyclopts.App(
 
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --registry ./registry --vehicle car-1 --jurisdiction CN
+        fsdctl vehicle egress ./car-1 --user fsd --apply
         fsdctl vehicle status ./cn
     """,
 )
@@ -116,3 +119,40 @@ def register(
         until = show_moment(registration.not_after_wall_ns)
         print(f"Vehicle {vehicle} registered to {jurisdiction}, serial {registration.serial}, until {until}")
     return 0
+
+
+@app.command
+def egress(vehicle_dir: Path, *, user: str, check: bool = False, apply: bool = False) -> int:
+    """Print where the agent's user may send, as nftables rules; with --apply, put them in force.
+
+    Exits with 1 if --check finds anything else in force. On hold the list allows nothing.
+
+    Example: fsdctl vehicle egress ./car-1 --user fsd --apply
+
+    Parameters
+    ----------
+    vehicle_dir
+        The vehicle's directory: its registration and its policies decide.
+    user
+        Name or number of the user that the agent runs as, and nothing else does.
+    check
+        Compare with what is in force (as root).
+    apply
+        Replace what is in force (as root).
+    """
+    if check and apply:
+        raise UsageError("--check and --apply: one or the other.")
+    ruleset, allowed = lists.ruleset_for(lists.route_of(vehicle_dir), lists.user_id(user))
+    if not check and not apply:
+        print(ruleset, end="")
+        return 0
+    said = ", ".join(f"{one.address} port {one.port}" for one in allowed) or "nothing: the vehicle holds"
+    if apply:
+        lists.apply(ruleset)
+        print(f"In force for user {user}: {said}")
+        return 0
+    found = lists.difference(ruleset)
+    print(
+        f"In force for user {user}: {said}" if found is None else f"Wanted for user {user}: {said}; {found}"
+    )
+    return 0 if found is None else 1
