@@ -1,11 +1,12 @@
 """What goes wrong around an agent gives a clear status, and loses nothing that was collected.
 
-Here: a drive that is cut off, a registration that no region serves, a broker with another region's identity, and a
-full disk. Bad campaigns and bad model packages are refused before an agent sees them, and are tested there.
+Here: a drive that is cut off, a registration that no region serves, registrations and policies that are not to be
+believed, a broker with another region's identity, and a full disk. Bad campaigns and bad model packages are refused before an agent sees them, and are tested there.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
@@ -35,10 +37,10 @@ class Bench:
         self.drive = drive
         self.events: list[Mapping[str, Any]] = []
 
-    def run(self, *, drain_s: float = 60.0) -> int:
+    def run(self, *, drain_s: float = 60.0, wait_s: float = 10.0) -> int:
         """One life of the agent; returns its exit code."""
         agent = self.rig.start_agent(
-            VEHICLE, "--wait-for-campaigns", "10", "--drain", str(drain_s), on_event=self.events.append
+            VEHICLE, "--wait-for-campaigns", str(wait_s), "--drain", str(drain_s), on_event=self.events.append
         )
         return agent.wait(RUN_S)
 
@@ -116,6 +118,72 @@ def test_a_registration_that_no_region_serves(bench: Bench, campaigns: tuple[Pat
 
 
 @pytest.mark.slow
+def test_registrations_that_are_not_to_be_believed(bench: Bench, campaigns: tuple[Path, ...]) -> None:
+    """On the disk of a vehicle with undelivered clips, one after the other; the region is there all the time."""
+    collected = _collect_without_delivering(bench, campaigns)
+    vehicle = bench.rig.vehicle(VEHICLE)
+    bench.rig.register(VEHICLE, "CN", serial=7)
+    good = vehicle.registration.read_bytes()
+    assert bench.run(drain_s=0.0) == UNDELIVERED
+    bench.rig.serve("cn")
+    before = bench.stored()
+    bench.rig.add_vehicle("other", "CN", ["cn"], {})
+    for document, reason in (
+        (b"", "bad_registration"),
+        (good[:-10], "bad_registration"),
+        (good.replace(b'"CN"', b'"DE"'), "registration_bad_signature"),
+        (bytes(10_000), "registration_too_large"),
+        (b'{"vehicle": "car-a", "jurisdiction": "CN", "serial": 9}', "registration_unsigned"),
+        (bench.rig.vehicle("other").registration.read_bytes(), "registration_of_another_vehicle"),
+        (_registered(bench, "CN", 6), "registration_older"),
+        (_registered(bench, "DE", 7), "registration_contradicts"),
+        (_registered(bench, "CN", 8, "--not-after", "2025-01-01T00:00:00Z"), "registration_expired"),
+        (_registered(bench, "CN", 8, "--not-before", "2150-01-01T00:00:00Z"), "registration_not_yet_valid"),
+    ):
+        vehicle.registration.write_bytes(document)
+        bench.events.clear()
+        assert bench.run(drain_s=1.0, wait_s=0.0) == UNDELIVERED
+        assert [event["reason"] for event in bench.told("hold")] == [reason]
+        assert not bench.told("connected")
+    assert bench.stored() == before
+    vehicle.registration.write_bytes(good)
+    assert bench.run() == 0
+    bench.settled()
+    assert collected <= bench.stored()
+
+
+@pytest.mark.slow
+def test_policies_that_are_not_to_be_believed(bench: Bench, campaigns: tuple[Path, ...]) -> None:
+    """The one that was in force before stays in force: the vehicle goes on, and says what it refused."""
+    region, laid = bench.rig.region("cn"), bench.rig.vehicle(VEHICLE).policy("cn")
+    old = region.signed_policy.read_bytes()
+    region.policy.write_text(region.policy.read_text().replace("retention_days = 365", "retention_days = 30"))
+    fsdctl("region", "policy", "sign", region.root)
+    laid.write_bytes(region.signed_policy.read_bytes())
+    bench.rig.serve("cn")
+    bench.rig.push("cn", campaigns, drive=bench.drive)
+    assert bench.run() == 0
+    bench.settled()
+    assert [event["version"] for event in bench.told("policy")] == [2]
+    for bad, says in (
+        (old, "version: 1, but 2 was accepted before"),
+        (region.signed_policy.read_bytes()[:-10], "malformed"),
+        (region.signed_policy.read_bytes().replace(b'"CN"', b'"DE"'), "bad_signature"),
+        (bytes(1 << 20), "more than"),
+    ):
+        laid.write_bytes(bad)
+        bench.events.clear()
+        stored = bench.stored()
+        assert bench.run() == 0
+        (refused,) = bench.told("policy_refused")
+        assert str(laid) in refused["reason"]
+        assert says in refused["reason"]
+        assert bench.stored() > stored
+        told = json.loads(fsdctl("vehicle", "status", region.root, "--vehicle", VEHICLE, "--json"))
+        assert (told["policy_version"], told["refused_policy"]) == (2, refused["reason"])
+
+
+@pytest.mark.slow
 def test_a_broker_with_the_wrong_identity(bench: Bench, campaigns: tuple[Path, ...]) -> None:
     collected = _collect_without_delivering(bench, campaigns)
     impostor = _impostor(bench.rig)
@@ -176,6 +244,20 @@ def _collect_without_delivering(bench: Bench, campaigns: tuple[Path, ...]) -> se
     return collected
 
 
+def _registered(bench: Bench, jurisdiction: str, serial: int, *more: str) -> bytes:
+    """A document that the vehicle's own authority signed for it, as another copy of its directory would get it."""
+    vehicle = bench.rig.vehicle(VEHICLE)
+    kept = vehicle.registration.read_bytes()
+    vehicle.registration.unlink()
+    argv = ["--vehicle", VEHICLE, "--jurisdiction", jurisdiction, "--serial", str(serial), *more]
+    if "--not-after" in more:
+        argv += ["--not-before", "2024-01-01T00:00:00Z"]
+    fsdctl("vehicle", "register", vehicle.root, "--registry", bench.rig.root / "registry", *argv)
+    document = vehicle.registration.read_bytes()
+    vehicle.registration.write_bytes(kept)
+    return document
+
+
 def _leave_free(ballast: Path, free_bytes: int) -> None:
     ballast.unlink(missing_ok=True)
     ballast.write_bytes(bytes(max(0, shutil.disk_usage(ballast.parent).free - free_bytes)))
@@ -188,6 +270,7 @@ def _impostor(rig: Rig) -> str:
     theirs = _port_line(impostor.broker_conf)
     for path in (impostor.broker_conf, impostor.policy):
         path.write_text(path.read_text().replace(theirs, port))
+    fsdctl("region", "policy", "sign", impostor.root)
     return "impostor"
 
 

@@ -1,7 +1,7 @@
 """Kill test: the agent is killed with SIGKILL at random moments and started again.
 
 Afterwards every firing that was ever accepted has ended as one receipted clip or a counted drop; the region holds
-no clip twice, no firing in two clips, and no torn clip.
+no clip twice, no firing in two clips, and no torn clip. The ledger, through all of it, passes its audit.
 
 Two vehicles are killed side by side. ``FSD_KILLS`` sets the number of kills (50 by default), ``FSD_KILL_SEED`` the
 moments. Run it longer with ``make killtest KILLS=1000``.
@@ -9,6 +9,7 @@ moments. Run it longer with ``make killtest KILLS=1000``.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -25,6 +26,7 @@ import pytest
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipState
 from fsd_agent.wire.clip import decode_clip
+from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
 KILLS = int(os.environ.get("FSD_KILLS", "50"))
@@ -79,12 +81,36 @@ def test_every_firing_survives_kill_9(tmp_path: Path, city_drive: Path, campaign
     firings = 0
     for vehicle in VEHICLES:
         firings += _account(rig, vehicle, boots[vehicle], stored)
+        _audit(rig, vehicle)
     assert sum(one.kills for one in boots.values()) == KILLS
     states = sum((one.killed_with for one in boots.values()), Counter())
     print(
         f"\n{KILLS} kills, {firings} firings, {stored.total()} clips stored; "
         f"live clips at the kills: {dict(states)}"
     )
+
+
+def _audit(rig: Rig, vehicle: str) -> None:
+    """The ledger, through all kills, proves the same as the journal: exit code 0, and clip by clip."""
+    ledger, region = rig.vehicle(vehicle).ledger, rig.region(REGION).root
+    said = json.loads(fsdctl("audit", "verify", ledger, "--receipts", region, "--json"))
+    assert said["heads_told"] >= 1
+    journal = SqliteJournal(rig.vehicle(vehicle).data / "journal.db")
+    try:
+        rows = journal.clips(set(ClipState))
+        firings = {judged.firing_id for row in rows for judged in journal.firings_of(row.clip_id)}
+    finally:
+        journal.close()
+    where = {one["clip"]: one["where"] for one in said["clips"]}
+    delivered = {row.clip_id for row in rows if row.state is ClipState.DELIVERED}
+    assert {clip for clip, at in where.items() if at == "at the region"} == delivered
+    assert set(where.values()) <= {"at the region", "erased"}
+    records = [json.loads(line) for line in fsdctl("audit", "show", ledger, "--json").splitlines()]
+    kinds = Counter(one["kind"] for one in records)
+    recorded = {one["firing_id"] for one in records if one["kind"] == "Fired"}
+    assert firings <= recorded, "the journal keeps a firing that the ledger does not have"
+    alone = len(recorded - firings)
+    print(f"{vehicle}: {said['size']} records: {dict(kinds)}; in the ledger alone: {alone} firings")
 
 
 def _live_and_die(rig: Rig, vehicle: str, kills: int, moments: random.Random) -> Boots:

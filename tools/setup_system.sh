@@ -1,11 +1,14 @@
 #!/bin/sh
-# What the project needs from the system: Python >= 3.11 with venv, and mosquitto (the MQTT broker that regions run).
+# What the project needs from the system: Python >= 3.11 with venv, mosquitto (the MQTT broker that regions run),
+# nft (the egress list) and ip (the network namespaces that tests and the demo run regions and vehicles in).
 # Installs from Debian's packages where it may; otherwise says plainly what to do.
 set -eu
 python=${1:-python3}
 
 missing=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+command -v nft >/dev/null 2>&1 || [ -x /usr/sbin/nft ] || missing="$missing nftables"
+command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || missing="$missing iproute2"
 if ! command -v "$python" >/dev/null 2>&1; then
     missing="$missing python3 python3-venv"
 elif ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then

@@ -25,7 +25,7 @@ FIRED, AGAIN, REDACTED, SEALED, UNSTAGED, SENT, RESENT, RECEIPTED, ERASED = rang
 def view(do: Decisions, *clips: str, sha256: bytes | None = None) -> RegionView:
     policy = do.region.policy
     held = {one: AtRegion("car-1", sha256 or sealed_hash(one), f"{one}.json") for one in clips}
-    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, held)
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, held)
 
 
 def judged(
@@ -76,6 +76,14 @@ def test_given_up() -> None:
     assert clips[CLIP].where is Where.NOWHERE
 
 
+def test_a_sealing_that_was_cut_off_is_done_again() -> None:
+    before = [CN.fired(CLIP), CN.redacted(CLIP), CN.sealed(CLIP), CN.erased(CLIP, Copy.SEALED, Cause.REDONE)]
+    facts: list[Fact] = [*before, *CN.life(CLIP)[REDACTED:]]
+    clips, findings = judged(facts, view(CN, CLIP))
+    assert not findings
+    assert clips[CLIP].where is Where.DELIVERED
+
+
 def without(*places: int) -> list[Fact]:
     return [fact for place, fact in enumerate(CN.life(CLIP)) if place not in places]
 
@@ -84,6 +92,11 @@ def changed(place: int, fact: Fact) -> list[Fact]:
     life = list(CN.life(CLIP))
     life[place] = fact
     return life
+
+
+def with_(place: int, fact: Fact) -> list[Fact]:
+    life = list(CN.life(CLIP))
+    return [*life[:place], fact, *life[place:]]
 
 
 def elsewhere() -> Fact:
@@ -112,6 +125,12 @@ BROKEN: list[tuple[list[Fact], list[tuple[str, int | None]]]] = [
     ([*CN.life(CLIP), CN.sent(CLIP)], [("wrong_order", 9)]),
     ([*CN.life(CLIP), CN.erased(CLIP, Copy.SEALED, Cause.RECEIPTED)], [("wrong_order", 9)]),
     ([*CN.life(CLIP), CN.fired(CLIP)], [("wrong_order", 9)]),
+    (with_(RECEIPTED + 1, CN.receipted(CLIP)), [("wrong_order", 8)]),
+    (with_(UNSTAGED, CN.sealed(CLIP)), [("wrong_order", 4)]),
+    (with_(UNSTAGED, CN.dropped(CLIP)), [("wrong_order", 6), ("wrong_order", 7), ("wrong_order", 8)]),
+    (with_(SEALED, CN.dropped(CLIP)), [("wrong_order", 4), ("wrong_order", 6), ("wrong_order", 7), ("wrong_order", 8)]),
+    ([CN.fired(CLIP), CN.dropped(CLIP), CN.dropped(CLIP)], [("wrong_order", 2), ("not_in_ledger", None)]),
+    (with_(ERASED, CN.erased(CLIP, Copy.SEALED, Cause.REDONE)), [("erased_without_cause", 8), ("wrong_order", 9)]),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from fsd_agent.daemon.config import ConfigError, load_config
 GOOD = """
 [firmware]
 source = "drive:city.mcap"
-registration = "registration.json"
+registration = "registration.signed"
 [vehicle]
 dir = "."
 [storage]

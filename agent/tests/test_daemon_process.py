@@ -19,9 +19,12 @@ import pytest
 from fsd_agent.adapters.key_files import create_keys
 from fsd_agent.daemon.agent import Agent, Ended, RunOptions
 from fsd_agent.records.region import Hold, HoldReason
+from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
@@ -33,7 +36,7 @@ VEHICLE = VehicleDescription((), CATALOGUE, None)
 CONFIG = """
 [firmware]
 source = "drive:{source}"
-registration = "registration.json"
+registration = "registration.signed"
 speed = "{speed}"
 [vehicle]
 dir = "."
@@ -123,12 +126,12 @@ def test_a_lock_that_can_not_be_made_is_named(car: Start, tmp_path: Path) -> Non
 
 
 def test_a_registration_that_can_not_be_read_is_a_hold_and_not_the_end(car: Start, tmp_path: Path) -> None:
-    (tmp_path / "registration.json").mkdir()
+    (tmp_path / "registration.signed").mkdir()
     done = run("run", "--json", "--config", car())
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
     assert events[0]["event"] == "hold"
-    assert "registration.json" in events[0]["detail"]
+    assert "registration.signed" in events[0]["detail"]
     assert events[-1] == events[-1] | {"event": "ended", "how": "done"}
 
 
@@ -188,11 +191,13 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         firmware=firmware,
         sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
         finisher=cast("Any", busy),
+        left=cast("Any", SimpleNamespace(step=lambda: None)),
         deliverer=idle,
         control=cast("Any", None),
         residence=on_hold,
         teller=cast("Any", None),
         journal=journal,
+        ledger=MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock()),
         events=RememberedEvents(),
         status_every_s=60.0,
         release=lambda: released.append(True),

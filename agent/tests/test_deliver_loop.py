@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,15 +17,21 @@ from fsd_agent.pipeline.outbox import Outbox
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Fired, Receipted, Redacted, Sealed, Sent
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import Where
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
 LIMITS = UplinkLimits(segment_bytes=1024)
@@ -46,6 +52,9 @@ class Bench:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     spool: MemorySpool = field(default_factory=MemorySpool)
     clock: ManualClock = field(default_factory=ManualClock)
+    ledger: MemoryLedger = field(
+        default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+    )
     events: RememberedEvents = field(default_factory=RememberedEvents)
     messages: list[tuple[str, Message]] = field(default_factory=list)
     seed: int = 0
@@ -67,6 +76,7 @@ class Bench:
             broker=MemoryConnection(self.brokers, window=self.window),
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=self.clock,
             events=self.events,
             route_source=lambda: self.route,
@@ -404,3 +414,153 @@ def test_a_region_is_not_told_of_trouble_with_another(bench: Bench) -> None:
     bench.route = bench.regions["eu"].route()
     bench.deliverer.step(0)
     assert bench.deliverer.stats().trouble == ""
+
+
+BACKUP = ("127.0.0.1", 9883)
+
+
+def with_backup(route: Route) -> Route:
+    """The region's policy with a second endpoint."""
+    first = route.policy.endpoints[0]
+    policy = replace(route.policy, endpoints=(first, replace(first, port=BACKUP[1])))
+    return Route(route.registration, policy)
+
+
+def test_the_next_endpoint_of_the_region_takes_over_and_the_first_is_tried_first_again() -> None:
+    bench = Bench(brokers={CN: MemoryBroker(), EU: MemoryBroker()})
+    bench.brokers[BACKUP] = MemoryBroker()
+    bench.brokers[BACKUP].listen(receiver_subscription("cn"), bench.regions["cn"].handle)
+    bench.start()
+    bench.route = with_backup(bench.regions["cn"].route())
+    bench.cn.unreachable = True
+    clip = bench.add(1)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+    assert {sent.port for sent in bench.deliverer.stats().sent} == {BACKUP[1]}
+    bench.run(lambda: False, steps=40, tick_ns=SECOND)
+    bench.cn.unreachable = False
+    bench.brokers[BACKUP].cut()
+    clip = bench.add(2)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND // 10)
+    assert {sent.port for sent in bench.deliverer.stats().sent} == {BACKUP[1], CN[1]}
+
+
+def test_a_stranger_at_the_first_endpoint_does_not_keep_the_second_waiting() -> None:
+    bench = Bench()
+    bench.brokers[BACKUP] = MemoryBroker()
+    bench.brokers[BACKUP].listen(receiver_subscription("cn"), bench.regions["cn"].handle)
+    bench.start()
+    bench.route = with_backup(bench.regions["cn"].route())
+    bench.cn.refuse = "not the broker of region 'cn'"
+    clip = bench.add(1)
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, steps=200)
+    assert not bench.cn.published
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faults=st.lists(
+        st.tuples(
+            st.sampled_from([CN, EU, BACKUP]),
+            st.sampled_from(["unreachable", "refuse", "cut", "fine"]),
+            st.sampled_from(["cn", "eu", "hold"]),
+        ),
+        max_size=20,
+    ),
+    seed=st.integers(0, 2**16),
+)
+def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
+    faults: list[tuple[tuple[str, int], str, str]], seed: int
+) -> None:
+    bench = Bench(seed=seed)
+    bench.brokers[BACKUP] = MemoryBroker()
+    connection = MemoryConnection(bench.brokers, window=4)
+    bench.deliverer = Deliverer(
+        broker=connection,
+        journal=bench.journal,
+        spool=bench.spool,
+        ledger=bench.ledger,
+        clock=bench.clock,
+        events=bench.events,
+        route_source=lambda: bench.route,
+        on_message=lambda _route, _message: None,
+        random=random.Random(seed).random,
+        limits=LIMITS,
+    )
+    bench.add(1)
+    bench.add(2, region="eu")
+    for where, fault, target in faults:
+        broker = bench.brokers[where]
+        broker.unreachable, broker.refuse = fault == "unreachable", "a stranger" if fault == "refuse" else ""
+        if fault == "cut":
+            broker.cut()
+        route = Hold(HoldReason.NO_REGISTRATION, "") if target == "hold" else bench.regions[target].route()
+        bench.route = with_backup(route) if isinstance(route, Route) and target == "cn" else route
+        before = len(connection.dialled)
+        bench.run(lambda: False, steps=10, tick_ns=SECOND)
+        allowed = bench.route.policy.endpoints if isinstance(bench.route, Route) else ()
+        assert all(endpoint in allowed for _, endpoint in connection.dialled[before:])
+    ports = {"cn": {CN[1], BACKUP[1]}, "eu": {EU[1]}}
+    assert all(endpoint.port in ports[region_id] for region_id, endpoint in connection.dialled)
+
+
+def sealed_and_recorded(bench: Bench, number: int) -> str:
+    """A clip as the finisher leaves it: the ledger knows it."""
+    clip = bench.add(number)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    bench.ledger.append(
+        Fired(clip, "cn", f"f{number}", "c", 1),
+        Redacted(clip, "cn", (), (), 0, 0, "dropped"),
+        Sealed(clip, "cn", "car-1", 1, 1, "0" * 16, row.sha256, row.size_bytes),
+        Erased(clip, "cn", Copy.STAGED, Cause.SEALED),
+    )
+    return clip
+
+
+def of(bench: Bench, kind: type[Fact]) -> list[Fact]:
+    return [entry.fact for entry in bench.ledger.entries if isinstance(entry.fact, kind)]
+
+
+def test_to_whom_a_clip_is_sent_is_recorded_before_its_first_byte_once_a_connection(bench: Bench) -> None:
+    bench.cn.silent = True
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: False, steps=20)
+    bench.cn.silent = False
+    bench.cn.cut()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    policy = bench.regions["cn"].sample.policy
+    sent = of(bench, Sent)
+    assert len(sent) == 2
+    for one in sent:
+        assert isinstance(one, Sent)
+        assert (one.host, one.port, one.identity_uri) == ("127.0.0.1", 8883, policy.identity_uri)
+    (receipted,) = of(bench, Receipted)
+    assert receipted == Receipted(clip, "cn", bench.journal.receipts[clip])
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    assert clips[clip].where is Where.DELIVERED
+
+
+def test_what_the_ledger_can_not_record_is_not_sent(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert not [one for one in bench.cn.published if "/up/" in one.topic]
+    assert bench.events.of("ledger_failed")
+    assert "ledger" in bench.deliverer.stats().trouble
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+
+
+def test_a_receipt_or_an_erasure_that_can_not_be_recorded_leaves_the_file(bench: Bench) -> None:
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: bool(of(bench, Sent)))
+    bench.ledger.broken = True
+    bench.run(lambda: False, steps=50)
+    assert bench.regions["cn"].stores == 1
+    assert bench.state(clip) is ClipState.SEALED
+    assert bench.spool.entries() == {("cn", clip)}
+    bench.ledger.broken = False
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
+    assert bench.spool.entries() == frozenset()
+    assert bench.regions["cn"].stores == 1

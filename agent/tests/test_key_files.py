@@ -11,14 +11,11 @@ from fsd_agent.adapters.key_files import (
     KeyFiles,
     VehicleDir,
     create_keys,
-    load_policies,
     read_private,
     write_private,
 )
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.testing.regions import sample_region
 from fsd_agent.wire.envelope import key_id_of
-from fsd_agent.wire.policy import PolicyError, encode_policy
 
 
 @pytest.fixture
@@ -87,22 +84,3 @@ def test_an_existing_key_is_never_replaced_nor_written_through_a_link(tmp_path: 
     with pytest.raises(KeyFileError, match="File exists"):
         write_private(target, b"other")
     assert read_private(target) == b"key"
-
-
-def test_policies_are_loaded_with_the_faults_in_their_place(files: VehicleDir) -> None:
-    assert load_policies(files.root) == ()
-    files.policies.mkdir()
-    cn, eu = sample_region("cn").policy, sample_region("eu", ("DE",)).policy
-    files.policy("cn").write_bytes(encode_policy(cn))
-    files.policy("eu").write_bytes(encode_policy(eu)[:-40])
-    files.policy("us").write_bytes(encode_policy(cn))
-    files.policy("xx").mkdir()
-    loaded = load_policies(files.root)
-    assert loaded[0] == cn
-    faults = [str(item) for item in loaded[1:] if isinstance(item, PolicyError)]
-    assert len(faults) == 3
-    for fault, path, match in zip(
-        faults, ("eu", "us", "xx"), ("eu.toml", "'cn'", "can't be read"), strict=True
-    ):
-        assert str(files.policy(path)) in fault
-        assert match in fault

@@ -303,10 +303,10 @@ def test_a_file_that_can_not_be_begun_leaves_the_one_before(small_disk: Path) ->
     ledger = ledger_in(small_disk / "ledger", limits=LedgerLimits(segment_bytes=1))
     fill(small_disk / "filler")
     with pytest.raises(LedgerFullError, match="No space left"):
-        ledger.append(DO.registered())
+        ledger.append(DO.fired(clip_id_of(1)))
     assert len(segment_paths(small_disk / "ledger")) == 1
     (small_disk / "filler").unlink()
-    ledger.append(DO.registered())
+    ledger.append(DO.fired(clip_id_of(1)))
     ledger.close()
     assert not audited(small_disk / "ledger").findings
     assert len(segment_paths(small_disk / "ledger")) == 2

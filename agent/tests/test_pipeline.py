@@ -15,20 +15,27 @@ import pytest
 
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.control import Control
-from fsd_agent.pipeline.finish import RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip
 from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
+from fsd_agent.records.zone import Zone
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.rules.audit.clip_account import ClipAccount, Where
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
@@ -37,15 +44,23 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import SampleRegion, sample_region
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.regions import (
+    SampleRegion,
+    sample_document,
+    sample_key,
+    sample_region,
+    sample_registration,
+)
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
+from fsd_agent.testing.trust import MemoryTrust
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
-from fsd_agent.wire.registration import encode_registration
+from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -56,6 +71,7 @@ from fsd_firmware.samples import (
     Detections,
     EncodedPacket,
     Frame,
+    GnssFixes,
     Kind,
     SensedBatch,
     Signals,
@@ -143,15 +159,20 @@ class Bench:
         region: SampleRegion | None = None,
     ) -> None:
         self.region = region or sample_region()
-        registration = replace(self.region.route("car-1").registration, jurisdiction=jurisdiction)
-        self.firmware = ScriptedFirmware(
-            VEHICLE, batches, registration=encode_registration(registration), breaks_with=breaks_with
-        )
+        document = sample_document(sample_registration("car-1", jurisdiction))
+        self.firmware = ScriptedFirmware(VEHICLE, batches, registration=document, breaks_with=breaks_with)
         self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
         self.spool = spool or MemorySpool()
         self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.trust = MemoryTrust.of(self.region)
+        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
         self.residence = Residence(
-            self.firmware.registration, (self.region.policy,), clock=self.clock, events=self.events
+            self.firmware.registration,
+            self.trust,
+            device_key_id=self.keys.device_key_id(),
+            journal=self.journal,
+            clock=self.clock,
+            events=self.events,
         )
         self.control = Control(
             journal=self.journal,
@@ -160,12 +181,14 @@ class Bench:
             cameras=["front"],
             horizon_ns=10 * S,
         )
+        self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
+            ledger=self.ledger,
             spool=self.spool,
-            residence=self.residence,
+            residence=self.where,
             codec=codec or PyAvCodec(),
             detector=None,
             sizes={"front": (WIDTH, HEIGHT)},
@@ -189,10 +212,15 @@ class Bench:
             engine=self.engine,
             ring=ring,
             recorder=Recorder(
-                ring=ring, staging=self.staging, journal=self.journal, events=self.events, new_id=new_id
+                ring=ring,
+                staging=self.staging,
+                journal=self.journal,
+                ledger=self.ledger,
+                events=self.events,
+                new_id=new_id,
             ),
             control=self.control,
-            residence=self.residence,
+            residence=self.where,
             journal=self.journal,
             events=self.events,
             new_id=new_id,
@@ -299,6 +327,123 @@ def test_hold_collects_nothing_and_says_why() -> None:
     bench.drive()
     assert not bench.journal.totals()
     assert bench.events.of("hold")[0]["reason"] == "no_region_serves_jurisdiction"
+
+
+def rotated(region: SampleRegion) -> SampleRegion:
+    """The region after its campaign key was replaced."""
+    key = bytes(31) + b"\7"
+    policy = replace(region.policy, version=2, campaign_keys=(sample_key(public_key_of(key)),))
+    return replace(region, policy=policy, campaign_key=key)
+
+
+@pytest.mark.parametrize("restored_at_start", [True, False])
+def test_no_older_set_comes_back_when_the_campaign_key_was_replaced(restored_at_start: bool) -> None:
+    """Nor where the region's policy came into force only after the start."""
+    bench = Bench(drive(1, ()))
+    bench.push(campaign(), version=5)
+    new = rotated(bench.region)
+    again = Control(
+        journal=bench.journal, events=bench.events, catalogue=CATALOGUE, cameras=["front"], horizon_ns=10 * S
+    )
+    bench.control, bench.region = again, new
+    if restored_at_start:
+        again.restore(new.policy)
+    bench.push(campaign(), version=4)
+    assert again.in_force("cn") is None
+    assert "older" in again.refused("cn")
+    bench.push(campaign(), version=6)
+    in_force = again.in_force("cn")
+    assert in_force is not None
+    assert in_force.version == 6
+
+
+HARBOUR = Zone("harbour", ((31.0, 121.0), (31.0, 122.0), (32.0, 122.0), (32.0, 121.0)))
+
+
+def zoned(region: SampleRegion) -> SampleRegion:
+    """The region, with a harbour in which nothing is collected."""
+    zones = (SensitiveZone("harbour", ((HARBOUR,),)),)
+    return replace(region, policy=replace(region.policy, zones=zones))
+
+
+def placed(batches: Iterable[SensedBatch], places: dict[int, tuple[float, float]]) -> Iterator[SensedBatch]:
+    """The drive with a fix at each of these seconds."""
+    for batch in batches:
+        here = [
+            (s * S, *at) for s, at in places.items() if batch.until_ns - 200 * MS <= s * S < batch.until_ns
+        ]
+        rows = np.array(here, np.float64).reshape(-1, 3)
+        zeros = np.zeros(len(here))
+        yield replace(
+            batch, gnss=GnssFixes(rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2], zeros, zeros, zeros)
+        )
+
+
+@pytest.mark.parametrize(
+    ("places", "reason"),
+    [
+        ({0: (40.0, 100.0)}, None),
+        ({0: (40.0, 100.0), 2: (31.5, 121.5)}, DropReason.SENSITIVE_ZONE),
+        ({0: (31.5, 121.5), 2: (40.0, 100.0)}, None),
+        ({}, DropReason.POSITION_UNKNOWN),
+        ({7: (40.0, 100.0)}, DropReason.POSITION_UNKNOWN),
+    ],
+)
+def test_nothing_fires_in_a_sensitive_zone_or_where_nobody_knows(
+    places: dict[int, tuple[float, float]], reason: DropReason | None
+) -> None:
+    bench = Bench(placed(drive(8, (3.0,)), places), region=zoned(sample_region()))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (totals,) = bench.journal.totals()
+    assert totals.fired == 1
+    assert totals.dropped == (((reason, 1),) if reason is not None else ())
+    dropped = [one.fact for one in bench.ledger.entries if isinstance(one.fact, FiringDropped)]
+    assert [(one.region_id, one.reason) for one in dropped] == (
+        [("cn", reason)] if reason is not None else []
+    )
+    audited(bench)
+    assert len(bench.clips(ClipState.SEALED)) == (reason is None)
+    assert not bench.staging.entries()
+
+
+def test_a_clip_that_reaches_into_a_zone_is_dropped_whole() -> None:
+    places = {0: (40.0, 100.0), 2: (40.0, 100.0), 4: (31.5, 121.5)}
+    bench = Bench(placed(drive(8, (3.0,)), places), region=zoned(sample_region()))
+    bench.push(campaign(capture=CaptureSpec(S, 2 * S, ("front",), ("Vehicle.Speed",))))
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.DROPPED)
+    row = bench.journal.clip(clip_id)
+    assert row is not None
+    assert (row.drop, row.drop_detail) == (DropReason.SENSITIVE_ZONE, "reaches into zone 'harbour'")
+    assert facts_of(bench) == ["Registered", "Fired", "Dropped", "Erased"]
+    assert audited(bench)[clip_id].where is Where.NOWHERE
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+
+
+def test_without_zones_a_position_is_not_needed() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    assert bench.clips(ClipState.CAPTURED)
+
+
+def test_a_clip_carries_what_the_policy_says_of_it() -> None:
+    region = sample_region()
+    policy = replace(region.policy, data_classes=frozenset({DataClass.EXTERIOR_VIDEO}), retention_days=30)
+    bench = Bench(drive(8, (3.0,)), region=replace(region, policy=policy))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    clip = decode_clip(bench.opened(clip_id))
+    assert clip.provenance["data_classes"] == ["exterior_video"]
+    assert (clip.provenance["retention_days"], clip.provenance["export"]) == (30, "never")
+    assert clip.packets
+    assert (clip.frames, clip.catalogue) == ((), ())
 
 
 def test_re_registration_while_driving_ends_collection() -> None:
@@ -618,11 +763,13 @@ def teller_of(bench: Bench) -> Teller:
     return Teller(
         journal=bench.journal,
         control=bench.control,
+        refused_policies=lambda: bench.residence.refused_policies,
         clock=bench.clock,
         lost=bench.sense.lost,
         suspended=bench.engine.suspended,
         use=process_use,
         trouble=lambda: "",
+        head=Heads(bench.ledger, bench.events).tell,
     )
 
 
@@ -659,3 +806,162 @@ def test_the_status_says_what_happened() -> None:
     assert (status.vehicle, status.region, status.campaign_set) == ("car-1", "cn", 1)
     assert status.campaigns[0].fired == 1
     assert status.clips == {"sealed": 1}
+
+
+def facts_of(bench: Bench) -> list[str]:
+    return [type(entry.fact).__name__ for entry in bench.ledger.entries]
+
+
+def audited(bench: Bench) -> dict[str, ClipAccount]:
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    return clips
+
+
+def test_every_decision_is_in_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert facts_of(bench) == ["Registered", "Fired", "Redacted", "Sealed", "Erased"]
+    (row,) = bench.journal.clips({ClipState.SEALED})
+    (clip,) = audited(bench).values()
+    assert clip.sealed is not None
+    assert (clip.sealed.sha256, clip.sealed.size_bytes) == (row.sha256, row.size_bytes)
+    assert clip.sealed.sealing_key_id == bench.region.policy.sealing_key_id
+    assert clip.redacted is not None
+    assert clip.redacted.sources == ("firmware",)
+
+
+def test_a_sealing_that_the_journal_had_no_room_for_is_carried_through_and_not_done_again() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    files = {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()}
+    assert files
+    bench.journal.full = False
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    assert {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()} == files
+    assert facts_of(bench).count("Sealed") == 1
+    audited(bench)
+
+
+def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    bench.finish()
+    bench.journal.full = False
+    ((region, clip_id),) = bench.spool.entries()
+    bench.spool.put(region, clip_id, [b"damaged"])
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    assert bench.opened(clip_id)
+    audited(bench)
+    assert facts_of(bench).count("Sealed") == 2
+
+
+def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_through() -> None:
+    """Also where it would work by now: what was decided is not taken back."""
+    bench = Bench(drive(8, (3.0,)), codec=_BuggyCodec(times=ATTEMPTS))
+    bench.push(campaign())
+    bench.drive()
+    bench.journal.full = True
+    for _ in range(ATTEMPTS):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    assert "Dropped" in facts_of(bench)
+    bench.journal.full = False
+    for _ in range(3):
+        bench.clock.advance(RETRY_MOST_NS)
+        bench.finish()
+    (row,) = bench.journal.clips({ClipState.DROPPED})
+    (clip,) = audited(bench).values()
+    assert clip.dropped is not None
+    assert clip.dropped.reason == row.drop
+    assert not clip.copies
+
+
+@pytest.mark.parametrize("how", ["full", "broken"])
+def test_what_the_ledger_can_not_record_does_not_happen(how: str) -> None:
+    """Nothing is sealed, a new firing is not kept, and what was collected stays and is sealed when it works again."""
+    bench = Bench(drive(14, (3.0, 10.0)))
+    bench.push(campaign())
+    while not bench.clips(ClipState.CAPTURED):
+        bench.sense.step()
+    setattr(bench.ledger, how, True)
+    bench.finish()
+    bench.drive()
+    assert not bench.spool.entries()
+    assert len(bench.clips(ClipState.CAPTURED)) == len(bench.staging.entries()) == 1
+    (totals,) = bench.journal.totals()
+    reason = DropReason.DISK_FULL if how == "full" else DropReason.LEDGER_FAILED
+    assert totals.dropped == ((reason, 1),)
+    assert bench.events.of("disk_full" if how == "full" else "ledger_failed")
+    setattr(bench.ledger, how, False)
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    audited(bench)
+
+
+def test_a_region_that_can_not_be_recorded_is_a_hold() -> None:
+    bench = Bench(drive(1, ()))
+    bench.ledger.broken = True
+    where = bench.where.current
+    assert isinstance(where, Hold)
+    assert "can't be recorded" in where.detail
+    assert bench.where.current == where
+    assert len(bench.events.of("ledger_failed")) == 1
+    bench.ledger.broken = False
+    assert isinstance(bench.where.current, Route)
+    assert isinstance(bench.where.current, Route)
+    bench.firmware.document = None
+    bench.clock.advance(LOOK_EVERY_NS)
+    assert isinstance(bench.where.current, Hold)
+    assert facts_of(bench) == ["Registered", "Held"]
+
+
+def test_a_policy_that_comes_at_run_time_is_recorded_before_anything_goes_by_it() -> None:
+    """The new version, and what is sealed under it names its version and its new key; one that is refused, too."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    other = sample_region("other").policy.sealing_keys
+    policy = replace(bench.region.policy, version=2, sealing_keys=(*other, *bench.region.policy.sealing_keys))
+    bench.trust.enrol(replace(bench.region, policy=policy))
+    bench.clock.advance(LOOK_EVERY_NS)
+    bench.finish()
+    assert facts_of(bench) == ["Registered", "Fired", "Registered", "Redacted", "Sealed", "Erased"]
+    facts = [entry.fact for entry in bench.ledger.entries]
+    registered = [fact for fact in facts if isinstance(fact, Registered)]
+    assert [one.policy_version for one in registered] == [1, 2]
+    (sealed,) = [fact for fact in facts if isinstance(fact, Sealed)]
+    assert (sealed.policy_version, sealed.sealing_key_id) == (2, other[0].key_id)
+    for _ in range(2):
+        bench.trust.enrol(bench.region)  # rolled back
+        bench.clock.advance(LOOK_EVERY_NS)
+        assert isinstance(bench.where.current, Route)
+    assert [entry.fact for entry in bench.ledger.entries][len(facts) :] == [PolicyRefused("cn", 2)]
+    audited(bench)
+
+
+def test_the_status_carries_a_head_of_the_ledger() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    where = bench.where.current
+    assert isinstance(where, Route)
+    teller = teller_of(bench)
+    head = decode_head(teller.status(where).ledger_head)
+    head.verify(bench.keys.device_public_key)
+    assert head.value.size == len(bench.ledger.entries)
+    bench.ledger.broken = True
+    assert teller.status(where).ledger_head == b""
+    assert bench.events.of("ledger_failed")

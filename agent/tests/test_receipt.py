@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -18,9 +19,9 @@ PUBLIC = public_key_of(KEY)
 RECEIPT = Receipt("ab" * 16, "cn", "car-1", b"\x07" * 32, 1_800_000_000_000_000_000)
 
 
-def verify(data: bytes, public_key: bytes = PUBLIC) -> Receipt:
+def verify(data: bytes, public_keys: Sequence[bytes] = (PUBLIC,)) -> Receipt:
     return verify_receipt(
-        data, public_key, clip_id=RECEIPT.clip_id, region_id="cn", vehicle="car-1", sha256=RECEIPT.sha256
+        data, public_keys, clip_id=RECEIPT.clip_id, region_id="cn", vehicle="car-1", sha256=RECEIPT.sha256
     )
 
 
@@ -41,6 +42,14 @@ def test_a_genuine_receipt_for_something_else_counts_for_nothing(field: str, val
 def test_another_regions_signature_counts_for_nothing() -> None:
     with pytest.raises(VerdictError, match="bad_signature"):
         verify(encode_receipt(RECEIPT, bytes(32)))
+
+
+def test_any_receipt_key_of_the_policy_will_do_and_none_is_none() -> None:
+    data, retired = encode_receipt(RECEIPT, KEY), public_key_of(bytes(31) + b"\1")
+    assert verify(data, (retired, PUBLIC)) == verify(data, (PUBLIC, retired)) == RECEIPT
+    for keys in ((), (retired,)):
+        with pytest.raises(VerdictError, match="bad_signature"):
+            verify(data, keys)
 
 
 def test_every_flipped_bit_is_refused() -> None:

@@ -11,13 +11,19 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import Clip, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.ledger import Fact
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import CATALOGUE, stream
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.staged import assemble, decode_part
 
 TICK = 5
@@ -31,6 +37,9 @@ class Bench:
     staging: MemoryStaging = field(default_factory=MemoryStaging)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     events: RememberedEvents = field(default_factory=RememberedEvents)
+    ledger: MemoryLedger = field(
+        default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+    )
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
@@ -40,6 +49,7 @@ class Bench:
             ring=self.ring,
             staging=self.staging,
             journal=self.journal,
+            ledger=self.ledger,
             events=self.events,
             new_id=lambda: f"{next(ids):032x}",
         )
@@ -168,3 +178,69 @@ def test_no_room_when_a_second_firing_is_synced_drops_it_and_keeps_the_clip() ->
     assert [judged.firing.campaign_id for judged in clip.firings] == ["a"]
     totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
     assert totals == {"a": (), "b": ((DropReason.DISK_FULL, 1),)}
+
+
+def facts(bench: Bench) -> list[str]:
+    return [type(entry.fact).__name__ for entry in bench.ledger.entries]
+
+
+def holds_up(bench: Bench) -> None:
+    """The audit has nothing to say, and the ledger names the copies that there are."""
+    clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
+    assert not findings
+    assert {clip.clip_id for clip in clips.values() if clip.copies} == bench.staging.entries()
+
+
+def test_the_firings_of_a_batch_are_recorded_in_one_go() -> None:
+    bench = Bench()
+    bench.play(0, 110, {50: "a", 51: "b", 80: "c", 81: "d"})
+    assert facts(bench) == ["Fired"] * 4
+    moments = [entry.mono_ns for entry in bench.ledger.entries]
+    assert moments == sorted(moments)
+    holds_up(bench)
+
+
+def test_a_firing_that_the_ledger_can_not_record_is_dropped_and_the_open_clip_goes_on() -> None:
+    bench = Bench()
+    bench.play(0, 60, {50: "a"})
+    bench.ledger.broken = True
+    bench.play(60, 65, {60: "b"})
+    bench.ledger.broken = False
+    bench.play(65, 110, {})
+    clip = bench.clip(bench.only(ClipState.CAPTURED))
+    assert not clip.row.cut
+    assert [judged.firing.campaign_id for judged in clip.firings] == ["a"]
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": (), "b": ((DropReason.LEDGER_FAILED, 1),)}
+    assert facts(bench) == ["Fired", "FiringDropped"], "what it could not take is offered again"
+    holds_up(bench)
+
+
+def test_a_firing_that_is_recorded_and_that_the_journal_has_no_room_for_is_taken_back() -> None:
+    bench = Bench()
+    bench.journal.full = True
+    bench.play(0, 60, {50: "a"})
+    bench.journal.full = False
+    bench.play(60, 70, {})
+    assert facts(bench) == ["Fired", "Dropped", "Erased", "FiringDropped"]
+    holds_up(bench)
+
+
+def test_what_can_not_be_taken_back_in_the_ledger_stays_for_the_next_start() -> None:
+    bench = Bench()
+    bench.journal.full = True
+    breaks_after_one(bench)
+    bench.play(0, 60, {50: "a"})
+    assert facts(bench) == ["Fired"]
+    assert len(bench.staging.entries()) == 1, "erased without a record"
+    assert bench.events.of("ledger_failed")
+
+
+def breaks_after_one(bench: Bench) -> None:
+    class Breaking(MemoryLedger):
+        def append(self, *facts: Fact) -> None:
+            super().append(*facts)
+            self.broken = True
+
+    bench.ledger = Breaking(keys=MemoryVehicleKeys(), clock=ManualClock())
+    bench.__post_init__()

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.region import Hold, HoldReason, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
-from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.regions import sample_region, sample_registration
 from fsd_agent.wire.policy import PolicyError
 from fsd_agent.wire.registration import RegistrationError
 
 CN = sample_region("cn", ("CN",)).policy
 EU = sample_region("eu", ("DE", "FR")).policy
-GREEDY = sample_region("greedy", ("FR", "CN")).policy
+GREEDY = sample_region("greedy", ("FR", "US")).policy
 DAMAGED = PolicyError("policies/us.toml: not TOML")
-CN_CAR = Registration("car-1", "CN", 1)
+CN_CAR, FR_CAR = sample_registration(), sample_registration("car-1", "FR")
 
 
 @pytest.mark.parametrize(
@@ -27,17 +27,17 @@ CN_CAR = Registration("car-1", "CN", 1)
     [
         (CN_CAR, (CN,), "cn"),
         (CN_CAR, (CN, EU), "cn"),
-        (Registration("car-1", "FR", 1), (CN, EU), "eu"),
+        (FR_CAR, (CN, EU), "eu"),
         (None, (CN,), HoldReason.NO_REGISTRATION),
         (RegistrationError("serial: missing"), (CN,), HoldReason.BAD_REGISTRATION),
         (CN_CAR, (), HoldReason.NO_POLICY),
         (CN_CAR, (DAMAGED,), HoldReason.NO_POLICY),
         (CN_CAR, (CN, DAMAGED), HoldReason.NO_POLICY),
         (CN_CAR, (EU,), HoldReason.NO_REGION),
-        (Registration("car-1", "US", 1), (CN, EU), HoldReason.NO_REGION),
-        (CN_CAR, (CN, GREEDY), HoldReason.TWO_REGIONS),
+        (sample_registration("car-1", "US"), (CN, EU), HoldReason.NO_REGION),
+        (FR_CAR, (EU, GREEDY), HoldReason.TWO_REGIONS),
         (CN_CAR, (CN, CN), HoldReason.TWO_REGIONS),
-        (Registration("car-1", "DE", 1), (CN, EU, GREEDY), "eu"),
+        (sample_registration("car-1", "DE"), (CN, EU, GREEDY), "eu"),
     ],
 )
 def test_table(
@@ -60,14 +60,14 @@ def test_details_name_what_a_person_must_look_at() -> None:
     decided = [
         route(RegistrationError("serial: missing"), (CN,)),
         route(CN_CAR, (CN, DAMAGED)),
-        route(Registration("car-1", "US", 1), (CN, EU)),
-        route(CN_CAR, (GREEDY, CN)),
+        route(sample_registration("car-1", "US"), (CN, EU)),
+        route(FR_CAR, (GREEDY, EU)),
     ]
     assert [hold.detail for hold in decided if isinstance(hold, Hold)] == [
         "serial: missing",
         "policies/us.toml: not TOML",
         "jurisdiction US; known: cn (CN), eu (DE FR)",
-        "jurisdiction CN: cn (CN), greedy (FR CN)",
+        "jurisdiction FR: eu (DE FR), greedy (FR US)",
     ]
 
 
@@ -83,7 +83,7 @@ POLICIES = st.lists(
 def test_a_route_exists_exactly_where_one_policy_serves_and_order_never_matters(
     code: str, policies: list[RegionPolicy], seed: int
 ) -> None:
-    registration = Registration("car-1", code, 1)
+    registration = sample_registration("car-1", code)
     decided = route(registration, policies)
     serving = [policy for policy in policies if code in policy.jurisdictions]
     assert isinstance(decided, Route) == (len(serving) == 1)

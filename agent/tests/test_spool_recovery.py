@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,28 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.pipeline.recover import RecoveryRefusedError, RecoveryReport, apply_recovery
 from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.ledger import Copy, Dropped, Fired, Receipted, Redacted, Sealed, Sent
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.audit.account import account
+from fsd_agent.rules.audit.chain import Located
+from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.journal import MemoryJournal
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.sealed import sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 
-Disk = tuple[Journal, Staging, SpoolStore]
+Disk = tuple[Journal, Staging, SpoolStore, Ledger]
+
+
+def new_ledger() -> MemoryLedger:
+    return MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
 
 
 def clip_id(n: int) -> str:
@@ -30,29 +44,40 @@ def clip_id(n: int) -> str:
 @pytest.fixture(params=["memory", "files"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     if request.param == "memory":
-        return MemoryJournal(), MemoryStaging(), MemorySpool()
+        return MemoryJournal(), MemoryStaging(), MemorySpool(), new_ledger()
     staging = StagingFiles(tmp_path / "staging", bytes(32))
-    return SqliteJournal(tmp_path / "journal.db"), staging, SpoolFiles(tmp_path / "spool")
+    return SqliteJournal(tmp_path / "journal.db"), staging, SpoolFiles(tmp_path / "spool"), new_ledger()
 
 
 def stage(disk: Disk, n: int) -> None:
-    journal, staging, _ = disk
+    journal, staging, _, ledger = disk
     writer = staging.open(clip_id(n))
     writer.append(b"part")
     writer.close()
+    ledger.append(Fired(clip_id(n), "eu", f"f{n}", "c", 1))
     row = ClipRow(clip_id(n), "eu", ClipState.STAGED, 1, 2, 0, (), (), 0)
     journal.accept([JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, clip_id(n), None)], [row])
 
 
 def seal(disk: Disk, n: int) -> None:
-    journal, _, spool = disk
+    journal, _, spool, ledger = disk
     journal.captured(clip_id(n), cut=False)
-    journal.sealed(spool.put("eu", clip_id(n), [b"sealed"]))
+    sealed = spool.put("eu", clip_id(n), [b"sealed"])
+    ledger.append(*recorded(sealed))
+    journal.sealed(sealed)
+
+
+def recorded(sealed: SealedClip) -> tuple[Redacted, Sealed]:
+    clip, region = sealed.clip_id, sealed.region_id
+    return (
+        Redacted(clip, region, (), (), 0, 0, "dropped"),
+        Sealed(clip, region, "car-1", 1, 1, "0" * 16, sealed.sha256, sealed.size_bytes),
+    )
 
 
 def a_bad_day(disk: Disk) -> None:
     """One clip of each kind of trouble."""
-    journal, staging, spool = disk
+    journal, staging, spool, ledger = disk
     for n in range(8):
         stage(disk, n)
     staging.erase(clip_id(1))  # 0 open, 1 open without its file
@@ -64,14 +89,35 @@ def a_bad_day(disk: Disk) -> None:
     seal(disk, 5)
     spool.erase("eu", clip_id(5))  # 5 sealed, its file gone
     seal(disk, 6)
+    ledger.append(*sent(6))
     journal.delivered(clip_id(6), receipt=b"signed")  # 6 delivered, nothing erased yet
+    ledger.append(Dropped(clip_id(7), "eu", DropReason.SEAL_FAILED))
     journal.dropped(clip_id(7), DropReason.SEAL_FAILED, "")  # 7 dropped, nothing erased yet
     staging.open(clip_id(8)).close()  # 8 never accepted
     spool.put("cn", clip_id(9), [b"stray"])  # 9 never heard of
 
 
+def sent(n: int) -> tuple[Sent, Receipted]:
+    return (
+        Sent(clip_id(n), "eu", "127.0.0.1", 8883, "urn:fsd:region:eu", bytes(32)),
+        Receipted(clip_id(n), "eu", b"signed"),
+    )
+
+
+def check_ledger(disk: Disk) -> dict[int, str]:
+    """It holds, and names the copies that there are; where each clip is, by its number."""
+    _, staging, spool, ledger = disk
+    assert isinstance(ledger, MemoryLedger)
+    clips, findings = account([Located(entry, "memory") for entry in ledger.entries], {}, None)
+    assert not findings
+    assert {clip.clip_id for clip in clips.values() if Copy.STAGED in clip.copies} == staging.entries()
+    there = {(clip.region_id, clip.clip_id) for clip in clips.values() if Copy.SEALED in clip.copies}
+    assert there == spool.entries()
+    return {int(clip_id, 16): str(clip.where) for clip_id, clip in clips.items()}
+
+
 def check_after(disk: Disk) -> None:
-    journal, staging, spool = disk
+    journal, staging, spool, _ = disk
     states = {int(row.clip_id, 16): (row.state, row.drop, row.cut) for row in journal.clips(tuple(ClipState))}
     assert states == {
         0: (ClipState.CAPTURED, None, True),
@@ -85,6 +131,10 @@ def check_after(disk: Disk) -> None:
     }
     assert staging.entries() == {clip_id(0), clip_id(2)}
     assert spool.entries() == {("eu", clip_id(4))}
+    where = check_ledger(disk)
+    assert {n for n, at in where.items() if at == "on the vehicle"} == {0, 2, 4}
+    assert {n for n, at in where.items() if at == "erased"} == {1, 3, 5, 7}
+    assert where[6] == "at the region"
 
 
 def test_everything_at_once(disk: Disk) -> None:
@@ -127,7 +177,7 @@ def _spend(journal: DyingJournal) -> None:
 @pytest.mark.parametrize("steps", range(5))
 def test_cut_off_and_started_again(steps: int) -> None:
     journal = DyingJournal()
-    disk: Disk = (journal, MemoryStaging(), MemorySpool())
+    disk: Disk = (journal, MemoryStaging(), MemorySpool(), new_ledger())
     a_bad_day(disk)
     journal.left = steps
     if steps < 4:
@@ -139,14 +189,14 @@ def test_cut_off_and_started_again(steps: int) -> None:
 
 
 def test_a_lost_journal_does_not_erase_the_spool(disk: Disk) -> None:
-    _, staging, spool = disk
+    _, staging, spool, _ = disk
     stage(disk, 1)
     seal(disk, 1)
     disk[0].close()
     with pytest.raises(
         RecoveryRefusedError, match="1 sealed clips, but the journal has never accepted a firing"
     ):
-        apply_recovery(MemoryJournal(), staging, spool)
+        apply_recovery(MemoryJournal(), staging, spool, new_ledger())
     assert spool.entries() == {("eu", clip_id(1))}
 
 
@@ -161,7 +211,7 @@ from pathlib import Path
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 base = Path(sys.argv[1])
 journal = SqliteJournal(base / "journal.db")
@@ -194,7 +244,7 @@ def test_killed_anywhere_on_the_way(tmp_path: Path, kill_after_lines: Callable[.
         told = int(kill_after_lines(KILLED, lines, str(tmp_path), str(first))[-1])
         journal = SqliteJournal(tmp_path / "journal.db")
         staging, spool = StagingFiles(tmp_path / "staging", bytes(32)), SpoolFiles(tmp_path / "spool")
-        report = apply_recovery(journal, staging, spool)
+        report = apply_recovery(journal, staging, spool, new_ledger())
         assert report.dropped == 0
         rows = {int(row.clip_id, 16): row for row in journal.clips(tuple(ClipState))}
         assert set(range(first, told + 1)) <= set(rows)
@@ -208,3 +258,77 @@ def test_killed_anywhere_on_the_way(tmp_path: Path, kill_after_lines: Callable[.
             if row.state is ClipState.SEALED:
                 assert spool.read("eu", row.clip_id, 0, row.size_bytes) == b"sealed" * 100
         journal.close()
+
+
+def test_what_was_recorded_and_not_accepted_is_given_up(disk: Disk) -> None:
+    """The stop came between the record of a firing and the journal: with the staged file still there, and without it."""
+    _, staging, _, ledger = disk
+    for n in (1, 2):
+        ledger.append(Fired(clip_id(n), "eu", f"f{n}", "c", 1))
+    staging.open(clip_id(1)).close()
+    apply_recovery(*disk)
+    assert check_ledger(disk) == {1: "erased", 2: "erased"}
+    apply_recovery(*disk)
+    check_ledger(disk)
+
+
+def test_what_the_ledger_says_was_decided_is_carried_through(disk: Disk) -> None:
+    journal, _, spool, ledger = disk
+    for n in range(5):
+        stage(disk, n)
+    for n in range(4):
+        journal.captured(clip_id(n), cut=False)
+    ledger.append(*recorded(spool.put("eu", clip_id(0), [b"sealed"])))  # 0 sealed, and the file is that one
+    ledger.append(*recorded(spool.put("eu", clip_id(1), [b"sealed"])))
+    spool.put("eu", clip_id(1), [b"other"])  # 1 sealed, and the file is another one
+    ledger.append(*recorded(spool.put("eu", clip_id(2), [b"sealed"])))
+    spool.erase("eu", clip_id(2))  # 2 sealed, and the file is gone
+    for n in (3, 4):
+        ledger.append(Dropped(clip_id(n), "eu", DropReason.VIDEO_DAMAGED))
+    apply_recovery(*disk)
+    rows = {int(row.clip_id, 16): (row.state, row.drop) for row in journal.clips(tuple(ClipState))}
+    assert rows == {
+        0: (ClipState.SEALED, None),
+        1: (ClipState.CAPTURED, None),
+        2: (ClipState.CAPTURED, None),
+        3: (ClipState.DROPPED, DropReason.VIDEO_DAMAGED),
+        4: (ClipState.DROPPED, DropReason.VIDEO_DAMAGED),
+    }
+    assert spool.entries() == {("eu", clip_id(0))}
+    where = check_ledger(disk)
+    assert {n for n, at in where.items() if at == "erased"} == {3, 4}
+    ledger.append(*recorded(spool.put("eu", clip_id(1), [b"again"])))
+    check_ledger(disk)
+
+
+def test_a_receipt_that_only_the_ledger_holds_is_asked_for_again(disk: Disk) -> None:
+    _, _, _, ledger = disk
+    stage(disk, 1)
+    seal(disk, 1)
+    ledger.append(*sent(1))
+    apply_recovery(*disk)
+    assert check_ledger(disk) == {1: "at the region, copy not yet erased"}
+
+
+def test_clips_from_before_the_ledger_are_taken_up(disk: Disk) -> None:
+    """The ledger's folder was moved away: what was collected is not lost, and its account begins with what is known."""
+    journal, staging, spool, _ = disk
+    stage(disk, 1)
+    stage(disk, 2)
+    journal.captured(clip_id(2), cut=False)
+    keys, route = MemoryVehicleKeys(), sample_region("eu", ("DE",)).route()
+    content = sealed_sample(route, keys, clip_id(2))
+    journal.sealed(spool.put("eu", clip_id(2), [content]))
+    stage(disk, 3)
+    seal(disk, 3)  # Its file is none: it will be found damaged when it is to be sent
+    ledger = new_ledger()
+    apply_recovery(journal, staging, spool, ledger)
+    recorded_ = {
+        type(entry.fact).__name__
+        for entry in ledger.entries
+        if getattr(entry.fact, "clip_id", "") == clip_id(2)
+    }
+    assert recorded_ == {"Fired", "Redacted", "Sealed", "Erased"}
+    known = ledger.clip(clip_id(2))
+    assert known is not None
+    assert (known.vehicle, known.sha256) == ("car-1", hashlib.sha256(content).digest())

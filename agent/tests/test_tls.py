@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import socket
 import ssl
 import threading
@@ -12,14 +13,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fsd_agent.adapters import tls
-from fsd_agent.adapters.mqtt_dial import Dial
+from fsd_agent.adapters.mqtt_dial import Dial, dial_tls
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.adapters.tls import BrokerRefusedError, region_context
 from fsd_agent.ports.broker import Disconnected
-from fsd_agent.records.region import RegionPolicy
+from fsd_agent.records.region import Endpoint, RegionPolicy
 from fsd_agent.testing.regions import sample_region
 from fsd_tools.region import authority as ca
 from fsd_tools.region.authority import Authority
@@ -47,6 +49,10 @@ class Server:
             self._context.maximum_version = ssl.TLSVersion.TLSv1_2
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
+        public = x509.load_pem_x509_certificate(certificate).public_key()
+        self.key_hash = hashlib.sha256(
+            public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).digest()
         self.client_certificate: bytes | None = None
         self.heard = b""
         self.raw = b""
@@ -111,6 +117,13 @@ def policy_of(authority: Authority) -> RegionPolicy:
     return dataclasses.replace(policy, authority_pem=ca.certificate_pem(authority.certificate))
 
 
+def context_of(
+    authority: Authority, certificate: Path, key: Path, *, pins: tuple[bytes, ...] = ()
+) -> ssl.SSLContext:
+    policy = dataclasses.replace(policy_of(authority), broker_pins=pins)
+    return region_context(policy, policy.endpoints[0], certificate, key)
+
+
 def broker(
     folder: Path,
     authority: Authority,
@@ -152,7 +165,7 @@ def refused(context: ssl.SSLContext, server: Server, match: str) -> None:
 
 
 def test_the_regions_broker_is_talked_to(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
-    context = region_context(policy_of(own), *vehicle)
+    context = context_of(own, *vehicle)
     for _ in range(2):
         server = broker(tmp_path, own, own)
         assert talk(context, server) == HELLO
@@ -162,16 +175,21 @@ def test_the_regions_broker_is_talked_to(tmp_path: Path, own: Authority, vehicle
         assert x509.load_der_x509_certificate(server.client_certificate) == sent
 
 
+def test_a_pinned_key_is_the_only_one(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
+    server = broker(tmp_path, own, own)
+    refused(context_of(own, *vehicle, pins=(bytes(32), b"\1" * 32)), server, "does not pin")
+    server = broker(tmp_path, own, own)
+    assert talk(context_of(own, *vehicle, pins=(bytes(32), server.key_hash)), server) == HELLO
+
+
 def test_another_authority_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
     other = ca.new_authority("cn", NOW)
-    refused(
-        region_context(policy_of(own), *vehicle), broker(tmp_path, other, own), "self-signed|unable to get"
-    )
+    refused(context_of(own, *vehicle), broker(tmp_path, other, own), "self-signed|unable to get")
 
 
 def test_another_name_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
     server = broker(tmp_path, own, own, name="broker.eu.fsd.invalid")
-    refused(region_context(policy_of(own), *vehicle), server, "fsd.invalid|ostname")
+    refused(context_of(own, *vehicle), server, "fsd.invalid|ostname")
 
 
 @pytest.mark.parametrize("attempt", range(5))
@@ -179,12 +197,12 @@ def test_another_regions_identity_is_refused_before_the_vehicle_is_known(
     tmp_path: Path, own: Authority, vehicle: tuple[Path, Path], attempt: int
 ) -> None:
     server = broker(tmp_path, own, own, uri="urn:fsd:region:eu")
-    refused(region_context(policy_of(own), *vehicle), server, "identity urn:fsd:region:eu")
+    refused(context_of(own, *vehicle), server, "identity urn:fsd:region:eu")
 
 
 def test_a_wildcard_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
     server = broker(tmp_path, own, own, name="*.cn.fsd.invalid")
-    refused(region_context(policy_of(own), *vehicle), server, "no wildcard")
+    refused(context_of(own, *vehicle), server, "no wildcard")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +227,7 @@ def test_a_broker_that_is_somebody_else_too_is_refused(
     certificate = builder.add_extension(names, critical=False).sign(own.key, hashes.SHA256())
     pem = ca.certificate_pem(own.certificate)
     server = Server(tmp_path, ca.certificate_pem(certificate), ca.key_pem(key), pem)
-    refused(region_context(policy_of(own), *vehicle), server, match)
+    refused(context_of(own, *vehicle), server, match)
 
 
 def test_another_vehicle_of_the_region_can_not_pose_as_its_broker(
@@ -217,20 +235,20 @@ def test_another_vehicle_of_the_region_can_not_pose_as_its_broker(
 ) -> None:
     certificate, key = (path.read_bytes() for path in vehicle)
     server = Server(tmp_path, certificate, key, ca.certificate_pem(own.certificate))
-    refused(region_context(policy_of(own), *vehicle), server, "purpose|certificate")
+    refused(context_of(own, *vehicle), server, "purpose|certificate")
 
 
 def test_an_older_protocol_is_refused(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:
     server = broker(tmp_path, own, own, newest=False)
     with pytest.raises(ssl.SSLError):
-        talk(region_context(policy_of(own), *vehicle), server)
+        talk(context_of(own, *vehicle), server)
     assert (server.client_certificate, server.heard) == (None, b"")
 
 
 def test_if_nobody_looked_at_the_identity_the_peer_is_refused(
     tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
 ) -> None:
-    context = region_context(policy_of(own), *vehicle)
+    context = context_of(own, *vehicle)
     context._msg_callback = None  # type: ignore[attr-defined]
     server = broker(tmp_path, own, own)
     with pytest.raises(BrokerRefusedError, match="was not checked"):
@@ -242,20 +260,51 @@ def test_if_nobody_looked_at_the_identity_the_peer_is_refused(
     "message", [b"", b"\x0b\0\0\0", b"\x0b\0\0\0\xff", b"\x0b\0\0\4\0\0\0\0", b"\x0b" * 40]
 )
 def test_a_certificate_message_that_makes_no_sense_is_a_fault(message: bytes) -> None:
-    assert tls.identity_fault(tls._leaf(message), sample_region("cn").policy) is not None
+    policy = sample_region("cn").policy
+    assert tls.identity_fault(tls._leaf(message), policy, policy.endpoints[0]) is not None
 
 
 def test_an_unusable_certificate_is_an_os_error(
     tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
 ) -> None:
     with pytest.raises(OSError, match="No such file"):
-        region_context(policy_of(own), tmp_path / "none.pem", vehicle[1])
+        context_of(own, tmp_path / "none.pem", vehicle[1])
 
 
 @pytest.mark.parametrize("host", ["broker..invalid", "a" * 64 + ".invalid", "127.0.0.1.."])
 def test_a_host_that_can_be_no_name_is_told_and_ends_nothing(host: str) -> None:
     link = MqttLink(MqttOptions(connect_timeout_s=0.5))
-    link.connect(Dial(host, 1, ssl.create_default_context(), "car-1", ()))
+    link.connect(Dial(Endpoint(host, (), 1, "x.invalid", "CN"), ssl.create_default_context(), "car-1", ()))
     (event,) = link.events(0)
     assert isinstance(event, Disconnected)
     assert "can't connect" in event.reason
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses"), [("localhost", ("203.0.113.7",)), ("127.0.0.1", ("127.0.0.2",)), ("localhost", ())]
+)
+def test_an_address_that_the_policy_does_not_allow_is_not_even_dialled(
+    host: str, addresses: tuple[str, ...]
+) -> None:
+    """As after a hijacked name: the listener that it leads to sees no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        endpoint = Endpoint(host, addresses, listener.getsockname()[1], "x.invalid", "CN")
+        link = MqttLink(MqttOptions(connect_timeout_s=0.5))
+        link.connect(Dial(endpoint, ssl.create_default_context(), "car-1", ()))
+        (event,) = link.events(0)
+        assert isinstance(event, Disconnected)
+        assert event.refused
+        assert "policy allows none of these" in event.reason
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_a_name_is_dialled_at_the_addresses_that_the_policy_allows(
+    tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
+) -> None:
+    server = broker(tmp_path, own, own)
+    endpoint = Endpoint("localhost", ("127.0.0.1",), server.port, NAME, "CN")
+    connection = dial_tls(Dial(endpoint, context_of(own, *vehicle), "car-1", ()), 5.0)
+    connection.close()
+    server.join()

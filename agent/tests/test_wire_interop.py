@@ -29,7 +29,8 @@ def test_an_envelope() -> None:
 
 
 def test_a_status() -> None:
-    status = Status("car-1", "cn", 1, "0.1.0", 3, (), {}, "", {"sealed": 2}, {}, ProcessUse(1.5, 80, 4), "")
+    use = ProcessUse(1.5, 80, 4)
+    status = Status("car-1", "cn", 1, 2, 1, "0.1.0", 3, (), {}, "", "", {"sealed": 2}, {}, use, "")
     version, read = msgpack.unpackb(encode_status(status))
     assert version == 1
     assert read["clips"] == {"sealed": 2}

@@ -22,6 +22,7 @@ from fsd_agent.records.ledger import (
     Head,
     Held,
     LiveClip,
+    PolicyRefused,
     Receipted,
     Redacted,
     Repaired,
@@ -58,9 +59,10 @@ FACTS: list[Fact] = [
     *DO.life(CLIP),
     DO.dropped(CLIP),
     SegmentRemoved(0, 4000, bytes(32), acknowledged=True),
+    PolicyRefused("cn", 3),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "454e9f71fadc3815a32b06f62bfc3f1f7b1b18f3768dbab4811c74595b65388d"
+EVERYTHING = "dad77c21126898433c8a298c72857fb4294294a310d77e72318ea45a33e4822c"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
     HEAD, (b"\x03" * 32,) * 3, (("Fired", "cn", 7),), 1, 2, (LiveClip(CLIP, "cn", 3, redacted=True),)

@@ -17,6 +17,8 @@ _statuses = st.builds(
     Status,
     vehicle=_text,
     region=_text,
+    registration_serial=_count,
+    policy_version=_count,
     wall_ns=_count,
     agent_version=_text,
     campaign_set=_count,
@@ -35,6 +37,7 @@ _statuses = st.builds(
     ).map(tuple),
     suspended=st.dictionaries(_text, _text, max_size=3),
     refused_push=_text,
+    refused_policy=_text,
     clips=_counts,
     lost=_counts,
     use=st.builds(
@@ -69,7 +72,7 @@ def test_bad_bytes_are_refused_with_the_reason(data: bytes, says: str) -> None:
 
 def test_another_version_is_refused() -> None:
     good = msgspec.msgpack.decode(
-        encode_status(Status("v", "cn", 1, "0", 0, (), {}, "", {}, {}, ProcessUse(0.0, 0, 1), "")),
+        encode_status(Status("v", "cn", 1, 1, 1, "0", 0, (), {}, "", "", {}, {}, ProcessUse(0.0, 0, 1), "")),
         type=list[object],
     )
     good[0] = 2

@@ -22,6 +22,7 @@ class CameraDescription:
     """One camera of the vehicle."""
 
     name: str
+    """One that looks into the car begins with ``cabin``; its video is collected only where that is allowed."""
     width: int
     height: int
     fps: float

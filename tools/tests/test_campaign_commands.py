@@ -145,10 +145,10 @@ def test_what_could_not_be_run_is_listed(
 def received(region: RegionDir) -> Message:
     """The retained set as a newcomer gets it."""
     policy = load_policy(region)
-    context = region_context(policy, region.receiver_cert, region.receiver_key)
+    context = region_context(policy, policy.endpoints[0], region.receiver_cert, region.receiver_key)
     link = MqttLink(MqttOptions())
     topic = campaigns_topic("cn")
-    link.connect(Dial(policy.endpoint.host, policy.endpoint.port, context, "receiver", (topic,)))
+    link.connect(Dial(policy.endpoints[0], context, "receiver", (topic,)))
     try:
         for _ in range(50):
             for event in link.events(0.2):

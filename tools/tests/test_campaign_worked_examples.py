@@ -34,13 +34,14 @@ from fsd_agent.testing.codec import PictureCodec
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.regions import sample_document, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.testing.trust import MemoryTrust
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
-from fsd_agent.wire.registration import encode_registration
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
@@ -162,19 +163,32 @@ class Car:
         assert not self.events.of("campaigns_refused")
 
     def goes(self, batches: Iterator[SensedBatch]) -> None:
-        registration = encode_registration(self.region.route("car-1").registration)
+        registration = sample_document(self.region.route("car-1").registration)
         clock, staging, numbers = ManualClock(), MemoryStaging(), itertools.count(1)
         firmware = ScriptedFirmware(
             VehicleDescription((), CATALOGUE, None), batches, registration=registration
         )
-        residence = Residence(firmware.registration, (self.region.policy,), clock=clock, events=self.events)
+        residence = Residence(
+            firmware.registration,
+            MemoryTrust.of(self.region),
+            device_key_id=MemoryVehicleKeys().device_key_id(),
+            journal=self.journal,
+            clock=clock,
+            events=self.events,
+        )
         ring = Ring(CATALOGUE, horizon_ns=10 * S, max_bytes=1 << 20)
+        ledger = MemoryLedger(keys=MemoryVehicleKeys(), clock=clock)
 
         def new_id() -> str:
             return f"{next(numbers):032x}"
 
         recorder = Recorder(
-            ring=ring, staging=staging, journal=self.journal, events=self.events, new_id=new_id
+            ring=ring,
+            staging=staging,
+            journal=self.journal,
+            ledger=ledger,
+            events=self.events,
+            new_id=new_id,
         )
         sense = Sense(
             firmware=firmware,
@@ -193,6 +207,7 @@ class Car:
             journal=self.journal,
             staging=staging,
             spool=MemorySpool(),
+            ledger=ledger,
             residence=residence,
             codec=PictureCodec(),
             detector=None,

@@ -17,6 +17,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.clip import encode_clip
 from fsd_firmware.samples import EncodedPacket, empty_gnss, empty_signals
 from fsd_tools.demo.account import Account, Heard, settle
+from fsd_tools.rig.namespaces import Count
 
 S = 1_000_000_000
 WALL_NS = 1_780_000_000 * S
@@ -30,6 +31,12 @@ class World:
         self.root = root
         self.heard = {vehicle: Heard() for vehicle in HOME}
         self.received = {region: Counter[str]() for region in HOME.values()}
+        self.wire = {
+            region: {
+                vehicle: Count(9, 900) if region == home else Count(0, 0) for vehicle, home in HOME.items()
+            }
+            for region in HOME.values()
+        }
         for number, (vehicle, region) in enumerate(HOME.items()):
             self._live(vehicle, region, f"{number:032x}")
 
@@ -50,6 +57,7 @@ class World:
             home=HOME,
             heard=self.heard,
             received=self.received,
+            wire=self.wire,
         )
 
     def _live(self, vehicle: str, region: str, clip_id: str) -> None:
@@ -86,6 +94,9 @@ def world(tmp_path: Path) -> World:
 def test_a_good_run_has_no_complaints(world: World) -> None:
     account = world.settle()
     assert account.complaints == ()
+    assert account.wire == {
+        "car-1": {"cn": Count(9, 900), "eu": Count(0, 0)}, "car-2": {"cn": Count(0, 0), "eu": Count(9, 900)},
+    }  # fmt: skip
     assert account.bytes_matrix == {"car-1": {"cn": 500, "eu": 0}, "car-2": {"cn": 0, "eu": 500}}
     assert [(row.fired, row.dropped, row.receipted) for row in account.campaigns] == [
         (2, {"budget_clips": 1}, 1)
@@ -132,6 +143,14 @@ def nothing_received(world: World) -> None:
     world.received["cn"].clear()
 
 
+def a_syn(world: World) -> None:
+    world.wire["eu"]["car-1"] = Count(1, 60)
+
+
+def more_received_than_sent(world: World) -> None:
+    world.wire["cn"]["car-1"] = Count(1, 499)
+
+
 @pytest.mark.parametrize(
     ("plant", "says"),
     [
@@ -143,6 +162,8 @@ def nothing_received(world: World) -> None:
         (in_progress, "still in progress"),
         (on_hold, "on hold: no_region: XX"),
         (nothing_received, "counted no bytes"),
+        (a_syn, "1 packets of car-1 reached eu"),
+        (more_received_than_sent, "cn received 500 bytes, but 499 were on the wire"),
     ],
 )
 def test_what_does_not_add_up_is_named(world: World, plant: Callable[[World], None], says: str) -> None:

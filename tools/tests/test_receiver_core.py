@@ -19,13 +19,14 @@ from mcap.writer import CompressionType, Writer
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.region import Registration, Route
+from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
-from fsd_agent.testing.regions import sample_redacted_clip, sample_region
+from fsd_agent.testing.ledger import MemoryLedger
+from fsd_agent.testing.regions import sample_redacted_clip, sample_region, sample_registration
 from fsd_agent.testing.sealed import seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
@@ -46,10 +47,12 @@ from fsd_agent.wire.transfer import (
     encode,
     receiver_subscription,
 )
+from fsd_agent.wire.verdict import VerdictError
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_tools.main import main
 from fsd_tools.region.incoming import TRANSFERS_MAX
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.operator import load_policy
 from fsd_tools.region.receiver import Receiver
 
 CLIP = "0123456789abcdef" * 2
@@ -67,7 +70,7 @@ class Yard:
 
     def __post_init__(self) -> None:
         policy = decode_policy(self.region.policy.read_bytes(), "policy")
-        self.route = Route(Registration("car-1", "CN", 1), policy)
+        self.route = Route(sample_registration("car-1", "CN"), policy)
         self.topics = Topics("cn", "car-1")
         self.start()
 
@@ -113,7 +116,7 @@ class Yard:
         assert topic == self.topics.down(DownKind.REFUSE, clip)
         return verify_refusal(
             payload,
-            self.route.policy.receipt_public_key,
+            self.route.policy.receipt_public_keys,
             clip_id=clip,
             region_id="cn",
             vehicle="car-1",
@@ -125,7 +128,7 @@ class Yard:
         assert topic == self.topics.down(DownKind.RECEIPT, clip)
         verify_receipt(
             payload,
-            self.route.policy.receipt_public_key,
+            self.route.policy.receipt_public_keys,
             clip_id=clip,
             region_id="cn",
             vehicle="car-1",
@@ -237,7 +240,7 @@ def _other_clip(yard: Yard) -> bytes:
 
 
 def _other_vehicle(yard: Yard) -> bytes:
-    return sealed_sample(Route(Registration("car-2", "CN", 1), yard.route.policy), yard.keys, CLIP)
+    return sealed_sample(Route(sample_registration("car-2", "CN"), yard.route.policy), yard.keys, CLIP)
 
 
 def _other_region(yard: Yard) -> bytes:
@@ -299,6 +302,38 @@ def test_what_can_never_be_a_clip_of_this_vehicle_is_refused_and_leaves_nothing(
 
 def _unknown_device(yard: Yard) -> bytes:
     return sealed_sample(yard.route, MemoryVehicleKeys("stranger"), CLIP)
+
+
+def test_a_rotated_sealing_key_loses_no_clip(yard: Yard) -> None:
+    """Sealed to the old key before the new policy arrived, and to the new one after it: both are opened."""
+    root = str(yard.region.root)
+    old = sealed_sample(yard.route, yard.keys, CLIP)
+    assert main(["region", "policy", "rotate", root, "--key", "sealing"]) == 0
+    assert main(["region", "policy", "sign", root]) == 0
+    yard.start()
+    yard.check_receipt(yard.send(old), old)
+    after = Route(yard.route.registration, load_policy(yard.region))
+    assert after.policy.sealing_key_id != yard.route.policy.sealing_key_id
+    new = sealed_sample(after, yard.keys, "e" * 32)
+    yard.check_receipt(yard.send(new, "e" * 32), new, "e" * 32)
+    yard.region.retired_sealing_key(yard.route.policy.sealing_key_id).unlink()
+    yard.start()
+    last = sealed_sample(yard.route, yard.keys, "f" * 32)
+    assert yard.send(last, "f" * 32) == []
+    assert yard.told[-1][0] == "held", "not refused for good: the key may be found again"
+
+
+def test_a_rotated_receipt_key_is_believed_once_the_policy_has_arrived(yard: Yard) -> None:
+    root = str(yard.region.root)
+    assert main(["region", "policy", "rotate", root, "--key", "receipt"]) == 0
+    assert main(["region", "policy", "sign", root]) == 0
+    yard.start()
+    data = sealed_sample(yard.route, yard.keys, CLIP)
+    answers = yard.send(data)
+    with pytest.raises(VerdictError):
+        yard.check_receipt(answers, data)
+    yard.route = Route(yard.route.registration, load_policy(yard.region))
+    yard.check_receipt(yard.question(Init, data), data)
 
 
 def _unknown_sealing_key(yard: Yard) -> bytes:
@@ -428,6 +463,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
     rate = chance.choice([0.0, 0.1, 0.25])
     broker.forget = lambda _topic: chance.random() < rate
     journal, spool, clock = MemoryJournal(), MemorySpool(), ManualClock()
+    ledger = MemoryLedger(keys=yard.keys, clock=clock)
     data: dict[str, bytes] = {}
     for number in range(chance.randint(1, 3)):
         clip = f"{number:032x}"
@@ -438,9 +474,10 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
 
     def car() -> Deliverer:
         return Deliverer(
-            broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoint.port): broker}),
+            broker=MemoryConnection({("127.0.0.1", yard.route.policy.endpoints[0].port): broker}),
             journal=journal,
             spool=spool,
+            ledger=ledger,
             clock=clock,
             events=RememberedEvents(),
             route_source=lambda: yard.route,

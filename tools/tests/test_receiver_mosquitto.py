@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink
@@ -31,12 +32,13 @@ from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.link import LinkLimits
-from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.region import Registration, Route
+from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import sealed_sample
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.policy import decode_policy, encode_policy
@@ -76,14 +78,25 @@ class Place:
         assert main(["vehicle", "enrol", str(self.region.root), "--vehicle", "car-1", "-o", str(car)]) == 0
         self.keys = KeyFiles(car)
         policy = decode_policy(self.region.policy.read_bytes(), "policy")
-        self.route = Route(Registration("car-1", jurisdiction, 1), policy)
+        self.route = Route(sample_registration("car-1", jurisdiction), policy)
         self.topics = Topics(region_id, "car-1")
         self.journal = SqliteJournal(root / "journal.db")
         self.spool = SpoolFiles(root / "spool")
+        self.ledger = LedgerFiles(
+            root / "ledger", keys=self.keys, clock=SystemClock(), events=RememberedEvents()
+        )
         self.sent: dict[str, bytes] = {}
         self.process: subprocess.Popen[str] | None = None
         self.told: list[dict[str, Any]] = []
         self._readers: list[threading.Thread] = []
+
+    def peer(self) -> Peer:
+        """Who its broker proves to be."""
+        policy = self.route.policy
+        der = ssl.PEM_cert_to_DER_cert(self.region.broker_cert.read_text())
+        digest = hashlib.sha256(der).digest()
+        endpoint = policy.endpoints[0]
+        return Peer(endpoint.host, endpoint.port, policy.identity_uri, digest)
 
     def add(self, number: int, filler_bytes: int = 200_000) -> str:
         clip = f"{number:032x}"
@@ -126,6 +139,7 @@ class Place:
             broker=MqttBroker(self.keys, OPTIONS),
             journal=self.journal,
             spool=self.spool,
+            ledger=self.ledger,
             clock=SystemClock(),
             events=RememberedEvents(),
             route_source=lambda: self.route,
@@ -303,7 +317,7 @@ def test_a_broker_of_another_region_gets_nothing_and_is_told_apart_from_a_networ
 
 def test_nobody_listening_is_a_network_fault(place: Place) -> None:
     broker = MqttBroker(place.keys, OPTIONS)
-    broker.connect(place.route, place.topics.subscriptions)
+    broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
     (event,) = collect(broker, has(Disconnected))
     assert isinstance(event, Disconnected)
     assert not event.refused
@@ -314,7 +328,7 @@ def test_nobody_listening_is_a_network_fault(place: Place) -> None:
 def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
     (place.root / "car" / "tls" / "cn.pem").unlink()
     broker = MqttBroker(place.keys, OPTIONS)
-    broker.connect(place.route, place.topics.subscriptions)
+    broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
     (event,) = collect(broker, has(Disconnected))
     assert isinstance(event, Disconnected)
     assert event.refused
@@ -325,8 +339,9 @@ def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
 def test_the_adapter_publishes_hears_wakes_and_says_when_it_is_cut(place: Place) -> None:
     with Mosquitto(place.region, "127.0.0.1", place.port) as mosquitto:
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
-        assert Connected(8) in collect(broker, has(Connected))
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
+        (up,) = [one for one in collect(broker, has(Connected)) if isinstance(one, Connected)]
+        assert up == Connected(8, place.peer())
         token = broker.publish(place.topics.status, b"well", retain=True)
         assert Acked(token) in collect(broker, has(Acked))
         threading.Timer(0.1, broker.wake).start()
@@ -345,7 +360,7 @@ def test_a_publish_that_the_acl_forbids_is_answered_with_a_refusal(place: Place)
     """Mosquitto 2.0.11 then also closes the connection, which is no refusal of this vehicle."""
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         token = broker.publish("fsd/1/cn/vehicles/car-2/status", b"lie")
         (answer,) = [event for event in collect(broker, has(Acked)) if isinstance(event, Acked)]
@@ -357,12 +372,12 @@ def test_a_publish_that_the_acl_forbids_is_answered_with_a_refusal(place: Place)
 def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: Place) -> None:
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         broker.close()
         topic = f"{place.topics.base}down/have/{'0' * 32}"
         publish_as(place.region, "receiver", topic, b"while you were away")
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         assert Message(topic, b"while you were away", retained=False) in collect(broker, has(Message))
         broker.close()
 
@@ -370,9 +385,9 @@ def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: 
 def publish_as(region: RegionDir, who: str, topic: str, payload: bytes) -> None:
     """With a link of the region's own."""
     policy = decode_policy(region.policy.read_bytes(), "policy")
-    context = region_context(policy, region.receiver_cert, region.receiver_key)
+    context = region_context(policy, policy.endpoints[0], region.receiver_cert, region.receiver_key)
     link = MqttLink(OPTIONS)
-    link.connect(Dial("127.0.0.1", policy.endpoint.port, context, who, ()))
+    link.connect(Dial(policy.endpoints[0], context, who, ()))
     seen: list[BrokerEvent] = []
     while not any(isinstance(event, Connected) for event in seen):
         seen.extend(link.events(1))
@@ -387,7 +402,7 @@ def test_a_large_message_both_ways_is_whole(place: Place) -> None:
     payload = secrets.token_bytes(200_000)
     with Mosquitto(place.region, "127.0.0.1", place.port):
         broker = MqttBroker(place.keys, OPTIONS)
-        broker.connect(place.route, place.topics.subscriptions)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         for number in range(8):
             broker.publish(place.topics.segment("0" * 32, number * 65536), payload)

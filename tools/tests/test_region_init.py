@@ -62,11 +62,11 @@ def test_every_file_is_there_and_every_key_is_private(
     policy = policy_of(region)
     assert printed["sealing_key_id"] == policy.sealing_key_id
     assert (policy.region_id, policy.jurisdictions) == ("eu", ("DE", "FR"))
-    assert (policy.endpoint.port, policy.endpoint.server_name) == (18884, "broker.eu.fsd.invalid")
+    assert (policy.endpoints[0].port, policy.endpoints[0].server_name) == (18884, "broker.eu.fsd.invalid")
     assert policy.redaction.location is LocationRule.DROP
     assert policy.authority_pem == region.authority_cert.read_bytes()
     keys = sorted(region.root.rglob("*.key"))
-    assert len(keys) == 7
+    assert len(keys) == 8
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
     assert not list(tmp_path.glob("*.partial"))
     assert not list(tmp_path.glob(".*"))
@@ -102,7 +102,7 @@ def test_a_region_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFix
         ("CN", ("--jurisdiction", "CN"), "$.region"),
         ("cn", ("--jurisdiction", "China"), "$.jurisdictions[0]"),
         ("cn", ("--jurisdiction", "CN", "--jurisdiction", "CN"), "$.jurisdictions"),
-        ("cn", ("--jurisdiction", "CN", "--port", "0"), "$.endpoint.port"),
+        ("cn", ("--jurisdiction", "CN", "--port", "0"), "$.endpoints[0].port"),
         ("cn", ("--jurisdiction", "CN", "--location-grid-deg", "0"), "$.redaction.location_grid_deg"),
     ],
 )
@@ -133,7 +133,7 @@ class Peer:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
-        self._client.tls_set_context(region_context(policy, cert, key))
+        self._client.tls_set_context(region_context(policy, policy.endpoints[0], cert, key))
         self._client.on_connect = lambda *_: self._ready.put("connected")
         self._client.on_subscribe = lambda *_: self._ready.put("subscribed")
         self._client.on_disconnect = self._on_disconnect
@@ -143,7 +143,7 @@ class Peer:
         )
         expiry = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
         expiry.SessionExpiryInterval = 600 if keep else 0
-        self._client.connect("127.0.0.1", policy.endpoint.port, clean_start=not keep, properties=expiry)
+        self._client.connect("127.0.0.1", policy.endpoints[0].port, clean_start=not keep, properties=expiry)
         self._client.loop_start()
         assert self._ready.get(timeout=10) == "connected"
         if subscriptions:
@@ -320,23 +320,26 @@ def first_answer(port: int, context: ssl.SSLContext) -> bytes:
 def test_a_client_of_another_authority_or_of_none_is_refused(region: RegionDir, tmp_path: Path) -> None:
     policy = policy_of(region)
     assert (
-        first_answer(policy.endpoint.port, region_context(policy, *files_of(region, "car-1")))[0] == CONNACK
+        first_answer(
+            policy.endpoints[0].port, region_context(policy, policy.endpoints[0], *files_of(region, "car-1"))
+        )[0]
+        == CONNACK
     )
     assert init(tmp_path / "cn", "cn", "--jurisdiction", "CN") == 0
     assert (
         main(["vehicle", "enrol", str(tmp_path / "cn"), "--vehicle", "car-1", "-o", str(tmp_path / "car-1")])
         == 0
     )
-    stranger = region_context(policy, *files_of(RegionDir(tmp_path / "cn"), "car-1"))
+    stranger = region_context(policy, policy.endpoints[0], *files_of(RegionDir(tmp_path / "cn"), "car-1"))
     anonymous = ssl.create_default_context(cafile=str(region.authority_cert))
     for context in (stranger, anonymous):
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            first_answer(policy.endpoint.port, context)
+            first_answer(policy.endpoints[0].port, context)
 
 
 @needs_mosquitto
 def test_plain_text_and_older_tls_are_refused(region: RegionDir) -> None:
-    port = policy_of(region).endpoint.port
+    port = policy_of(region).endpoints[0].port
     older = ssl.create_default_context(cafile=str(region.authority_cert))
     older.load_cert_chain(*files_of(region, "car-1"))
     older.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -1,13 +1,15 @@
-"""The vehicle's own keys and region policies as files: one home for every name in a vehicle directory.
+"""The vehicle's own keys as files, and one home for every name in a vehicle directory.
 
 ::
 
-    registration.json      what firmware says of where the vehicle belongs (``wire.registration``)
-    keys/device.key        raw Ed25519 private key, 32 bytes: signs manifests
-    keys/staging.key       32 random bytes: encrypts what has not been redacted yet
-    tls/<region>.key       EC P-256 private key, PEM: identifies the vehicle to one region's broker
-    tls/<region>.pem       its certificate, issued by that region's authority
-    policies/<region>.toml the region's policy (``wire.policy``)
+    registration.signed      what firmware says of where the vehicle belongs (``wire.registration``)
+    keys/device.key          raw Ed25519 private key, 32 bytes: signs manifests
+    keys/staging.key         32 random bytes: encrypts what has not been redacted yet
+    tls/<region>.key         EC P-256 private key, PEM: identifies the vehicle to one region's broker
+    tls/<region>.pem         its certificate, issued by that region's authority
+    trust/registration.pub   public keys of the registration authorities (``adapters.trust_files``)
+    trust/<region>.root      the region's pinned root key
+    policies/<region>.signed the region's policy, laid down (``wire.policy``)
 
 Private keys are made on the vehicle and never copied from it. A key that others may read, or a folder of keys that
 others may write to, is refused: somebody else could already hold it or have put it there.
@@ -22,9 +24,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fsd_agent.records.region import RegionPolicy
 from fsd_agent.wire.envelope import key_id_of
-from fsd_agent.wire.policy import MAX_POLICY_BYTES, PolicyError, decode_policy
 
 KEY_BYTES = 32
 PRIVATE_MODE = 0o600
@@ -44,7 +44,7 @@ class VehicleDir:
     @property
     def registration(self) -> Path:
         """The registration document, as firmware would hold it."""
-        return self.root / "registration.json"
+        return self.root / "registration.signed"
 
     @property
     def device_key(self) -> Path:
@@ -57,13 +57,27 @@ class VehicleDir:
         return self.root / "keys" / "staging.key"
 
     @property
+    def trust(self) -> Path:
+        """Folder of what the vehicle was given to trust."""
+        return self.root / "trust"
+
+    @property
+    def authorities(self) -> Path:
+        """Public keys of registration authorities."""
+        return self.trust / "registration.pub"
+
+    def region_root(self, region_id: str) -> Path:
+        """A region's pinned root key."""
+        return self.trust / f"{region_id}.root"
+
+    @property
     def policies(self) -> Path:
-        """Folder of region policies."""
+        """Folder of signed region policies."""
         return self.root / "policies"
 
     def policy(self, region_id: str) -> Path:
-        """One region's policy."""
-        return self.policies / f"{region_id}.toml"
+        """One region's signed policy."""
+        return self.policies / f"{region_id}.signed"
 
     def tls_certificate(self, region_id: str) -> Path:
         """The vehicle's certificate for one region's broker."""
@@ -120,11 +134,6 @@ def create_keys(directory: Path) -> None:
         write_private(files.staging_key, os.urandom(KEY_BYTES))
 
 
-def load_policies(directory: Path) -> tuple[RegionPolicy | PolicyError, ...]:
-    """Every region policy of a vehicle, by file name; the error in place of one that can't be used."""
-    return tuple(_load_policy(path) for path in sorted(VehicleDir(directory).policies.glob("*.toml")))
-
-
 def read_private(path: Path, size: int | None = None) -> bytes:
     """A private key file, checked for its owner, modes and (if given) size. Raises :class:`KeyFileError`."""
     try:
@@ -165,18 +174,3 @@ def write_private(path: Path, data: bytes) -> None:
             os.close(folder)
     except OSError as error:
         raise KeyFileError(f"{path}: can't be made: {error.strerror}") from error
-
-
-def _load_policy(path: Path) -> RegionPolicy | PolicyError:
-    try:
-        with path.open("rb") as file:
-            policy = decode_policy(file.read(MAX_POLICY_BYTES + 1), str(path))
-    except OSError as error:
-        return PolicyError(f"{path}: can't be read: {error.strerror}")
-    except PolicyError as error:
-        return error
-    if policy.region_id != path.stem:
-        return PolicyError(
-            f"{path}: is the policy of region {policy.region_id!r}; its name must be that region's"
-        )
-    return policy

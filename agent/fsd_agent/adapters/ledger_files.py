@@ -95,6 +95,8 @@ class LedgerFiles:
         """See the port. Records that free room find some on a full disk too, for a while: ``ledger_disk.py``."""
         with self._lock, translated():
             self._check()
+            if not facts:
+                return
             try:
                 self._append(facts)
             except SpoolFullError:
@@ -142,6 +144,11 @@ class LedgerFiles:
                 self._signed_size = self._state.size
             self._reserve.keep()
             return signed
+
+    def clip(self, clip_id: str) -> LiveClip | None:
+        """See the port."""
+        with self._lock:
+            return self._state.live.get(clip_id)
 
     def live(self) -> tuple[LiveClip, ...]:
         """See the port."""

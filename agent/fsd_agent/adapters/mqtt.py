@@ -12,7 +12,7 @@ from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.ports.broker import BrokerEvent
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Endpoint, Route
 
 __all__ = ["MqttBroker", "MqttOptions"]
 
@@ -26,17 +26,18 @@ class MqttBroker:
         self._keys = keys
         self._link = MqttLink(options)
 
-    def connect(self, route: Route, subscriptions: tuple[str, ...]) -> None:
+    def connect(self, route: Route, endpoint: Endpoint, subscriptions: tuple[str, ...]) -> None:
         """See the port; the client id is the vehicle's pseudonym, so that it has one session."""
-        endpoint = route.policy.endpoint
+        if endpoint not in route.policy.endpoints:
+            raise AssertionError(f"{endpoint.host}:{endpoint.port} is not an endpoint of the route's region")
         try:
             certificate, key = self._keys.tls_certificate(route.policy.region_id)
-            context = region_context(route.policy, certificate, key)
+            context = region_context(route.policy, endpoint, certificate, key)
         except (KeyFileError, OSError) as error:
             self._link.fail(f"this vehicle's certificate can't be used: {error}", refused=True)
             return
         client_id = route.registration.vehicle
-        self._link.connect(Dial(endpoint.host, endpoint.port, context, client_id, subscriptions))
+        self._link.connect(Dial(endpoint, context, client_id, subscriptions))
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """See the port."""

@@ -97,8 +97,8 @@ class MqttLink:
         self._client = client
         try:
             client.connect(
-                dial.host,
-                dial.port,
+                dial.endpoint.host,
+                dial.endpoint.port,
                 keepalive=self._options.keepalive_s,
                 clean_start=False,
                 properties=self._properties(),
@@ -242,8 +242,11 @@ class MqttLink:
             self._rise()
 
     def _rise(self) -> None:
+        peer = self._client.peer() if self._client is not None else None
+        if peer is None:  # The socket went meanwhile: its end comes next
+            return
         self._up = True
-        self._events.append(Connected(self._window))
+        self._events.append(Connected(self._window, peer))
 
     def _on_publish(
         self, client: paho.Client, _user: Any, mid: int, reason: ReasonCode, _properties: Any

@@ -1,8 +1,8 @@
 """TLS to one region's broker: whoever else answers learns nothing of the vehicle.
 
 A connection must pass, in this order: (a) the peer's chain ends in the region's own authority, the only one that is
-trusted; (b) its certificate carries the policy's ``server_name``, whatever host was dialled; (c) it carries the
-region's identity as its one URI, and no wildcard. TLS 1.3 (RFC 8446), nothing older.
+trusted; (b) its certificate carries the endpoint's ``server_name``, whatever host was dialled; (c) it carries the
+region's identity as its one URI, no wildcard, and a key that the policy pins if it pins any. TLS 1.3 (RFC 8446), nothing older.
 
 All three are decided before the vehicle's certificate is sent. OpenSSL does (a) and (b) when the peer's Certificate
 message arrives. It has no rule for URIs, so (c) looks at that same message as it is read, through the context's
@@ -13,14 +13,17 @@ stops being called, the check after the handshake notices that nobody looked, an
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from fsd_agent.records.region import RegionPolicy
+from fsd_agent.records.region import Endpoint, RegionPolicy
 
 _CERTIFICATE = 11
 """Handshake message type (RFC 8446, section 4)."""
@@ -35,15 +38,15 @@ class BrokerRefusedError(Exception):
     """
 
 
-def region_context(policy: RegionPolicy, cert: Path, key: Path) -> ssl.SSLContext:
-    """A client context for this region's broker and no other; ``cert`` and ``key`` are the vehicle's PEM files.
+def region_context(policy: RegionPolicy, endpoint: Endpoint, cert: Path, key: Path) -> ssl.SSLContext:
+    """A client context for this broker of the region and no other; ``cert`` and ``key`` are the vehicle's PEM files.
 
     Sockets that it wraps ignore the ``server_hostname`` they are given. Their handshake raises
     :class:`BrokerRefusedError` for a peer that is not the region's broker, and ssl.SSLError or OSError for broken connections. A broker that refuses the *vehicle's* certificate shows on the first read, as an
     ssl.SSLError (RFC 8446, section 4.4.2.4). Raises OSError (ssl.SSLError included) when the files can't be used.
     """
     context = _RegionContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.policy = policy
+    context.policy, context.endpoint = policy, endpoint
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = True
     context.verify_mode = ssl.CERT_REQUIRED
@@ -54,20 +57,41 @@ def region_context(policy: RegionPolicy, cert: Path, key: Path) -> ssl.SSLContex
     return context
 
 
-def identity_fault(certificate: bytes, policy: RegionPolicy) -> str | None:
+def identity_fault(certificate: bytes, policy: RegionPolicy, endpoint: Endpoint) -> str | None:
     """What is wrong with a broker's DER certificate as this region's identity; None where nothing is."""
     try:
-        extensions = x509.load_der_x509_certificate(certificate).extensions
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        leaf = x509.load_der_x509_certificate(certificate)
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound) as error:
         return f"has no readable alternative names: {error}"
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if uris != [policy.identity_uri]:
         return f"has the identity {', '.join(uris) or 'none'}, expected {policy.identity_uri} alone"
     dns = names.get_values_for_type(x509.DNSName)
-    if policy.endpoint.server_name not in dns or any("*" in name for name in dns):
-        return f"has the names {', '.join(dns) or 'none'}, expected {policy.endpoint.server_name} and no wildcard"
+    if endpoint.server_name not in dns or any("*" in name for name in dns):
+        return f"has the names {', '.join(dns) or 'none'}, expected {endpoint.server_name} and no wildcard"
+    if policy.broker_pins and _key_hash(leaf) not in policy.broker_pins:
+        return "has a key that the region's policy does not pin"
     return None
+
+
+def _key_hash(certificate: x509.Certificate) -> bytes:
+    """SHA-256 of its SubjectPublicKeyInfo; empty for a key of a kind that nobody knows."""
+    try:
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
+    return hashlib.sha256(key).digest()
+
+
+def identity_of(certificate: bytes) -> str:
+    """The one URI in a DER certificate that passed :func:`identity_fault`; empty where there is none."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return ""
+    return ", ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 class _RegionSocket(ssl.SSLSocket):
@@ -101,10 +125,11 @@ class _RegionSocket(ssl.SSLSocket):
 
 
 class _RegionContext(ssl.SSLContext):
-    """Carries the policy that its sockets check, and the only server name they ask for."""
+    """Carries what its sockets check, and the only server name they ask for."""
 
     sslsocket_class = _RegionSocket
     policy: RegionPolicy
+    endpoint: Endpoint
 
     def wrap_socket(
         self,
@@ -115,13 +140,13 @@ class _RegionContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,  # noqa: ARG002 - what was dialled does not say who must answer
         session: ssl.SSLSession | None = None,  # noqa: ARG002 - a resumed session would skip the certificate
     ) -> ssl.SSLSocket:
-        """As the base class does, for the policy's server name."""
+        """As the base class does, for the endpoint's server name."""
         return super().wrap_socket(
             sock,
             server_side=server_side,
             do_handshake_on_connect=do_handshake_on_connect,
             suppress_ragged_eofs=suppress_ragged_eofs,
-            server_hostname=self.policy.endpoint.server_name,
+            server_hostname=self.endpoint.server_name,
         )
 
 
@@ -134,7 +159,8 @@ def _look(connection: Any, direction: str, _version: Any, content: Any, kind: An
         return
     leaf = _leaf(data)
     connection.region_peer = leaf
-    connection.region_fault = identity_fault(leaf, connection.context.policy)
+    context = connection.context
+    connection.region_fault = identity_fault(leaf, context.policy, context.endpoint)
     if connection.region_fault is not None:
         # Not SSLSocket.shutdown, which would forget the TLS state that OpenSSL is using at this moment.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

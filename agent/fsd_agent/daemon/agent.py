@@ -1,7 +1,7 @@
 """One running agent: four loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
-    finish    redaction and sealing, nice 10: must never take time from the driving stack or from sensing
+    finish    redaction, sealing, and erasing what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status message
 
@@ -25,11 +25,13 @@ from enum import Enum, auto
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
@@ -78,11 +80,13 @@ class Agent:
         firmware: Firmware,
         sense: Sense,
         finisher: Finisher,
+        left: LeftClips,
         deliverer: Deliverer,
         control: Control,
-        residence: Residence,
+        residence: Whereabouts,
         teller: Teller,
         journal: Journal,
+        ledger: Ledger,
         events: EventSink,
         status_every_s: float,
         release: Callable[[], None],
@@ -91,11 +95,13 @@ class Agent:
         self._firmware = firmware
         self._sense = sense
         self._finisher = finisher
+        self._left = left
         self._deliverer = deliverer
         self._control = control
         self._residence = residence
         self._teller = teller
         self._journal = journal
+        self._ledger = ledger
         self._events = events
         self._status_every_s = status_every_s
         self._release = release
@@ -131,6 +137,11 @@ class Agent:
         if self.left_behind:
             _log.warning("still busy after %.0f s: %s", join_s, ", ".join(self.left_behind))
             return
+        try:
+            self._ledger.close()
+        except LedgerError as error:  # What is durable is; the next start goes on from that
+            _log.error("the ledger could not be closed: %s", error)
+            self._events.emit("ledger_failed", clip="", what=str(error))
         self._journal.close()
         self._release()
 
@@ -205,6 +216,7 @@ class Agent:
         # On Linux the nice value is a thread's own, and threads that it starts (codecs) inherit it.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
         while not self._stopping.is_set():
+            self._left.step()
             if self._finisher.step():
                 self._deliverer.notify()
             else:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, load_policies
+from fsd_agent.adapters.key_files import KeyFileError, KeyFiles
+from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_use import process_use
@@ -23,21 +25,28 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.system_clock import SystemClock
+from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.turns import Turns
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts, Whereabouts
+from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
+from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.region import RegionPolicy
+from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.codec import VideoCodec
@@ -66,6 +75,7 @@ def build_agent(
         KeyFileError,
         JournalError,
         SpoolError,
+        LedgerError,
         DetectorError,
         RecoveryRefusedError,
     ) as error:
@@ -82,7 +92,8 @@ class _Parts:
     journal: SqliteJournal
     staging: StagingFiles
     spool: SpoolFiles
-    residence: Residence
+    ledger: LedgerFiles
+    residence: Whereabouts
     control: Control
     clock: SystemClock
     events: EventSink
@@ -103,34 +114,49 @@ def _build(
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
+    heads = Heads(parts.ledger, events)
     deliverer = Deliverer(
         broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
         journal=parts.journal,
         spool=parts.spool,
+        ledger=parts.ledger,
         clock=parts.clock,
         events=events,
-        route_source=lambda: parts.residence.current,
-        on_message=parts.control.on_message,
+        route_source=Turns(parts.residence, parts.journal, parts.clock).current,
+        on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
     )
     teller = Teller(
         journal=parts.journal,
         control=parts.control,
+        refused_policies=lambda: parts.residence.refused_policies,
         clock=parts.clock,
         lost=sense.lost,
         suspended=engine.suspended,
         use=process_use,
-        trouble=lambda: finisher.trouble or deliverer.stats().trouble,
+        trouble=lambda: heads.trouble or finisher.trouble or deliverer.stats().trouble,
+        head=heads.tell,
     )
     return Agent(
         firmware=firmware,
         sense=sense,
         finisher=finisher,
+        left=LeftClips(
+            journal=parts.journal,
+            staging=parts.staging,
+            spool=parts.spool,
+            ledger=parts.ledger,
+            residence=parts.residence,
+            connected_to=lambda: deliverer.stats().region_id,
+            clock=parts.clock,
+            events=events,
+        ),
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
         teller=teller,
         journal=parts.journal,
+        ledger=parts.ledger,
         events=events,
         status_every_s=config.uplink.status_every_s,
         release=lock.release,
@@ -145,10 +171,10 @@ def _parts(
     journal = SqliteJournal(data / "journal.db")
     staging = StagingFiles(data / "staging", keys.staging_key())
     spool = SpoolFiles(data / "spool")
-    recovery = apply_recovery(journal, staging, spool)
+    ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
+    recovery = apply_recovery(journal, staging, spool, ledger)
     if recovery.reasons:
         _log.info("recovered: %s", "; ".join(recovery.reasons))
-    policies = load_policies(vehicle_dir)
     control = Control(
         journal=journal,
         events=events,
@@ -156,11 +182,20 @@ def _parts(
         cameras=[camera.name for camera in description.cameras],
         horizon_ns=_ring_ns(config),
     )
-    for policy in policies:
-        if isinstance(policy, RegionPolicy):
-            control.restore(policy)
-    residence = Residence(firmware.registration, policies, clock=clock, events=events)
-    return _Parts(keys, firmware, description, journal, staging, spool, residence, control, clock, events)
+    residence = Residence(
+        firmware.registration,
+        TrustFiles(vehicle_dir),
+        device_key_id=keys.device_key_id(),
+        journal=journal,
+        clock=clock,
+        events=events,
+    )
+    for policy in residence.policies:
+        control.restore(policy)
+    whereabouts = RecordedWhereabouts(residence, ledger, events)
+    return _Parts(
+        keys, firmware, description, journal, staging, spool, ledger, whereabouts, control, clock, events
+    )
 
 
 def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:
@@ -174,7 +209,12 @@ def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: 
         engine=engine,
         ring=ring,
         recorder=Recorder(
-            ring=ring, staging=parts.staging, journal=parts.journal, events=parts.events, new_id=_new_id
+            ring=ring,
+            staging=parts.staging,
+            journal=parts.journal,
+            ledger=parts.ledger,
+            events=parts.events,
+            new_id=_new_id,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -189,6 +229,7 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         journal=parts.journal,
         staging=parts.staging,
         spool=parts.spool,
+        ledger=parts.ledger,
         residence=parts.residence,
         codec=codec,
         detector=detector,
@@ -197,6 +238,16 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         clock=parts.clock,
         events=parts.events,
     )
+
+
+def _both(heads: Heads, control: Control) -> Callable[[Route, Message], None]:
+    """What is not about a clip is about the ledger's head or about campaigns."""
+
+    def hear(route: Route, message: Message) -> None:
+        if not heads.heard(route, message):
+            control.on_message(route, message)
+
+    return hear
 
 
 def _ring_ns(config: AgentConfig) -> int:

@@ -49,6 +49,7 @@ class Control:
         """By region: the set in force."""
         self._newest: dict[str, tuple[int, bytes]] = {}
         """By region: version and envelope of the newest set ever taken, also where it can't be in force now."""
+        self._restored: set[str] = set()
         self._known: dict[str, frozenset[str]] = {}
         """By region: every campaign that was ever in force for it."""
         self._refused: dict[str, str] = {}
@@ -71,24 +72,39 @@ class Control:
     def restore(self, policy: RegionPolicy) -> None:
         """Take up the set that was in force before the restart, verified as if it had just arrived.
 
-        Done at start for every region that the vehicle has a policy of: it may come to belong to any of them.
+        Done at start for every region that the vehicle has a policy of: it may come to belong to any of them; and before
+        the first push of a region whose policy came later. A set that is refused now, because the policy has given up the key
+        that signed it, still counts as the newest.
         """
+        version = self._journal.get_state(_version_key(policy))
+        if version is not None:
+            with self._lock:
+                self._newest[policy.region_id] = (int(version), b"")
         known = self._journal.get_state(_known_key(policy))
         if known is not None:
             with self._lock:
                 self._known[policy.region_id] = frozenset(known.decode().split())
         kept = self._journal.get_state(_state_key(policy))
+        self._restored.add(policy.region_id)
         if kept is not None:
             self._take(kept, policy, is_push=False)
 
     def on_message(self, route: Route, message: Message) -> None:
         """Something that is not about a clip arrived over ``route``'s connection."""
         if message.topic == campaigns_topic(route.policy.region_id):
+            try:
+                if route.policy.region_id not in self._restored:
+                    self.restore(route.policy)
+            except JournalError as error:  # what was taken before is unknown: nothing is taken
+                self._refuse(route.policy, str(error))
+                return
             self._take(message.payload, route.policy, is_push=True)
 
     def _take(self, envelope: bytes, policy: RegionPolicy, *, is_push: bool) -> None:
         with self._lock:
             floor_version, in_force = self._newest.get(policy.region_id, (0, None))
+        if not is_push:
+            floor_version, in_force = 0, None
         outcome = accept_campaigns(envelope, policy, floor_version=floor_version, in_force=in_force)
         if isinstance(outcome, Refused):
             self._refuse(policy, f"{outcome.reason}: {outcome.detail}")
@@ -107,8 +123,10 @@ class Control:
             known = self.known(policy.region_id).union(one.id for one in campaigns.campaigns)
             if is_push:
                 self._journal.set_state(_known_key(policy), " ".join(sorted(known)).encode())
-                # On disk before it is in force: after a restart an older set must not come back.
+                # On disk before it is in force: after a restart an older set must not come back. The envelope comes
+                # first: a number without it would refuse the very set that it is of.
                 self._journal.set_state(_state_key(policy), envelope)
+                self._journal.set_state(_version_key(policy), str(campaigns.version).encode())
         except (CampaignRefusedError, JournalError) as error:
             self._refuse(policy, str(error))
             return
@@ -132,6 +150,10 @@ class Control:
 
 def _state_key(policy: RegionPolicy) -> str:
     return f"campaigns/{policy.region_id}"
+
+
+def _version_key(policy: RegionPolicy) -> str:
+    return f"campaigns-version/{policy.region_id}"
 
 
 def _known_key(policy: RegionPolicy) -> str:

@@ -1,8 +1,9 @@
 """Deliver: sealed clips go to the one region of the route, and are erased on its signed receipt.
 
-- Where: the current route's endpoint. On hold nothing is connected and nothing is sent. When the route changes,
+- Where: one of the current route's endpoints. On hold nothing is connected and nothing is sent. When the route changes,
   the connection is closed first, and everything about the old region is forgotten here (not on disk).
 - What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
+- Before the first byte of a clip goes to a connection, the ledger holds to whom; where it can't, the clip waits.
 - When it may be erased: see :mod:`fsd_agent.pipeline.endings`.
 
 Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post``, ``flushed`` and ``stats`` are for any.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.endings import Endings
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
@@ -22,6 +24,7 @@ from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Discon
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolStore
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
@@ -46,6 +49,7 @@ class Deliverer:
         broker: Broker,
         journal: Journal,
         spool: SpoolStore,
+        ledger: Ledger,
         clock: Clock,
         events: EventSink,
         route_source: Callable[[], Route | Hold],
@@ -62,7 +66,8 @@ class Deliverer:
         self._spool = spool
         self._clock = clock
         self._events = events
-        self._endings = Endings(journal, events)
+        self._book = ClipBook(ledger)
+        self._endings = Endings(journal, self._book, events)
         self._route_source = route_source
         self._on_message = on_message
         self._random = random
@@ -70,6 +75,8 @@ class Deliverer:
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
+        self._recorded: set[str] = set()
+        """Clips whose sending over the connection that is up is in the ledger."""
         self._stale = True
         self._refresh_at_ns = 0
         self._past = UplinkCounts()
@@ -165,7 +172,14 @@ class Deliverer:
             if emission is None:
                 return
             try:
+                if self._given_up_before(lane, emission.clip_id):
+                    continue
                 topic, payload = lane.files.render(emission)
+                self._record_sending(lane, emission.clip_id)
+            except LedgerError as error:
+                self._trouble = f"ledger: {error}"
+                self._events.emit("ledger_failed", clip=emission.clip_id, what=str(error))
+                lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except DamagedError as error:
                 self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
             except SpoolError as error:
@@ -174,6 +188,22 @@ class Deliverer:
                     self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
             else:
                 self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+
+    def _given_up_before(self, lane: Lane, clip_id: str) -> bool:
+        """Carry through what the ledger says and the journal could not take; asked once a connection."""
+        if clip_id in self._recorded:
+            return False
+        reason = self._book.given_up_before(lane.schedule.row(clip_id))
+        if reason is not None:
+            self._drop(lane, clip_id, reason, "recorded in the ledger before")
+        return reason is not None
+
+    def _record_sending(self, lane: Lane, clip_id: str) -> None:
+        if self._link.peer is None:
+            raise AssertionError("nobody is connected")
+        if clip_id not in self._recorded:
+            self._book.sending(lane.schedule.row(clip_id), self._link.peer)
+            self._recorded.add(clip_id)
 
     def _next_due_ns(self, lane: Lane, now_ns: int) -> int:
         """When there may be something to do without an event."""
@@ -190,6 +220,7 @@ class Deliverer:
                 self._on_disconnected(event, now_ns)
             case Connected():
                 self._link.on_connected(event, now_ns)
+                self._recorded.clear()
                 self._events.emit("connected", region=self._region_id())
 
     def _on_disconnected(self, event: Disconnected, now_ns: int) -> None:
@@ -252,6 +283,7 @@ class Deliverer:
         """Forget a finished clip; keep one whose end could not be recorded, and learn its state again."""
         if ended:
             lane.schedule.done(clip_id)
+            self._recorded.discard(clip_id)
         else:
             lane.schedule.postpone(clip_id, self._clock.monotonic_ns(), self._random())
         self._trouble = self._endings.trouble or self._trouble

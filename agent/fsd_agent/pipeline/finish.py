@@ -2,7 +2,8 @@
 
 One clip at a time, by priority and then age. Each outcome is one journal entry:
 
-    redacted and sealed    -> SEALED, staging erased
+    redacted and sealed    -> recorded in the ledger, SEALED, staging erased
+    reaches into a zone    -> DROPPED with that reason: nothing is collected there
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under the device's key and is tried again
     the disk is full, or   -> stays CAPTURED and is tried again, however often: what was collected is not lost to a
@@ -10,6 +11,8 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
     or a fault that nobody
     foresaw
+    the ledger can't       -> stays CAPTURED and is tried again: what it can't record does not happen
+    record it
 
 A clip that is to be tried again rests, longer each time, and the next one has its turn: one bad clip blocks nobody.
 Only :func:`fsd_agent.pipeline.redact.redact` makes a ``RedactedClip``, and sealing takes nothing else.
@@ -26,18 +29,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsd_agent import __version__
+from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
+from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
+from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.privacy.plan import Refused
+from fsd_agent.rules.residency.zones import zone_reached
 from fsd_agent.wire.clip import ClipFormatError, encode_clip
 from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
@@ -73,7 +81,8 @@ class Finisher:
         journal: Journal,
         staging: Staging,
         spool: SpoolStore,
-        residence: Residence,
+        ledger: Ledger,
+        residence: Whereabouts,
         codec: VideoCodec | None,
         detector: Detector | None,
         sizes: Mapping[str, tuple[int, int]],
@@ -85,6 +94,7 @@ class Finisher:
         self._journal = journal
         self._staging = staging
         self._spool = spool
+        self._book = ClipBook(ledger)
         self._residence = residence
         self._codec = codec
         self._detector = detector
@@ -114,29 +124,31 @@ class Finisher:
         where = self._residence.current
         if not isinstance(where, Route):
             return False
+        routes = {one.policy.region_id: one for one in (*self._residence.left, where)}
         try:
-            row = self._next(where, now_ns)
-        except JournalError as error:
-            self._pause("journal_failed", "", error)
+            row = self._next(routes, now_ns)
+            if row is not None:
+                self._book.check()
+        except (JournalError, LedgerError) as error:
+            self._pause(_event_of(error), "", error)
             return False
         if row is None:
             return False
         try:
-            self._finish(row, where)
-        except JournalError as error:
+            self._finish(row, routes[row.region_id])
+        except (JournalError, LedgerError) as error:
             self._rest(row)
-            name: EventName = "disk_full" if isinstance(error, StorageFullError) else "journal_failed"
-            self._pause(name, row.clip_id, error)
+            self._pause(_event_of(error), row.clip_id, error)
         except RedactionStoppedError:
             return False
         return True
 
-    def _next(self, where: Route, now_ns: int) -> ClipRow | None:
-        """The best clip of the route's region that does not rest; those that failed come after the others."""
+    def _next(self, routes: Mapping[str, Route], now_ns: int) -> ClipRow | None:
+        """The best clip with a region to go to that does not rest; those that failed come after the others."""
         ready = [
             row
             for row in self._journal.clips({ClipState.CAPTURED})
-            if row.region_id == where.policy.region_id and self._tries(row).until_ns <= now_ns
+            if row.region_id in routes and self._tries(row).until_ns <= now_ns
         ]
         return min(ready, key=lambda row: self._tries(row).attempts, default=None)
 
@@ -144,6 +156,15 @@ class Finisher:
         return self._resting.get(row.clip_id, _FRESH)
 
     def _finish(self, row: ClipRow, where: Route) -> None:
+        given_up = self._book.given_up_before(row)
+        if given_up is not None:
+            self._drop(row, given_up, "recorded in the ledger before")
+            return
+        before = self._book.sealed_before(row, self._spool)
+        if before is not None:  # The journal could not take it
+            self._journal.sealed(before)
+            self._ended(row, Cause.SEALED)
+            return
         try:
             clip = self._load(row)
         except StagedPartError as error:
@@ -154,11 +175,15 @@ class Finisher:
             self._redact_and_seal(clip, where)
 
     def _redact_and_seal(self, clip: Clip, where: Route) -> None:
-        row = clip.row
+        row, policy = clip.row, where.policy
         try:
+            zone = zone_reached(policy.zones, clip.gnss)
+            if zone is not None:
+                self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
+                return
             outcome = redact(
-                clip,
-                where.policy.redaction,
+                before_redaction(clip, policy.data_classes),
+                rules_of(policy.redaction, policy.data_classes),
                 self._codec,
                 self._detector,
                 sizes=self._sizes,
@@ -167,14 +192,14 @@ class Finisher:
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)
             else:
-                self._seal(outcome, where)
+                self._seal(after_redaction(outcome, policy.data_classes), where)
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
             self._rest(row)
             name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
             self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
-        except (JournalError, RedactionStoppedError):
+        except (JournalError, LedgerError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
             _log.exception("clip %s: unforeseen", row.clip_id)
@@ -213,8 +238,13 @@ class Finisher:
             redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
         )
         sealed = self._spool.put(row.region_id, row.clip_id, chunks)
+        try:
+            self._book.sealed(redacted, where, sealed)
+        except LedgerError:
+            self._spool.erase(row.region_id, row.clip_id)  # Nobody may find a file that is not accounted for
+            raise
         self._journal.sealed(sealed)
-        self._ended(row)
+        self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",
             clip=row.clip_id,
@@ -229,22 +259,35 @@ class Finisher:
             "agent": __version__,
             "region": where.policy.region_id,
             "policy_version": where.policy.version,
+            "data_classes": sorted(where.policy.data_classes),
+            "export": str(where.policy.export),
+            "retention_days": where.policy.retention_days,
             "jurisdiction": where.registration.jurisdiction,
             "registration_serial": where.registration.serial,
             "device_key_id": self._keys.device_key_id(),
         }
 
     def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
+        self._book.dropped(row, reason)
         self._journal.dropped(row.clip_id, reason, detail)
-        self._ended(row)
+        self._ended(row, Cause.DROPPED)
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
 
-    def _ended(self, row: ClipRow) -> None:
-        """Staging that can't be erased now is erased by recovery at the next start."""
+    def _ended(self, row: ClipRow, cause: Cause) -> None:
+        """Staging that can't be erased now, or whose erasure can't be recorded, goes at the next start."""
         self._resting.pop(row.clip_id, None)
         if not self._resting:
             self._trouble = ""
         try:
+            self._book.erasing(row, Copy.STAGED, cause)
             self._staging.erase(row.clip_id)
         except SpoolError as error:
             self._trouble = str(error)
+        except LedgerError as error:
+            self._pause(_event_of(error), row.clip_id, error, everything=False)
+
+
+def _event_of(error: JournalError | LedgerError) -> EventName:
+    if isinstance(error, StorageFullError | LedgerFullError):
+        return "disk_full"
+    return "ledger_failed" if isinstance(error, LedgerError) else "journal_failed"

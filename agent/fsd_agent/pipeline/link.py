@@ -1,4 +1,4 @@
-"""The connection to the route's broker: kept up with jittered back-off, and what is in flight on it.
+"""The connection to one of the route's brokers: kept up with jittered back-off, and what is in flight on it.
 
     state        event                         then
     -----------  ----------------------------  ------------------------------------------------------
@@ -9,8 +9,10 @@
     up           no Acked for ``stall_ns``     down, back-off: alive to pings, dead to publishes
                  while something is in flight
 
-The back-off starts anew after a connection that lasted ``steady_ns``: one that is dropped at once, again and again,
-is a failing one.
+Endpoints are tried in the policy's order, one attempt each, and never another's. Between two of them the pause is the
+first of the back-off; after the last the round is over, and the pause grows with the rounds. The back-off, and with it
+the order, starts anew after a connection that lasted ``steady_ns``: one that is dropped at once, again and again, is a
+failing one.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fsd_agent.ports.broker import Acked, Broker, Connected, Disconnected
+from fsd_agent.ports.broker import Acked, Broker, Connected, Disconnected, Peer
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.region import Endpoint, Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
@@ -51,6 +53,8 @@ class Link(Generic[T]):
     def __init__(self, broker: Broker, limits: LinkLimits, random: Callable[[], float]) -> None:
         self.broker = broker
         self.connected = False
+        self.peer: Peer | None = None
+        """Who is at the other end, while connected."""
         self.connections = 0
         self.failures = 0
         self.refused = 0
@@ -60,13 +64,25 @@ class Link(Generic[T]):
         self._window = 0
         self._in_flight: dict[int, T] = {}
         self._sent: dict[tuple[str, Endpoint], tuple[int, int]] = {}
-        self._route: Route | None = None
+        self._endpoint: Endpoint | None = None
+        self._region_id = ""
         self._connecting = False
-        self._attempt = 0
+        self._endpoints = 1
+        self._turn = 0
+        """Which of the endpoints is tried next."""
+        self._rounds = 0
+        """Failed since a connection lasted."""
+        self._round_refused = False
+        """Whether a broker of this round was a stranger, or refused us."""
         self._retry_at_ns = 0
         self._since_ns = 0
         """When the state began, or (up) when the broker last acknowledged or had nothing to acknowledge."""
         self._up_since_ns = 0
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the connection, or the newest attempt, goes to."""
+        return self._endpoint
 
     @property
     def room(self) -> int:
@@ -88,7 +104,6 @@ class Link(Generic[T]):
 
     def keep(self, route: Route, subscriptions: tuple[str, ...], now_ns: int) -> Disconnected | None:
         """Connect when it is time to. A connection that is found dead is closed and returned as an event."""
-        self._route = route
         waited_ns = now_ns - self._since_ns
         if self._connecting and waited_ns >= self._limits.connect_ns:
             return self._give_up("the broker did not answer the connection request")
@@ -96,7 +111,9 @@ class Link(Generic[T]):
             return self._give_up("the broker stopped acknowledging")
         if not self.connected and not self._connecting and now_ns >= self._retry_at_ns:
             self._connecting, self._since_ns = True, now_ns
-            self.broker.connect(route, subscriptions)
+            endpoints, self._region_id = route.policy.endpoints, route.policy.region_id
+            self._endpoints, self._endpoint = len(endpoints), endpoints[self._turn % len(endpoints)]
+            self.broker.connect(route, self._endpoint, subscriptions)
         return None
 
     def _give_up(self, reason: str) -> Disconnected:
@@ -105,18 +122,19 @@ class Link(Generic[T]):
 
     def publish(self, what: T, topic: str, payload: bytes, *, retain: bool, now_ns: int) -> None:
         """Send; only while there is :attr:`room`."""
-        if self.room <= 0 or self._route is None:
+        if self.room <= 0 or self._endpoint is None:
             raise AssertionError("publish without room")
         if not self._in_flight:
             self._since_ns = now_ns
         self._in_flight[self.broker.publish(topic, payload, retain=retain)] = what
-        key = (self._route.policy.region_id, self._route.policy.endpoint)
+        key = (self._region_id, self._endpoint)
         messages, count = self._sent.get(key, (0, 0))
         self._sent[key] = (messages + 1, count + len(payload))
 
     def on_connected(self, event: Connected, now_ns: int) -> None:
         """The broker has accepted us."""
         self.connected, self._connecting, self._window = True, False, event.window
+        self.peer = event.peer
         self.connections += 1
         self._since_ns = self._up_since_ns = now_ns
 
@@ -129,23 +147,35 @@ class Link(Generic[T]):
 
     def on_disconnected(self, event: Disconnected, now_ns: int) -> None:
         """The connection, or the attempt, is over."""
-        if self.connected and now_ns - self._up_since_ns >= self._limits.steady_ns:
-            self._attempt = 0
-        policy = self._limits.refused_retry if event.refused else self._limits.network_retry
-        self._retry_at_ns = now_ns + delay_ns(policy, self._attempt, self._random())
-        self._attempt += 1
+        lasted = self.connected and now_ns - self._up_since_ns >= self._limits.steady_ns
+        if lasted:
+            self._rounds, self._round_refused = 0, False
+        self._retry_at_ns = now_ns + self._pause_ns(event, round_over=lasted)
         self.failures += 1
         self.refused += event.refused
         self._down()
 
+    def _pause_ns(self, event: Disconnected, *, round_over: bool) -> int:
+        """Choose the endpoint that is next, and how long to wait for it."""
+        self._round_refused = self._round_refused or event.refused
+        if not round_over and self._turn < self._endpoints - 1:
+            self._turn += 1
+            return delay_ns(self._limits.network_retry, 0, self._random())
+        policy = self._limits.refused_retry if self._round_refused else self._limits.network_retry
+        pause_ns = delay_ns(policy, self._rounds, self._random())
+        self._turn, self._rounds, self._round_refused = 0, self._rounds + 1, False
+        return pause_ns
+
     def close(self) -> None:
         """Disconnect; the next :meth:`keep` connects at once."""
         self.broker.close()
-        self._attempt = self._retry_at_ns = 0
+        self._turn = self._rounds = self._retry_at_ns = 0
+        self._round_refused = False
         self._down()
 
     def _down(self) -> None:
         self.connected = self._connecting = False
+        self.peer = None
         self._in_flight.clear()
 
     def next_due_ns(self, now_ns: int) -> int:

@@ -1,25 +1,32 @@
 """Carries out what capture decides: windows of the ring go to staging, firings and clips to the journal.
 
-Order, for every firing: stage the before-window, fsync it, then commit firing and clip to the journal. A firing
-exists from that commit on; staging without a row was never accepted and is erased at the next start.
+Order, for the firings of a batch: stage each before-window and fsync it, then record all of them in the ledger, then
+commit firings and clips to the journal: one sync each, however many. A firing exists from that commit on; staging
+without a row was never accepted and is erased at the next start.
 
 Full disk. A new firing that can't be staged is dropped with that reason; a clip whose window was open is closed
 early and marked cut; what is on disk already stays. What the journal itself has no room for (a drop, a closing) is
-kept in memory and offered again at each step; a closing that is never taken is made up for by recovery.
+kept in memory and offered again at each step; a closing that is never taken is made up for by recovery. The same is
+true of drops that the ledger can't take; a firing that it can't record is not kept.
 
 Threads: one, the sensing loop's.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.dropped_firings import DroppedFirings
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, StorageFullError
+from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import SpoolFullError, Staging, StagingWriter
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.capture.plan import Close, Extend, KeptFiring, Limits, Open, OpenClip, Window, plan, rest
 from fsd_agent.rules.capture.ring import Ring
@@ -27,9 +34,6 @@ from fsd_agent.wire.staged import encode_part
 
 SYNC_EVERY_NS = 500_000_000
 """Event time between fsyncs of an open window: what a power cut can cost of an event under way."""
-
-MAX_UNRECORDED = 10_000
-"""Drops held in memory while the journal's disk is full; further ones are only counted."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Recorder:
         ring: Ring,
         staging: Staging,
         journal: Journal,
+        ledger: Ledger,
         events: EventSink,
         new_id: Callable[[], str],
         limits: Limits | None = None,
@@ -57,15 +62,19 @@ class Recorder:
         self._ring = ring
         self._staging = staging
         self._journal = journal
+        self._book = ClipBook(ledger)
+        self._dropped = DroppedFirings(journal, ledger, events)
         self._events = events
         self._new_id = new_id
         self._limits = limits or Limits()
         self._open: dict[str, _Staged] = {}
-        self._unrecorded: list[JudgedFiring] = []
         self._uncaptured: dict[str, bool] = {}
         """Closed windows that the journal has not taken yet, and whether they were cut."""
-        self.unrecorded_lost = 0
-        """Drops that found neither room in the journal nor in memory."""
+
+    @property
+    def unrecorded_lost(self) -> int:
+        """Drops that found neither room in journal or ledger, nor in memory."""
+        return self._dropped.lost
 
     def step(
         self,
@@ -77,7 +86,7 @@ class Recorder:
         wall_minus_mono_ns: int,
     ) -> None:
         """Everything before ``until_ns`` is in the ring: record new firings, stage what is new, close what is whole."""
-        self._drop_firings(dropped)
+        self._dropped.add(dropped, region_id)
         self._journal_captured()
         decisions = plan(
             tuple(staged.open for staged in self._open.values()),
@@ -89,11 +98,7 @@ class Recorder:
             limits=self._limits,
         )
         closing = {decision.clip_id for decision in decisions if isinstance(decision, Close)}
-        for decision in decisions:
-            if isinstance(decision, Open):
-                self._begin(decision)
-            elif isinstance(decision, Extend):
-                self._widen(decision)
+        self._keep([decision for decision in decisions if not isinstance(decision, Close)])
         for clip_id in tuple(self._open):
             self._stage_rest(clip_id, until_ns)
         for clip_id in closing & self._open.keys():
@@ -103,45 +108,88 @@ class Recorder:
         """The source has ended: what is open is closed as it is, and marked cut."""
         for clip_id in tuple(self._open):
             self._close(clip_id, cut=True)
-        self._drop_firings(())
+        self._dropped.add((), "")
 
-    def _begin(self, decision: Open) -> None:
-        row = decision.row
-        try:
-            writer = self._staging.open(row.clip_id)
-            try:
-                writer.append(self._part(decision.window))
-                writer.sync()
-                self._journal.accept(decision.firings, (row,))
-            except (SpoolFullError, StorageFullError):
-                writer.close()
-                self._staging.erase(row.clip_id)
-                raise
-        except (SpoolFullError, StorageFullError) as error:
-            self._disk_full(decision.firings, error)
+    def _keep(self, decisions: Sequence[Open | Extend]) -> None:
+        """Stage what new firings ask for, record it, and commit it; what fails on the way is dropped."""
+        begun: dict[str, StagingWriter] = {}
+        staged = [one for one in decisions if self._stage(one, begun)]
+        if not staged:
             return
-        until_ns = decision.window.end_ns
-        self._open[row.clip_id] = _Staged(OpenClip(row, until_ns), writer, until_ns)
-        self._tell(decision.firings, row)
-
-    def _widen(self, decision: Extend) -> None:
-        row = decision.row
-        staged = self._open[row.clip_id]
         try:
-            for window in decision.backfill:
-                staged.writer.append(self._part(window))
-            staged.writer.sync()
-            self._journal.accept(decision.firings, (row,))
+            self._book.kept((one.row, one.firings) for one in staged)
+        except LedgerError as error:
+            self._forget(staged, begun, error)
+            return
+        try:
+            self._journal.accept(
+                [judged for one in staged for judged in one.firings], [one.row for one in staged]
+            )
         except StorageFullError as error:
-            self._disk_full(decision.firings, error)
+            self._take_back(staged, begun, error)
             return
+        for one in staged:
+            if isinstance(one, Open):
+                until_ns = one.window.end_ns
+                opened = OpenClip(one.row, until_ns)
+                self._open[one.row.clip_id] = _Staged(opened, begun[one.row.clip_id], until_ns)
+            else:
+                open_ = self._open[one.row.clip_id]
+                open_.open = OpenClip(one.row, open_.open.staged_until_ns)
+            self._tell(one.firings, one.row)
+
+    def _stage(self, decision: Open | Extend, begun: dict[str, StagingWriter]) -> bool:
+        """Put on disk what new firings want of the time before them; False where there is no room."""
+        clip_id = decision.row.clip_id
+        try:
+            if isinstance(decision, Open):
+                begun[clip_id] = self._staging.open(clip_id)
+                begun[clip_id].append(self._part(decision.window))
+                begun[clip_id].sync()
+            else:
+                for window in decision.backfill:
+                    self._open[clip_id].writer.append(self._part(window))
+                self._open[clip_id].writer.sync()
         except SpoolFullError as error:
-            # Closed too: after a failed sync its writer takes nothing any more.
-            self._disk_full(decision.firings, error)
-            self._close(row.clip_id, cut=True)
-            return
-        staged.open = OpenClip(row, staged.open.staged_until_ns)
-        self._tell(decision.firings, row)
+            if clip_id in begun:
+                self._unstage(clip_id, begun)
+            self._no_room(decision, error)
+            if isinstance(decision, Extend):
+                # Closed too: after a failed sync its writer takes nothing any more.
+                self._close(clip_id, cut=True)
+            return False
+        return True
+
+    def _forget(
+        self, staged: Sequence[Open | Extend], begun: dict[str, StagingWriter], error: LedgerError
+    ) -> None:
+        """The ledger could not record them, so they are not kept."""
+        for one in staged:
+            if isinstance(one, Open):
+                self._unstage(one.row.clip_id, begun)
+            self._no_room(one, error)
+
+    def _take_back(
+        self, staged: Sequence[Open | Extend], begun: dict[str, StagingWriter], error: StorageFullError
+    ) -> None:
+        """They are recorded as kept, and the journal has no room for them."""
+        for one in staged:
+            if isinstance(one, Open):
+                try:
+                    self._book.dropped(one.row, DropReason.DISK_FULL)
+                    self._book.erasing(one.row, Copy.STAGED, Cause.DROPPED)
+                except LedgerError as failed:  # Then the file stays, and the next start accounts for it
+                    self._events.emit("ledger_failed", clip=one.row.clip_id, what=str(failed))
+                    begun[one.row.clip_id].close()
+                else:
+                    self._unstage(one.row.clip_id, begun)
+            self._no_room(one, error)
+
+    def _unstage(self, clip_id: str, begun: dict[str, StagingWriter]) -> None:
+        """A staged window that nothing was accepted for."""
+        with contextlib.suppress(SpoolFullError):  # It is to be erased
+            begun[clip_id].close()
+        self._staging.erase(clip_id)
 
     def _stage_rest(self, clip_id: str, until_ns: int) -> None:
         staged = self._open[clip_id]
@@ -196,30 +244,9 @@ class Recorder:
                 clip=row.clip_id,
             )
 
-    def _disk_full(self, firings: Sequence[JudgedFiring], error: Exception) -> None:
-        self._events.emit("disk_full", what=str(error))
-        self._drop_firings(tuple(_as_drop(judged) for judged in firings))
-
-    def _drop_firings(self, dropped: Sequence[JudgedFiring]) -> None:
-        for judged in dropped:
-            self._events.emit(
-                "fired",
-                campaign=judged.firing.campaign_id,
-                firing=judged.firing_id,
-                event_ns=judged.firing.t_ns,
-                dropped=str(judged.drop),
-            )
-        waiting = [*self._unrecorded, *dropped]
-        if not waiting:
-            return
-        try:
-            self._journal.accept(waiting, ())
-        except StorageFullError:
-            self.unrecorded_lost += max(0, len(waiting) - MAX_UNRECORDED)
-            self._unrecorded = waiting[:MAX_UNRECORDED]
-        else:
-            self._unrecorded = []
-
-
-def _as_drop(judged: JudgedFiring) -> JudgedFiring:
-    return replace(judged, clip_id=None, drop=DropReason.DISK_FULL)
+    def _no_room(self, decision: Open | Extend, error: Exception) -> None:
+        full = isinstance(error, SpoolFullError | StorageFullError | LedgerFullError)
+        self._events.emit("disk_full" if full else "ledger_failed", what=str(error))
+        reason = DropReason.DISK_FULL if full else DropReason.LEDGER_FAILED
+        drops = tuple(replace(judged, clip_id=None, drop=reason) for judged in decision.firings)
+        self._dropped.add(drops, decision.row.region_id)

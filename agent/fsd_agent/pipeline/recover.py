@@ -1,18 +1,21 @@
 """Once at start, before anything new is accepted: bring journal, staging and spool to agree.
 
-What to do is decided by ``rules/spool/recover.py``; here it is done, journal first, and reported. It may be cut
-off anywhere and started again.
+What to do is decided by ``rules/spool/recover.py``; here it is done and reported: what the ledger says was decided is
+carried through first (``recover_ledger.py``), then the journal's rows, then every erasure is recorded in the ledger, in
+one batch, and then files go. It may be cut off anywhere and started again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fsd_agent.pipeline.recover_ledger import LedgerRecovery
 from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.spool.lifecycle import LIVE
-from fsd_agent.rules.spool.recover import Action, CloseCut, Drop, EraseStaging, recover
+from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, recover
 
 
 class RecoveryRefusedError(Exception):
@@ -35,12 +38,12 @@ class RecoveryReport:
     """One line for each action."""
 
 
-def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore) -> RecoveryReport:
+def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore, ledger: Ledger) -> RecoveryReport:
     """Decide and act; see the module.
 
     Raises :class:`RecoveryRefusedError` when there are sealed clips but the journal has never seen a firing:
-    its file was removed or emptied, and going by it would erase them all. ``JournalError`` and ``SpoolError``
-    pass through.
+    its file was removed or emptied, and going by it would erase them all. ``JournalError``, ``SpoolError`` and
+    ``LedgerError`` pass through.
     """
     staged, sealed = staging.entries(), spool.entries()
     if sealed and not journal.totals():
@@ -49,18 +52,33 @@ def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore) -> Rec
             "removed or replaced. Restore the journal, or move the spool's folders away to start anew"
         )
         raise RecoveryRefusedError(message)
+    account = LedgerRecovery(journal, spool, ledger)
+    made_up = account.finish_moves(journal.clips(LIVE))
     live = journal.clips(LIVE)
     actions = recover((*live, *_finished(journal, live, staged, sealed)), staged, sealed)
+    erasing = [action for action in actions if isinstance(action, EraseStaging | EraseSealed)]
     for action in actions:
-        _act(action, journal, staging, spool)
+        if isinstance(action, CloseCut):
+            journal.captured(action.clip_id, cut=True)
+        elif isinstance(action, Drop):
+            account.drop(action)
+    account.close_accounts()
+    for action in erasing:
+        if isinstance(action, EraseStaging):
+            staging.erase(action.clip_id)
+        else:
+            spool.erase(action.region_id, action.clip_id)
     return RecoveryReport(
         live=len(live),
         closed_cut=sum(isinstance(action, CloseCut) for action in actions),
         dropped=sum(isinstance(action, Drop) for action in actions),
         erased_staging=sum(isinstance(action, EraseStaging) for action in actions),
-        erased_sealed=sum(not isinstance(action, CloseCut | Drop | EraseStaging) for action in actions),
+        erased_sealed=sum(isinstance(action, EraseSealed) for action in actions),
         swept=spool.sweep(),
-        reasons=tuple(f"{type(action).__name__} {action.clip_id}: {action.why}" for action in actions),
+        reasons=(
+            *made_up,
+            *(f"{type(action).__name__} {action.clip_id}: {action.why}" for action in actions),
+        ),
     )
 
 
@@ -74,15 +92,3 @@ def _finished(
     known = {row.clip_id for row in live}
     leftover = (staged | {clip_id for _, clip_id in sealed}) - known
     return [row for clip_id in sorted(leftover) if (row := journal.clip(clip_id)) is not None]
-
-
-def _act(action: Action, journal: Journal, staging: Staging, spool: SpoolStore) -> None:
-    """Carry one decision out."""
-    if isinstance(action, CloseCut):
-        journal.captured(action.clip_id, cut=True)
-    elif isinstance(action, Drop):
-        journal.dropped(action.clip_id, action.reason, action.why)
-    elif isinstance(action, EraseStaging):
-        staging.erase(action.clip_id)
-    else:
-        spool.erase(action.region_id, action.clip_id)

@@ -2,8 +2,12 @@
 
 Everything that needs a region asks here, and gets a :class:`Route` or a :class:`Hold`; there is no default.
 
-Firmware may change the document at any moment, also while its samples have stopped: whoever asks gets an answer that
-is at most :data:`LOOK_EVERY_NS` old.
+Firmware may change the document, and a policy may be laid down, at any moment, also while samples have stopped: whoever
+asks gets an answer that is at most :data:`LOOK_EVERY_NS` old.
+
+Regions that the vehicle has left. The registration under which it belonged to a region is kept in the journal. Clips of
+that region stay its own: where its policy says ``deliver``, ``left`` gives the way back to it; where it says ``erase``,
+``erased`` names it. On hold there is neither: the vehicle has not arrived anywhere.
 
 Threads: any.
 """
@@ -11,18 +15,32 @@ Threads: any.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from fsd_agent.pipeline.policies import PolicyShelf
+from fsd_agent.pipeline.registrar import Registrar
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
-from fsd_agent.records.region import Hold, RegionPolicy, Registration, Route
+from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.trust_store import TrustStore
+from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
-from fsd_agent.wire.policy import PolicyError
-from fsd_agent.wire.registration import RegistrationError, decode_registration
-from fsd_firmware.contract import FirmwareError
+from fsd_agent.wire.registration import RegistrationError, decode_registration, encode_registration
 
 LOOK_EVERY_NS = 1_000_000_000
-"""A withdrawn registration stops collection and delivery within this time, for a small file read a second."""
+"""A withdrawn registration stops collection and delivery within this time, for a few small file reads a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """One look; the properties of :class:`Residence` say what its members are."""
+
+    where: Route | Hold
+    policies: tuple[RegionPolicy, ...]
+    refused: Mapping[str, str]
+    left: tuple[Route, ...] = ()
+    erased: frozenset[str] = frozenset()
 
 
 class Residence:
@@ -31,48 +49,113 @@ class Residence:
     def __init__(
         self,
         registration: Callable[[], bytes | None],
-        policies: Sequence[RegionPolicy | PolicyError],
+        trust: TrustStore,
         *,
+        device_key_id: str,
+        journal: Journal,
         clock: Clock,
         events: EventSink,
     ) -> None:
-        """Ask ``registration`` for firmware's document; a policy that can't be read stands as its error."""
-        self._registration = registration
-        self._policies = tuple(policies)
+        """Ask ``registration`` for firmware's document, and ``trust`` for whom to believe."""
+        self._shelf = PolicyShelf(trust, journal, events)
+        self._registrar = Registrar(
+            registration, trust, device_key_id=device_key_id, journal=journal, clock=clock
+        )
+        self._journal = journal
         self._clock = clock
         self._events = events
         self._lock = threading.Lock()
         self._looked_ns = clock.monotonic_ns()
-        self._current = self._decide()
+        self._known: dict[str, Registration] = {}
+        self._picture = self._look()
         self._tell()
 
     @property
     def current(self) -> Route | Hold:
         """The answer now; tells when it has changed."""
+        return self.now.where
+
+    @property
+    def left(self) -> tuple[Route, ...]:
+        """Ways to the regions that the vehicle has left and that want their clips, by region id."""
+        return self.now.left
+
+    @property
+    def erased(self) -> frozenset[str]:
+        """Regions that the vehicle has left and that want their clips erased."""
+        return self.now.erased
+
+    @property
+    def policies(self) -> tuple[RegionPolicy, ...]:
+        """Every policy in force, by region id."""
+        return self.now.policies
+
+    @property
+    def refused_policies(self) -> Mapping[str, str]:
+        """Why what is laid down for a region is not in force, by region id."""
+        return self.now.refused
+
+    @property
+    def now(self) -> Belonging:
+        """All of it, as one look found it."""
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             if now_ns - self._looked_ns >= LOOK_EVERY_NS:
                 self._looked_ns = now_ns
-                decided = self._decide()
-                if decided != self._current:
-                    self._current = decided
+                before, self._picture = self._picture.where, self._look()
+                if self._picture.where != before:
                     self._tell()
-            return self._current
+            return self._picture
 
-    def _decide(self) -> Route | Hold:
-        registration: Registration | RegistrationError | None = None
-        try:
-            document = self._registration()
-            if document is not None:
-                registration = decode_registration(document)
-        except RegistrationError as error:
-            registration = error
-        except FirmwareError as error:  # there may be one, but nobody can say what is in it: hold, and go on
-            registration = RegistrationError(str(error))
-        return route(registration, self._policies)
+    def _look(self) -> Belonging:
+        policies = self._shelf.look()
+        usable = tuple(policy for policy in policies if isinstance(policy, RegionPolicy))
+        proved_ns = max((policy.issued_wall_ns for policy in usable), default=0)
+        where = route(self._registrar.look(proved_ns), policies)
+        refused = dict(self._shelf.refused)
+        if isinstance(where, Route):
+            where = self._remember(where)
+        if isinstance(where, Hold):
+            return Belonging(where, usable, refused)
+        others = [policy for policy in usable if policy.region_id != where.policy.region_id]
+        return Belonging(
+            where,
+            usable,
+            refused,
+            left=tuple(way for policy in others if (way := self._way_back(policy)) is not None),
+            erased=frozenset(one.region_id for one in others if one.left_clips is LeftClips.ERASE),
+        )
+
+    def _remember(self, where: Route) -> Route | Hold:
+        """Keep under which registration the vehicle belongs to this region, before anything is collected for it."""
+        region_id = where.policy.region_id
+        if self._known.get(region_id) != where.registration:
+            registered = encode_registration(where.registration)
+            try:
+                if self._journal.get_state(_state_key(region_id)) != registered:
+                    self._journal.set_state(_state_key(region_id), registered)
+            except JournalError as error:
+                return Hold(HoldReason.REGISTRATION_NOT_KEPT, str(error))
+            self._known[region_id] = where.registration
+        return where
+
+    def _way_back(self, policy: RegionPolicy) -> Route | None:
+        """To a region that the vehicle belonged to before and that wants its clips."""
+        if policy.left_clips is not LeftClips.DELIVER:
+            return None
+        region_id = policy.region_id
+        if region_id not in self._known:
+            try:
+                kept = self._journal.get_state(_state_key(region_id))
+                if kept is None:
+                    return None
+                self._known[region_id] = decode_registration(kept)
+            except (JournalError, RegistrationError):  # without it nothing is sent there: the clips stay
+                return None
+        return Route(self._known[region_id], policy)
 
     def _tell(self) -> None:
-        where = self._current
+        where = self._picture.where
         if isinstance(where, Hold):
             self._events.emit("hold", reason=str(where.reason), detail=where.detail)
             return
@@ -82,3 +165,7 @@ class Residence:
             jurisdiction=where.registration.jurisdiction,
             region=where.policy.region_id,
         )
+
+
+def _state_key(region_id: str) -> str:
+    return f"registered/{region_id}"

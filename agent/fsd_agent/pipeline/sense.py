@@ -17,16 +17,17 @@ from dataclasses import replace
 
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
-from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Route, SensitiveZone
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.rules.residency.zones import Positions, collected_here
 from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_firmware.can.decoder import Decoder
@@ -47,7 +48,7 @@ class Sense:
         ring: Ring,
         recorder: Recorder,
         control: Control,
-        residence: Residence,
+        residence: Whereabouts,
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],
@@ -67,6 +68,8 @@ class Sense:
         self._new_id = new_id
         self._campaigns: dict[str, Campaign] = {}
         self._in_force: CampaignSet | None = None
+        self._positions = Positions()
+        self._zones: tuple[SensitiveZone, ...] = ()
         self._first_ns: int | None = None
         self._unseen = 0
         """Pictures that the detector failed on."""
@@ -113,6 +116,8 @@ class Sense:
             self._first_ns = batch.until_ns
         self.sensed_ns = batch.until_ns - self._first_ns
         self._follow_region()
+        if len(batch.gnss):
+            self._positions.take(batch.gnss)
         signals = self._decode(batch)
         batch = self._perceive(batch)
         firings = self._engine.advance_batch(batch, signals)
@@ -131,6 +136,7 @@ class Sense:
         """Look where the vehicle belongs, and swap in what the control path has accepted."""
         where = self._residence.current
         region_id = where.policy.region_id if isinstance(where, Route) else None
+        self._zones = where.policy.zones if isinstance(where, Route) else ()
         wanted = self._control.in_force(region_id)
         if wanted is self._in_force:
             return
@@ -180,6 +186,9 @@ class Sense:
     def _verdict(
         self, firing: Firing, campaign: Campaign, wall_ns: int, kept_now: Sequence[KeptFiring]
     ) -> DropReason | None:
+        closed = collected_here(self._zones, self._positions.at(firing.t_ns))
+        if closed is not None:
+            return closed
         clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))
         clips += sum(one.firing.campaign_id == campaign.id for one in kept_now)
         return judge(firing, campaign, wall_ns=wall_ns, usage=(clips, size_bytes))

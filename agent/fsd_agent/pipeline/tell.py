@@ -27,19 +27,23 @@ class Teller:
         *,
         journal: Journal,
         control: Control,
+        refused_policies: Callable[[], Mapping[str, str]],
         clock: Clock,
         lost: Callable[[], Mapping[str, int]],
         suspended: Callable[[], Mapping[str, str]],
         use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
+        head: Callable[[], bytes],
     ) -> None:
         self._journal = journal
         self._control = control
+        self._refused_policies = refused_policies
         self._clock = clock
         self._lost = lost
         self._suspended = suspended
         self._use = use
         self._trouble = trouble
+        self._head = head
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -47,19 +51,24 @@ class Teller:
         in_force, known = self._control.in_force(region_id), self._control.known(region_id)
         rows = self._journal.clips(_UNFINISHED)
         clips = Counter(str(row.state) for row in rows if row.region_id == region_id)
+        head = self._head()  # First: where it fails, that is the trouble that is told
         return Status(
             vehicle=where.registration.vehicle,
             region=region_id,
+            registration_serial=where.registration.serial,
+            policy_version=where.policy.version,
             wall_ns=self._clock.wall_ns(),
             agent_version=__version__,
             campaign_set=in_force.version if in_force is not None else 0,
             campaigns=tuple(_campaign(one) for one in self._journal.totals() if one.campaign_id in known),
             suspended=dict(self._suspended()),
             refused_push=self._control.refused(region_id),
+            refused_policy=self._refused_policies().get(region_id, ""),
             clips=dict(clips),
             lost=dict(self._lost()),
             use=self._use(),
             trouble=self._trouble(),
+            ledger_head=head,
         )
 
 

@@ -14,7 +14,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Endpoint, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as it has proved in the TLS handshake."""
+
+    host: str
+    """What was dialled."""
+    port: int
+    identity_uri: str
+    """The URI in its certificate."""
+    certificate_sha256: bytes
+    """Of that certificate, DER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,7 @@ class Connected:
 
     window: int
     """Most publishes that may be unacknowledged: min(our window, the broker's Receive Maximum)."""
+    peer: Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +74,8 @@ BrokerEvent = Connected | Disconnected | Acked | Message
 class Broker(Protocol):
     """See the module."""
 
-    def connect(self, route: Route, subscriptions: tuple[str, ...]) -> None:
-        """Start connecting to the route's endpoint; :class:`Connected` or :class:`Disconnected` follows.
+    def connect(self, route: Route, endpoint: Endpoint, subscriptions: tuple[str, ...]) -> None:
+        """Start connecting to one of the route's endpoints; :class:`Connected` or :class:`Disconnected` follows.
 
         The network connection is made with the route's own trust context; the peer's identity is checked
         before any MQTT byte is sent.

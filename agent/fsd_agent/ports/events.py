@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 EventName = Literal[
-    "route", "hold",
+    "route", "hold", "policy", "policy_refused",
     "campaigns", "campaigns_refused",
     "fired", "captured", "sealed", "dropped", "postponed",
     "connected", "disconnected", "refused", "sent", "delivered",
     "disk_full", "disk_failed", "journal_failed", "detector_failed",
-    "ledger_repaired",
+    "ledger_repaired", "ledger_failed",
     "source_failed", "progress", "undelivered", "ended", "loop_failed",
 ]  # fmt: skip
 """Every event there is; what each means and holds is in ``docs/architecture.md``, "Events"."""

@@ -35,11 +35,18 @@ class Ledger(Protocol):
     """See the module."""
 
     def append(self, *facts: Fact) -> None:
-        """Record facts in this order, all of them or, where it raises :class:`LedgerError`, none."""
+        """Record facts in this order, all of them or, where it raises :class:`LedgerError`, none.
+
+        Without facts it only raises where nothing could be recorded at all.
+        """
         ...
 
     def head(self) -> Signed[Head]:
         """A signed head over all records, which are durable then: what a region is told is never taken back."""
+        ...
+
+    def clip(self, clip_id: str) -> LiveClip | None:
+        """What was recorded of one clip; None where the vehicle holds no copy of it by this ledger."""
         ...
 
     def live(self) -> tuple[LiveClip, ...]:

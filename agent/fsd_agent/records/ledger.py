@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, get_args
 
 from msgspec import Meta
 
@@ -46,6 +46,8 @@ class Cause(StrEnum):
     DROPPED = "dropped"
     CONSENT = "consent"
     """Its purpose is not consented to any more."""
+    REDONE = "redone"
+    """The sealed copy alone: it was not taken or is damaged, and is made anew from the staged one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ class Held:
     """The vehicle belongs nowhere from now on: nothing is collected or sent."""
 
     reason: HoldReason
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """What was laid down as a region's policy was not taken: forged, too old, broken, forbidden."""
+
+    region_id: RegionId
+    in_force: Count
+    """The version that goes on; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +205,26 @@ class SegmentRemoved:
 
 
 ClipFact = Fired | Redacted | Sealed | Sent | Receipted | Dropped | Erased
-Fact = Started | Repaired | Registered | Held | ConsentChanged | FiringDropped | SegmentRemoved | ClipFact
+Fact = (
+    Started
+    | Repaired
+    | Registered
+    | Held
+    | PolicyRefused
+    | ConsentChanged
+    | FiringDropped
+    | SegmentRemoved
+    | ClipFact
+)
 
-LAZY: frozenset[type[Fact]] = frozenset({Started, FiringDropped, Redacted})
+LAZY: frozenset[type[Fact]] = frozenset({Started, PolicyRefused, FiringDropped, Redacted})
 """Facts that need not survive a power cut by themselves: nothing has left or ended because of them, and whatever
 does so later (sealing, sending, erasing) is recorded durably after them. Every other fact is durable before the act
 that it describes."""
 
-FREEING: frozenset[type[Fact]] = frozenset(
-    {ConsentChanged, FiringDropped, Receipted, Dropped, Erased, SegmentRemoved}
-)
-"""Facts that give room on the disk, or go with one that does: room is kept for them."""
+FREEING: frozenset[type[Fact]] = frozenset(get_args(Fact)) - {Fired, Redacted, Sealed}
+"""Facts that give room on the disk, or that come before one that does: a clip can't be receipted and erased where the
+start, the registration and the sending can't be recorded. Room is kept for them. The others bring new data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +264,8 @@ class LiveClip(NamedTuple):
     redacted: bool = False
     sent: bool = False
     receipted: bool = False
-    dropped: bool = False
+    dropped: str = ""
+    """Why it was given up; empty while it was not."""
     vehicle: str = ""
     """Of the sealed file, like the next; empty before sealing."""
     sha256: bytes = b""

@@ -12,10 +12,20 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
+    # Residency: nothing is collected here
+    SENSITIVE_ZONE = "sensitive_zone"
+    POSITION_UNKNOWN = "position_unknown"
+    """The region has sensitive zones, and the vehicle does not know where it is."""
+    LEFT_REGION = "left_region"
+    """The vehicle is registered elsewhere now, and the clip's region wants it erased."""
     # Capture
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"
     STAGING_LOST = "staging_lost"
+    LEDGER_FAILED = "ledger_failed"
+    """The ledger could not record that it is kept."""
+    NEVER_ACCEPTED = "never_accepted"
+    """In the ledger alone: the vehicle stopped between recording that it is kept and keeping it."""
     # Redaction: fail closed
     REDACTION_NO_CODEC = "redaction_no_codec"
     REDACTION_NOT_LOOKED = "redaction_not_looked"

@@ -35,6 +35,8 @@ class Status:
 
     vehicle: str
     region: str
+    registration_serial: int
+    policy_version: int
     wall_ns: int
     agent_version: str
     campaign_set: int
@@ -44,6 +46,8 @@ class Status:
     """Campaigns that can't be evaluated, with the reason."""
     refused_push: str
     """Why the newest push was refused; empty when it was not."""
+    refused_policy: str
+    """Why the region's policy that was laid down is not in force; empty when it is."""
     clips: dict[str, int]
     """Clips by state."""
     lost: dict[str, int]
@@ -51,3 +55,6 @@ class Status:
     use: ProcessUse
     trouble: str
     """The newest fault that a person should look at; empty when there is none."""
+    ledger_head: bytes = b""
+    """Size and Merkle root of the ledger, signed by the device (``wire.ledger.decode_head``); empty where it can't be
+    written to."""

@@ -1,20 +1,21 @@
 """A broker in memory that behaves like one: topics, wildcards, retained messages, sessions, windows, and faults.
 
 :class:`MemoryBroker` is the server, with the region's side attached as listeners. :class:`MemoryConnection` is a
-vehicle's :class:`~fsd_agent.ports.broker.Broker`, dialling servers by the route's endpoint. Answers to a client that is
+vehicle's :class:`~fsd_agent.ports.broker.Broker`, dialling servers by the endpoint. Answers to a client that is
 away are kept for it, as a broker keeps a session's. What a server takes, it acknowledges: also what it then
 loses, when it is told to (``forget``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
-from fsd_agent.records.region import Route
+from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
+from fsd_agent.records.region import Endpoint, Route
 
 Listener = Callable[[str, bytes], Iterable[tuple[str, bytes]]]
 """The region's side: takes a message and gives what is to be published."""
@@ -123,10 +124,19 @@ class MemoryBroker:
             connection.push(message)
 
 
+def peer_of(route: Route, endpoint: Endpoint) -> Peer:
+    """What the broker at this endpoint of the route proves to be."""
+    policy = route.policy
+    certificate = hashlib.sha256(f"certificate of {policy.region_id}".encode()).digest()
+    return Peer(endpoint.host, endpoint.port, policy.identity_uri, certificate)
+
+
 class MemoryConnection:
     """See :class:`fsd_agent.ports.broker.Broker`. Dials ``servers`` by (host, port)."""
 
     def __init__(self, servers: Mapping[tuple[str, int], MemoryBroker], *, window: int = 8) -> None:
+        self.dialled: list[tuple[str, Endpoint]] = []
+        """Every attempt: the route's region, and where it went."""
         self._servers = servers
         self._window = window
         self._ready = threading.Condition(threading.RLock())
@@ -138,10 +148,11 @@ class MemoryConnection:
         self._in_flight: set[int] = set()
         self._limit = 0
 
-    def connect(self, route: Route, subscriptions: tuple[str, ...]) -> None:
+    def connect(self, route: Route, endpoint: Endpoint, subscriptions: tuple[str, ...]) -> None:
         """See the port."""
         self.close()
-        server = self._servers.get((route.policy.endpoint.host, route.policy.endpoint.port))
+        self.dialled.append((route.policy.region_id, endpoint))
+        server = self._servers.get((endpoint.host, endpoint.port))
         if server is None or server.unreachable:
             self.push(Disconnected("nobody answers", refused=False))
         elif server.refuse:
@@ -149,7 +160,7 @@ class MemoryConnection:
         else:
             self._server, self._client = server, route.registration.vehicle
             self._limit = min(self._window, server.receive_maximum)
-            self.push(Connected(self._limit))
+            self.push(Connected(self._limit, peer_of(route, endpoint)))
             server.attach(self._client, self, subscriptions)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:

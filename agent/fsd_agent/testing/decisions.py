@@ -72,7 +72,7 @@ class Decisions:
 
     def sent(self, clip_id: str) -> Sent:
         """To the region's endpoint."""
-        endpoint = self.region.policy.endpoint
+        endpoint = self.region.policy.endpoints[0]
         fingerprint = hashlib.sha256(f"certificate of {self.region_id}".encode()).digest()
         uri = self.region.policy.identity_uri
         return Sent(clip_id, self.region_id, endpoint.host, endpoint.port, uri, fingerprint)

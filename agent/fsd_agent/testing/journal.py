@@ -22,7 +22,7 @@ class MemoryJournal:
         self.receipts: dict[str, bytes] = {}
         self._clips: dict[str, ClipRow] = {}
         self._firings: dict[str, JudgedFiring] = {}
-        self._state: dict[str, bytes] = {}
+        self.state: dict[str, bytes] = {}
         self._lock = threading.RLock()
         self._closed = False
 
@@ -115,13 +115,13 @@ class MemoryJournal:
         """See the port."""
         with self._lock:
             self._open()
-            return self._state.get(key)
+            return self.state.get(key)
 
     def set_state(self, key: str, value: bytes) -> None:
         """See the port."""
         with self._lock:
             self._writable()
-            self._state[key] = value
+            self.state[key] = value
 
     def close(self) -> None:
         """See the port."""

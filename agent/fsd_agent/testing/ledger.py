@@ -7,7 +7,7 @@ import threading
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.ledger import Entry, Fact, Head, LiveClip
+from fsd_agent.records.ledger import FREEING, Entry, Fact, Head, LiveClip
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import Signer, batch
 from fsd_agent.wire.ledger import LedgerFormatError, Signed
@@ -18,7 +18,9 @@ class MemoryLedger:
 
     def __init__(self, *, keys: VehicleKeys, clock: Clock) -> None:
         self.full = False
-        """Set to make every change find the disk full."""
+        """Set to make every change find the disk full, but for records of ``FREEING`` kinds, for which room is kept."""
+        self.broken = False
+        """Set to make every change fail, as after an fsync that failed."""
         self.acknowledged = 0
         """Records that a region was said to have a root over."""
         self._clock = clock
@@ -38,7 +40,9 @@ class MemoryLedger:
     def append(self, *facts: Fact) -> None:
         """See the port."""
         with self._lock:
-            self._check()
+            self._check(*facts)
+            if not facts:
+                return
             try:
                 made = batch(
                     self._state,
@@ -63,6 +67,11 @@ class MemoryLedger:
             self._check()
             self._durable = len(self._records)
             return self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
+
+    def clip(self, clip_id: str) -> LiveClip | None:
+        """See the port."""
+        with self._lock:
+            return self._state.live.get(clip_id)
 
     def live(self) -> tuple[LiveClip, ...]:
         """See the port."""
@@ -91,8 +100,8 @@ class MemoryLedger:
                 self._state.add(*record)
             self._closed = False
 
-    def _check(self) -> None:
-        if self._closed:
-            raise LedgerError("ledger: closed")
-        if self.full:
+    def _check(self, *facts: Fact) -> None:
+        if self._closed or self.broken:
+            raise LedgerError("ledger: closed" if self._closed else "ledger: an fsync failed earlier")
+        if self.full and not (facts and all(type(fact) in FREEING for fact in facts)):
             raise LedgerFullError("ledger: no space left")

@@ -54,9 +54,11 @@ class _Partial:
 class MemoryRegion:
     """See the module; :meth:`handle` is a :data:`fsd_agent.testing.broker.Listener`."""
 
-    def __init__(self, region_id: str = "cn", *, port: int = 8883) -> None:
+    def __init__(
+        self, region_id: str = "cn", *, port: int = 8883, jurisdictions: tuple[str, ...] = ("CN",)
+    ) -> None:
         self.region_id = region_id
-        self.sample = sample_region(region_id, port=port)
+        self.sample = sample_region(region_id, jurisdictions, port=port)
         self.stored: dict[tuple[str, str], bytes] = {}
         """Sealed files by (vehicle, clip id)."""
         self.stores = 0

@@ -18,17 +18,44 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord
 from fsd_agent.records.region import (
+    DataClass,
     Endpoint,
+    ExportRule,
     FaceRule,
+    LeftClips,
     LocationRule,
     PlateRule,
     RedactionRules,
+    RegionKey,
     RegionPolicy,
     Registration,
     Route,
 )
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.envelope import key_id_of, public_key_of
+from fsd_agent.wire.policy import encode_policy, sign_policy
+from fsd_agent.wire.registration import sign_registration
 from fsd_firmware.samples import empty_gnss, empty_signals
+
+AUTHORITY_KEY = hashlib.sha256(b"registration authority").digest()
+"""Raw Ed25519 private key of the registration authority that sample vehicles trust."""
+ISSUED_WALL_NS = 1_600_000_000_000_000_000
+"""When sample policies were signed: before the clocks of all tests."""
+BEGIN_WALL_NS, END_WALL_NS = 1_590_000_000_000_000_000, 4_000_000_000_000_000_000
+"""Validity of sample registrations, until 2096."""
+
+
+def sample_registration(
+    vehicle: str = "car-1", jurisdiction: str = "CN", serial: int = 1, *, keys: str = ""
+) -> Registration:
+    """The registration of the vehicle that has ``MemoryVehicleKeys(keys or vehicle)``."""
+    device_key_id = MemoryVehicleKeys(keys or vehicle).device_key_id()
+    return Registration(vehicle, jurisdiction, serial, device_key_id, BEGIN_WALL_NS, END_WALL_NS)
+
+
+def sample_document(registration: Registration) -> bytes:
+    """It, signed by the authority that sample vehicles trust."""
+    return sign_registration(registration, AUTHORITY_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +67,18 @@ class SampleRegion:
     receipt_key: bytes
     campaign_key: bytes
 
+    @property
+    def root_key(self) -> bytes:
+        """Raw Ed25519 private key: signs the policy."""
+        return hashlib.sha256(f"{self.policy.region_id} root".encode()).digest()
+
+    def signed(self) -> bytes:
+        """The policy as vehicles get it."""
+        return sign_policy(encode_policy(self.policy), self.root_key, self.policy.region_id)
+
     def route(self, vehicle: str = "car-1") -> Route:
         """The route of a vehicle that is registered here."""
-        return Route(Registration(vehicle, self.policy.jurisdictions[0], 1), self.policy)
+        return Route(sample_registration(vehicle, self.policy.jurisdictions[0]), self.policy)
 
 
 def sample_region(
@@ -57,14 +93,17 @@ def sample_region(
     policy = RegionPolicy(
         region_id=region_id,
         version=1,
+        issued_wall_ns=ISSUED_WALL_NS,
         jurisdictions=jurisdictions,
-        endpoint=Endpoint("127.0.0.1", port, f"broker.{region_id}.fsd.invalid"),
+        endpoints=(
+            Endpoint("127.0.0.1", ("127.0.0.1",), port, f"broker.{region_id}.fsd.invalid", jurisdictions[0]),
+        ),
         authority_pem=_authority_pem(),
+        broker_pins=(),
         identity_uri=f"urn:fsd:region:{region_id}",
-        sealing_key_id=key_id_of(sealing_public),
-        sealing_public_key=sealing_public,
-        receipt_public_key=public_key_of(receipt),
-        campaign_public_key=public_key_of(campaigns),
+        sealing_keys=(sample_key(sealing_public),),
+        receipt_keys=(sample_key(public_key_of(receipt)),),
+        campaign_keys=(sample_key(public_key_of(campaigns)),),
         redaction=RedactionRules(
             faces=FaceRule.HEAD_ZONE,
             plates=PlateRule.PLATE_BAND,
@@ -73,8 +112,18 @@ def sample_region(
             location=LocationRule.COARSE,
             location_grid_deg=0.05,
         ),
+        zones=(),
+        data_classes=frozenset(DataClass) - {DataClass.CABIN_VIDEO, DataClass.AUDIO},
+        retention_days=365,
+        export=ExportRule.NEVER,
+        left_clips=LeftClips.DELIVER,
     )
     return SampleRegion(policy, sealing, receipt, campaigns)
+
+
+def sample_key(public_key: bytes) -> RegionKey:
+    """A public key under its name."""
+    return RegionKey(key_id_of(public_key), public_key)
 
 
 def sample_redacted_clip(clip_id: str = "0123456789abcdef" * 2, region_id: str = "cn") -> RedactedClip:

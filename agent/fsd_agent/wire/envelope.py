@@ -28,6 +28,8 @@ MAX_NAME_BYTES = 64
 """Of a context and of a key id."""
 CAMPAIGNS = "campaigns"
 RECEIPT = "receipt"
+REGISTRATION = "registration"
+POLICY = "policy"
 
 _DOMAIN = b"fsd-envelope-1\0"
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
@@ -44,11 +46,15 @@ class EnvelopeFault(StrEnum):
 
 
 class EnvelopeError(Exception):
-    """The envelope is refused; ``fault`` says why for machines, the message for people."""
+    """The envelope is refused; ``fault`` says why for machines, the message for people.
 
-    def __init__(self, fault: EnvelopeFault, detail: str) -> None:
+    ``key_id`` is the key that an envelope with a bad signature names; empty for other faults.
+    """
+
+    def __init__(self, fault: EnvelopeFault, detail: str, key_id: str = "") -> None:
         super().__init__(f"{fault}: {detail}")
         self.fault = fault
+        self.key_id = key_id
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,8 +92,8 @@ def seal_envelope(context: str, payload: bytes, key_id: str, private_key: bytes)
     return data
 
 
-def open_envelope(data: bytes, context: str, public_key: bytes) -> bytes:
-    """The payload, after the context and the signature by ``public_key`` (raw Ed25519, 32 bytes) were checked.
+def open_envelope(data: bytes, context: str, *public_keys: bytes) -> bytes:
+    """The payload, after the context and the signature by one of ``public_keys`` (raw Ed25519) were checked.
 
     Raises :class:`EnvelopeError`.
     """
@@ -108,12 +114,19 @@ def open_envelope(data: bytes, context: str, public_key: bytes) -> bytes:
             EnvelopeFault.WRONG_CONTEXT, f"signed as {envelope.context!r}, expected {context!r}"
         )
     preimage = _preimage(envelope.context, envelope.key_id, envelope.payload)
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(envelope.sig, preimage)
-    except InvalidSignature as error:
-        detail = f"not by key {key_id_of(public_key)} (the envelope names {envelope.key_id!r})"
-        raise EnvelopeError(EnvelopeFault.BAD_SIGNATURE, detail) from error
+    if not any(_signed_by(key, envelope.sig, preimage) for key in public_keys):
+        names = " or ".join(map(key_id_of, public_keys)) or "any, because none is trusted"
+        detail = f"not by key {names} (the envelope names {envelope.key_id!r})"
+        raise EnvelopeError(EnvelopeFault.BAD_SIGNATURE, detail, envelope.key_id)
     return envelope.payload
+
+
+def _signed_by(public_key: bytes, sig: bytes, preimage: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(sig, preimage)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _is_name(text: str) -> bool:

@@ -1,100 +1,105 @@
-"""Region policy: the file that tells a vehicle everything it must know of a region.
+"""Region policy: everything a vehicle must know of a region, signed by the region's root key.
 
-Format 1, TOML, unknown keys refused; keys are base64 of the raw 32 bytes::
+A vehicle gets a signed envelope (:mod:`fsd_agent.wire.envelope`, context ``policy``). Its payload is the text that the
+region's operator edits: format 2, TOML, unknown keys refused; keys are base64 of the raw 32 bytes::
 
-    format = 1
+    format = 2
     region = "cn"                          # 1 to 32 of [a-z0-9-]
     version = 1                            # grows with every change
+    issued = "2026-11-20T10:00:00Z"        # when it was signed
     jurisdictions = ["CN"]                 # ISO 3166-1 alpha-2
     identity_uri = "urn:fsd:region:cn"     # ends in the region's id; in the SAN of the broker's certificate
+    data_classes = ["detections", "exterior_video", "location", "signals"]   # also: cabin_video, audio
+    retention_days = 365                   # how long the region keeps a clip
+    export = "never"                       # or at_data_centre_after_approval
+    left_clips = "deliver"                 # or erase: clips of this region when the vehicle belongs elsewhere
+    broker_pins = []                       # SHA-256 of the keys that brokers may have, base64; none: any certified
     authority = '''-----BEGIN CERTIFICATE-----...'''   # exactly one, of a certificate authority
 
-    [endpoint]                             # host, port, server_name (a DNS name, no wildcard)
-    [keys]                                 # sealing_id, sealing (X25519), receipt (Ed25519), campaigns (Ed25519)
+    [[endpoints]]                          # in the order in which they are tried
+    host = "203.0.113.7"                   # a DNS name or an address
+    addresses = ["203.0.113.7"]            # all that a name may turn out to be; no other is dialled
+    port = 8883
+    server_name = "broker.cn.fsd.invalid"  # a DNS name, no wildcard
+    country = "CN"                         # where it stands
+
+    [keys]
+    seal_to = "0123456789abcdef"           # the sealing key that clips are sealed to
+    [keys.sealing]                         # X25519, by id; the others still open what was sealed to them
+    [keys.receipt]                         # Ed25519, by id; each may sign receipts
+    [keys.campaigns]                       # Ed25519, by id; each may sign campaign sets
+
     [redaction]                            # faces, plates, hold_ms, max_gap_ms, location, location_grid_deg
 
-``sealing_id`` is the first 16 hex digits of the key's SHA-256, so a key pasted wrongly is noticed here and not by a
-receiver that can't open what was sealed to it. A key of small order is refused: what is sealed to it, anyone opens.
+    [[zones]]                              # nothing is collected inside; any number, also none
+    name = "harbour"
+    type = "Polygon"                       # or MultiPolygon
+    coordinates = [[[121.5, 31.2], [121.6, 31.2], [121.6, 31.3], [121.5, 31.2]]]   # GeoJSON: longitude first
+
+An id is the first 16 hex digits of its key's SHA-256, so a key pasted wrongly is noticed here and not by a
+receiver that can't open what was sealed to it. A key of small order is refused: what is sealed to it, anyone opens, and
+what is checked with it, anyone signs.
+
+Whether a policy may serve its jurisdictions at all is decided by ``rules.residency.jurisdictions``.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
 import tomllib
-from typing import Annotated, Literal
+from collections.abc import Hashable, Sequence
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from fsd_agent.records.region import (
-    Endpoint,
-    FaceRule,
-    LocationRule,
-    PlateRule,
-    RedactionRules,
-    RegionPolicy,
+from fsd_agent.records.region import RedactionRules, RegionPolicy
+from fsd_agent.wire.envelope import (
+    POLICY,
+    EnvelopeError,
+    key_id_of,
+    open_envelope,
+    public_key_of,
+    seal_envelope,
 )
-from fsd_agent.wire.envelope import key_id_of
-
-FORMAT = 1
-MAX_POLICY_BYTES = 64 * 1024
-"""A policy with one certificate is about 2 KiB."""
-NS_PER_MS = 1_000_000
-
-_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
-_DNS_NAME = re.compile(
-    r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z"
+from fsd_agent.wire.moments import MomentError, decode_moment
+from fsd_agent.wire.policy_file import PolicyFile
+from fsd_agent.wire.policy_parts import (
+    FieldError,
+    authority_of,
+    decode_key,
+    endpoint_of,
+    sealing_keys,
+    signing_keys,
+    zone_of,
 )
+from fsd_agent.wire.policy_text import NS_PER_MS, write_policy
+
+MAX_POLICY_BYTES = 256 * 1024
+"""A policy with one certificate is about 3 KiB; the rest is for zones, about 10,000 corners."""
+MAX_SIGNED_POLICY_BYTES = MAX_POLICY_BYTES + 512
+"""With its envelope."""
 
 
 class PolicyError(Exception):
     """The policy can't be used; the message names the file, the field and the reason."""
 
 
-class _Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+\Z")]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    server_name: str
+def sign_policy(text: bytes, private_key: bytes, name: str) -> bytes:
+    """The signed policy, by the region's raw Ed25519 root key; raises :class:`PolicyError` if it would be refused."""
+    decode_policy(text, name)
+    return seal_envelope(POLICY, text, key_id_of(public_key_of(private_key)), private_key)
 
 
-class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sealing_id: str
-    sealing: str
-    receipt: str
-    campaigns: str
-
-
-class _Redaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    faces: FaceRule
-    plates: PlateRule
-    hold_ms: _Milliseconds
-    max_gap_ms: _Milliseconds
-    location: LocationRule
-    location_grid_deg: Annotated[float, msgspec.Meta(gt=0, le=10)]
-    """Also where it is not used: a rule changed to ``coarse`` later has no hidden default."""
-
-
-class _Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: Literal[1]
-    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    jurisdictions: Annotated[
-        tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")], ...],
-        msgspec.Meta(min_length=1, max_length=250),
-    ]
-    identity_uri: Annotated[str, msgspec.Meta(pattern=r"^urn:[a-z0-9][a-z0-9:.-]*\Z", max_length=128)]
-    authority: str
-    endpoint: _Endpoint
-    keys: _Keys
-    redaction: _Redaction
+def open_policy(signed: bytes, root: bytes, name: str) -> bytes:
+    """The text of a policy that ``root`` (raw Ed25519) signed; raises :class:`PolicyError`."""
+    if len(signed) > MAX_SIGNED_POLICY_BYTES:
+        raise PolicyError(f"{name}: more than {MAX_SIGNED_POLICY_BYTES} bytes")
+    try:
+        return open_envelope(signed, POLICY, root)
+    except EnvelopeError as error:
+        raise PolicyError(f"{name}: {error}") from error
 
 
 def decode_policy(data: bytes, name: str) -> RegionPolicy:
-    """Read a policy file; ``name`` is how errors call it. Raises :class:`PolicyError`."""
+    """Read the text of a policy; ``name`` is how errors call it. Raises :class:`PolicyError`."""
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"{name}: {len(data)} bytes, at most {MAX_POLICY_BYTES}")
     try:
@@ -102,82 +107,47 @@ def decode_policy(data: bytes, name: str) -> RegionPolicy:
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise PolicyError(f"{name}: not TOML: {error}") from error
     try:
-        return _to_record(msgspec.convert(raw, _Policy, strict=True))
-    except (msgspec.ValidationError, _FieldError) as error:
+        return _to_record(msgspec.convert(raw, PolicyFile, strict=True))
+    except (msgspec.ValidationError, FieldError) as error:
         raise PolicyError(f"{name}: {error}") from error
 
 
 def encode_policy(policy: RegionPolicy) -> bytes:
-    """Write a policy file; raises :class:`PolicyError` if it would be refused."""
-    rules, endpoint = policy.redaction, policy.endpoint
-    head = {
-        "format": FORMAT,
-        "region": policy.region_id,
-        "version": policy.version,
-        "jurisdictions": list(policy.jurisdictions),
-        "identity_uri": policy.identity_uri,
-    }
-    tables: dict[str, dict[str, str | int | float]] = {
-        "endpoint": {"host": endpoint.host, "port": endpoint.port, "server_name": endpoint.server_name},
-        "keys": {
-            "sealing_id": policy.sealing_key_id,
-            "sealing": _base64(policy.sealing_public_key),
-            "receipt": _base64(policy.receipt_public_key),
-            "campaigns": _base64(policy.campaign_public_key),
-        },
-        "redaction": {
-            "faces": str(rules.faces),
-            "plates": str(rules.plates),
-            "hold_ms": _whole_ms("hold_ns", rules.hold_ns),
-            "max_gap_ms": _whole_ms("max_gap_ns", rules.max_gap_ns),
-            "location": str(rules.location),
-            "location_grid_deg": rules.location_grid_deg,
-        },
-    }
-    pem = policy.authority_pem.decode("ascii", errors="replace").strip()
-    lines = [f"# Policy of region {policy.region_id}: public, given to every vehicle that it serves."]
-    # A JSON string, number or array of strings is also a TOML value.
-    lines += [f"{key} = {json.dumps(value)}" for key, value in head.items()]
-    lines.append(f"authority = '''\n{pem}\n'''")
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    data = ("\n".join(lines) + "\n").encode()
-    decode_policy(data, f"policy of region {policy.region_id!r}")
+    """Write the text of a policy; raises :class:`PolicyError` if it would be refused."""
+    name = f"policy of region {policy.region_id!r}"
+    try:
+        data = write_policy(policy).encode()
+    except ValueError as error:
+        raise PolicyError(f"{name}: {error}") from error
+    decode_policy(data, name)
     return data
 
 
-class _FieldError(Exception):
-    """A field that has the right type and the wrong value."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{reason} - at `$.{field}`")
-
-
-def _to_record(file: _Policy) -> RegionPolicy:
-    if len(set(file.jurisdictions)) != len(file.jurisdictions):
-        raise _FieldError("jurisdictions", "a jurisdiction is given twice")
+def _to_record(file: PolicyFile) -> RegionPolicy:
+    _once("jurisdictions", file.jurisdictions)
+    _once("data_classes", file.data_classes)
+    _once("zones", [zone.name for zone in file.zones])
     if file.identity_uri.rpartition(":")[2] != file.region:
-        raise _FieldError("identity_uri", f"must end in ':{file.region}', the region it identifies")
-    if not _DNS_NAME.match(file.endpoint.server_name):
-        raise _FieldError("endpoint.server_name", "must be a DNS name in lower case, without wildcards")
-    sealing = _key("keys.sealing", file.keys.sealing)
-    if file.keys.sealing_id != key_id_of(sealing):
-        raise _FieldError(
-            "keys.sealing_id", f"{file.keys.sealing_id!r} is not this key's id {key_id_of(sealing)!r}"
-        )
-    _check_x25519("keys.sealing", sealing)
+        raise FieldError("identity_uri", f"must end in ':{file.region}', the region it identifies")
+    try:
+        issued = decode_moment(file.issued)
+    except MomentError as error:
+        raise FieldError("issued", str(error)) from error
+    endpoints = tuple(endpoint_of(number, one) for number, one in enumerate(file.endpoints))
+    _once("endpoints", [(one.host, one.port) for one in endpoints])
     rules = file.redaction
     return RegionPolicy(
         region_id=file.region,
         version=file.version,
+        issued_wall_ns=issued,
         jurisdictions=file.jurisdictions,
-        endpoint=Endpoint(file.endpoint.host, file.endpoint.port, file.endpoint.server_name),
-        authority_pem=_authority(file.authority),
+        endpoints=endpoints,
+        authority_pem=authority_of(file.authority),
+        broker_pins=tuple(decode_key("broker_pins", pin) for pin in file.broker_pins),
         identity_uri=file.identity_uri,
-        sealing_key_id=file.keys.sealing_id,
-        sealing_public_key=sealing,
-        receipt_public_key=_key("keys.receipt", file.keys.receipt),
-        campaign_public_key=_key("keys.campaigns", file.keys.campaigns),
+        sealing_keys=sealing_keys(file.keys),
+        receipt_keys=signing_keys("keys.receipt", file.keys.receipt),
+        campaign_keys=signing_keys("keys.campaigns", file.keys.campaigns),
         redaction=RedactionRules(
             faces=rules.faces,
             plates=rules.plates,
@@ -186,47 +156,14 @@ def _to_record(file: _Policy) -> RegionPolicy:
             location=rules.location,
             location_grid_deg=rules.location_grid_deg,
         ),
+        zones=tuple(zone_of(number, zone) for number, zone in enumerate(file.zones)),
+        data_classes=frozenset(file.data_classes),
+        retention_days=file.retention_days,
+        export=file.export,
+        left_clips=file.left_clips,
     )
 
 
-def _key(field: str, text: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _FieldError(field, f"not base64: {error}") from error
-    if len(key) != 32:
-        raise _FieldError(field, f"{len(key)} bytes, a raw key has 32")
-    return key
-
-
-def _check_x25519(field: str, key: bytes) -> None:
-    """A point of small order makes every shared secret zero (RFC 7748, section 6.1)."""
-    probe = X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")
-    try:
-        probe.exchange(X25519PublicKey.from_public_bytes(key))
-    except ValueError as error:
-        raise _FieldError(field, "not a usable X25519 public key (small order)") from error
-
-
-def _authority(pem: str) -> bytes:
-    """One certificate that may sign others. More would widen whom the vehicle trusts without anyone noticing."""
-    try:
-        certificates = x509.load_pem_x509_certificates(pem.encode())
-        constraints = certificates[0].extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound) as error:
-        raise _FieldError("authority", f"not a certificate of an authority: {error}") from error
-    if len(certificates) != 1:
-        raise _FieldError("authority", f"{len(certificates)} certificates, exactly one is trusted")
-    if not constraints.ca:
-        raise _FieldError("authority", "the certificate is not an authority's (basicConstraints CA is false)")
-    return pem.strip().encode() + b"\n"
-
-
-def _base64(key: bytes) -> str:
-    return base64.b64encode(key).decode("ascii")
-
-
-def _whole_ms(field: str, ns: int) -> int:
-    if ns % NS_PER_MS:
-        raise PolicyError(f"{field}: {ns} is not a whole number of milliseconds")
-    return ns // NS_PER_MS
+def _once(field: str, values: Sequence[Hashable]) -> None:
+    if len(set(values)) != len(values):
+        raise FieldError(field, "one of them is given twice")

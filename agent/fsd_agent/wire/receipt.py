@@ -8,6 +8,7 @@ for another clip, vehicle, region or content erases nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -33,12 +34,12 @@ def encode_receipt(receipt: Receipt, private_key: bytes) -> bytes:
 
 
 def verify_receipt(
-    data: bytes, public_key: bytes, *, clip_id: str, region_id: str, vehicle: str, sha256: bytes
+    data: bytes, public_keys: Sequence[bytes], *, clip_id: str, region_id: str, vehicle: str, sha256: bytes
 ) -> Receipt:
-    """The receipt, if the region's ``public_key`` (raw Ed25519) signed it for exactly this clip.
+    """The receipt, if one of the region's ``public_keys`` (raw Ed25519) signed it for exactly this clip.
 
     Raises :class:`~fsd_agent.wire.verdict.VerdictError`.
     """
     subject = Subject(clip_id, region_id, vehicle, sha256)
-    payload = open_verdict(data, RECEIPT, _Payload, public_key, subject, max_bytes=MAX_RECEIPT_BYTES)
+    payload = open_verdict(data, RECEIPT, _Payload, public_keys, subject, max_bytes=MAX_RECEIPT_BYTES)
     return Receipt(clip_id, region_id, vehicle, sha256, payload.stored_wall_ns)

@@ -9,6 +9,7 @@ where it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -68,12 +69,12 @@ def encode_refusal(refusal: Refusal, private_key: bytes) -> bytes:
 
 
 def verify_refusal(
-    data: bytes, public_key: bytes, *, clip_id: str, region_id: str, vehicle: str, sha256: bytes
+    data: bytes, public_keys: Sequence[bytes], *, clip_id: str, region_id: str, vehicle: str, sha256: bytes
 ) -> Refusal:
-    """The refusal, if the region's ``public_key`` (raw Ed25519) signed it for exactly this clip.
+    """The refusal, if one of the region's ``public_keys`` (raw Ed25519) signed it for exactly this clip.
 
     Raises :class:`~fsd_agent.wire.verdict.VerdictError`.
     """
     subject = Subject(clip_id, region_id, vehicle, sha256)
-    payload = open_verdict(data, REFUSE, _Payload, public_key, subject, max_bytes=MAX_REFUSAL_BYTES)
+    payload = open_verdict(data, REFUSE, _Payload, public_keys, subject, max_bytes=MAX_REFUSAL_BYTES)
     return Refusal(clip_id, region_id, vehicle, sha256, payload.reason, payload.detail)

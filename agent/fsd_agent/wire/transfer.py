@@ -12,6 +12,8 @@ Region to vehicle, below ``.../down/``::
     receipt/<clip id>         signed envelope, context ``receipt``: stored durably, the vehicle may erase the clip
     refuse/<clip id>          signed envelope, context ``refuse``: this clip will never be taken, and why
 
+    head                      signed envelope, context ``ledger-head``: the ledger's head in the status is kept
+
 Beside them: ``.../status`` (retained, from the vehicle) and ``fsd/1/<region>/campaigns`` (retained, to all).
 
 Every question carries an ``ask`` number that its answer repeats, so that an answer which was delayed,
@@ -123,6 +125,11 @@ class Topics:
         """What the vehicle listens to."""
         return (f"{self.base}down/#", self.campaigns)
 
+    @property
+    def head_ack(self) -> str:
+        """The region's acknowledgement of a ledger's head (:mod:`fsd_agent.wire.head_ack`)."""
+        return f"{self.base}down/head"
+
     def init(self, clip_id: str) -> str:
         """Topic of an :class:`Init`."""
         return f"{self.base}up/{UpKind.INIT}/{clip_id}"
@@ -164,6 +171,13 @@ def receiver_subscription(region: str) -> str:
 def status_subscription(region: str) -> str:
     """Status of every vehicle, for operators."""
     return f"{ROOT}/{region}/vehicles/+/status"
+
+
+def parse_status(region: str, topic: str) -> str | None:
+    """The vehicle whose status topic this is, safe as a file name; None for every other topic."""
+    prefix = f"{ROOT}/{region}/vehicles/"
+    parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
+    return parts[0] if len(parts) == 2 and parts[1] == "status" and _VEHICLE.match(parts[0]) else None
 
 
 def parse_up(region: str, topic: str) -> UpAddress:

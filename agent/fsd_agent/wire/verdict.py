@@ -7,6 +7,7 @@ vehicle, region or content changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -37,16 +38,22 @@ def encode_verdict(context: str, payload: Subject, private_key: bytes) -> bytes:
 
 
 def open_verdict(
-    data: bytes, context: str, kind: type[_S], public_key: bytes, expected: Subject, *, max_bytes: int
+    data: bytes,
+    context: str,
+    kind: type[_S],
+    public_keys: Sequence[bytes],
+    expected: Subject,
+    *,
+    max_bytes: int,
 ) -> _S:
-    """The payload, if the region's ``public_key`` (raw Ed25519) signed it about exactly what is ``expected``.
+    """The payload, if one of the region's ``public_keys`` (raw Ed25519) signed it about exactly what is ``expected``.
 
     Raises :class:`VerdictError`.
     """
     if len(data) > max_bytes:
         raise VerdictError(f"{len(data)} bytes, at most {max_bytes}")
     try:
-        payload = msgspec.msgpack.decode(open_envelope(data, context, public_key), type=kind)
+        payload = msgspec.msgpack.decode(open_envelope(data, context, *public_keys), type=kind)
     except EnvelopeError as error:
         raise VerdictError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

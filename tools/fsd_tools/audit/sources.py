@@ -20,6 +20,7 @@ from fsd_agent.wire.ledger_file import Segment, read_segment
 from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.enrolled import load_device_key
+from fsd_tools.region.heads import HeadStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.store import StoredClip
@@ -75,11 +76,9 @@ def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
     policy = load_policy(region)
     clips: dict[str, AtRegion] = {}
     for vehicle in sorted(set(vehicles)):
-        try:
-            folder = region.store / check_vehicle(vehicle)
-        except RegistrationError:
-            continue  # A name out of the ledger; nothing is ever stored under one that is none
-        for path in sorted(folder.glob("*.json")):
+        if not _is_vehicle(vehicle):
+            continue
+        for path in sorted((region.store / vehicle).glob("*.json")):
             try:
                 stored = msgspec.json.decode(path.read_bytes(), type=StoredClip)
                 clips[stored.clip_id] = AtRegion(
@@ -87,7 +86,23 @@ def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
                 )
             except (msgspec.DecodeError, ValueError) as error:
                 raise ToolError(f"{path}: {error}") from error
-    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_key, clips)
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, clips)
+
+
+def told_heads(region: RegionDir, vehicles: Iterable[str]) -> list[tuple[str, Signed[Head]]]:
+    """What these vehicles told a region of their ledgers. Raises :class:`ToolError`."""
+    store = HeadStore(region.heads)
+    checked = [vehicle for vehicle in sorted(set(vehicles)) if _is_vehicle(vehicle)]
+    return read_heads([path for vehicle in checked for path in store.files(vehicle)])
+
+
+def _is_vehicle(name: str) -> bool:
+    """A name out of the ledger; nothing is ever stored under one that is none."""
+    try:
+        check_vehicle(name)
+    except RegistrationError:
+        return False
+    return True
 
 
 def read_heads(paths: Sequence[Path]) -> list[tuple[str, Signed[Head]]]:

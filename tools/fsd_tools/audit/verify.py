@@ -27,6 +27,7 @@ from fsd_tools.audit.sources import (
     read_heads,
     read_ledger,
     read_region,
+    told_heads,
 )
 from fsd_tools.clip.info import utc
 from fsd_tools.region.layout import RegionDir
@@ -49,10 +50,11 @@ def verify(
     ledger_dir
         The vehicle's ledger, or a copy.
     receipts
-        Directories of regions: their policy, their store and the vehicles'
-        public keys are read, no private key.
+        Directories of regions: their policy, their store, the vehicles'
+        public keys and what the vehicle told of its ledger are read, no
+        private key.
     heads
-        Files with signed heads that the vehicle told a region earlier.
+        Further files with signed heads that the vehicle told.
     device_key
         Base64 of the vehicle's public key, where no region is given.
     as_json
@@ -75,6 +77,8 @@ class Audit:
     examined: Examined
     clips: Mapping[str, ClipAccount]
     regions: Mapping[str, RegionView]
+    told: int
+    """Signed heads that regions were told, and that the ledger was compared with."""
     findings: tuple[Finding, ...]
 
     @property
@@ -98,9 +102,10 @@ def run_audit(
     named = {segment.checkpoint.value.head.device_key_id for _, segment in segments}
     vehicles = {one[key_id][0] for one in enrolled for key_id in named & one.keys()} | _vehicles(examined)
     views = {view.region_id: view for view in (read_region(region, vehicles) for region in regions)}
+    told = [*told, *(one for region in regions for one in told_heads(region, vehicles))]
     clips, said = account(examined.records, views, examined.start)
     findings += [*examined.findings, *told_findings(examined, told, known), *said]
-    return Audit(ledger, len(segments), examined, clips, views, tuple(findings))
+    return Audit(ledger, len(segments), examined, clips, views, len(told), tuple(findings))
 
 
 def _vehicles(examined: Examined) -> set[str]:
@@ -167,6 +172,7 @@ def _lines(audit: Audit) -> Iterator[str]:
     for region_id, view in sorted(audit.regions.items()):
         verified = sum(clip.receipt_checked for clip in audit.clips.values() if clip.region_id == region_id)
         yield f"region {region_id} holds {len(view.clips)} clips of this vehicle; {verified} receipts verified"
+    yield f"compared with {audit.told} heads that regions were told"
     for region_id in audit.unchecked:
         yield f"region {region_id} was not given: its receipts and identity were not checked"
     for finding in audit.findings:
@@ -182,6 +188,7 @@ def _facts(audit: Audit) -> dict[str, Any]:
         "size": found.size,
         "signed_size": found.signed_size,
         "root": found.tree().root(found.size).hex() if found.intact else None,
+        "heads_told": audit.told,
         "regions_not_given": audit.unchecked,
         "clips": [_clip_facts(clip) for clip in audit.clips.values()],
         "findings": [

@@ -45,7 +45,7 @@ def push(region: RegionDir, compile_set: Callable[[str, int], CampaignSet]) -> P
         campaigns = compile_set(policy.region_id, version)
         try:
             payload = encode_set(campaigns)
-            envelope = seal_envelope(CAMPAIGNS, payload, key_id_of(policy.campaign_public_key), key)
+            envelope = seal_envelope(CAMPAIGNS, payload, key_id_of(public_key_of(key)), key)
         except (CampaignFormatError, EnvelopeError) as error:
             raise ToolError(f"region {policy.region_id}: the set can't be published: {error}") from None
         take()
@@ -59,9 +59,9 @@ def _campaign_key(region: RegionDir, policy: RegionPolicy) -> bytes:
         key = region.campaign_key.read_bytes()
     except OSError as error:
         raise ToolError(f"{region.campaign_key}: {error.strerror}") from None
-    if len(key) != 32 or public_key_of(key) != policy.campaign_public_key:
+    if len(key) != 32 or public_key_of(key) not in policy.campaign_public_keys:
         raise ToolError(
-            f"{region.campaign_key}: not the campaign key of {region.policy}: no vehicle would accept it"
+            f"{region.campaign_key}: not a campaign key of {region.signed_policy}: no vehicle would accept it"
         )
     return key
 

@@ -1,7 +1,8 @@
 """The demo's account: what every vehicle fired, where every byte went, and what does not add up.
 
 Three sources that do not depend on each other are compared: the events that the agents told while running, the
-journals on the vehicles, and what the regions' receivers counted and stored.
+journals on the vehicles, and what the regions' receivers counted and stored. Where regions and vehicles ran in network
+namespaces there is a fourth, which asks none of them: the packets that each region's kernel counted from each vehicle.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
+from fsd_tools.demo.ledgers import LedgerAccount
+from fsd_tools.rig.namespaces import Count
 
 
 @dataclass(slots=True)
@@ -82,9 +85,12 @@ class Account:
     campaigns: tuple[CampaignAccount, ...]
     bytes_matrix: dict[str, dict[str, int]]
     """Bytes that each region's receiver took from each vehicle: ``[vehicle][region]``."""
+    wire: dict[str, dict[str, Count]] | None
+    """Packets that reached each region from each vehicle, by the kernel's counters; None where there were none."""
     arrived: tuple[Arrived, ...]
     complaints: tuple[str, ...]
     """What does not add up; empty when the demo succeeded."""
+    ledgers: tuple[LedgerAccount, ...] = ()
 
 
 def settle(
@@ -93,11 +99,12 @@ def settle(
     home: Mapping[str, str],
     heard: Mapping[str, Heard],
     received: Mapping[str, Mapping[str, int]],
+    wire: Mapping[str, Mapping[str, Count]] | None = None,
 ) -> Account:
-    """Compare the three sources.
+    """Compare the sources.
 
     ``journals`` by vehicle, ``stores`` by region, ``home`` is each vehicle's own region, ``received`` the
-    receivers' byte counts as ``[region][vehicle]``.
+    receivers' byte counts and ``wire`` the kernels' packet counts as ``[region][vehicle]``.
     """
     complaints: list[str] = []
     rows: list[CampaignAccount] = []
@@ -119,7 +126,29 @@ def settle(
         for vehicle in journals
     }
     complaints += _check_diagonal(matrix, stores, home, arrived)
-    return Account(tuple(rows), matrix, tuple(arrived), tuple(complaints))
+    counted = None
+    if wire is not None:
+        counted = {vehicle: {region: wire[region][vehicle] for region in stores} for vehicle in journals}
+        complaints += _check_wire(counted, matrix, home)
+    return Account(tuple(rows), matrix, counted, tuple(arrived), tuple(complaints))
+
+
+def _check_wire(
+    wire: Mapping[str, Mapping[str, Count]], matrix: Mapping[str, Mapping[str, int]], home: Mapping[str, str]
+) -> list[str]:
+    """Not a packet off the diagonal, and on it at least what the receiver says it got."""
+    complaints = []
+    for vehicle, regions in wire.items():
+        for region, count in regions.items():
+            if region != home[vehicle] and count.packets:
+                complaints.append(
+                    f"{count.packets} packets of {vehicle} reached {region}, which is not its region"
+                )
+            if count.bytes < matrix[vehicle][region]:
+                complaints.append(
+                    f"{vehicle}: {region} received {matrix[vehicle][region]} bytes, but {count.bytes} were on the wire"
+                )
+    return complaints
 
 
 def _check_firings(vehicle: str, totals: Sequence[CampaignTotals], heard: Heard) -> list[str]:

@@ -1,17 +1,25 @@
-"""Runs a scenario: two regions, two vehicles, campaigns pushed, everything delivered, everything stopped."""
+"""Runs a scenario: two regions, two vehicles, campaigns pushed, everything delivered, everything stopped.
+
+Where that is allowed, each region and each vehicle runs in a network namespace of its own, so that the kernel counts
+every packet that reaches a region, and from whom. Otherwise all of them share loopback, and the regions' receivers
+count what they are given.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fsd_tools.demo.account import Account, Heard, settle
+from fsd_tools.demo.ledgers import audit_ledgers
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
+from fsd_tools.rig.namespaces import Count, Namespace, Network, count_from, why_not
 from fsd_tools.rig.processes import Child, wait_until
 from fsd_tools.rig.rig import Rig
 
@@ -46,8 +54,9 @@ def play(
         heard={vehicle: Heard() for vehicle in HOME},
         received={region: Counter() for region in REGIONS},
     )
-    with Rig(root) as rig:
-        _lay_down(rig, scenario, say)
+    wire: dict[str, dict[str, Count]] | None = None
+    with _network(say) as network, Rig(root, network) as rig:
+        _lay_down(rig, network, scenario, say)
         for region in REGIONS:
             say(f"starting region {region} and pushing {len(scenario.campaigns)} campaigns to it")
             rig.serve(region, on_event=_region_ear(progress, region))
@@ -64,19 +73,59 @@ def play(
             for vehicle in HOME
         }
         _wait(agents, lambda: paint(progress))
-    return settle(
-        journals={vehicle: rig.vehicle(vehicle).data / "journal.db" for vehicle in HOME},
-        stores={region: rig.region(region).store for region in REGIONS},
-        home=HOME,
-        heard=progress.heard,
-        received=progress.received,
+        if network is not None:
+            wire = {region: network.members[region].counted(*_cars(network)) for region in REGIONS}
+    say("auditing both ledgers against both regions")
+    return _audited(
+        rig,
+        settle(
+            journals={vehicle: rig.vehicle(vehicle).data / "journal.db" for vehicle in HOME},
+            stores={region: rig.region(region).store for region in REGIONS},
+            home=HOME,
+            heard=progress.heard,
+            received=progress.received,
+            wire=wire,
+        ),
     )
 
 
-def _lay_down(rig: Rig, scenario: Scenario, say: Callable[[str], None]) -> None:
+def _audited(rig: Rig, account: Account) -> Account:
+    """With what the vehicles' ledgers prove."""
+    ledgers = audit_ledgers(
+        {vehicle: rig.vehicle(vehicle).ledger for vehicle in HOME},
+        [rig.region(region).root for region in REGIONS],
+        {vehicle: [one.clip_id for one in account.arrived if one.vehicle == vehicle] for vehicle in HOME},
+    )
+    complaints = [complaint for ledger in ledgers for complaint in ledger.complaints]
+    return replace(account, ledgers=ledgers, complaints=(*account.complaints, *complaints))
+
+
+@contextmanager
+def _network(say: Callable[[str], None]) -> Iterator[Network | None]:
+    """Regions and vehicles as members, counting; None where namespaces can't be made."""
+    reason = why_not()
+    if reason is not None:
+        say(f"on loopback, without packet counters: {reason}")
+        yield None
+        return
+    say("every region and vehicle in a network namespace of its own, with packet counters")
+    with Network() as network:
+        for name in (*HOME, *REGIONS):
+            network.add(name)
+        for region in REGIONS:
+            network.members[region].nft(count_from(_cars(network)))
+        yield network
+
+
+def _cars(network: Network) -> list[Namespace]:
+    return [network.members[vehicle] for vehicle in HOME]
+
+
+def _lay_down(rig: Rig, network: Network | None, scenario: Scenario, say: Callable[[str], None]) -> None:
     say("making two regions, each with its own authority, broker and keys")
     for region, jurisdictions in REGIONS.items():
-        rig.add_region(region, jurisdictions)
+        where = {"host": network.members[region].address, "port": "8883"} if network is not None else {}
+        rig.add_region(region, jurisdictions, **where)
     say("enrolling two vehicles")
     for vehicle, region in HOME.items():
         # Both vehicles hold both policies, as a maker would ship them: the registration alone decides.

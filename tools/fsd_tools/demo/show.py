@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from fsd_tools.demo.account import Account
+from fsd_tools.demo.ledgers import LedgerAccount
 from fsd_tools.demo.play import HOME, REGIONS
 from fsd_tools.demo.play import Progress as Played
 
@@ -70,6 +72,10 @@ def show(account: Account, console: Console, *, sheet: Path | None, root: Path) 
     console.print(_campaign_table(account))
     console.print("[dim]A clip that campaigns share counts for each of them.[/dim]\n")
     console.print(_matrix_table(account))
+    for ledger in account.ledgers:
+        for line in _ledger_lines(ledger):
+            console.print(line, highlight=False, soft_wrap=True)
+    console.print()
     if sheet is not None:
         console.print("Contact sheet of the clips as they arrived:")
         console.print(f"  {sheet}", highlight=False, soft_wrap=True)
@@ -82,8 +88,26 @@ def show(account: Account, console: Console, *, sheet: Path | None, root: Path) 
     else:
         console.print(
             f"[bold green]Every firing is accounted for, {len(account.arrived)} clips arrived whole, "
-            "and nothing went off the diagonal.[/bold green]"
+            "nothing went off the diagonal, and the ledgers prove it.[/bold green]"
         )
+
+
+def _ledger_lines(ledger: LedgerAccount) -> Iterator[str]:
+    """What the audit of one ledger said."""
+    yield f"[dim]$ {ledger.command}[/dim]"
+    if ledger.complaints:
+        yield f"  [red]{ledger.vehicle}: {len(ledger.complaints)} findings[/red]"
+        return
+    yield (
+        f"  [green]everything holds[/green]: {ledger.records} records, {ledger.delivered} clips at the region with "
+        f"{ledger.receipts_verified} verified receipts, {ledger.given_up} given up"
+    )
+    told = (
+        "and continues the head that the region was told"
+        if ledger.heads_told
+        else "of which no region was told"
+    )
+    yield f"  root {ledger.root}, {told}"
 
 
 def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
@@ -105,6 +129,15 @@ def as_json(account: Account, *, sheet: Path | None) -> dict[str, Any]:
             for row in account.campaigns
         ],
         "bytes": account.bytes_matrix,
+        "ledgers": [asdict(ledger) for ledger in account.ledgers],
+        "wire": None
+        if account.wire is None
+        else {
+            vehicle: {
+                region: {"packets": count.packets, "bytes": count.bytes} for region, count in regions.items()
+            }
+            for vehicle, regions in account.wire.items()
+        },
         "clips": [
             {
                 "clip": one.clip_id,
@@ -153,8 +186,24 @@ def _campaign_table(account: Account) -> Table:
 
 
 def _matrix_table(account: Account) -> Table:
+    """By packet counters where there are any: they ask neither vehicle nor receiver."""
+    if account.wire is not None:
+        title = "Packets / bytes that reached each region (kernel's counters)"
+        matrix = {
+            vehicle: {
+                region: (count.packets, f"{count.packets:,} / {count.bytes:,}")
+                for region, count in row.items()
+            }
+            for vehicle, row in account.wire.items()
+        }
+    else:
+        title = "Bytes that each region's receiver counted (no packet counters)"
+        matrix = {
+            vehicle: {region: (size, f"{size:,}") for region, size in row.items()}
+            for vehicle, row in account.bytes_matrix.items()
+        }
     table = Table(
-        title="Bytes that each region counted from each vehicle",
+        title=title,
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -162,12 +211,10 @@ def _matrix_table(account: Account) -> Table:
     table.add_column("")
     for region in REGIONS:
         table.add_column(region, justify="right")
-    for vehicle, regions in account.bytes_matrix.items():
+    for vehicle, regions in matrix.items():
         cells = [
-            f"[green]{size:,}[/green]"
-            if region == HOME[vehicle]
-            else (f"[red]{size:,}[/red]" if size else "0")
-            for region, size in regions.items()
+            f"[green]{said}[/green]" if region == HOME[vehicle] else (f"[red]{said}[/red]" if size else "0")
+            for region, (size, said) in regions.items()
         ]
         table.add_row(f"{vehicle} (registered in {HOME[vehicle]})", *cells)
     return table

@@ -1,8 +1,9 @@
-"""``fsdctl region``: make a region and serve it."""
+"""``fsdctl region``: make a region, sign its policy and serve it."""
 
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +11,26 @@ import cyclopts
 import msgspec
 from cyclopts import Parameter
 
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RegionPolicy
+from fsd_agent.records.region import Endpoint, FaceRule, LocationRule, PlateRule, RegionPolicy
 from fsd_tools.region.init import init_region
 from fsd_tools.region.layout import RegionDir
-from fsd_tools.region.policy import RedactionChoice
+from fsd_tools.region.policy import RedactionChoice, server_name
 
 app = cyclopts.App(
     name="region",
-    help="""Make a region and serve it.
+    help="""Make a region, sign its policy and serve it.
 
     For example:
 
         fsdctl region init ./cn --id cn --jurisdiction CN
+        fsdctl region policy sign ./cn
         fsdctl region serve ./cn
     """,
+)
+app.command(
+    "fsd_tools.region.policy_commands:app",
+    name="policy",
+    help="Edit, check, sign and show a region's policy.",
 )
 app.command(
     "fsd_tools.region.serve:serve",
@@ -45,6 +52,10 @@ def init(
     ],
     host: str = "127.0.0.1",
     port: int = 8883,
+    address: Annotated[
+        tuple[str, ...], Parameter(name="--address", consume_multiple=False, negative="")
+    ] = (),
+    country: str = "",
     faces: FaceRule = FaceRule.HEAD_ZONE,
     plates: PlateRule = PlateRule.PLATE_BAND,
     hold_ms: int = 150,
@@ -53,7 +64,7 @@ def init(
     location_grid_deg: float = 0.05,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Make a region in DIRECTORY: certificate authority, broker, receiver, operator, keys and policy.
+    """Make a region in DIRECTORY: root key, certificate authority, broker, receiver, operator, keys and signed policy.
 
     Example: fsdctl region init ./eu --id eu --jurisdiction DE --jurisdiction FR --port 8884
 
@@ -69,6 +80,10 @@ def init(
         Where vehicles reach the broker.
     port
         Its port.
+    address
+        Every IP address that HOST may turn out to be, where it is a name; may be repeated.
+    country
+        Where the broker stands, ISO 3166-1 alpha-2; by default the first jurisdiction.
     faces
         What is done about persons.
     plates
@@ -86,26 +101,39 @@ def init(
     """
     choice = RedactionChoice(faces, plates, hold_ms, max_gap_ms, location, location_grid_deg)
     now = dt.datetime.now(dt.UTC)
-    policy = init_region(directory, id, jurisdiction, host=host, port=port, redaction=choice, now=now)
+    where = country or jurisdiction[0]
+    addresses = address or ((host,) if _is_address(host) else ())
+    endpoint = Endpoint(host, addresses, port, server_name(id), where)
+    policy = init_region(directory, id, jurisdiction, endpoint=endpoint, redaction=choice, now=now)
     if json:
         print(msgspec.json.encode(_facts(RegionDir(directory), policy)).decode())
     else:
         served = ", ".join(policy.jurisdictions)
         print(f"Region {policy.region_id} for {served} at {host}:{port} made in {directory}")
-        print(f"Vehicles get {RegionDir(directory).policy}; every *.key stays where it is.")
+        print(f"Vehicles get {RegionDir(directory).signed_policy}; every *.key stays where it is.")
     return 0
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _facts(region: RegionDir, policy: RegionPolicy) -> dict[str, object]:
     return {
         "region": policy.region_id,
         "jurisdictions": policy.jurisdictions,
-        "host": policy.endpoint.host,
-        "port": policy.endpoint.port,
-        "server_name": policy.endpoint.server_name,
+        "host": policy.endpoints[0].host,
+        "port": policy.endpoints[0].port,
+        "server_name": policy.endpoints[0].server_name,
         "identity_uri": policy.identity_uri,
         "sealing_key_id": policy.sealing_key_id,
         "directory": str(region.root),
         "policy": str(region.policy),
+        "signed_policy": str(region.signed_policy),
+        "root": str(region.root_public),
         "broker_conf": str(region.broker_conf),
     }

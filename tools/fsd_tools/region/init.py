@@ -1,4 +1,4 @@
-"""Make a region: authority, broker, receiver, operator, policy. All of it or nothing.
+"""Make a region: root, authority, broker, receiver, operator, signed policy. All of it or nothing.
 
 Everything is made in a folder beside the target, which then gets its name in one step; a folder that has anything in
 it is never touched.
@@ -15,8 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from fsd_agent.adapters.key_files import KeyFileError, write_private
-from fsd_agent.records.region import RegionPolicy
-from fsd_agent.wire.policy import PolicyError, encode_policy
+from fsd_agent.adapters.trust_files import public_key_text
+from fsd_agent.records.region import Endpoint, RegionPolicy
+from fsd_agent.rules.residency.jurisdictions import violations
+from fsd_agent.wire.moments import NS_PER_S
+from fsd_agent.wire.policy import PolicyError, encode_policy, sign_policy
 from fsd_tools.errors import ToolError
 from fsd_tools.region.authority import (
     Authority,
@@ -38,8 +41,7 @@ def init_region(
     region_id: str,
     jurisdictions: Sequence[str],
     *,
-    host: str,
-    port: int,
+    endpoint: Endpoint,
     redaction: RedactionChoice,
     now: dt.datetime,
 ) -> RegionPolicy:
@@ -50,7 +52,7 @@ def init_region(
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.", suffix=".partial") as work:
             made = RegionDir(Path(work) / "region")
-            policy = _make(made, RegionDir(root), region_id, jurisdictions, host, port, redaction, now)
+            policy = _make(made, RegionDir(root), region_id, jurisdictions, endpoint, redaction, now)
             made.root.rename(root)
     except (PolicyError, KeyFileError) as error:
         raise ToolError(str(error)) from error
@@ -64,7 +66,7 @@ def write_broker_files(region: RegionDir, final: RegionDir, policy: RegionPolicy
     region.broker_data.mkdir(parents=True, exist_ok=True)
     region.broker_acl.write_text(broker_acl(policy.region_id), encoding="utf-8")
     region.broker_acl.chmod(0o600)
-    region.broker_conf.write_text(broker_conf(final, policy.endpoint), encoding="utf-8")
+    region.broker_conf.write_text(broker_conf(final, policy.endpoints[0]), encoding="utf-8")
 
 
 def _make(
@@ -72,22 +74,17 @@ def _make(
     final: RegionDir,
     region_id: str,
     jurisdictions: Sequence[str],
-    host: str,
-    port: int,
+    endpoint: Endpoint,
     redaction: RedactionChoice,
     now: dt.datetime,
 ) -> RegionPolicy:
     authority = new_authority(region_id, now)
-    sealing, receipt, campaigns = (
-        X25519PrivateKey.generate(),
-        Ed25519PrivateKey.generate(),
-        Ed25519PrivateKey.generate(),
-    )
+    sealing = X25519PrivateKey.generate()
+    root, receipt, campaigns = (Ed25519PrivateKey.generate() for _ in range(3))
     policy = new_policy(
         region_id,
         jurisdictions,
-        host=host,
-        port=port,
+        endpoint=endpoint,
         redaction=redaction,
         authority_pem=certificate_pem(authority.certificate),
         keys=PublicKeys(
@@ -95,12 +92,17 @@ def _make(
             receipt.public_key().public_bytes_raw(),
             campaigns.public_key().public_bytes_raw(),
         ),
+        now_ns=int(now.timestamp()) * NS_PER_S,
     )
     text = encode_policy(policy)
+    broken = violations(policy)
+    if broken:
+        raise ToolError(f"region {region_id!r}: {'; '.join(broken)}")
     region.root.mkdir(mode=0o700)
     write_private(region.authority_key, key_pem(authority.key))
     region.authority_cert.write_bytes(certificate_pem(authority.certificate))
     for path, key in (
+        (region.root_key, root),
         (region.sealing_key, sealing),
         (region.receipt_key, receipt),
         (region.campaign_key, campaigns),
@@ -110,7 +112,10 @@ def _make(
     write_broker_files(region, final, policy)
     for folder in (region.store, region.incoming, region.root / "vehicles"):
         folder.mkdir(mode=0o700)
+    public = root.public_key().public_bytes_raw()
+    region.root_public.write_text(public_key_text(public, f"root of region {region_id}"), encoding="ascii")
     region.policy.write_bytes(text)
+    region.signed_policy.write_bytes(sign_policy(text, root.private_bytes_raw(), str(final.policy)))
     return policy
 
 

@@ -1,13 +1,16 @@
 """The files of a region's directory: one home for every name in it.
 
-region.toml             policy, public: what vehicles are given
+region.toml             policy, public: what the operator edits
+region.signed           the newest signed policy: what vehicles are given
+root/                   root key: signs policies, and nothing else (keep it apart), and its public half
 authority/              certificate authority (key stays here)
 broker/                 mosquitto's configuration, ACL, certificate, key, persistence
-receiver/               receiver's client certificate, sealing private key, receipt signing key
+receiver/               receiver's client certificate, sealing private keys, receipt signing key
 operator/               operator's client certificate, campaign signing key
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
 incoming/<vehicle>/     transfers that are not complete yet
+heads/<vehicle>.head    newest signed head of the vehicle's ledger
 """
 
 from __future__ import annotations
@@ -24,8 +27,23 @@ class RegionDir:
 
     @property
     def policy(self) -> Path:
-        """The region policy, as vehicles get it."""
+        """The region policy, as its operator edits it."""
         return self.root / "region.toml"
+
+    @property
+    def signed_policy(self) -> Path:
+        """The region policy, as vehicles get it."""
+        return self.root / "region.signed"
+
+    @property
+    def root_key(self) -> Path:
+        """Raw Ed25519 private key, 32 bytes, mode 0600: signs policies."""
+        return self.root / "root" / "root.key"
+
+    @property
+    def root_public(self) -> Path:
+        """Its public half, as vehicles pin it."""
+        return self.root / "root" / "root.pub"
 
     @property
     def authority_cert(self) -> Path:
@@ -74,8 +92,16 @@ class RegionDir:
 
     @property
     def sealing_key(self) -> Path:
-        """Raw X25519 private key, 32 bytes, mode 0600: opens clips."""
+        """Raw X25519 private key, 32 bytes, mode 0600: opens clips that are sealed now."""
         return self.root / "receiver" / "sealing.key"
+
+    def retired_sealing_key(self, key_id: str) -> Path:
+        """One that clips were sealed to before, and that still opens those."""
+        return self.root / "receiver" / f"sealing-{key_id}.key"
+
+    def sealing_keys(self) -> list[Path]:
+        """Every sealing key that is still here."""
+        return sorted(self.sealing_key.parent.glob("sealing*.key"))
 
     @property
     def receipt_key(self) -> Path:
@@ -110,6 +136,11 @@ class RegionDir:
     def store(self) -> Path:
         """Received clips."""
         return self.root / "store"
+
+    @property
+    def heads(self) -> Path:
+        """What vehicles told of their ledgers."""
+        return self.root / "heads"
 
     @property
     def incoming(self) -> Path:

@@ -15,9 +15,10 @@ from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.records.region import RegionPolicy
-from fsd_agent.wire.policy import PolicyError, decode_policy
+from fsd_agent.wire.policy import PolicyError
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.signing import read_signed
 
 OPERATOR: Final = "operator"
 ANSWER_S: Final = 15.0
@@ -27,12 +28,12 @@ QUIET_S: Final = 0.5
 
 
 def load_policy(region: RegionDir) -> RegionPolicy:
-    """The region's policy. Raises :class:`ToolError`."""
+    """The region's policy, as its vehicles have it. Raises :class:`ToolError`."""
     try:
-        return decode_policy(region.policy.read_bytes(), str(region.policy))
+        return read_signed(region)
     except OSError as error:
         raise ToolError(
-            f"{region.policy}: {error.strerror}; make the region with `fsdctl region init`"
+            f"{region.signed_policy}: {error.strerror}; make the region with `fsdctl region init`"
         ) from None
     except PolicyError as error:
         raise ToolError(str(error)) from None
@@ -43,10 +44,10 @@ def dial_as(
 ) -> Dial:
     """How ``who`` reaches the region's broker. Raises :class:`ToolError` for a certificate that can't be used."""
     try:
-        context = region_context(policy, certificate, key)
+        context = region_context(policy, policy.endpoints[0], certificate, key)
     except OSError as error:
         raise ToolError(f"{certificate}: the {who}'s certificate can't be used: {error}") from None
-    return Dial(policy.endpoint.host, policy.endpoint.port, context, who, subscriptions)
+    return Dial(policy.endpoints[0], context, who, subscriptions)
 
 
 def publish_retained(region: RegionDir, policy: RegionPolicy, topic: str, payload: bytes) -> None:
@@ -98,4 +99,4 @@ def _events(
 
 
 def _where(policy: RegionPolicy) -> str:
-    return f"broker {policy.endpoint.host}:{policy.endpoint.port}"
+    return f"broker {policy.endpoints[0].host}:{policy.endpoints[0].port}"

@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fsd_agent.records.region import (
+    DataClass,
     Endpoint,
+    ExportRule,
     FaceRule,
+    LeftClips,
     LocationRule,
     PlateRule,
     RedactionRules,
+    RegionKey,
     RegionPolicy,
 )
 from fsd_agent.wire.envelope import key_id_of
-from fsd_agent.wire.policy import NS_PER_MS
+from fsd_agent.wire.moments import NS_PER_S
+from fsd_agent.wire.policy_text import NS_PER_MS
+
+RETENTION_DAYS = 365
+DATA_CLASSES = frozenset(DataClass) - {DataClass.CABIN_VIDEO, DataClass.AUDIO}
+"""Of a new region: what looks into the car is off until its operator lists it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,25 @@ def new_policy(
     region_id: str,
     jurisdictions: Sequence[str],
     *,
-    host: str,
-    port: int,
+    endpoint: Endpoint,
     redaction: RedactionChoice,
     authority_pem: bytes,
     keys: PublicKeys,
+    now_ns: int,
 ) -> RegionPolicy:
     """Version 1 of a policy; ``wire.policy`` checks it when it is encoded."""
     return RegionPolicy(
         region_id=region_id,
         version=1,
+        issued_wall_ns=now_ns // NS_PER_S * NS_PER_S,
         jurisdictions=tuple(jurisdictions),
-        endpoint=Endpoint(host, port, server_name(region_id)),
+        endpoints=(endpoint,),
         authority_pem=authority_pem,
+        broker_pins=(),
         identity_uri=identity_uri(region_id),
-        sealing_key_id=key_id_of(keys.sealing),
-        sealing_public_key=keys.sealing,
-        receipt_public_key=keys.receipt,
-        campaign_public_key=keys.campaigns,
+        sealing_keys=(_named(keys.sealing),),
+        receipt_keys=(_named(keys.receipt),),
+        campaign_keys=(_named(keys.campaigns),),
         redaction=RedactionRules(
             faces=redaction.faces,
             plates=redaction.plates,
@@ -79,4 +89,13 @@ def new_policy(
             location=redaction.location,
             location_grid_deg=redaction.location_grid_deg,
         ),
+        zones=(),
+        data_classes=DATA_CLASSES,
+        retention_days=RETENTION_DAYS,
+        export=ExportRule.NEVER,
+        left_clips=LeftClips.DELIVER,
     )
+
+
+def _named(public_key: bytes) -> RegionKey:
+    return RegionKey(key_id_of(public_key), public_key)

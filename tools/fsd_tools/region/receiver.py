@@ -7,6 +7,8 @@ certificate by the ACL), the vehicle's key is the one it was enrolled with, and 
     seg    written at its offset, if it fits the announced transfer; never answered
     fin    incomplete: what is missing; wrong hash: thrown away, everything is missing; else open, store, receipt
 
+    status  the head of the vehicle's ledger that it carries is kept, then acknowledged
+
 A clip is stored, durably, before its receipt is signed. Signing is deterministic, so every receipt for a clip is the
 same. A refusal ends a clip on the vehicle for good, so it is given only for what no restart, no disk and no key could
 make acceptable; in any other trouble (unknown vehicle, unknown key, newer format, full disk) the receiver is silent,
@@ -20,14 +22,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from fsd_agent.adapters.key_files import read_private
+from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import Receipt
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
 from fsd_agent.wire.envelope import key_id_of
-from fsd_agent.wire.policy import decode_policy
+from fsd_agent.wire.head_ack import encode_head_ack
+from fsd_agent.wire.ledger import LedgerFormatError, LedgerSignatureError, decode_head
 from fsd_agent.wire.receipt import encode_receipt
 from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
 from fsd_agent.wire.sealed import MAGIC, SealedError, SealedManifest, open_sealed, read_manifest
+from fsd_agent.wire.status import StatusFormatError, decode_status
 from fsd_agent.wire.transfer import (
     CLIP_BYTES_MAX,
     VERSION,
@@ -41,12 +48,15 @@ from fsd_agent.wire.transfer import (
     UpKind,
     decode,
     encode,
+    parse_status,
     parse_up,
 )
 from fsd_tools.errors import ToolError
 from fsd_tools.region.enrolled import device_keys
+from fsd_tools.region.heads import HeadStore, HeadStoreError, Taken
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.signing import read_signed
 from fsd_tools.region.store import ClipStore, StoredClip, StoreError, manifest_facts
 
 Answer = tuple[str, bytes]
@@ -78,13 +88,12 @@ class Receiver:
     ) -> None:
         """Read the region's policy and keys, and sweep what an interrupted store left.
 
-        ``on_event`` is told ``stored``, ``refused``, ``held``, ``ignored`` and ``damaged``. Raises ``OSError``,
-        ``PolicyError`` or ``KeyFileError``.
+        ``on_event`` is told ``stored``, ``refused``, ``held``, ``ignored``, ``damaged`` and ``ledger_break``. Raises
+        ``OSError``, ``PolicyError`` or ``KeyFileError``.
         """
-        policy = decode_policy(region.policy.read_bytes(), str(region.policy))
+        policy = read_signed(region)
         self.region_id = policy.region_id
-        self._sealing_key_id = policy.sealing_key_id
-        self._sealing_key = read_private(region.sealing_key, 32)
+        self._sealing_keys = _sealing_keys(region)
         self._receipt_key = read_private(region.receipt_key, 32)
         self._device_key = device_keys(region)
         self._wall_ns = wall_ns
@@ -92,26 +101,62 @@ class Receiver:
         self._incoming = Incoming(region.incoming)
         self._store = ClipStore(region.store)
         self._store.sweep()
+        self._heads = HeadStore(region.heads)
 
     def handle(self, topic: str, payload: bytes) -> list[Answer]:
         """Take one message from the broker and give what is to be published."""
+        vehicle = parse_status(self.region_id, topic)
+        if vehicle is not None:
+            return self._guarded({"vehicle": vehicle}, lambda: self._status(vehicle, payload))
         try:
             address = parse_up(self.region_id, topic)
         except TransferError as error:
             self._tell("ignored", {"topic": topic[:200], "reason": str(error)})
             return []
         about: dict[str, str | int] = {"vehicle": address.vehicle, "clip": address.clip_id}
+        return self._guarded(about, lambda: self._take(address, payload))
+
+    def _guarded(self, about: dict[str, str | int], act: Callable[[], list[Answer]]) -> list[Answer]:
+        """Tell what is wrong with a message; none must end the region for all."""
         try:
-            return self._take(address, payload)
-        except TransferError as error:
+            return act()
+        except (TransferError, StatusFormatError, LedgerFormatError) as error:
             self._tell("ignored", about | {"reason": str(error)})
-        except (_HeldError, StoreError, ToolError) as error:
+        except (_HeldError, StoreError, HeadStoreError, SpoolError, ToolError) as error:
             self._tell("held", about | {"reason": str(error)})
         except OSError as error:
             self._tell("held", about | {"reason": f"{error.filename or 'disk'}: {error.strerror or error}"})
         except Exception as error:  # noqa: BLE001 - one message must not end the region for all; told, and held
             self._tell("held", about | {"reason": f"unexpected {type(error).__name__}: {error}"})
         return []
+
+    def _status(self, vehicle: str, payload: bytes) -> list[Answer]:
+        """Keep and acknowledge the head of the vehicle's ledger; the rest of its status is for operators."""
+        told = decode_status(payload).ledger_head
+        device_key = self._device_key(vehicle)
+        if not told:
+            return []
+        if device_key is None:
+            raise _HeldError("the vehicle is not enrolled here")
+        signed = decode_head(told)
+        try:
+            signed.verify(device_key)
+        except LedgerSignatureError as error:
+            raise LedgerFormatError(f"the ledger's head is {error}") from error
+        taken = self._heads.take(vehicle, signed)
+        if taken in {Taken.BREAK, Taken.TOO_MANY_BREAKS}:
+            self._tell("ledger_break", {"vehicle": vehicle, "size": signed.value.size, "taken": str(taken)})
+        if not taken.kept:
+            return []
+        head = signed.value
+        ack = encode_head_ack(
+            region_id=self.region_id,
+            vehicle=vehicle,
+            size=head.size,
+            root=head.root,
+            private_key=self._receipt_key,
+        )
+        return [(Topics(self.region_id, vehicle).head_ack, ack)]
 
     def _take(self, address: UpAddress, payload: bytes) -> list[Answer]:
         if address.kind is UpKind.SEGMENT:
@@ -163,13 +208,14 @@ class Receiver:
             self._incoming.discard(address.vehicle, address.clip_id)
             return None
         with transfer.open() as file:
-            self._check_owner(address, _manifest(file))
+            manifest = _manifest(file)
+            self._check_owner(address, manifest)
             file.seek(0)
             try:
                 manifest, parts = open_sealed(
                     file,
                     region_id=self.region_id,
-                    private_key=self._sealing_key,
+                    private_key=self._sealing_keys[manifest.sealing_key_id],
                     device_public_key=self._device_key,
                     vehicle=address.vehicle,
                     clip_id=address.clip_id,
@@ -196,8 +242,9 @@ class Receiver:
         ):
             if got != expected:
                 raise _RefusedError(RefusalReason.WRONG_OWNER, f"{field} is {got!r}, expected {expected!r}")
-        if manifest.sealing_key_id != self._sealing_key_id:
-            raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {self._sealing_key_id}")
+        if manifest.sealing_key_id not in self._sealing_keys:
+            held = ", ".join(sorted(self._sealing_keys))
+            raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {held}")
         device_key = self._device_key(address.vehicle)
         if device_key is not None and manifest.device_key_id != key_id_of(device_key):
             raise _HeldError(f"signed by device key {manifest.device_key_id}, which is not the enrolled one")
@@ -244,6 +291,16 @@ class Receiver:
 
     def _topics(self, address: UpAddress) -> Topics:
         return Topics(self.region_id, address.vehicle)
+
+
+def _sealing_keys(region: RegionDir) -> dict[str, bytes]:
+    """Every key that still opens clips, by id; the one that clips are sealed to now must be there."""
+    read_private(region.sealing_key, 32)
+    keys = [read_private(path, 32) for path in region.sealing_keys()]
+    return {
+        key_id_of(X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()): key
+        for key in keys
+    }
 
 
 def _manifest(file: BinaryIO) -> SealedManifest:

@@ -1,7 +1,8 @@
 """``fsdctl region serve``: the region's broker and its one receiver, until told to stop.
 
 What happens is printed as it happens: text for people, or one JSON object a line: ``ready``, ``received`` (bytes since
-the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``disconnected``, ``stopped``.
+the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``disconnected``,
+``stopped``.
 
 One receiver, because a clip's segments must all reach the same one. Its session outlives it, so the broker keeps what
 vehicles send while it restarts; what the broker drops anyway is asked for again by the protocol.
@@ -28,7 +29,7 @@ from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, 
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
 from fsd_agent.wire.policy import PolicyError
-from fsd_agent.wire.transfer import receiver_subscription
+from fsd_agent.wire.transfer import receiver_subscription, status_subscription
 from fsd_tools.errors import ToolError
 from fsd_tools.region.broker import RECEIVER
 from fsd_tools.region.layout import RegionDir
@@ -89,7 +90,8 @@ class Runner:
 
     def _on_message(self, message: Message) -> None:
         parts = message.topic.split("/")
-        self._received[parts[4] if len(parts) > 4 else ""] += len(message.payload)
+        if not message.retained:  # Else the vehicle sent it earlier, and it was counted then
+            self._received[parts[4] if len(parts) > 4 else ""] += len(message.payload)
         for answer in self._receiver.handle(message.topic, message.payload):
             if len(self._answers) >= ANSWERS_MAX:
                 self._answers.popleft()
@@ -144,7 +146,7 @@ def serve(directory: Path, *, json: bool = False) -> int:
         raise ToolError(f"region {directory}: {error}") from error
     link = MqttLink(OPTIONS)
     with (
-        Mosquitto(region, policy.endpoint.host, policy.endpoint.port) as broker,
+        Mosquitto(region, policy.endpoints[0].host, policy.endpoints[0].port) as broker,
         _stop_on_signals(link) as stop,
     ):
         Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, broker.check)
@@ -153,7 +155,7 @@ def serve(directory: Path, *, json: bool = False) -> int:
 
 
 def _dial(region: RegionDir, policy: RegionPolicy) -> Dial:
-    subscriptions = (receiver_subscription(policy.region_id),)
+    subscriptions = (receiver_subscription(policy.region_id), status_subscription(policy.region_id))
     return dial_as(policy, RECEIVER, region.receiver_cert, region.receiver_key, subscriptions)
 
 

@@ -116,9 +116,16 @@ class Child:
                 self._on_event(event)
 
 
-def fsdctl(*arguments: str | Path, timeout_s: float = 120.0) -> str:
-    """Run one ``fsdctl`` command and return its stdout; raises :class:`ToolError` with what it said."""
-    argv = [sys.executable, "-m", "fsd_tools", *map(str, arguments)]
+def fsdctl(
+    *arguments: str | Path,
+    timeout_s: float = 120.0,
+    place: Callable[[list[str]], list[str]] = lambda argv: argv,
+) -> str:
+    """Run one ``fsdctl`` command and return its stdout; raises :class:`ToolError` with what it said.
+
+    ``place`` makes it a command that runs elsewhere (:meth:`fsd_tools.rig.namespaces.Namespace.argv`).
+    """
+    argv = place([sys.executable, "-m", "fsd_tools", *map(str, arguments)])
     done = subprocess.run(  # noqa: S603 - argv is ours, no shell
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
     )

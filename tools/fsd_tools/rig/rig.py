@@ -1,5 +1,6 @@
 """Regions and vehicles laid down in one folder, each as an operator would make them, and their processes.
 
+<root>/registry/          the registration authority of every vehicle
 <root>/regions/<id>/      a region directory (``fsdctl region init``)
 <root>/vehicles/<id>/     keys, policies, registration, agent.toml and the agent's data
 <root>/logs/              what every process printed
@@ -17,6 +18,7 @@ from typing import Any, Self
 from fsd_agent.adapters.key_files import VehicleDir
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.rig.namespaces import Network
 from fsd_tools.rig.processes import Child, OnEvent, fsdctl, wait_until
 
 START_TIMEOUT_S = 30.0
@@ -32,15 +34,24 @@ class RigVehicle(VehicleDir):
 
     @property
     def data(self) -> Path:
-        """Journal, staging and spool."""
+        """Journal, ledger, staging and spool."""
         return self.root / "data"
+
+    @property
+    def ledger(self) -> Path:
+        """The agent's ledger."""
+        return self.data / "ledger"
 
 
 class Rig:
-    """Makes and runs regions and vehicles. Close it to stop every process."""
+    """Makes and runs regions and vehicles. Close it to stop every process.
 
-    def __init__(self, root: Path) -> None:
+    With a ``network``, a region or vehicle that has a member of its name there runs inside that member.
+    """
+
+    def __init__(self, root: Path, network: Network | None = None) -> None:
         self.root = root
+        self._network = network
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -60,13 +71,12 @@ class Rig:
         return RigVehicle(self.root / "vehicles" / vehicle)
 
     def add_region(self, region_id: str, jurisdictions: Sequence[str], **options: str) -> RegionDir:
-        """Make a region on a free loopback port; ``options`` are further ``region init`` options."""
+        """Make a region, on a free loopback port unless ``options``, further ``region init`` options, say where."""
+        options = {"port": str(free_port())} | options
         served = [part for code in jurisdictions for part in ("--jurisdiction", code)]
         extra = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
         directory = self.region(region_id)
-        fsdctl(
-            "region", "init", directory.root, "--id", region_id, "--port", str(free_port()), *served, *extra
-        )
+        fsdctl("region", "init", directory.root, "--id", region_id, *served, *extra)
         return directory
 
     def add_vehicle(
@@ -89,10 +99,15 @@ class Rig:
 
     def register(self, vehicle: str, jurisdiction: str, *, serial: int) -> None:
         """(Re-)register a vehicle to a jurisdiction."""
+        registry = self.root / "registry"
+        if not registry.exists():
+            fsdctl("registry", "init", registry)
         fsdctl(
             "vehicle",
             "register",
             self.vehicle(vehicle).root,
+            "--registry",
+            registry,
             "--vehicle",
             vehicle,
             "--jurisdiction",
@@ -120,6 +135,7 @@ class Rig:
             str(self.region(region_id).root),
             "--json",
         ]
+        argv = self._place(region_id, argv)
         child = self._start(f"region {region_id}", argv, f"region-{region_id}.log", heard)
         wait_until(
             lambda: bool(ready) or not child.running(),
@@ -133,15 +149,17 @@ class Rig:
 
     def push(self, region_id: str, campaigns: Sequence[Path], *, drive: Path) -> None:
         """Publish campaigns to a region, checked against what the vehicle of ``drive`` has."""
+        root = self.region(region_id).root
         fsdctl(
-            "campaign", "push", *campaigns, "--region", self.region(region_id).root, "--vehicle", str(drive)
-        )
+            "campaign", "push", *campaigns, "--region", root, "--vehicle", str(drive),
+            place=lambda argv: self._place(region_id, argv),
+        )  # fmt: skip
 
     def start_agent(self, vehicle: str, *arguments: str, on_event: OnEvent | None = None) -> Child:
         """Start a vehicle's agent with further ``fsd-agent run`` arguments."""
         config = str(self.vehicle(vehicle).config)
         argv = [sys.executable, "-m", "fsd_agent", "run", "--config", config, "--json", *arguments]
-        return self._start(f"agent {vehicle}", argv, f"agent-{vehicle}.log", on_event)
+        return self._start(f"agent {vehicle}", self._place(vehicle, argv), f"agent-{vehicle}.log", on_event)
 
     def close(self) -> None:
         """Stop every process, newest first."""
@@ -149,6 +167,11 @@ class Rig:
             child = self._children.pop()
             if child.running():
                 child.stop()
+
+    def _place(self, name: str, argv: Sequence[str]) -> list[str]:
+        """``argv`` where it must run."""
+        member = self._network.members.get(name) if self._network is not None else None
+        return list(argv) if member is None else member.argv(*argv)
 
     def _start(self, name: str, argv: Sequence[str], log: str, on_event: OnEvent | None) -> Child:
         child = Child(name, argv, log=self.root / "logs" / log, on_event=on_event)

@@ -1,8 +1,8 @@
-"""Enrol a vehicle with a region, and register it to a jurisdiction.
+"""Enrol a vehicle with a region.
 
 Enrolling is done by both sides here: the vehicle makes its keys and a certificate request, the region's authority
 answers it and notes the vehicle's device key. What crosses between the two is public: the request, the device's public
-key, the certificate and the policy.
+key, the certificate, the region's root key, which the vehicle pins, and the signed policy.
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ from fsd_agent.adapters.key_files import (
     read_private,
     write_private,
 )
+from fsd_agent.adapters.trust_files import public_key_text, read_public_keys
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.region import RegionPolicy, Registration
-from fsd_agent.wire.policy import PolicyError, decode_policy, encode_policy
-from fsd_agent.wire.registration import (
-    RegistrationError,
-    check_vehicle,
-    decode_registration,
-    encode_registration,
-)
+from fsd_agent.ports.trust_store import TrustError
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.policy import PolicyError
+from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.errors import ToolError
 from fsd_tools.region.authority import (
     Authority,
@@ -47,6 +45,7 @@ from fsd_tools.region.authority import (
 )
 from fsd_tools.region.enrolled import save_vehicle
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.signing import read_signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +71,21 @@ def enrol_vehicle(region_dir: Path, vehicle: str, vehicle_dir: Path, now: dt.dat
     with _plain_errors():
         check_vehicle(vehicle)
         policy = _policy(region)
+        (root,) = read_public_keys(region.root_public)
         authority = _authority(region)
         _check_name(files, vehicle)
+        _check_root(files, policy.region_id, root)
         create_keys(vehicle_dir)
         keys = KeyFiles(vehicle_dir)
         request = request_client(vehicle, _tls_key(files.tls_key(policy.region_id)))
         certificate = issue_client(authority, request, common_name=vehicle, now=now)
         save_vehicle(region, vehicle, keys.device_public_key(), now)
         write_file(files.tls_certificate(policy.region_id), [certificate_pem(certificate)])
-        files.policies.mkdir(exist_ok=True, mode=0o700)
-        write_file(files.policy(policy.region_id), [encode_policy(policy)])
+        for folder in (files.trust, files.policies):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        text = public_key_text(root, f"root of region {policy.region_id}, {key_id_of(root)}")
+        write_file(files.region_root(policy.region_id), [text.encode()])
+        write_file(files.policy(policy.region_id), [region.signed_policy.read_bytes()])
     return Enrolment(
         vehicle=vehicle,
         region=policy.region_id,
@@ -92,41 +96,20 @@ def enrol_vehicle(region_dir: Path, vehicle: str, vehicle_dir: Path, now: dt.dat
     )
 
 
-def register_vehicle(vehicle_dir: Path, vehicle: str, jurisdiction: str, serial: int | None) -> Registration:
-    """Write the registration document; ``serial`` None is the one after the present document's.
-
-    Raises :class:`ToolError`, also for a serial that is not newer than the present one.
-    """
-    path = VehicleDir(vehicle_dir).registration
-    with _plain_errors():
-        present = _registration(path)
-        if serial is None:
-            serial = present.serial + 1 if present else 1
-        registration = Registration(vehicle, jurisdiction, serial)
-        data = encode_registration(registration)
-        if present is not None and present != registration and serial <= present.serial:
-            raise ToolError(
-                f"{path}: has serial {present.serial}; a re-registration needs a greater one than {serial}"
-            )
-        vehicle_dir.mkdir(parents=True, exist_ok=True)
-        write_file(path, [data])
-    return registration
-
-
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except (KeyFileError, PolicyError, RegistrationError, SpoolError) as error:
+    except (KeyFileError, PolicyError, RegistrationError, SpoolError, TrustError) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(f"{error.filename}: {error.strerror}") from error
 
 
 def _policy(region: RegionDir) -> RegionPolicy:
-    if not region.policy.is_file():
-        raise ToolError(f"{region.root}: is not a region's directory: {region.policy.name} is missing")
-    return decode_policy(region.policy.read_bytes(), str(region.policy))
+    if not region.signed_policy.is_file():
+        raise ToolError(f"{region.root}: is not a region's directory: {region.signed_policy.name} is missing")
+    return read_signed(region)
 
 
 def _authority(region: RegionDir) -> Authority:
@@ -147,6 +130,16 @@ def _check_name(files: VehicleDir, vehicle: str) -> None:
             )
 
 
+def _check_root(files: VehicleDir, region_id: str, root: bytes) -> None:
+    """A vehicle that believes another key for this region must not be talked out of it by enrolling again."""
+    path = files.region_root(region_id)
+    if path.exists() and read_public_keys(path) != (root,):
+        raise ToolError(
+            f"{path}: the vehicle pins another root key for region {region_id!r}, not {key_id_of(root)}; "
+            "if the region was made anew, remove that file first"
+        )
+
+
 def _tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
         write_private(path, key_pem(new_key()))
@@ -157,12 +150,3 @@ def _tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ToolError(f"{path}: is not an elliptic-curve key")
     return key
-
-
-def _registration(path: Path) -> Registration | None:
-    if not path.exists():
-        return None
-    try:
-        return decode_registration(path.read_bytes())
-    except RegistrationError as error:
-        raise ToolError(f"{path}: {error}; remove it to register afresh") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fsd_agent.records.status import Status
+from fsd_agent.wire.ledger import LedgerFormatError, decode_head
 from fsd_agent.wire.status import StatusFormatError, decode_status
 from fsd_agent.wire.transfer import status_subscription
 from fsd_tools.errors import ToolError
@@ -43,7 +44,7 @@ def status(
         raise ToolError(f"region {region_dir}: {vehicle or 'no vehicle'} has not said anything yet")
     for one in found:
         if json:
-            print(msgspec.json.encode(one).decode())
+            print(msgspec.json.encode(_facts(one)).decode())
         else:
             _show(one, Console())
     return 0
@@ -60,14 +61,39 @@ def read_status(region: RegionDir) -> list[Status]:
     return sorted(found, key=lambda one: one.vehicle)
 
 
+def _facts(one: Status) -> dict[str, Any]:
+    """The status as JSON can hold it, with the ledger's head readable."""
+    facts: dict[str, Any] = msgspec.to_builtins(one)
+    head = decode_head(one.ledger_head).value if one.ledger_head else None
+    facts["ledger"] = {"size": head.size, "root": head.root.hex()} if head is not None else None
+    return facts
+
+
+def _ledger(one: Status) -> str:
+    """Size and root of its ledger, in words."""
+    try:
+        head = decode_head(one.ledger_head).value if one.ledger_head else None
+    except LedgerFormatError as error:
+        return f"[red]{error}[/red]"
+    if head is None:
+        return "[red]can't be written to: nothing is sealed, sent or erased[/red]"
+    return f"{head.size} records, root {head.root.hex()}"
+
+
 def _show(one: Status, console: Console) -> None:
     age_s = max(0, time.time_ns() - one.wall_ns) // 1_000_000_000
     console.print(
         f"[bold]{one.vehicle}[/bold] in {one.region}, {age_s} s ago: agent {one.agent_version}, "
+        f"registration {one.registration_serial}, policy {one.policy_version}, "
         f"campaign set {one.campaign_set or 'none'}, CPU {one.use.cpu_s:.1f} s, {one.use.resident_bytes / 1e6:.0f} MB",
         highlight=False,
     )
-    for what, text in (("refused push", one.refused_push), ("trouble", one.trouble)):
+    console.print(f"  ledger: {_ledger(one)}", highlight=False)
+    for what, text in (
+        ("refused push", one.refused_push),
+        ("refused policy", one.refused_policy),
+        ("trouble", one.trouble),
+    ):
         if text:
             console.print(f"  [red]{what}[/red]: {text}", highlight=False)
     for name, reason in one.suspended.items():

@@ -4,7 +4,8 @@ The rules, each with the finding that breaking it gives:
 
 - a clip begins with a firing, or in the checkpoint of removed records       unknown_clip
 - every record of a clip names one region, and every connection had its identity  wrong_region
-- redacted, then sealed, then sent, then receipted; nothing of a copy that is gone  wrong_order
+- redacted, then sealed, then sent, then receipted; nothing of a copy that is gone, nothing of a clip that was given
+  up, no copy made and no end come to twice                                       wrong_order
 - a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
 - a copy is erased for a cause that the ledger holds                              erased_without_cause
 - what was receipted is at the region; what is there was sent, and is the same    not_at_region, not_in_ledger, wrong_file
@@ -105,6 +106,7 @@ def _make(clip: ClipAccount, fact: Fired | Redacted | Sealed) -> _Said:
             clip.redacted = fact
         case Sealed():
             yield from _needs(clip, Copy.STAGED, "sealed")
+            yield from _once(clip, "sealed", again=Copy.SEALED in clip.copies)
             if not clip.was_redacted:
                 yield _K.WRONG_ORDER, "sealed, but not redacted before"
             clip.sealed = fact
@@ -119,6 +121,8 @@ def _leave(clip: ClipAccount, fact: Sent | Receipted | Dropped | Erased, region:
         case Receipted():
             yield from _receipt(clip, fact, region)
         case Dropped():
+            if clip.was_dropped:
+                yield _K.WRONG_ORDER, "given up again"
             clip.dropped = fact
         case Erased():
             yield from _erase(clip, fact)
@@ -129,8 +133,17 @@ def _needs(clip: ClipAccount, copy: Copy | None, act: str) -> _Said:
         yield _K.WRONG_ORDER, f"{act}, but there was no {copy} copy"
 
 
+def _once(clip: ClipAccount, act: str, *, again: bool) -> _Said:
+    """What is done is not done again, and nothing goes on with a clip that was given up."""
+    if again:
+        yield _K.WRONG_ORDER, f"{act} again"
+    if clip.was_dropped:
+        yield _K.WRONG_ORDER, f"{act}, but given up before"
+
+
 def _send(clip: ClipAccount, fact: Sent, region: RegionView | None) -> _Said:
     yield from _needs(clip, Copy.SEALED, "sent")
+    yield from _once(clip, "sent", again=False)
     if region is not None and fact.identity_uri != region.identity_uri:
         detail = f"sent to {fact.host}:{fact.port}, whose certificate names {fact.identity_uri}, not {region.identity_uri}"
         yield _K.WRONG_REGION, detail
@@ -140,6 +153,7 @@ def _send(clip: ClipAccount, fact: Sent, region: RegionView | None) -> _Said:
 def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _Said:
     if not clip.was_sent:
         yield _K.WRONG_ORDER, "receipted, but never sent"
+    yield from _once(clip, "receipted", again=clip.got_receipt)
     clip.receipted = fact
     if clip.file is None:
         yield _K.BAD_RECEIPT, "a receipt for a clip that was never sealed"
@@ -148,7 +162,7 @@ def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _
         try:
             verify_receipt(
                 fact.receipt,
-                region.receipt_public_key,
+                region.receipt_public_keys,
                 clip_id=clip.clip_id,
                 region_id=clip.region_id,
                 vehicle=vehicle,
@@ -167,6 +181,7 @@ def _erase(clip: ClipAccount, fact: Erased) -> _Said:
         Cause.RECEIPTED: clip.got_receipt,
         Cause.DROPPED: clip.was_dropped,
         Cause.CONSENT: clip.was_dropped,
+        Cause.REDONE: fact.copy is Copy.SEALED and Copy.STAGED in clip.copies and not clip.was_sent,
     }
     if not holds[fact.cause]:
         detail = f"the {fact.copy} copy is erased as {fact.cause}, but no record says that it was"

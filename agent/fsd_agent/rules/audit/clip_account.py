@@ -26,7 +26,7 @@ class RegionView:
 
     region_id: str
     identity_uri: str
-    receipt_public_key: bytes
+    receipt_public_keys: tuple[bytes, ...]
     clips: Mapping[str, AtRegion]
     """The clips of this vehicle, by id."""
 
@@ -93,7 +93,7 @@ class ClipAccount:
     @property
     def was_dropped(self) -> bool:
         """It was given up."""
-        return self.dropped is not None or (self.before is not None and self.before.dropped)
+        return self.dropped is not None or (self.before is not None and bool(self.before.dropped))
 
     @property
     def was_redacted(self) -> bool:

@@ -121,7 +121,7 @@ def clip_after(clip: LiveClip | None, number: int, fact: ClipFact) -> LiveClip |
         case Receipted():
             clip = clip._replace(receipted=True)
         case Dropped():
-            clip = clip._replace(dropped=True)
+            clip = clip._replace(dropped=str(fact.reason))
         case Erased():
             staged = clip.staged and fact.copy is not Copy.STAGED
             sealed = clip.sealed and fact.copy is not Copy.SEALED

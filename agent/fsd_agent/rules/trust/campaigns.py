@@ -2,7 +2,7 @@
 
 The rules, in this order; the first that fails is the reason:
 
-1. The envelope is sound and signed, as campaigns, by the campaign key in the region's policy.
+1. The envelope is sound and signed, as campaigns, by a campaign key of the region's policy.
 2. Its payload is a campaign set of a format that this software knows.
 3. The set names the policy's region (each of its campaigns then does: the format says so).
 4. The set is newer than every set taken before. The very same envelope again is no news and no fault (a retained
@@ -63,7 +63,7 @@ def accept_campaigns(
     if in_force is not None and envelope == in_force:
         return AlreadyHave()
     try:
-        campaigns = decode_set(open_envelope(envelope, CAMPAIGNS, policy.campaign_public_key))
+        campaigns = decode_set(open_envelope(envelope, CAMPAIGNS, *policy.campaign_public_keys))
     except EnvelopeError as error:
         return Refused(CampaignRefusal.BAD_ENVELOPE, str(error))
     except CampaignFormatError as error:

@@ -177,7 +177,7 @@ class Schedule:
         if kind is DownKind.RECEIPT:
             receipt = verify_receipt(
                 payload,
-                policy.receipt_public_key,
+                policy.receipt_public_keys,
                 clip_id=row.clip_id,
                 region_id=policy.region_id,
                 vehicle=vehicle,
@@ -186,7 +186,7 @@ class Schedule:
             return Delivered(receipt, payload)
         refusal = verify_refusal(
             payload,
-            policy.receipt_public_key,
+            policy.receipt_public_keys,
             clip_id=row.clip_id,
             region_id=policy.region_id,
             vehicle=vehicle,

@@ -1,0 +1,62 @@
+"""Data classes: what a region's policy does not list never gets into a clip.
+
+    exterior_video   packets of cameras that look out
+    cabin_video      packets of cameras that look into the car: their names begin with ``cabin``
+    audio            none of our sources gives any
+    signals          samples of signals, and evidence that names them
+    detections       what was seen, and evidence of it; it still tells redaction where to paint
+    location         positions and signals that tell one, whatever the location rule is
+
+Packets and signals are taken out before redaction, so that nothing is decoded that may not leave; detections after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from fsd_agent.records.clip import Clip, RedactedClip
+from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.region import DataClass, LocationRule, RedactionRules
+
+CABIN = "cabin"
+
+
+def class_of_camera(camera: str) -> DataClass:
+    """What the video of the camera of this name is."""
+    return DataClass.CABIN_VIDEO if camera.startswith(CABIN) else DataClass.EXTERIOR_VIDEO
+
+
+def before_redaction(clip: Clip, allowed: Collection[DataClass]) -> Clip:
+    """The clip without cameras and signals that may not be collected; its row names no more than it may hold."""
+    cameras = tuple(camera for camera in clip.row.cameras if class_of_camera(camera) in allowed)
+    signals = clip.row.signals if DataClass.SIGNALS in allowed else ()
+    return replace(
+        clip,
+        row=replace(clip.row, cameras=cameras, signals=signals),
+        packets=tuple(packet for packet in clip.packets if class_of_camera(packet.camera) in allowed),
+        detections=tuple(looks for looks in clip.detections if class_of_camera(looks.camera) in allowed),
+    )
+
+
+def rules_of(rules: RedactionRules, allowed: Collection[DataClass]) -> RedactionRules:
+    """The redaction rules, with positions dropped where they may not be collected."""
+    return rules if DataClass.LOCATION in allowed else replace(rules, location=LocationRule.DROP)
+
+
+def after_redaction(redacted: RedactedClip, allowed: Collection[DataClass]) -> RedactedClip:
+    """The redacted clip without what was seen in it, where that may not be collected; its record names the classes."""
+    named = f"classes={'+'.join(sorted(allowed))}"
+    redacted = replace(
+        redacted, redaction=replace(redacted.redaction, rules=(*redacted.redaction.rules, named))
+    )
+    if DataClass.DETECTIONS in allowed:
+        return redacted
+    clip = redacted.clip
+    bare = replace(clip, detections=(), firings=tuple(map(_without_looks, clip.firings)))
+    return replace(redacted, clip=bare)
+
+
+def _without_looks(judged: JudgedFiring) -> JudgedFiring:
+    evidence = tuple(pair for pair in judged.firing.evidence if not pair[0].startswith("detections."))
+    return replace(judged, firing=replace(judged.firing, evidence=evidence))

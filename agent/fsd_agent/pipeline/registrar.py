@@ -1,0 +1,111 @@
+"""Firmware's registration document, judged and never forgotten.
+
+The newest serial that was ever accepted is kept in the journal, with the digest of its content, before anything acts
+on it; with it the newest time that the clock is believed to have reached. A registration that can't be kept is not
+acted on. A time that can't be kept counts as long as this process lives, for it only forbids more: a full disk must not
+hold a vehicle, or it could never deliver what fills it.
+
+Threads: one at a time; the caller serialises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.trust_store import TrustError, TrustStore
+from fsd_agent.records.region import HoldReason, Registration
+from fsd_agent.rules.trust.registration import BelievedClock, accept_registration, raised
+from fsd_agent.wire.floors import (
+    FloorError,
+    RegistrationFloor,
+    decode_registration_floor,
+    encode_registration_floor,
+)
+from fsd_agent.wire.registration import RegistrationError
+from fsd_firmware.contract import FirmwareError
+
+STATE_KEY = "registration"
+
+
+class Registrar:
+    """See the module."""
+
+    def __init__(
+        self,
+        document: Callable[[], bytes | None],
+        trust: TrustStore,
+        *,
+        device_key_id: str,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._document = document
+        self._trust = trust
+        self._device_key_id = device_key_id
+        self._journal = journal
+        self._clock = clock
+        self._believed = BelievedClock()
+        self._unkept_ns = 0
+        """The newest believed time that the journal could not take, for the serial that it has."""
+
+    def look(self, proved_ns: int) -> Registration | RegistrationError | None:
+        """What the vehicle goes by now; ``proved_ns`` is the newest time that a signature proves, Unix time."""
+        try:
+            document = self._document()
+            if document is None:
+                return None
+            authorities = self._trust.authorities()
+            floor = self._floor()
+        except FirmwareError as error:  # there may be one, but nobody can say what is in it: hold, and go on
+            return RegistrationError(str(error))
+        except TrustError as error:
+            return RegistrationError(str(error), HoldReason.NO_AUTHORITY)
+        except (JournalError, FloorError) as error:
+            return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
+        return self._judge(document, authorities, floor, proved_ns)
+
+    def _judge(
+        self, document: bytes, authorities: tuple[bytes, ...], floor: RegistrationFloor | None, proved_ns: int
+    ) -> Registration | RegistrationError:
+        wall_ns = self._clock.wall_ns()
+        believed_ns = self._believed.look(monotonic_ns=self._clock.monotonic_ns(), wall_ns=wall_ns)
+        try:
+            floor = self._raised(floor, believed_ns or 0)
+            accepted = accept_registration(
+                document,
+                authorities=authorities,
+                device_key_id=self._device_key_id,
+                floor=floor,
+                clock_ns=wall_ns,
+                proved_ns=proved_ns,
+            )
+            if accepted.floor != floor:
+                self._keep(accepted.floor)
+                self._unkept_ns = 0
+        except RegistrationError as error:
+            return error
+        except JournalError as error:
+            return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
+        return accepted.registration
+
+    def _floor(self) -> RegistrationFloor | None:
+        kept = self._journal.get_state(STATE_KEY)
+        return None if kept is None else decode_registration_floor(kept)
+
+    def _raised(self, kept: RegistrationFloor | None, believed_ns: int) -> RegistrationFloor | None:
+        """What is kept, with the newest time that is believed."""
+        if kept is None:
+            return None
+        floor = raised(kept, max(believed_ns, self._unkept_ns))
+        if floor != kept:
+            try:
+                self._keep(floor)
+                self._unkept_ns = 0
+            except JournalError:  # it counts here, and is offered again at the next look
+                self._unkept_ns = floor.clock_ns
+        return floor
+
+    def _keep(self, floor: RegistrationFloor) -> None:
+        self._journal.set_state(STATE_KEY, encode_registration_floor(floor))

@@ -1,0 +1,115 @@
+"""Wall 5 as text: what the list allows is the route's endpoints, whatever else the policies say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsd_agent.records.region import Hold, HoldReason
+from fsd_agent.rules.residency.egress import (
+    UID_MAX,
+    Destination,
+    EgressError,
+    destinations,
+    egress_ruleset,
+)
+from fsd_agent.testing.regions import sample_region
+
+ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+
+
+def _usable(address: str, port: int) -> Destination | None:
+    try:
+        return Destination(address, port)
+    except EgressError:
+        return None
+
+
+DESTINATIONS = st.builds(_usable, ADDRESSES, st.integers(1, 65535)).filter(lambda one: one is not None)
+
+
+@given(st.lists(DESTINATIONS, max_size=6), st.integers(0, UID_MAX), st.randoms())
+def test_it_lets_exactly_the_given_destinations_through(
+    allowed: list[Destination], uid: int, random: Random
+) -> None:
+    text = egress_ruleset(uid, allowed)
+    shuffled = [*allowed, *allowed]
+    random.shuffle(shuffled)
+    assert egress_ruleset(uid, shuffled) == text, "neither order nor repetition may matter"
+    service = text.split("chain service {")[1].split("}")[0].strip().splitlines()
+    accepts = [re.fullmatch(r'\s*ip6? daddr (\S+) tcp dport (\d+) counter name "to_region" accept', line)
+               for line in service[:-2]]  # fmt: skip
+    assert {Destination(one[1], int(one[2])) for one in accepts if one} == set(allowed)
+    assert all(accepts), "every rule is one destination"
+    assert [line.strip() for line in service[-2:]] == [
+        'meta l4proto tcp counter name "refused" reject with tcp reset',
+        'counter name "refused" reject with icmpx type admin-prohibited',
+    ]
+    assert re.findall(r"skuid (\d+) goto service", text) == [str(uid)]
+    assert text.count("accept") == len(accepts) + 1, "the base chain's policy is for other users"
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "reason"),
+    [
+        ("broker.example", 8883, "is not an address"),
+        ("10.0.0.1; }", 8883, "is not an address"),
+        ("0.0.0.0", 8883, "one machine"),
+        ("::", 8883, "one machine"),
+        ("224.0.0.1", 8883, "one machine"),
+        ("255.255.255.255", 8883, "one machine"),
+        ("::ffff:10.0.0.1", 8883, "IPv4"),
+        ("fe80::1%eth0", 8883, "one link"),
+        ("2001:DB8::1", 8883, "2001:db8::1"),
+        ("10.0.0.1", 0, "port"),
+        ("10.0.0.1", 65536, "port"),
+    ],
+)
+def test_what_is_no_single_machine_is_refused(address: str, port: int, reason: str) -> None:
+    with pytest.raises(EgressError, match=reason):
+        Destination(address, port)
+
+
+def test_a_route_gives_its_own_endpoint_and_a_hold_gives_nothing() -> None:
+    cn, eu = sample_region("cn", ("CN",), 8883), sample_region("eu", ("DE",), 8884)
+    assert destinations(cn.route()) == (Destination("127.0.0.1", 8883),)
+    assert destinations(eu.route()) == (Destination("127.0.0.1", 8884),)
+    for reason in HoldReason:
+        hold = Hold(reason, "because")
+        assert destinations(hold) == ()
+        assert egress_ruleset(7, destinations(hold)).count("accept") == 1
+
+
+def test_every_address_of_every_endpoint_is_listed_and_no_name() -> None:
+    route = sample_region("cn").route()
+    (first,) = route.policy.endpoints
+    named = replace(first, host="broker.cn", addresses=("10.0.0.2", "2001:db8::1"))
+    several = replace(
+        route, policy=replace(route.policy, endpoints=(first, replace(named, port=8884), named))
+    )
+    assert set(destinations(several)) == {
+        Destination("127.0.0.1", 8883),
+        *(Destination(address, port) for address in named.addresses for port in (8883, 8884)),
+    }
+    unusable = replace(route.policy, endpoints=(replace(first, addresses=("broker.cn",)),))
+    with pytest.raises(EgressError, match=r"region cn: endpoint 'broker\.cn' is not an address"):
+        destinations(replace(route, policy=unusable))
+
+
+def test_the_comment_can_say_anything_without_becoming_a_rule() -> None:
+    said = "a\ntable inet x\r\x0baccept\u2028accept \u00e9"
+    text = egress_ruleset(7, (), why=said)
+    assert [line for line in text.splitlines() if "accept" in line and not line.startswith("#")] == [
+        "\t\ttype filter hook output priority 300; policy accept;"
+    ]
+
+
+@pytest.mark.parametrize("uid", [-1, 2**32 - 1])
+def test_a_user_that_the_kernel_can_not_match_is_refused(uid: int) -> None:
+    with pytest.raises(EgressError, match="user id"):
+        egress_ruleset(uid, ())

@@ -1,0 +1,1 @@
+"""``fsdctl registry``: a registration authority, which says where vehicles belong."""
