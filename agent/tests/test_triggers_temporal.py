@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.program import TEMPORAL, Op
-from fsd_agent.rules.triggers.past.temporal import Steps, Temporal, follow, make_temporal
+from fsd_agent.rules.triggers.past.memories import make_temporal
+from fsd_agent.rules.triggers.past.temporal import Steps, Temporal, follow
 
 Known = bool | float
 Arrivals = list[tuple[int, Known | None]]

@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from fsd_agent.records.program import Op
-from fsd_agent.rules.triggers.past.temporal import Scalar, follow, make_temporal
+from fsd_agent.rules.triggers.past.memories import make_temporal
+from fsd_agent.rules.triggers.past.temporal import Scalar, follow
 
 MS = 1_000_000
 TEXT = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ The way of one batch through :meth:`TriggerEngine.advance`:
    conditions that it concerns, and the results of functions are events as well (``cascade``); where many conditions
    that only compare rows with numbers are asked at once, arrays do it (``conditions.bank``);
 4. functions and conditions that look at detections are evaluated over whole batches by the graph, between and after
-   cascades (``stages``, ``past.past``, ``conditions.conditions``);
+   cascades (``stages``, ``past.seen``, ``conditions.conditions``);
 5. what became true or not true moves the campaigns' phases, and phases fire (``phases``).
 
 Instants. A condition is evaluated where something it refers to arrives or goes stale, over the newest values at

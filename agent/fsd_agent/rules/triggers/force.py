@@ -19,11 +19,11 @@ from fsd_agent.rules.triggers.arrivals import Arrivals
 from fsd_agent.rules.triggers.conditions.bank import Bank, takes
 from fsd_agent.rules.triggers.conditions.conditions import Conditions
 from fsd_agent.rules.triggers.detections.looks import Looks
-from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Batch, Graph
+from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT
 from fsd_agent.rules.triggers.firing.cost import Costs
 from fsd_agent.rules.triggers.firing.phases import Change, Phases, Transitions
-from fsd_agent.rules.triggers.past.past import Now
 from fsd_agent.rules.triggers.plan import Looking, make_plan, row_of
+from fsd_agent.rules.triggers.seeing import Seeing
 from fsd_agent.rules.triggers.signals.columns import Event, ListedSamples, Samples, in_time
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_agent.rules.triggers.stages import stages_of
@@ -56,50 +56,6 @@ class Found:
 
 
 NOTHING_FOUND: Final = Found((), (), ())
-
-
-class _Seeing:
-    """What the graph needs to know of a batch, as it comes to light."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        inputs: frozenset[int],
-        signals: SignalState,
-        looks: Looks | None,
-        make_looks: Callable[[], Looks],
-        until_ns: int,
-    ) -> None:
-        self._graph = graph
-        self._inputs = inputs
-        self._signals = signals
-        self._looks = looks
-        self._make_looks = make_looks
-        self.until_ns = until_ns
-        self.changed: set[int] = set()
-        """Inputs of what the graph evaluates that changed."""
-        if looks is not None:
-            self.changed.add(DETECTIONS_INPUT)
-        graph.begin(self.changed)
-
-    def comes(self, events: Sequence[Event]) -> None:
-        """These have come, too."""
-        changed = self._inputs.intersection([row for _, row, _, _ in events])
-        if changed:
-            self._graph.changed(changed)
-            self.changed |= changed
-
-    def now(self, events: list[Event]) -> Now:
-        """The batch as far as it is known, ``events`` being all that has come."""
-        active = ListedSamples(events) if events else None
-        signals, make_looks = self._signals, self._make_looks
-        return Now(
-            self.until_ns,
-            self.changed,
-            active,
-            self._looks,
-            lambda times: Batch(times, signals, active, make_looks),
-        )
 
 
 def _merged(events: list[Event], more: list[Event]) -> list[Event]:
@@ -168,11 +124,11 @@ class Force:
         events = active.items if active is not None else []
         if not self._by_graph:
             return self._last_stage(events, until_ns, None)
-        seeing = _Seeing(self._plan.graph, self._by_graph, self._signals, looks, make_looks, until_ns)
+        seeing = Seeing(self._plan.graph, self._by_graph, self._signals, looks, make_looks, until_ns)
         with np.errstate(all="ignore"):  # Overflow and invalid are values here; see ``values``.
             return self._evaluate(events, seeing)
 
-    def _evaluate(self, events: list[Event], seeing: _Seeing) -> Found:
+    def _evaluate(self, events: list[Event], seeing: Seeing) -> Found:
         """Stage after stage."""
         results: list[Event] = []
         seeing.comes(events)
@@ -190,7 +146,7 @@ class Force:
         found = self._last_stage(events, seeing.until_ns, seeing)
         return replace(found, results=[*results, *found.results])
 
-    def _last_stage(self, events: list[Event], until_ns: int, seeing: _Seeing | None) -> Found:
+    def _last_stage(self, events: list[Event], until_ns: int, seeing: Seeing | None) -> Found:
         """The conditions, and what looks back with no detections below or beside it."""
         cascade = self._stages[-1].cascade
         followed = cascade.follow(events, until_ns)

@@ -22,7 +22,8 @@ from fsd_agent.records.head import Head
 from fsd_agent.records.program import SIGNALS, TEMPORAL, Node, Op, ValueType, infer
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
-from fsd_agent.rules.triggers.past.temporal import Temporal, make_temporal
+from fsd_agent.rules.triggers.past.memories import make_temporal
+from fsd_agent.rules.triggers.past.temporal import Temporal
 from fsd_firmware.catalogue import Catalogue
 
 OWN: Final = frozenset({Op.MODE, Op.ZONE, Op.HEAD})

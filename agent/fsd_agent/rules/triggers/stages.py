@@ -1,6 +1,6 @@
 """In which order a batch is evaluated, where functions look back at detections and others at their results.
 
-Functions that look at detections are evaluated over whole batches (``past.past``), all others one event at a time
+Functions that look at detections are evaluated over whole batches (``past.seen``), all others one event at a time
 (``cascade``). So there are *stages*: a cascade, and then the functions that look at detections and read nothing of
 later stages; what comes of both goes on to the next stage. The last stage is a cascade with all conditions. Where
 nothing looks back at detections it is the only one.
@@ -17,7 +17,7 @@ from fsd_agent.rules.triggers.cascade import Cascade
 from fsd_agent.rules.triggers.conditions.bank import Bank
 from fsd_agent.rules.triggers.expressions.graph import DETECTIONS_INPUT, Graph
 from fsd_agent.rules.triggers.expressions.scalars import ask
-from fsd_agent.rules.triggers.past.past import Seen
+from fsd_agent.rules.triggers.past.seen import Seen
 from fsd_agent.rules.triggers.past.temporal import Scalar
 from fsd_agent.rules.triggers.plan import Looking
 from fsd_agent.rules.triggers.signals.guard import edges_of

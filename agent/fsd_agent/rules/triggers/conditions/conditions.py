@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fsd_agent.rules.triggers.expressions.graph import Graph
 from fsd_agent.rules.triggers.expressions.operations import planes
 from fsd_agent.rules.triggers.firing.phases import Transitions
-from fsd_agent.rules.triggers.past.past import Now
+from fsd_agent.rules.triggers.past.seen import Now
 from fsd_agent.rules.triggers.signals.columns import Times
 from fsd_agent.rules.triggers.step import Truth
 
