@@ -144,6 +144,8 @@ def test_a_time_that_is_none_is_wrong_usage(car: Start, seconds: str) -> None:
 
 def test_sigterm_stops_it_and_a_second_agent_is_refused_until_then(car: Start) -> None:
     config = car(speed="real")
+    # Again and again: the drive must not be over before the second agent has begun.
+    config.write_text(config.read_text().replace("[firmware]\n", "[firmware]\nloop = true\n"))
     with subprocess.Popen(
         [sys.executable, "-m", "fsd_agent", "run", "--json", "--config", str(config)],
         stdout=subprocess.PIPE, text=True,
