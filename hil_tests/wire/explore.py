@@ -12,12 +12,16 @@ from typing import Any, Self
 from hil_tests.wire.agent import AgentProcess
 from hil_tests.wire.cars import Car
 from hil_tests.wire.moves import Schedule, schedule
-from hil_tests.wire.play import Outcome, play
+from hil_tests.wire.play import Outcome, look, play
 from hil_tests.wire.shorten import shorten
-from hil_tests.wire.watch import Cell, Watch
+from hil_tests.wire.watch import Cell, Phase, Watch
 from hil_tests.wire.world import World
 
 TELL_EVERY_S = 15.0
+SETTLE_S = 5.0
+"""For packets that are counted and not captured yet: the end of a connection may take a moment."""
+LAST_WORDS = Phase("nobody", frozenset(), frozenset(), frozenset())
+"""Nothing is allowed any more: what still comes belongs to what was opened before."""
 FAILURES_MAX = 3
 """Further ones would only take the time of shortening them."""
 
@@ -157,8 +161,8 @@ def explore_in(
     failures_max: int = FAILURES_MAX,
 ) -> Report:
     """The same in a world that is there; see :class:`.play.Player` for ``car``, ``broken`` and ``knocked``."""
-    report, watch = Report(), Watch(world.car.address)
-    before = world.counted()
+    report, watch = Report(), Watch(world.car.address, world.memory)
+    before = _quiet(world)
     began = told = time.monotonic()
     for seed in seeds:
         plan = schedule(seed)
@@ -180,8 +184,18 @@ def explore_in(
             )
     report.matrix = dict(watch.matrix)
     report.seconds = time.monotonic() - began
-    _compare(report, watch, before, world.counted())
+    _compare(report, world, watch, before)
     return report
+
+
+def _quiet(world: World) -> dict[str, int]:
+    """What the kernels have counted, with every capture empty."""
+    discarded = Watch(world.car.address, world.memory)
+    while True:
+        counted = world.counted()
+        look(world, discarded, LAST_WORDS)
+        if world.counted() == counted:
+            return counted
 
 
 def _count(report: Report, plan: Schedule, outcome: Outcome) -> None:
@@ -199,7 +213,7 @@ def _shortest(world: World, car: Car | None, plan: Schedule, *, broken: str, kno
     def fails(candidate: Schedule) -> bool:
         nonlocal wrong
         found = play(
-            world, Watch(world.car.address), candidate, car=car, broken=broken, knocked=knocked
+            world, Watch(world.car.address, world.memory), candidate, car=car, broken=broken, knocked=knocked
         ).wrong
         wrong = tuple(found) or wrong
         return bool(found)
@@ -208,15 +222,20 @@ def _shortest(world: World, car: Car | None, plan: Schedule, *, broken: str, kno
     return Failure(plan.seed, short.moves, plan.egress, plan.named, wrong, journey=car is not None)
 
 
-def _compare(report: Report, watch: Watch, before: dict[str, int], after: dict[str, int]) -> None:
+def _compare(report: Report, world: World, watch: Watch, before: dict[str, int]) -> None:
     """The kernel's counters and the captures are two accounts of the same packets."""
-    report.counted = Counter({region: after[region] - before[region] for region in after})
-    if report.failures:
-        return  # Shortening has played more than the watch has seen
-    for region, count in report.counted.items():
-        if count != watch.packets[region]:
-            raise AssertionError(
-                f"{region}: the kernel counted {count} packets, {watch.packets[region]} captured"
-            )
+    end_s = time.monotonic() + SETTLE_S
+    while True:
+        after = world.counted()
+        report.counted = Counter({region: after[region] - before[region] for region in after})
+        look(world, watch, LAST_WORDS)
+        if report.failures:
+            return  # Shortening has played more than the watch has seen
+        if report.counted == Counter(watch.packets):  # a Counter: none is zero
+            break
+        if time.monotonic() > end_s:
+            raise AssertionError(f"the kernels counted {report.counted}, captured were {dict(watch.packets)}")
     if watch.unjudged():
         raise AssertionError(f"{watch.unjudged()} bytes of unfinished records where there should be none")
+    if watch.wrong:
+        raise AssertionError(f"after the last schedule: {watch.wrong[0]}")

@@ -318,12 +318,16 @@ class Player:
         return Phase(self._row(), self._may | self._left(), frozenset(ports), listed, lingers=self._lingers)
 
     def _look(self) -> None:
-        phase = self._phase()
-        for region, packet in self._world.packets():
-            if region:
-                self._watch.arrived(region, packet, phase)
-            else:
-                self._watch.left(packet, phase)
+        look(self._world, self._watch, self._phase())
+
+
+def look(world: World, watch: Watch, phase: Phase) -> None:
+    """Show the watch what was captured since the last look."""
+    for region, packet in world.packets():
+        if region:
+            watch.arrived(region, packet, phase)
+        else:
+            watch.left(packet, phase)
 
 
 def play(

@@ -51,7 +51,7 @@ JOURNEY = Schedule(0, egress=False, named=False, moves=(
 @pytest.mark.parametrize("egress", [False, True])
 def test_the_real_agent_keeps_to_its_region(world: World, city_drive: Path, egress: bool) -> None:
     """Half a minute of one agent's life, in its own process and in real time."""
-    watch = Watch(world.car.address)
+    watch = Watch(world.car.address, world.memory)
     outcome = play(world, watch, replace(JOURNEY, egress=egress), car=AgentProcess(world, city_drive))
     assert outcome.wrong == [], outcome.log
     assert outcome.delivered > 0

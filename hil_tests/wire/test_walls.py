@@ -14,7 +14,7 @@ from hil_tests.wire import fleet
 from hil_tests.wire.brokers import Fault, port_of
 from hil_tests.wire.explore import explore_in
 from hil_tests.wire.moves import Move, Schedule
-from hil_tests.wire.play import HOLDS, Outcome, play
+from hil_tests.wire.play import HOLDS, Outcome, look, play
 from hil_tests.wire.watch import Phase, Watch
 from hil_tests.wire.world import World
 
@@ -48,17 +48,13 @@ def careless_client(world: World, region: str, port: int, identity: str = "cn") 
 
 
 def watched(world: World, phase: Phase) -> Watch:
-    watch = Watch(world.car.address)
-    for region, packet in world.packets():
-        if region:
-            watch.arrived(region, packet, phase)
-        else:
-            watch.left(packet, phase)
+    watch = Watch(world.car.address, world.memory)
+    look(world, watch, phase)
     return watch
 
 
 def run(world: World, *moves: Move, egress: bool = False, broken: str = "") -> tuple[Outcome, Watch]:
-    watch = Watch(world.car.address)
+    watch = Watch(world.car.address, world.memory)
     plan = Schedule(0, egress, named=False, moves=moves)
     return play(world, watch, plan, broken=broken), watch
 

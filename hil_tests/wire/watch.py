@@ -64,18 +64,25 @@ class _Connection:
 
 
 @dataclass(slots=True)
+class Memory:
+    """How every connection was opened: it outlives a watch, as the kernel's last word on one may."""
+
+    arrived: dict[Key, _Connection] = field(default_factory=dict)
+    left: dict[Key, Phase] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Watch:
     """Takes packets in, keeps the matrix and what was wrong."""
 
     car: str
     """Its address."""
+    memory: Memory = field(default_factory=Memory)
     matrix: defaultdict[tuple[str, str, str], Cell] = field(default_factory=lambda: defaultdict(Cell))
     """By table (:data:`TABLES`), row and region."""
     wrong: list[str] = field(default_factory=list)
     packets: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """From the vehicle, by region: compared with the kernel's own counters."""
-    _connections: dict[Key, _Connection] = field(default_factory=dict)
-    _left: dict[Key, Phase] = field(default_factory=dict)
 
     def arrived(self, region: str, packet: Packet, phase: Phase) -> None:
         """A packet on a region's own interface."""
@@ -84,11 +91,11 @@ class Watch:
         self.packets[region] += 1
         key = (packet.source, packet.source_port, packet.target, packet.target_port)
         if packet.opens:
-            self._connections[key] = _Connection(phase, region, Stream((packet.sequence + 1) & 0xFFFFFFFF))
-        connection = self._connections.get(key)
+            self.memory.arrived[key] = _Connection(phase, region, Stream((packet.sequence + 1) & 0xFFFFFFFF))
+        connection = self.memory.arrived.get(key)
         if connection is None:
             # The middle of something that was opened elsewhere: not a ClientHello, so every byte of it is secret.
-            connection = self._connections[key] = _Connection(phase, region, Stream(packet.sequence))
+            connection = self.memory.arrived[key] = _Connection(phase, region, Stream(packet.sequence))
         cell = self.matrix[_table(connection.opened, packet), connection.opened.row, region]
         cell.packets += 1
         cell.bytes += packet.length
@@ -114,11 +121,11 @@ class Watch:
             return
         key = (packet.source, packet.source_port, packet.target, packet.target_port)
         if packet.opens:
-            self._left[key] = phase
-        opened = self._left.get(key, phase)
+            self.memory.left[key] = phase
+        opened = self.memory.left.get(key, phase)
         if opened.listed is None:
             return
-        known = packet.protocol == 6 and (packet.opens or key in self._left)
+        known = packet.protocol == 6 and (packet.opens or key in self.memory.left)
         if not known or (packet.target, packet.target_port) not in opened.listed:
             self.wrong.append(
                 f"a packet left for {packet.target} port {packet.target_port} protocol {packet.protocol},"
@@ -128,7 +135,7 @@ class Watch:
     def unjudged(self) -> int:
         """Bytes of records that never became whole, on connections that may carry nothing."""
         return sum(
-            one.stream.waiting for one in self._connections.values() if one.region not in one.opened.may
+            one.stream.waiting for one in self.memory.arrived.values() if one.region not in one.opened.may
         )
 
 

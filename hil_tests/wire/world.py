@@ -30,6 +30,7 @@ from hil_tests.wire import fleet
 from hil_tests.wire.brokers import Fault, port_of, write_brokers
 from hil_tests.wire.clock import WallClock
 from hil_tests.wire.flows import Packet, parse
+from hil_tests.wire.watch import Memory
 
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 MEMORY = Path("/dev/shm")
@@ -46,6 +47,7 @@ class World:
     at_once = True
 
     def __init__(self) -> None:
+        self.memory = Memory()
         self.root = _folder()
         self.data = self.root / "data"
         self.pid = 0
