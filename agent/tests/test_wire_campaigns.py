@@ -175,6 +175,9 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: nodes(raw, *[["sigb", [], "A", 0]] * (MAX_NODES + 1)), "braking", "program.nodes", "length <="),
     (lambda raw: nodes(raw, ["sigb", [], "A", 0], *(["not", [at], None, 0] for at in range(MAX_DEPTH))), "braking",
      "program", f"nested {MAX_DEPTH + 1} deep"),
+    # Short on the wire, and 2**12 times its signal written out.
+    (lambda raw: nodes(raw, ["sigb", [], "A", 0], *(["eq", [at, at], None, 0] for at in range(12))), "braking", "program",
+     f"{2**13 - 1:,} operations with what is shared written out"),
     (lambda raw: nodes(raw, ["field", [], "score", 0], ["lit", [], 0.5, 0], ["gt", [0, 1], None, 0]), "braking", "program",
      "of a single detection"),
     (lambda raw: nodes(raw, ["lit", [], float("nan"), 0], ["lit", [], 1.0, 0], ["gt", [0, 1], None, 0]), "braking", "program",

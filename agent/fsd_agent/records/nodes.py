@@ -13,6 +13,9 @@ MAX_NODES: Final = 256
 """Bounds the work of one evaluation; the families that ship need under 50."""
 MAX_DEPTH: Final = 32
 """Longest chain of arguments."""
+MAX_WRITTEN_OUT: Final = 1024
+"""Operations where each argument is written out wherever it is used: one value at a time, that is what is computed. A
+few shared nodes, each twice an argument of the next, would make millions."""
 INT_LIMIT: Final = 2**53
 """First magnitude at which a double no longer holds every integer."""
 MAX_TEXT: Final = 256

@@ -34,6 +34,7 @@ from fsd_agent.records.nodes import (
     MAX_TEMPORAL_DEPTH,
     MAX_TEXT,
     MAX_WINDOW_NS,
+    MAX_WRITTEN_OUT,
     MODES,
     NAMED,
     OPTIONAL_FIELDS,
@@ -48,7 +49,7 @@ from fsd_agent.records.nodes import (
     ValueType,
     is_source,
 )
-from fsd_agent.records.program_types import depths, infer, temporal_levels
+from fsd_agent.records.program_types import depths, infer, temporal_levels, written_out
 
 __all__ = [
     "ARITHMETIC",
@@ -63,6 +64,7 @@ __all__ = [
     "MAX_TEMPORAL_DEPTH",
     "MAX_TEXT",
     "MAX_WINDOW_NS",
+    "MAX_WRITTEN_OUT",
     "MODES",
     "NAMED",
     "OPTIONAL_FIELDS",
@@ -83,6 +85,7 @@ __all__ = [
     "signal_types",
     "temporal_levels",
     "texts",
+    "written_out",
 ]
 
 
@@ -101,6 +104,10 @@ class Program:
         depth = max(depths(self.nodes))
         if depth > MAX_DEPTH:
             raise ProgramError(f"nested {depth} deep; at most {MAX_DEPTH} is allowed")
+        if (operations := written_out(self.nodes)) > MAX_WRITTEN_OUT:
+            raise ProgramError(
+                f"{operations:,} operations with what is shared written out; at most {MAX_WRITTEN_OUT:,}"
+            )
         if sum(node.op in TEMPORAL for node in self.nodes) > MAX_TEMPORAL:
             raise ProgramError(f"more than {MAX_TEMPORAL} functions that look back")
         if max(temporal_levels(self.nodes)) > MAX_TEMPORAL_DEPTH:

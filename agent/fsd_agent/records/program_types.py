@@ -51,6 +51,20 @@ def depths(nodes: Sequence[Node]) -> list[int]:
     return found
 
 
+def written_out(nodes: Sequence[Node]) -> int:
+    """Operations of the result where what is shared is written out wherever it is used.
+
+    A temporal node is a leaf of what is above it: its result is kept, and it is computed apart.
+    """
+    sizes: list[int] = []
+    apart = 0
+    for node in nodes:
+        size = 1 + sum(sizes[arg] for arg in node.args)
+        apart += size if node.op in TEMPORAL else 0
+        sizes.append(1 if node.op in TEMPORAL else size)
+    return apart + sizes[-1]
+
+
 def temporal_levels(nodes: Sequence[Node]) -> list[int]:
     """How many temporal nodes lie on the longest chain that ends at each node, itself included."""
     found: list[int] = []
