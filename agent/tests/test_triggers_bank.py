@@ -172,7 +172,6 @@ class InForce:
         if followed.rest is not None:
             after = [event for event in active.items if event[0] > followed.rest.after_ns]
             rest = self.bank.at_once(ListedSamples(after), followed.rest.newest)
-            self.cascade.caught_up()
             found += zip(rest.t_ns.tolist(), rest.campaign.tolist(), rest.true.tolist(), strict=True)
         assert [t_ns for t_ns, _, _ in found] == sorted(t_ns for t_ns, _, _ in found)
         return found

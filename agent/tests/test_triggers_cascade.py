@@ -84,6 +84,13 @@ def test_a_fresh_condition_is_asked_once_though_nothing_changes() -> None:
     assert (plain.seen, edged.seen) == ([1.0], [1.0])
 
 
+def test_what_comes_later_than_was_promised_is_taken_up_all_the_same() -> None:
+    newest: list[Scalar] = [None]
+    asked = Asked(newest, 0)
+    Cascade([condition(asked, rows=[0])], newest, tells=False).follow(events(1.0, 2.0, 3.0), 1)
+    assert asked.seen == [1.0, 2.0, 3.0]
+
+
 def test_a_fault_is_told_and_stops_nobody_else() -> None:
     newest: list[Scalar] = [None]
     told: list[Exception] = []

@@ -132,10 +132,6 @@ class Cascade:
                 if spent > self._patience + _MANY * at and at < count:
                     found = Followed(found.results, found.changes, Rest(t_ns, tuple(newest)))
 
-    def caught_up(self) -> None:
-        """The rest of the batch has been computed."""
-        self._fresh = sum(1 << at for at, step in enumerate(self._steps) if not step.begun)
-
     def _due(self, t_ns: int) -> int:
         """The steps that change now though nothing arrives."""
         due, timers = _NOTHING, self._timers

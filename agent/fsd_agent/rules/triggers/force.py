@@ -148,8 +148,7 @@ class Force:
 
     def _last_stage(self, events: list[Event], until_ns: int, seeing: Seeing | None) -> Found:
         """The conditions, and what looks back with no detections below or beside it."""
-        cascade = self._stages[-1].cascade
-        followed = cascade.follow(events, until_ns)
+        followed = self._stages[-1].cascade.follow(events, until_ns)
         parts: list[Transitions] = []
         rest = followed.rest
         if seeing is not None:
@@ -162,7 +161,6 @@ class Force:
         if rest is not None:
             after = bisect_right(events, rest.after_ns, key=in_time)
             parts.append(self._bank.at_once(ListedSamples(events[after:]), rest.newest))
-            cascade.caught_up()
         return Found(followed.results, followed.changes, parts)
 
     def _load(self) -> None:
