@@ -72,6 +72,8 @@ class _Repeated:
             np.tile(column[mine], self.block) for column in (plan.left, plan.mask, plan.scale, plan.offset)
         )
         self._any_left = bool(plan.left[mine].any())
+        # Adding zero matters only to a product of -0.0, which a positive scale doesn't give.
+        self._any_offset = bool((plan.offset[mine] != 0).any() or (plan.scale[mine] <= 0).any())
         self.row = np.tile(plan.row[mine], frames)
         self.row.flags.writeable = False  # batches share it
         words = plan.word[mine].tolist()
@@ -92,7 +94,8 @@ class _Repeated:
         value = into[:n]
         value[:] = bits
         value *= self._scale[:n]
-        value += self._offset[:n]
+        if self._any_offset:
+            value += self._offset[:n]
 
     def _repeated_words(self, data: NDArray[np.uint8]) -> NDArray[np.int64]:
         words: NDArray[Any] = np.ascontiguousarray(data).view("<u8")
