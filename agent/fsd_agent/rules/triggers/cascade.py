@@ -23,6 +23,7 @@ from fsd_agent.rules.triggers.signals.columns import Event
 from fsd_agent.rules.triggers.step import Step
 
 _NOTHING: Final = 0
+_EVERYBODY: Final = -1
 _MANY: Final = 4
 """Conditions that an event may ask on average before it is cheaper to compute all at once."""
 _PATIENCE: Final = 64
@@ -61,6 +62,7 @@ class Cascade:
     ) -> None:
         self._steps = tuple(steps)
         self._single = sum(1 << at for at, step in enumerate(steps) if not step.many)
+        self._many = sum(1 << at for at, step in enumerate(steps) if step.many)
         self._tells, self._patience = tells, patience
         self._newest = newest
         self._always = _by_row(len(newest), [step.every for step in steps])
@@ -128,7 +130,7 @@ class Cascade:
             if found.rest is not None:
                 self._run(t_ns, asked, due, self._single, found)
             elif asked or due:
-                spent += (self._run(t_ns, asked, due, -1, found) & ~self._single).bit_count()
+                spent += (self._run(t_ns, asked, due, _EVERYBODY, found) & self._many).bit_count()
                 if spent > self._patience + _MANY * at and at < count:
                     found = Followed(found.results, found.changes, Rest(t_ns, tuple(newest)))
 

@@ -195,9 +195,10 @@ class Guard:
         """The samples that are kept, or where they are, in order."""
         if self._moved:
             self._settle_moved()
-        row, value = samples.row, samples.value
-        if not row.shape[0]:
+        value = samples.value
+        if not value.shape[0]:
             return []
+        row = samples.row.astype(np.intp)  # As numpy would, for each of the selections below.
         inside = np.greater_equal(value, self._low.take(row))
         np.logical_and(inside, np.less_equal(value, self._high.take(row)), out=inside)
         if samples.sound is not None:
