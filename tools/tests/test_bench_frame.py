@@ -67,6 +67,23 @@ def test_contenders_run_in_turns_and_the_first_round_does_not_count() -> None:
     assert all(seconds >= 0 for seconds in medians.values())
 
 
+def test_a_quick_contender_has_as_many_calls_a_turn_as_fill_it_and_gives_the_time_of_one() -> None:
+    calls: list[str] = []
+
+    def busy(name: str, seconds: float) -> None:
+        calls.append(name)
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+
+    medians = interleaved(
+        2, {"quick": lambda: busy("quick", 0.005), "slow": lambda: busy("slow", 0.05)}, turn_s=0.04
+    )
+    assert calls.count("slow") == 3
+    assert 1 + 2 * 2 <= calls.count("quick") <= 1 + 2 * 8
+    assert 0.005 <= medians["quick"] < 0.02 < 0.05 <= medians["slow"]
+
+
 def test_the_slow_first_call_is_not_in_the_median() -> None:
     state = {"first": True}
 

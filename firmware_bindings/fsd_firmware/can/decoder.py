@@ -125,21 +125,21 @@ class Decoder:
         count = plan.count.take(message)
         ends = np.add.accumulate(count)
         total = int(ends[-1])
-        if total > self._numbers.shape[0]:
-            self._numbers = np.arange(2 * total, dtype=np.int64)
-        field = (plan.ends.take(message) - ends).repeat(count)
+        if max(total, message.shape[0]) > self._numbers.shape[0]:
+            self._numbers = np.arange(2 * max(total, message.shape[0]), dtype=np.int64)
+        n, words = message.shape[0], plan.words
+        frame = self._numbers[:n].repeat(count)
+        field = (plan.ends.take(message) - ends).take(frame)
         field += self._numbers[:total]
-        words = plan.words
         words.load(frames.data)
-        n = message.shape[0]
-        place = words.frames[:n].repeat(count)
+        place = frame if words.blocks == 1 else words.blocks * frame
         bits = words.flat.take(place + plan.word.take(field))
         bits <<= plan.left.take(field)
         bits &= plan.mask.take(field)
         value = bits.astype(np.float64)
         value *= plan.scale.take(field)
         value += plan.offset.take(field)
-        samples = Signals(frames.t_ns.repeat(count), plan.row.take(field), value)
+        samples = Signals(frames.t_ns.take(frame), plan.row.take(field), value)
         self._unknown += n - int(np.count_nonzero(message))
         lacking = np.count_nonzero(plan.width - frames.length > plan.slack.take(message))
         if lacking or (plan.any_odd and plan.odd.take(message).any()):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import math
 import os
 import platform
 import statistics
@@ -123,24 +124,31 @@ def figure(
     return Figure(name, value, unit, peer, peer_value, ratio, str(goal) if goal else None, met)
 
 
-def interleaved(rounds: int, contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+def interleaved(
+    rounds: int, contenders: Mapping[str, Callable[[], object]], *, turn_s: float = 0.0
+) -> dict[str, float]:
     """Median seconds of processor time a call of each contender, run in turns in this process.
 
     One round is not counted (caches, lazy set-up). Every second round goes in reverse order, so that drift of
-    the machine hits all alike. The garbage collector rests during a call.
+    the machine hits all alike. The garbage collector rests during a turn. A turn is one call, or as many as last for
+    ``turn_s``: where one contender takes a millisecond and another a hundred, the first would else be measured on what
+    the other left in the caches, and the other on its own.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    calls = dict.fromkeys(contenders, 1)
     for turn in range(rounds + 1):
         order = list(contenders) if turn % 2 else list(reversed(list(contenders)))
         for name in order:
-            spent = seconds_of(contenders[name])
+            spent = seconds_of(contenders[name], calls[name])
             if turn:
                 seconds[name].append(spent)
+            else:
+                calls[name] = max(1, math.ceil(turn_s / max(spent, 1e-6)))
     return {name: statistics.median(spent) for name, spent in seconds.items()}
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    """Seconds of processor time of one call, all threads, without garbage collection inside.
+def seconds_of(call: Callable[[], object], calls: int = 1) -> float:
+    """Seconds of processor time a call, all threads, without garbage collection inside.
 
     Not wall time: on a shared machine that says how busy others are.
     """
@@ -148,8 +156,9 @@ def seconds_of(call: Callable[[], object]) -> float:
     gc.disable()
     try:
         start = time.process_time()
-        call()
-        return time.process_time() - start
+        for _ in range(calls):
+            call()
+        return (time.process_time() - start) / calls
     finally:
         gc.enable()
 

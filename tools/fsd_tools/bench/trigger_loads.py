@@ -27,7 +27,10 @@ from fsd_tools.campaign.compiler import compile_condition
 SAMPLES_PER_S: Final = 2258
 FIRST: Final = range(1)
 """The second before the clock runs: all conditions are evaluated for the first time there."""
-TIMED: Final = range(1, 11)
+SMOOTH_S: Final = 60
+"""Timed seconds of smooth signals: at ten, a turn of ours would be over in two milliseconds, most of them spent on
+caches that the lambdas' turn has filled."""
+WHITE_S: Final = 10
 CONDITIONS: Final = 200
 MIDDLE: Final = 100.0
 """Of the range of every signal, which is 0 to 200."""
@@ -57,6 +60,8 @@ class Load:
     signals: int
     samples: Signals
     comparisons: tuple[Comparison, ...]
+    timed: range
+    """The seconds that the clock runs for."""
     once: bool
     """Each condition fires at its first rise only: where they rise with every other sample, firings are all there is."""
 
@@ -72,13 +77,14 @@ class Load:
         readers = np.zeros(self.signals, np.int64)
         for one in self.comparisons:
             readers[[one.a, one.b]] += 1
-        return int(readers[self.samples.signal[TIMED.start * SAMPLES_PER_S :]].sum())
+        return int(readers[self.samples.signal[self.timed.start * SAMPLES_PER_S :]].sum())
 
 
 def make_load(signals: int, *, smooth: bool) -> Load:
     """The same at every call."""
     rng = np.random.default_rng(signals)
-    count = TIMED.stop * SAMPLES_PER_S
+    timed = range(FIRST.stop, FIRST.stop + (SMOOTH_S if smooth else WHITE_S))
+    count = timed.stop * SAMPLES_PER_S
     t_ns = np.arange(count, dtype=np.int64) * (1_000_000_000 // SAMPLES_PER_S)
     row = (np.arange(count) % signals).astype(np.int32)
     if smooth:
@@ -91,7 +97,7 @@ def make_load(signals: int, *, smooth: bool) -> Load:
     pairs = [(2 * number % signals, (2 * number + 1) % signals) for number in range(CONDITIONS)]
     limits = rng.uniform(0, 2 * MIDDLE, (CONDITIONS, 2)).tolist()
     comparisons = tuple(Comparison(a, x, b, y) for (a, b), (x, y) in zip(pairs, limits, strict=True))
-    return Load(signals, Signals(t_ns, row, value), comparisons, once=not smooth)
+    return Load(signals, Signals(t_ns, row, value), comparisons, timed, once=not smooth)
 
 
 def engine_of(load: Load) -> TriggerEngine:

@@ -28,7 +28,6 @@ from fsd_tools.bench.frame import (
 from fsd_tools.bench.trigger_loads import (
     CONDITIONS,
     FIRST,
-    TIMED,
     Conditions,
     Lambdas,
     Load,
@@ -68,7 +67,7 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
     engine's public entrance, one call a batch, from samples to firings with phases, budgets and evidence, of which
     the peer does nothing. With white noise a condition fires once only, with the lambdas as well. Before anything is
     timed the rises of all are compared; a difference ends the benchmark. The first second, in which every condition is
-    new, is not timed. Rates count the conditions that the peer calls. One thread.
+    new, is not timed; then a minute of smooth or ten seconds of white signals is. Rates count the conditions that the peer calls. One thread.
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
     conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
@@ -90,7 +89,7 @@ def _against_lambdas(signals: int, rounds: int, progress: Progress, *, smooth: b
     found = []
     for size in INSTANTS:
         progress(f"{name}, {size} instants a batch")
-        whole = load.batches(size, range(TIMED.stop))
+        whole = load.batches(size, range(load.timed.stop))
         expected = sorted(Lambdas(load).run(whole))
         if sorted(run_engine(engine_of(load), whole)) != expected:
             raise ToolError(f"bench triggers: {name}: the engine's rises differ from the lambdas'")
@@ -114,7 +113,7 @@ def _against_lambdas(signals: int, rounds: int, progress: Progress, *, smooth: b
 
 def _contenders(load: Load, size: int, rounds: int) -> dict[str, Callable[[], object]]:
     """Each call takes an engine that was made before the clock ran: time does not go back for one."""
-    first, timed = load.batches(size, FIRST), load.batches(size, TIMED)
+    first, timed = load.batches(size, FIRST), load.batches(size, load.timed)
     engines, lambdas = [engine_of(load) for _ in range(rounds + 1)], Lambdas(load)
     alone = [Conditions(load) for _ in range(rounds + 1)]
     for engine, conditions in zip(engines, alone, strict=True):
