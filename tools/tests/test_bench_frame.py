@@ -81,7 +81,7 @@ def test_a_quick_contender_has_as_many_calls_a_turn_as_fill_it_and_gives_the_tim
     )
     assert calls.count("slow") == 3
     assert 1 + 2 * 2 <= calls.count("quick") <= 1 + 2 * 8
-    assert 0.005 <= medians["quick"] < 0.02 < 0.05 <= medians["slow"]
+    assert medians["quick"] < medians["slow"] / 2
 
 
 def test_the_slow_first_call_is_not_in_the_median() -> None:
