@@ -194,6 +194,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
         finisher=cast("Any", busy),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
+        retention=cast("Any", SimpleNamespace(step=lambda _state: ())),
         deliverer=idle,
         control=cast("Any", None),
         residence=on_hold,

@@ -1,7 +1,7 @@
 """One running agent: four loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
-    finish    redaction, sealing, and erasing what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
+    finish    redaction, sealing, and erasing what a left region wants erased and what is over, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status message
 
@@ -26,12 +26,14 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.left import LeftClips
+from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
@@ -81,6 +83,7 @@ class Agent:
         sense: Sense,
         finisher: Finisher,
         left: LeftClips,
+        retention: Retention,
         deliverer: Deliverer,
         control: Control,
         residence: Whereabouts,
@@ -96,6 +99,7 @@ class Agent:
         self._sense = sense
         self._finisher = finisher
         self._left = left
+        self._retention = retention
         self._deliverer = deliverer
         self._control = control
         self._residence = residence
@@ -217,6 +221,7 @@ class Agent:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
         while not self._stopping.is_set():
             self._left.step()
+            self._retention.step(ClipState.CAPTURED)
             if self._finisher.step():
                 self._deliverer.notify()
             else:

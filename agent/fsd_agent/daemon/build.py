@@ -31,21 +31,24 @@ from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfi
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.turns import Turns
-from fsd_agent.pipeline.whereabouts import RecordedWhereabouts, Whereabouts
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
@@ -93,7 +96,7 @@ class _Parts:
     staging: StagingFiles
     spool: SpoolFiles
     ledger: LedgerFiles
-    residence: Whereabouts
+    residence: RecordedWhereabouts
     control: Control
     clock: SystemClock
     events: EventSink
@@ -115,6 +118,12 @@ def _build(
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
     heads = Heads(parts.ledger, events)
+    give_up = GiveUp(
+        journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
+    )
+    retention = Retention(
+        journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
+    )
     deliverer = Deliverer(
         broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
         journal=parts.journal,
@@ -125,6 +134,7 @@ def _build(
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
+        overdue=lambda: retention.step(ClipState.SEALED),
     )
     teller = Teller(
         journal=parts.journal,
@@ -143,14 +153,13 @@ def _build(
         finisher=finisher,
         left=LeftClips(
             journal=parts.journal,
-            staging=parts.staging,
-            spool=parts.spool,
-            ledger=parts.ledger,
+            give_up=give_up,
             residence=parts.residence,
             connected_to=lambda: deliverer.stats().region_id,
             clock=parts.clock,
             events=events,
         ),
+        retention=retention,
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
