@@ -14,8 +14,8 @@ from fsd_agent.records.clip import ClipState
 from fsd_agent.records.ledger import Dropped, Erased
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips
-from fsd_agent.rules.spool.retention import DAY_NS
 from fsd_agent.rules.trust.registration import BELIEVE_NS
+from fsd_agent.wire.moments import DAY_NS
 
 DAYS = 365
 """Of the sample regions' policies."""

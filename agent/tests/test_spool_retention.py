@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.rules.spool.retention import DAY_NS, held_since, is_over
+from fsd_agent.rules.spool.retention import held_since, is_over
 from fsd_agent.rules.trust.registration import BELIEVE_NS, BelievedClock
+from fsd_agent.wire.moments import DAY_NS
 
 MINUTE_NS = 60_000_000_000
 NOW_NS = 1_800_000_000_000_000_000

@@ -17,7 +17,7 @@ then, and both ways are mended on the closed side of what is known:
 
 from __future__ import annotations
 
-DAY_NS = 86_400_000_000_000
+from fsd_agent.wire.moments import DAY_NS
 
 
 def held_since(noted_ns: int | None, *, elapsed_ns: int | None, proved_ns: int, clock_ns: int) -> int:
