@@ -199,6 +199,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         control=cast("Any", None),
         residence=on_hold,
         teller=cast("Any", None),
+        local=cast("Any", SimpleNamespace(tell=lambda _ended="": None)),
         journal=journal,
         ledger=MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock()),
         events=RememberedEvents(),

@@ -32,6 +32,7 @@ from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, S
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
+from fsd_agent.records.status import HoldSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
@@ -770,6 +771,7 @@ def teller_of(bench: Bench) -> Teller:
         use=process_use,
         trouble=lambda: "",
         head=Heads(bench.ledger, bench.events).tell,
+        holds=lambda: (HoldSpan("no_registration", 1, 2, 3),),
     )
 
 

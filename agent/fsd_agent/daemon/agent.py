@@ -3,7 +3,7 @@
     sense     the caller's thread, at normal priority
     finish    redaction, sealing, and erasing what a left region wants erased and what is over, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
-    tell      the status message
+    tell      the status, to the region and to a file on the vehicle
 
 A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
 
@@ -29,6 +29,7 @@ from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
@@ -88,6 +89,7 @@ class Agent:
         control: Control,
         residence: Whereabouts,
         teller: Teller,
+        local: LocalTeller,
         journal: Journal,
         ledger: Ledger,
         events: EventSink,
@@ -104,6 +106,7 @@ class Agent:
         self._control = control
         self._residence = residence
         self._teller = teller
+        self._local = local
         self._journal = journal
         self._ledger = ledger
         self._events = events
@@ -122,14 +125,15 @@ class Agent:
         ]
         for thread in threads:
             thread.start()
+        ended = Ended.LOOP_FAILED
         try:
             ended = self._run(stop, options)
         finally:
-            self._end(threads, options.join_s)
+            self._end(threads, options.join_s, ended)
         self._events.emit("ended", how=ended.name.lower())
         return ended
 
-    def _end(self, threads: Sequence[threading.Thread], join_s: float) -> None:
+    def _end(self, threads: Sequence[threading.Thread], join_s: float, ended: Ended) -> None:
         self._stopping.set()
         self._finisher.stop()
         self._deliverer.notify()
@@ -137,6 +141,7 @@ class Agent:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.left_behind = tuple(thread.name for thread in threads if thread.is_alive())
+        self._local.tell(ended.name.lower())
         self._firmware.close()
         if self.left_behind:
             _log.warning("still busy after %.0f s: %s", join_s, ", ".join(self.left_behind))
@@ -231,7 +236,9 @@ class Agent:
         self._deliverer.run(self._stopping)
 
     def _tell(self) -> None:
+        self._local.tell()
         while not self._stopping.wait(self._status_every_s):
+            self._local.tell()
             self._publish_status()
 
     def _publish_status(self) -> None:

@@ -24,6 +24,7 @@ from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
@@ -33,6 +34,7 @@ from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
@@ -40,6 +42,7 @@ from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
@@ -136,6 +139,24 @@ def _build(
         random=random.SystemRandom().random,
         overdue=lambda: retention.step(ClipState.SEALED),
     )
+    holds = Holds(parts.journal, parts.clock, events)
+
+    def trouble() -> str:
+        return heads.trouble or finisher.trouble or deliverer.stats().trouble
+
+    local = LocalTeller(
+        store=StatusFile(data / STATUS_FILE),
+        known=parts.residence,
+        holds=holds,
+        ledger=parts.ledger,
+        stats=deliverer.stats,
+        trouble=trouble,
+        use=process_use,
+        clock=parts.clock,
+        boot_id=boot_id(),
+        every_s=config.uplink.status_every_s,
+        events=events,
+    )
     teller = Teller(
         journal=parts.journal,
         control=parts.control,
@@ -144,8 +165,9 @@ def _build(
         lost=sense.lost,
         suspended=engine.suspended,
         use=process_use,
-        trouble=lambda: heads.trouble or finisher.trouble or deliverer.stats().trouble,
+        trouble=trouble,
         head=heads.tell,
+        holds=lambda: holds.spans,
     )
     return Agent(
         firmware=firmware,
@@ -164,6 +186,7 @@ def _build(
         control=parts.control,
         residence=parts.residence,
         teller=teller,
+        local=local,
         journal=parts.journal,
         ledger=parts.ledger,
         events=events,

@@ -28,6 +28,7 @@ app = cyclopts.App(
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --registry ./registry --vehicle car-1 --jurisdiction CN
         fsdctl vehicle egress ./car-1 --user fsd --apply
+        fsdctl vehicle status ./car-1
         fsdctl vehicle status ./cn
     """,
 )
