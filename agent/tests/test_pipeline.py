@@ -771,7 +771,7 @@ def teller_of(bench: Bench) -> Teller:
         use=process_use,
         trouble=lambda: "",
         head=Heads(bench.ledger, bench.events).tell,
-        holds=lambda: (HoldSpan("no_registration", 1, 2, 3),),
+        holds=lambda _where: (HoldSpan("no_registration", 1, 2, 3),),
     )
 
 
@@ -784,6 +784,7 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     eu = sample_region("eu", ("DE",)).route("car-1")
     status = teller_of(bench).status(eu)
     assert (status.campaigns, status.clips, status.refused_push) == ((), {}, "")
+    assert [one.reason for one in status.holds] == ["no_registration"], "of holds the reason and no detail"
 
     bench.push(campaign("newer"), version=2)
     cn = bench.region.route("car-1")

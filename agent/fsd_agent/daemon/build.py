@@ -167,7 +167,7 @@ def _build(
         use=process_use,
         trouble=trouble,
         head=heads.tell,
-        holds=lambda: holds.spans,
+        holds=holds.look,
     )
     return Agent(
         firmware=firmware,

@@ -34,7 +34,7 @@ class Teller:
         use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
         head: Callable[[], bytes],
-        holds: Callable[[], tuple[HoldSpan, ...]],
+        holds: Callable[[Route], tuple[HoldSpan, ...]],
     ) -> None:
         self._journal = journal
         self._control = control
@@ -71,7 +71,7 @@ class Teller:
             use=self._use(),
             trouble=self._trouble(),
             ledger_head=head,
-            holds=self._holds(),
+            holds=self._holds(where),
         )
 
 
