@@ -176,5 +176,5 @@ EXIT_EXPIRED = 3
 _IN_FORCE = {
     InForce.NONE: "no egress list is in force",
     InForce.ANOTHER: "in force is another list:",
-    InForce.EXPIRED: "the list in force has expired and lets nothing through; --apply loads this one:",
+    InForce.EXPIRED: "the list in force has expired and lets nothing through, until --apply loads the wanted one:",
 }
