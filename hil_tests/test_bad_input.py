@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_tools.rig.processes import fsdctl
+from fsd_tools.rig.processes import fsdctl, wait_until
 from fsd_tools.rig.rig import Rig
+from fsd_tools.vehicle.local_status import Agent, VehicleStatus, vehicle_status
+from fsd_tools.vehicle.status import read_status
 
 VEHICLE = "car-a"
 CAN_NOT_START, SOURCE_FAILED, UNDELIVERED = 1, 3, 4
@@ -115,6 +118,39 @@ def test_a_registration_that_no_region_serves(bench: Bench, campaigns: tuple[Pat
     assert bench.run() == 0
     bench.settled()
     assert collected <= bench.stored()
+
+
+@pytest.mark.slow
+def test_a_hold_is_told_on_the_vehicle_while_it_lasts_and_to_the_region_afterwards(
+    bench: Bench, campaigns: tuple[Path, ...]
+) -> None:
+    vehicle = bench.rig.vehicle(VEHICLE)
+    vehicle.config.write_text(vehicle.config.read_text() + "\n[uplink]\nstatus_every_s = 0.2\n")
+    registered = vehicle.registration.read_bytes()
+    vehicle.registration.unlink()
+
+    def look() -> VehicleStatus:
+        return vehicle_status(vehicle.root, vehicle.data, SystemClock())
+
+    bench.rig.serve("cn")
+    bench.rig.push("cn", campaigns, drive=bench.drive)
+    agent = bench.rig.start_agent(VEHICLE, "--wait-for-campaigns", "60", "--drain", "60")
+    wait_until(lambda: look().agent is Agent.RUNNING, timeout_s=60.0, what="the agent writes its status")
+    held = look()
+    assert (held.exit_code, held.belongs.hold_reason) == (3, "no_registration")
+    vehicle.registration.write_bytes(registered)
+    wait_until(lambda: look().exit_code == 0, timeout_s=60.0, what="the hold ends")
+    assert agent.wait(RUN_S) == 0
+    ended = look()
+    assert (ended.exit_code, ended.agent, ended.waiting) == (4, Agent.ENDED, {})
+    assert ended.told is not None
+    assert ended.told.ended == "done"
+    assert ended.told.uplink.last_connected_wall_ns > 0
+    (status,) = read_status(bench.rig.region("cn"))
+    (span,) = status.holds
+    assert span.reason == "no_registration"
+    assert span.held_ns > 0
+    assert span.until_wall_ns > span.since_wall_ns
 
 
 @pytest.mark.slow

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from fsd_agent.records.clip import ExpiredClip
 from fsd_agent.records.ledger import Cause, Checkpoint, ClipFact, Copy, Entry, Fact, Head, LiveClip
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
-from fsd_agent.rules.audit.clip_account import AtRegion, ClipAccount, RegionView, Where
+from fsd_agent.rules.audit.clip_account import AtRegion, ClipAccount, GoneAtRegion, RegionView, Where
 from fsd_agent.rules.audit.findings import Finding
 from fsd_agent.rules.audit.state import clip_after
-from fsd_agent.testing.decisions import Decisions, clip_id_of, sealed_hash
+from fsd_agent.testing.decisions import STORED_WALL_NS, Decisions, clip_id_of, sealed_hash
 from fsd_agent.testing.regions import sample_region
+from fsd_agent.wire.expired import encode_expired
+from fsd_agent.wire.moments import DAY_NS
 
 CN, EU = Decisions(sample_region("cn")), Decisions(sample_region("eu", ("DE",)))
 CLIP, OTHER = clip_id_of(1), clip_id_of(2)
@@ -191,3 +194,50 @@ def test_when_nothing_is_left_a_clip_is_not_live() -> None:
         assert isinstance(fact, ClipFact)
         clip = clip_after(clip, number, fact)
         assert (clip is None) == (number == ERASED)
+
+
+def gone(*, key: bytes = CN.region.receipt_key, days_after: int = 365, **other: object) -> GoneAtRegion:
+    """The region's word that the clip, which it kept for 365 days, is over."""
+    end_ns = STORED_WALL_NS + days_after * DAY_NS
+    said = ExpiredClip(CLIP, "cn", "car-1", sealed_hash(CLIP), STORED_WALL_NS, end_ns, 365)
+    signed = encode_expired(replace(said, **other), key)  # type: ignore[arg-type]
+    return GoneAtRegion(signed, AtRegion("car-1", sealed_hash(CLIP), f"expired/{CLIP}.json"))
+
+
+def test_a_clip_that_the_region_says_is_over() -> None:
+    clips, findings = judged(CN.life(CLIP), replace(view(CN), expired={CLIP: gone()}))
+    assert not findings
+    assert clips[CLIP].where is Where.EXPIRED
+    assert clips[CLIP].expired is not None
+    clips, findings = judged(CN.life(CLIP)[:ERASED], replace(view(CN), expired={CLIP: gone()}))
+    assert not findings
+    assert clips[CLIP].where is Where.RECEIPTED, "a copy is still on the vehicle"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (gone(key=EU.region.receipt_key), "does not count"),
+        (gone(clip_id=OTHER), "does not count"),
+        (gone(sha256=bytes(32)), "does not count"),
+        (gone(vehicle="car-2"), "does not count"),
+        (gone(stored_wall_ns=STORED_WALL_NS - 1), "another time of storing"),
+        (gone(days_after=364), "before the 365 days"),
+        (gone(expired_wall_ns=STORED_WALL_NS + 365 * DAY_NS - 1), "before the 365 days"),
+        (None, "not among what region cn holds"),
+    ],
+)
+def test_a_word_that_does_not_hold_is_a_clip_that_is_not_there(word: GoneAtRegion | None, says: str) -> None:
+    expired = {} if word is None else {CLIP: word}
+    clips, findings = judged(CN.life(CLIP), replace(view(CN), expired=expired))
+    assert [(str(one.kind), one.clip_id) for one in findings] == [("not_at_region", CLIP)]
+    assert says in findings[0].detail
+    assert clips[CLIP].where is Where.DELIVERED
+
+
+def test_a_region_that_removed_what_was_never_sent_to_it_had_it() -> None:
+    held = replace(view(CN), expired={CLIP: gone()})
+    assert broken(CN.life(CLIP)[:SENT], held) == [("not_in_ledger", None)]
+    assert broken([], held) == [("not_in_ledger", None)]
+    foreign = replace(view(CN), expired={CLIP: gone()})
+    assert ("wrong_region", None) in broken(EU.life(CLIP), view(EU, CLIP), foreign)

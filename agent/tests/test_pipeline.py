@@ -32,6 +32,7 @@ from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, S
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
+from fsd_agent.records.status import HoldSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
@@ -770,6 +771,7 @@ def teller_of(bench: Bench) -> Teller:
         use=process_use,
         trouble=lambda: "",
         head=Heads(bench.ledger, bench.events).tell,
+        holds=lambda _where: (HoldSpan("no_registration", 1, 2, 3),),
     )
 
 
@@ -782,6 +784,7 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     eu = sample_region("eu", ("DE",)).route("car-1")
     status = teller_of(bench).status(eu)
     assert (status.campaigns, status.clips, status.refused_push) == ((), {}, "")
+    assert [one.reason for one in status.holds] == ["no_registration"], "of holds the reason and no detail"
 
     bench.push(campaign("newer"), version=2)
     cn = bench.region.route("car-1")

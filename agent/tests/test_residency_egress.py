@@ -15,10 +15,14 @@ from fsd_agent.rules.residency.egress import (
     UID_MAX,
     Destination,
     EgressError,
+    Opening,
     destinations,
     egress_ruleset,
+    opening,
 )
-from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.regions import END_WALL_NS, sample_region
+
+MS, S = 1_000_000, 1_000_000_000
 
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 
@@ -33,25 +37,40 @@ def _usable(address: str, port: int) -> Destination | None:
 DESTINATIONS = st.builds(_usable, ADDRESSES, st.integers(1, 65535)).filter(lambda one: one is not None)
 
 
-@given(st.lists(DESTINATIONS, max_size=6), st.integers(0, UID_MAX), st.randoms())
-def test_it_lets_exactly_the_given_destinations_through(
-    allowed: list[Destination], uid: int, random: Random
+@given(
+    st.lists(DESTINATIONS, max_size=6),
+    st.integers(0, UID_MAX),
+    st.integers(0, 2**62),
+    st.integers(1, 2**62),
+    st.randoms(),
+)
+def test_it_lets_exactly_the_given_destinations_through_and_no_longer(
+    allowed: list[Destination], uid: int, now_ns: int, left_ns: int, random: Random
 ) -> None:
-    text = egress_ruleset(uid, allowed)
+    opens = Opening(tuple(allowed), now_ns, now_ns + left_ns)
+    text = egress_ruleset(uid, opens)
     shuffled = [*allowed, *allowed]
     random.shuffle(shuffled)
-    assert egress_ruleset(uid, shuffled) == text, "neither order nor repetition may matter"
-    service = text.split("chain service {")[1].split("}")[0].strip().splitlines()
-    accepts = [re.fullmatch(r'\s*ip6? daddr (\S+) tcp dport (\d+) counter name "to_region" accept', line)
-               for line in service[:-2]]  # fmt: skip
-    assert {Destination(one[1], int(one[2])) for one in accepts if one} == set(allowed)
-    assert all(accepts), "every rule is one destination"
-    assert [line.strip() for line in service[-2:]] == [
+    again = egress_ruleset(uid, replace(opens, allowed=tuple(shuffled)))
+    assert again == text, "neither order nor repetition may matter"
+    elements = re.findall(r"([0-9a-f.:]+) \. (\d+) timeout (\S+?),? ", text.replace("\n", " \n"))
+    assert {Destination(address, int(port)) for address, port, _ in elements} == set(allowed)
+    assert len(elements) == len(set(allowed))
+    for _, _, lasts in elements:
+        parts = re.fullmatch(r"(\d{1,8})d(\d+)h(\d+)m(\d+)s(\d+)ms", lasts)
+        assert parts is not None
+        d, h, m, s, ms = map(int, parts.groups())
+        assert (((d * 24 + h) * 60 + m) * 60 + s) * 1000 + ms == max(1, left_ns // MS)
+    service = [line.strip() for line in text.split("chain service {")[1].split("}")[0].strip().splitlines()]
+    before = (now_ns + left_ns) // S
+    assert service == [
+        f'meta time < {before} ip daddr . tcp dport @region4 counter name "to_region" accept',
+        f'meta time < {before} ip6 daddr . tcp dport @region6 counter name "to_region" accept',
         'meta l4proto tcp counter name "refused" reject with tcp reset',
         'counter name "refused" reject with icmpx type admin-prohibited',
     ]
     assert re.findall(r"skuid (\d+) goto service", text) == [str(uid)]
-    assert text.count("accept") == len(accepts) + 1, "the base chain's policy is for other users"
+    assert text.count("accept") == 3, "the base chain's policy is for other users"
 
 
 @pytest.mark.parametrize(
@@ -75,14 +94,17 @@ def test_what_is_no_single_machine_is_refused(address: str, port: int, reason: s
         Destination(address, port)
 
 
-def test_a_route_gives_its_own_endpoint_and_a_hold_gives_nothing() -> None:
+def test_a_route_gives_its_own_endpoint_until_its_registration_ends_and_a_hold_gives_nothing() -> None:
     cn, eu = sample_region("cn", ("CN",), 8883), sample_region("eu", ("DE",), 8884)
-    assert destinations(cn.route()) == (Destination("127.0.0.1", 8883),)
-    assert destinations(eu.route()) == (Destination("127.0.0.1", 8884),)
+    for region, port in ((cn, 8883), (eu, 8884)):
+        opens = opening(region.route(), 5)
+        assert opens == Opening((Destination("127.0.0.1", port),), 5, END_WALL_NS)
+    assert opening(cn.route(), END_WALL_NS - 1) is not None
+    assert opening(cn.route(), END_WALL_NS) is None
     for reason in HoldReason:
-        hold = Hold(reason, "because")
-        assert destinations(hold) == ()
-        assert egress_ruleset(7, destinations(hold)).count("accept") == 1
+        assert opening(Hold(reason, "because"), 5) is None
+    assert egress_ruleset(7, None).count("accept") == 1
+    assert "region4" not in egress_ruleset(7, None)
 
 
 def test_every_address_of_every_endpoint_is_listed_and_no_name() -> None:
@@ -103,7 +125,7 @@ def test_every_address_of_every_endpoint_is_listed_and_no_name() -> None:
 
 def test_the_comment_can_say_anything_without_becoming_a_rule() -> None:
     said = "a\ntable inet x\r\x0baccept\u2028accept \u00e9"
-    text = egress_ruleset(7, (), why=said)
+    text = egress_ruleset(7, None, why=said)
     assert [line for line in text.splitlines() if "accept" in line and not line.startswith("#")] == [
         "\t\ttype filter hook output priority 300; policy accept;"
     ]
@@ -112,4 +134,4 @@ def test_the_comment_can_say_anything_without_becoming_a_rule() -> None:
 @pytest.mark.parametrize("uid", [-1, 2**32 - 1])
 def test_a_user_that_the_kernel_can_not_match_is_refused(uid: int) -> None:
     with pytest.raises(EgressError, match="user id"):
-        egress_ruleset(uid, ())
+        egress_ruleset(uid, None)

@@ -14,12 +14,13 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from fsd_agent.records.region import RegionPolicy
-from fsd_agent.rules.residency.egress import Destination, egress_ruleset
+from fsd_agent.rules.residency.egress import Destination, Opening, egress_ruleset
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
@@ -35,6 +36,8 @@ from hil_tests.wire.watch import Memory
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 MEMORY = Path("/dev/shm")
 """Clips of a few kilobytes, thousands of them, each synced many times: a disk would only make it slow."""
+
+LIST_LASTS_NS = 86_400_000_000_000
 
 
 class CarDiedError(Exception):
@@ -162,11 +165,12 @@ class World:
         member.nft("\n".join(["table ip hijack {", *chain, "}", "flush chain ip hijack rewrite", *rules, ""]))
 
     def egress(self, allowed: tuple[Destination, ...] | None) -> None:
-        """Put a list in force, as the integrator would; None takes it away."""
+        """Put a list in force, as the integrator would; None takes it away. It outlasts any schedule."""
         if allowed is None:  # the first line makes it where it isn't there
             self.car.nft("table inet fsd_egress\ndelete table inet fsd_egress\n")
         else:
-            self.car.nft(egress_ruleset(os.getuid(), allowed))
+            now_ns = time.time_ns()  # the kernel's clock: schedules move only that of the vehicle's processes
+            self.car.nft(egress_ruleset(os.getuid(), Opening(allowed, now_ns, now_ns + LIST_LASTS_NS)))
 
     def publish(self, region: str, payload: bytes, *, retain: bool) -> None:
         """As a region's operator, on its campaigns' topic."""

@@ -23,10 +23,12 @@ from fsd_agent.testing.regions import SampleRegion
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.ledger import encode_entry
 from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
+from fsd_agent.wire.moments import DAY_NS
 from fsd_agent.wire.policy import decode_policy
 from fsd_tools.main import main
 from fsd_tools.region.enrolled import save_vehicle
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.region.retention import expire
 from fsd_tools.region.store import StoredClip
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -319,3 +321,27 @@ def test_a_key_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     for text in ("hello!", "aGVsbG8="):
         assert main(["audit", "verify", str(tmp_path), "--device-key", text]) == 2
         assert "--device-key" in capsys.readouterr().err
+
+
+def test_a_clip_that_came_to_its_end_at_the_region_is_told_from_one_that_was_lost(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.drive()
+    region = RegionDir(fleet.root / "cn")
+    assert all(over for _, over in expire(region, fleet.cn.region.policy, STORED_WALL_NS + 400 * DAY_NS))
+    capsys.readouterr()
+    assert fleet.verify("--json") == 0
+    said = facts(capsys)
+    where = {one["clip"]: one["where"] for one in said["clips"]}
+    assert where[clip_id_of(1)] == "was at the region until its retention was over"
+    assert where[clip_id_of(4)] == "at the region"
+    assert fleet.verify() == 0
+    assert "2 clips was at the region until its retention was over" in capsys.readouterr().out
+    (region.expired / "car-1" / f"{clip_id_of(1)}.json").unlink()
+    assert fleet.verify("--json") == 1
+    (finding,) = facts(capsys)["findings"]
+    assert (finding["kind"], finding["clip"]) == ("not_at_region", clip_id_of(1))
+    path = region.expired / "car-1" / f"{clip_id_of(2)}.json"
+    path.write_text(path.read_text().replace('"signed": "', '"signed": "!'))
+    assert fleet.verify() == 1
+    assert f"{clip_id_of(2)}.json" in capsys.readouterr().err

@@ -54,6 +54,7 @@ from fsd_tools.region.incoming import TRANSFERS_MAX
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.receiver import Receiver
+from fsd_tools.region.retention import expire
 
 CLIP = "0123456789abcdef" * 2
 GRID = 1024
@@ -603,3 +604,19 @@ def test_the_folder_of_a_first_clip_is_durable_before_its_receipt(
     monkeypatch.setattr(os, "fsync", fsync)
     yard.check_receipt(yard.send(sealed), sealed)
     assert yard.region.store.resolve() in synced
+
+
+def test_a_clip_whose_retention_is_over_gets_its_receipt_again_and_is_not_stored_again(
+    yard: Yard, sealed: bytes
+) -> None:
+    first = yard.send(sealed)
+    gone = list(expire(yard.region, yard.route.policy, 1_700 + 365 * 86_400 * SECOND))
+    assert [(one.clip_id, over) for one, over in gone] == [(CLIP, True)]
+    assert yard.stored() == []
+    yard.start()
+    assert yard.question(Init, sealed) == first
+    assert yard.send(sealed) == first
+    yard.check_receipt(first, sealed)
+    assert yard.stored() == []
+    other = sealed[:-1] + b"x"
+    assert yard.refusal(yard.question(Init, other), other) is RefusalReason.ID_TAKEN

@@ -1,9 +1,9 @@
 """One running agent: four loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
-    finish    redaction, sealing, and erasing what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
+    finish    redaction, sealing, and erasing what a left region wants erased and what is over, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
-    tell      the status message
+    tell      the status, to the region and to a file on the vehicle
 
 A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
 
@@ -26,12 +26,15 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.left import LeftClips
+from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
@@ -81,10 +84,12 @@ class Agent:
         sense: Sense,
         finisher: Finisher,
         left: LeftClips,
+        retention: Retention,
         deliverer: Deliverer,
         control: Control,
         residence: Whereabouts,
         teller: Teller,
+        local: LocalTeller,
         journal: Journal,
         ledger: Ledger,
         events: EventSink,
@@ -96,10 +101,12 @@ class Agent:
         self._sense = sense
         self._finisher = finisher
         self._left = left
+        self._retention = retention
         self._deliverer = deliverer
         self._control = control
         self._residence = residence
         self._teller = teller
+        self._local = local
         self._journal = journal
         self._ledger = ledger
         self._events = events
@@ -118,14 +125,15 @@ class Agent:
         ]
         for thread in threads:
             thread.start()
+        ended = Ended.LOOP_FAILED
         try:
             ended = self._run(stop, options)
         finally:
-            self._end(threads, options.join_s)
+            self._end(threads, options.join_s, ended)
         self._events.emit("ended", how=ended.name.lower())
         return ended
 
-    def _end(self, threads: Sequence[threading.Thread], join_s: float) -> None:
+    def _end(self, threads: Sequence[threading.Thread], join_s: float, ended: Ended) -> None:
         self._stopping.set()
         self._finisher.stop()
         self._deliverer.notify()
@@ -133,6 +141,7 @@ class Agent:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.left_behind = tuple(thread.name for thread in threads if thread.is_alive())
+        self._local.tell(ended.name.lower())
         self._firmware.close()
         if self.left_behind:
             _log.warning("still busy after %.0f s: %s", join_s, ", ".join(self.left_behind))
@@ -217,6 +226,7 @@ class Agent:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
         while not self._stopping.is_set():
             self._left.step()
+            self._retention.step(ClipState.CAPTURED)
             if self._finisher.step():
                 self._deliverer.notify()
             else:
@@ -226,7 +236,9 @@ class Agent:
         self._deliverer.run(self._stopping)
 
     def _tell(self) -> None:
+        self._local.tell()
         while not self._stopping.wait(self._status_every_s):
+            self._local.tell()
             self._publish_status()
 
     def _publish_status(self) -> None:

@@ -24,6 +24,7 @@ from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
@@ -31,21 +32,26 @@ from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfi
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError, apply_recovery
 from fsd_agent.pipeline.residence import Residence
+from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
-from fsd_agent.pipeline.whereabouts import RecordedWhereabouts, Whereabouts
+from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
@@ -93,7 +99,7 @@ class _Parts:
     staging: StagingFiles
     spool: SpoolFiles
     ledger: LedgerFiles
-    residence: Whereabouts
+    residence: RecordedWhereabouts
     control: Control
     clock: SystemClock
     events: EventSink
@@ -115,6 +121,12 @@ def _build(
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
     heads = Heads(parts.ledger, events)
+    give_up = GiveUp(
+        journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
+    )
+    retention = Retention(
+        journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
+    )
     deliverer = Deliverer(
         broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
         journal=parts.journal,
@@ -125,6 +137,25 @@ def _build(
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
+        overdue=lambda: retention.step(ClipState.SEALED),
+    )
+    holds = Holds(parts.journal, parts.clock, events)
+
+    def trouble() -> str:
+        return heads.trouble or finisher.trouble or deliverer.stats().trouble
+
+    local = LocalTeller(
+        store=StatusFile(data / STATUS_FILE),
+        known=parts.residence,
+        holds=holds,
+        ledger=parts.ledger,
+        stats=deliverer.stats,
+        trouble=trouble,
+        use=process_use,
+        clock=parts.clock,
+        boot_id=boot_id(),
+        every_s=config.uplink.status_every_s,
+        events=events,
     )
     teller = Teller(
         journal=parts.journal,
@@ -134,8 +165,9 @@ def _build(
         lost=sense.lost,
         suspended=engine.suspended,
         use=process_use,
-        trouble=lambda: heads.trouble or finisher.trouble or deliverer.stats().trouble,
+        trouble=trouble,
         head=heads.tell,
+        holds=holds.look,
     )
     return Agent(
         firmware=firmware,
@@ -143,18 +175,18 @@ def _build(
         finisher=finisher,
         left=LeftClips(
             journal=parts.journal,
-            staging=parts.staging,
-            spool=parts.spool,
-            ledger=parts.ledger,
+            give_up=give_up,
             residence=parts.residence,
             connected_to=lambda: deliverer.stats().region_id,
             clock=parts.clock,
             events=events,
         ),
+        retention=retention,
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
         teller=teller,
+        local=local,
         journal=parts.journal,
         ledger=parts.ledger,
         events=events,

@@ -12,7 +12,7 @@ Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``pos
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.endings import Endings
@@ -57,10 +57,12 @@ class Deliverer:
         random: Callable[[], float],
         limits: UplinkLimits = UPLINK_LIMITS,
         link_limits: LinkLimits = LINK_LIMITS,
+        overdue: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
-        ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number.
+        ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
+        sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         """
         self._journal = journal
         self._spool = spool
@@ -72,6 +74,7 @@ class Deliverer:
         self._on_message = on_message
         self._random = random
         self._limits = limits
+        self._overdue = overdue
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
@@ -114,6 +117,9 @@ class Deliverer:
         """Follow the route, fill the window, and wait up to ``timeout_s`` for what comes back."""
         now_ns = self._clock.monotonic_ns()
         self._follow(self._route_source(), now_ns)
+        for clip_id in self._overdue():
+            if self._lane is not None:
+                self._ended(self._lane, clip_id, ended=True)
         wait_s = timeout_s
         if self._lane is not None:
             lane = self._lane

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import LaidPolicy, TrustError, TrustStore
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.residency.jurisdictions import violations
@@ -42,7 +42,7 @@ class _Region:
 class PolicyShelf:
     """See the module."""
 
-    def __init__(self, trust: TrustStore, journal: Journal, events: EventSink) -> None:
+    def __init__(self, trust: TrustStore, journal: StateStore, events: EventSink) -> None:
         self._trust = trust
         self._journal = journal
         self._events = events

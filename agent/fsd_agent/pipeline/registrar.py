@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustError, TrustStore
 from fsd_agent.records.region import HoldReason, Registration
 from fsd_agent.rules.trust.registration import BelievedClock, accept_registration, raised
@@ -38,7 +38,7 @@ class Registrar:
         trust: TrustStore,
         *,
         device_key_id: str,
-        journal: Journal,
+        journal: StateStore,
         clock: Clock,
     ) -> None:
         self._document = document
@@ -49,30 +49,49 @@ class Registrar:
         self._believed = BelievedClock()
         self._unkept_ns = 0
         """The newest believed time that the journal could not take, for the serial that it has."""
+        self._believed_ns = 0
+
+    @property
+    def believed_ns(self) -> int:
+        """The newest wall time that the clock is believed to have reached, while this serial was the newest; 0 for none."""
+        return self._believed_ns
 
     def look(self, proved_ns: int) -> Registration | RegistrationError | None:
         """What the vehicle goes by now; ``proved_ns`` is the newest time that a signature proves, Unix time."""
+        wall_ns = self._clock.wall_ns()
+        floor = self._look_at_floor(wall_ns)  # First: time passes also while there is no document
         try:
             document = self._document()
             if document is None:
                 return None
             authorities = self._trust.authorities()
-            floor = self._floor()
         except FirmwareError as error:  # there may be one, but nobody can say what is in it: hold, and go on
             return RegistrationError(str(error))
         except TrustError as error:
             return RegistrationError(str(error), HoldReason.NO_AUTHORITY)
-        except (JournalError, FloorError) as error:
-            return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
-        return self._judge(document, authorities, floor, proved_ns)
+        if isinstance(floor, RegistrationError):
+            return floor
+        return self._judge(document, authorities, floor, wall_ns, proved_ns)
 
-    def _judge(
-        self, document: bytes, authorities: tuple[bytes, ...], floor: RegistrationFloor | None, proved_ns: int
-    ) -> Registration | RegistrationError:
-        wall_ns = self._clock.wall_ns()
+    def _look_at_floor(self, wall_ns: int) -> RegistrationFloor | RegistrationError | None:
+        """What is kept, with the newest time that is believed; the error where nobody can say what was accepted."""
         believed_ns = self._believed.look(monotonic_ns=self._clock.monotonic_ns(), wall_ns=wall_ns)
         try:
-            floor = self._raised(floor, believed_ns or 0)
+            floor = self._raised(self._floor(), believed_ns or 0)
+        except (JournalError, FloorError) as error:
+            return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
+        self._believed_ns = floor.clock_ns if floor is not None else 0
+        return floor
+
+    def _judge(
+        self,
+        document: bytes,
+        authorities: tuple[bytes, ...],
+        floor: RegistrationFloor | None,
+        wall_ns: int,
+        proved_ns: int,
+    ) -> Registration | RegistrationError:
+        try:
             accepted = accept_registration(
                 document,
                 authorities=authorities,
@@ -84,6 +103,7 @@ class Registrar:
             if accepted.floor != floor:
                 self._keep(accepted.floor)
                 self._unkept_ns = 0
+                self._believed_ns = accepted.floor.clock_ns
         except RegistrationError as error:
             return error
         except JournalError as error:

@@ -5,6 +5,9 @@ Everything that needs a region asks here, and gets a :class:`Route` or a :class:
 Firmware may change the document, and a policy may be laid down, at any moment, also while samples have stopped: whoever
 asks gets an answer that is at most :data:`LOOK_EVERY_NS` old.
 
+Whoever must know where the agent's data may go without being the agent (the egress list) asks here too, with a copy of
+what the agent keeps: so there is one decision, floors and time included.
+
 Regions that the vehicle has left. The registration under which it belonged to a region is kept in the journal. Clips of
 that region stay its own: where its policy says ``deliver``, ``left`` gives the way back to it; where it says ``erase``,
 ``erased`` names it. On hold there is neither: the vehicle has not arrived anywhere.
@@ -22,7 +25,7 @@ from fsd_agent.pipeline.policies import PolicyShelf
 from fsd_agent.pipeline.registrar import Registrar
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustStore
 from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
@@ -41,6 +44,9 @@ class Belonging:
     refused: Mapping[str, str]
     left: tuple[Route, ...] = ()
     erased: frozenset[str] = frozenset()
+    proved_ns: int = 0
+    """The newest wall time that is proved, Unix time: by a policy's signature, or by a clock that is believed. The clock
+    itself does not count: what can't be undone is not done because of a clock that was set wrong a moment ago."""
 
 
 class Residence:
@@ -52,7 +58,7 @@ class Residence:
         trust: TrustStore,
         *,
         device_key_id: str,
-        journal: Journal,
+        journal: StateStore,
         clock: Clock,
         events: EventSink,
     ) -> None:
@@ -110,13 +116,14 @@ class Residence:
     def _look(self) -> Belonging:
         policies = self._shelf.look()
         usable = tuple(policy for policy in policies if isinstance(policy, RegionPolicy))
-        proved_ns = max((policy.issued_wall_ns for policy in usable), default=0)
-        where = route(self._registrar.look(proved_ns), policies)
+        signed_ns = max((policy.issued_wall_ns for policy in usable), default=0)
+        where = route(self._registrar.look(signed_ns), policies)
+        proved_ns = max(signed_ns, self._registrar.believed_ns)
         refused = dict(self._shelf.refused)
         if isinstance(where, Route):
             where = self._remember(where)
         if isinstance(where, Hold):
-            return Belonging(where, usable, refused)
+            return Belonging(where, usable, refused, proved_ns=proved_ns)
         others = [policy for policy in usable if policy.region_id != where.policy.region_id]
         return Belonging(
             where,
@@ -124,6 +131,7 @@ class Residence:
             refused,
             left=tuple(way for policy in others if (way := self._way_back(policy)) is not None),
             erased=frozenset(one.region_id for one in others if one.left_clips is LeftClips.ERASE),
+            proved_ns=proved_ns,
         )
 
     def _remember(self, where: Route) -> Route | Hold:

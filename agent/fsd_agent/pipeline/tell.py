@@ -16,7 +16,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import CampaignTotals, Journal
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
-from fsd_agent.records.status import CampaignStatus, ProcessUse, Status
+from fsd_agent.records.status import CampaignStatus, HoldSpan, ProcessUse, Status
 
 
 class Teller:
@@ -34,6 +34,7 @@ class Teller:
         use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
         head: Callable[[], bytes],
+        holds: Callable[[Route], tuple[HoldSpan, ...]],
     ) -> None:
         self._journal = journal
         self._control = control
@@ -44,6 +45,7 @@ class Teller:
         self._use = use
         self._trouble = trouble
         self._head = head
+        self._holds = holds
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -69,6 +71,7 @@ class Teller:
             use=self._use(),
             trouble=self._trouble(),
             ledger_head=head,
+            holds=self._holds(where),
         )
 
 

@@ -20,7 +20,7 @@ from fsd_agent.pipeline.residence import Belonging
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.records.ledger import Fact, Held, PolicyRefused, Registered
-from fsd_agent.records.region import Hold, HoldReason, Route
+from fsd_agent.records.region import Hold, HoldReason, RegionPolicy, Route
 
 
 class Whereabouts(Protocol):
@@ -89,6 +89,16 @@ class RecordedWhereabouts:
     def refused_policies(self) -> Mapping[str, str]:
         """See :class:`Whereabouts`."""
         return self._now().refused
+
+    @property
+    def policies(self) -> tuple[RegionPolicy, ...]:
+        """Every policy in force, by region id."""
+        return self._now().policies
+
+    @property
+    def proved_ns(self) -> int:
+        """The newest wall time that is proved; see ``pipeline.residence``."""
+        return self._now().proved_ns
 
     def _now(self) -> Belonging:
         with self._lock:

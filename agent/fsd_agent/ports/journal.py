@@ -49,7 +49,19 @@ class CampaignTotals:
     """Of the sealed files of ``delivered_clips``; a clip shared by campaigns counts for each of them."""
 
 
-class Journal(Protocol):
+class StateStore(Protocol):
+    """Small values that are kept across restarts: what a journal gives to those who need no more of it."""
+
+    def get_state(self, key: str) -> bytes | None:
+        """A value (e.g. the newest campaign set). Raises :class:`JournalError`."""
+        ...
+
+    def set_state(self, key: str, value: bytes) -> None:
+        """Keep a value. Raises :class:`JournalError`."""
+        ...
+
+
+class Journal(StateStore, Protocol):
     """See the module."""
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
@@ -101,14 +113,6 @@ class Journal(Protocol):
 
     def totals(self) -> tuple[CampaignTotals, ...]:
         """Every campaign that ever fired, by id."""
-        ...
-
-    def get_state(self, key: str) -> bytes | None:
-        """A small value kept across restarts (e.g. the newest campaign set)."""
-        ...
-
-    def set_state(self, key: str, value: bytes) -> None:
-        """Keep a small value."""
         ...
 
     def close(self) -> None:

@@ -119,3 +119,17 @@ class Receipt:
     vehicle: str
     sha256: bytes
     stored_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredClip:
+    """The region has removed a clip that it had receipted, because its retention was over. Verified before it is built."""
+
+    clip_id: str
+    region_id: str
+    vehicle: str
+    sha256: bytes
+    stored_wall_ns: int
+    """As the receipt says."""
+    expired_wall_ns: int
+    retention_days: int

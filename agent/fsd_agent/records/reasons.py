@@ -37,3 +37,5 @@ class DropReason(StrEnum):
     SEAL_FAILED = "seal_failed"
     SPOOL_DAMAGED = "spool_damaged"
     REFUSED_BY_REGION = "refused_by_region"
+    RETENTION_OVER = "retention_over"
+    """It has waited on the vehicle for as long as its region would have kept it."""

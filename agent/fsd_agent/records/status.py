@@ -30,6 +30,19 @@ class ProcessUse:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldSpan:
+    """A time in which the vehicle belonged nowhere, for one reason; see ``rules.residency.holds``."""
+
+    reason: str
+    """A :class:`~fsd_agent.records.region.HoldReason`."""
+    since_wall_ns: int
+    until_wall_ns: int
+    """0 while it lasts."""
+    held_ns: int
+    """Time that the agent ran and held."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One moment of one vehicle."""
 
@@ -58,3 +71,5 @@ class Status:
     ledger_head: bytes = b""
     """Size and Merkle root of the ledger, signed by the device (``wire.ledger.decode_head``); empty where it can't be
     written to."""
+    holds: tuple[HoldSpan, ...] = ()
+    """The newest times on hold, the newest last: what could be told to nobody while it lasted."""

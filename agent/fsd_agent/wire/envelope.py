@@ -28,6 +28,7 @@ MAX_NAME_BYTES = 64
 """Of a context and of a key id."""
 CAMPAIGNS = "campaigns"
 RECEIPT = "receipt"
+EXPIRED = "expired"
 REGISTRATION = "registration"
 POLICY = "policy"
 

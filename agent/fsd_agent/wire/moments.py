@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 NS_PER_S = 1_000_000_000
+DAY_NS = 86_400 * NS_PER_S
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z", re.ASCII)
 _FIRST, _LAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 """Before this software was, and beyond what nanoseconds in 64 bits hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.ledger import Head
-from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
+from fsd_agent.rules.audit.clip_account import AtRegion, GoneAtRegion, RegionView
 from fsd_agent.rules.audit.findings import Finding, FindingKind
 from fsd_agent.wire.envelope import key_id_of
 from fsd_agent.wire.ledger import LedgerFormatError, Signed, decode_head
@@ -20,10 +20,11 @@ from fsd_agent.wire.ledger_file import Segment, read_segment
 from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.enrolled import load_device_key
+from fsd_tools.region.expired import Expired, read_expiry
 from fsd_tools.region.heads import HeadStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
-from fsd_tools.region.store import StoredClip
+from fsd_tools.region.store import StoredClip, StoreError
 
 
 def read_ledger(folder: Path) -> tuple[list[tuple[str, Segment]], list[Finding]]:
@@ -71,7 +72,7 @@ def known_keys(region_dirs: Sequence[Path], given: Mapping[str, bytes]) -> dict[
     return dict(given) | {key_id: key for one in enrolled for key_id, (_, key) in one.items()}
 
 
-def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
+def read_region(region: RegionDir, vehicles: Collection[str]) -> RegionView:
     """A region's policy, and the clips that it holds of these vehicles. Raises :class:`ToolError`."""
     policy = load_policy(region)
     clips: dict[str, AtRegion] = {}
@@ -86,7 +87,22 @@ def read_region(region: RegionDir, vehicles: Iterable[str]) -> RegionView:
                 )
             except (msgspec.DecodeError, ValueError) as error:
                 raise ToolError(f"{path}: {error}") from error
-    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, clips)
+    expired = _expired(region, vehicles)
+    return RegionView(policy.region_id, policy.identity_uri, policy.receipt_public_keys, clips, expired)
+
+
+def _expired(region: RegionDir, vehicles: Iterable[str]) -> dict[str, GoneAtRegion]:
+    found: dict[str, GoneAtRegion] = {}
+    records = Expired(region.expired)
+    for vehicle in sorted(set(vehicles)):
+        for path in records.files(vehicle) if _is_vehicle(vehicle) else ():
+            try:
+                one = read_expiry(path)
+                held = AtRegion(one.vehicle, bytes.fromhex(one.sealed_sha256), str(path))
+                found[one.clip_id] = GoneAtRegion(one.envelope, held)
+            except (StoreError, ValueError) as error:
+                raise ToolError(f"{path}: {error}") from error
+    return found
 
 
 def told_heads(region: RegionDir, vehicles: Iterable[str]) -> list[tuple[str, Signed[Head]]]:

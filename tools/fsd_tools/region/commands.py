@@ -40,6 +40,7 @@ app.command(
     Example: fsdctl region serve ./cn
     """,
 )
+app.command("fsd_tools.region.retention:retention", name="retention")
 
 
 @app.command

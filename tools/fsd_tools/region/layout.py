@@ -9,6 +9,7 @@ receiver/               receiver's client certificate, sealing private keys, rec
 operator/               operator's client certificate, campaign signing key
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
+expired/<vehicle>/      of each clip whose retention was over, the record that it is gone
 incoming/<vehicle>/     transfers that are not complete yet
 heads/<vehicle>.head    newest signed head of the vehicle's ledger
 """
@@ -136,6 +137,11 @@ class RegionDir:
     def store(self) -> Path:
         """Received clips."""
         return self.root / "store"
+
+    @property
+    def expired(self) -> Path:
+        """Records of clips that are gone."""
+        return self.root / "expired"
 
     @property
     def heads(self) -> Path:

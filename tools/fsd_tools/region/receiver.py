@@ -3,7 +3,7 @@
 It believes nothing but what it can check: the broker says which vehicle a message is from (the topic, bound to the
 certificate by the ACL), the vehicle's key is the one it was enrolled with, and a clip is what its manifest says.
 
-    init   stored with this hash: the receipt again; with another: refuse; else: what is missing
+    init   stored with this hash, also if its retention is over by now: the receipt again; with another: refuse; else: what is missing
     seg    written at its offset, if it fits the announced transfer; never answered
     fin    incomplete: what is missing; wrong hash: thrown away, everything is missing; else open, store, receipt
 
@@ -53,6 +53,7 @@ from fsd_agent.wire.transfer import (
 )
 from fsd_tools.errors import ToolError
 from fsd_tools.region.enrolled import device_keys
+from fsd_tools.region.expired import Expired, ExpiryFile
 from fsd_tools.region.heads import HeadStore, HeadStoreError, Taken
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
 from fsd_tools.region.layout import RegionDir
@@ -101,6 +102,7 @@ class Receiver:
         self._incoming = Incoming(region.incoming)
         self._store = ClipStore(region.store)
         self._store.sweep()
+        self._expired = Expired(region.expired)
         self._heads = HeadStore(region.heads)
 
     def handle(self, topic: str, payload: bytes) -> list[Answer]:
@@ -192,9 +194,11 @@ class Receiver:
             return self._refuse(address, whole, error)
         return self._receipt(address, whole, stored)
 
-    def _stored(self, address: UpAddress, whole: Whole) -> StoredClip | None:
-        """The clip if it is stored already; refuses another one under its id, and what is too large."""
-        stored = self._store.find(address.vehicle, address.clip_id)
+    def _stored(self, address: UpAddress, whole: Whole) -> StoredClip | ExpiryFile | None:
+        """The clip if it is stored already, or was; refuses another one under its id, and what is too large."""
+        stored = self._store.find(address.vehicle, address.clip_id) or self._expired.find(
+            address.vehicle, address.clip_id
+        )
         if stored is not None and stored.sealed_sha256 != whole.sha256.hex():
             raise _RefusedError(RefusalReason.ID_TAKEN, f"stored with SHA-256 {stored.sealed_sha256}")
         if whole.size > CLIP_BYTES_MAX:
@@ -265,7 +269,7 @@ class Receiver:
         have = Have(v=VERSION, ask=message.ask, sha256=message.sha256, missing=transfer.missing())
         return self._topics(address).down(DownKind.HAVE, address.clip_id), encode(have)
 
-    def _receipt(self, address: UpAddress, whole: Whole, stored: StoredClip) -> Answer:
+    def _receipt(self, address: UpAddress, whole: Whole, stored: StoredClip | ExpiryFile) -> Answer:
         receipt = Receipt(
             address.clip_id, self.region_id, address.vehicle, whole.sha256, stored.stored_wall_ns
         )

@@ -1,8 +1,8 @@
 """``fsdctl region serve``: the region's broker and its one receiver, until told to stop.
 
 What happens is printed as it happens: text for people, or one JSON object a line: ``ready``, ``received`` (bytes since
-the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``disconnected``,
-``stopped``.
+the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``expired``,
+``retention_failed``, ``disconnected``, ``stopped``.
 
 One receiver, because a clip's segments must all reach the same one. Its session outlives it, so the broker keeps what
 vehicles send while it restarts; what the broker drops anyway is asked for again by the protocol.
@@ -36,6 +36,7 @@ from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
 from fsd_tools.region.operator import dial_as, load_policy
 from fsd_tools.region.receiver import OnEvent, Receiver
+from fsd_tools.region.retention import Keeper
 
 OPTIONS = MqttOptions(window=64, session_expiry_s=7 * 86_400, inbound_bytes=1 << 20, inbound_messages=64)
 """A week: longer than any restart. 64 messages of 64 KiB are 4 MiB of memory."""
@@ -149,7 +150,13 @@ def serve(directory: Path, *, json: bool = False) -> int:
         Mosquitto(region, policy.endpoints[0].host, policy.endpoints[0].port) as broker,
         _stop_on_signals(link) as stop,
     ):
-        Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, broker.check)
+        keeper = Keeper(region, tell)
+
+        def check() -> None:
+            broker.check()
+            keeper.step()
+
+        Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, check)
     tell("stopped", {"region": policy.region_id})
     return 0
 

@@ -10,10 +10,13 @@ import cyclopts
 import msgspec
 from cyclopts import Parameter
 
+from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.wire.moments import show_moment
 from fsd_tools.errors import UsageError
-from fsd_tools.vehicle import egress as lists
+from fsd_tools.vehicle import nft
+from fsd_tools.vehicle.egress import egress_list, user_id
 from fsd_tools.vehicle.enrol import enrol_vehicle
+from fsd_tools.vehicle.nft import InForce
 from fsd_tools.vehicle.register import Validity, register_vehicle
 
 app = cyclopts.App(
@@ -25,6 +28,7 @@ app = cyclopts.App(
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --registry ./registry --vehicle car-1 --jurisdiction CN
         fsdctl vehicle egress ./car-1 --user fsd --apply
+        fsdctl vehicle status ./car-1
         fsdctl vehicle status ./cn
     """,
 )
@@ -122,10 +126,15 @@ def register(
 
 
 @app.command
-def egress(vehicle_dir: Path, *, user: str, check: bool = False, apply: bool = False) -> int:
+def egress(
+    vehicle_dir: Path, *, user: str, data: Path | None = None, check: bool = False, apply: bool = False
+) -> int:
     """Print where the agent's user may send, as nftables rules; with --apply, put them in force.
 
-    Exits with 1 if --check finds anything else in force. On hold the list allows nothing.
+    On hold the list allows nothing; one that allows something closes by itself when the registration ends.
+
+    Exit codes of --check: 0 exactly this list is in force, 1 another or none, 3 one that has closed by itself and lets
+    nothing through any more.
 
     Example: fsdctl vehicle egress ./car-1 --user fsd --apply
 
@@ -135,6 +144,9 @@ def egress(vehicle_dir: Path, *, user: str, check: bool = False, apply: bool = F
         The vehicle's directory: its registration and its policies decide.
     user
         Name or number of the user that the agent runs as, and nothing else does.
+    data
+        The agent's [storage] dir; by default data in VEHICLE_DIR. What the agent has accepted before is read there;
+        where it can't be read, nothing is allowed.
     check
         Compare with what is in force (as root).
     apply
@@ -142,17 +154,27 @@ def egress(vehicle_dir: Path, *, user: str, check: bool = False, apply: bool = F
     """
     if check and apply:
         raise UsageError("--check and --apply: one or the other.")
-    ruleset, allowed = lists.ruleset_for(lists.route_of(vehicle_dir), lists.user_id(user))
+    uid, clock = user_id(user), SystemClock()
+    wanted = egress_list(vehicle_dir, data or vehicle_dir / "data", uid, clock)
     if not check and not apply:
-        print(ruleset, end="")
+        print(wanted.ruleset, end="")
         return 0
-    said = ", ".join(f"{one.address} port {one.port}" for one in allowed) or "nothing: the vehicle holds"
     if apply:
-        lists.apply(ruleset)
-        print(f"In force for user {user}: {said}")
+        nft.apply(wanted.ruleset)
+        print(f"In force for user {user}: {wanted.said}")
         return 0
-    found = lists.difference(ruleset)
-    print(
-        f"In force for user {user}: {said}" if found is None else f"Wanted for user {user}: {said}; {found}"
-    )
-    return 0 if found is None else 1
+    found = nft.find(wanted.ruleset, uid, clock.wall_ns())
+    if found.what is InForce.THIS:
+        print(f"In force for user {user}: {wanted.said}")
+        return 0
+    print(f"Wanted for user {user}: {wanted.said}; {_IN_FORCE[found.what]}")
+    print(found.shown, end="")
+    return EXIT_EXPIRED if found.what is InForce.EXPIRED else 1
+
+
+EXIT_EXPIRED = 3
+_IN_FORCE = {
+    InForce.NONE: "no egress list is in force",
+    InForce.ANOTHER: "in force is another list:",
+    InForce.EXPIRED: "the list in force has expired and lets nothing through, until --apply loads the wanted one:",
+}

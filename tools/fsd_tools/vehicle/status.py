@@ -1,4 +1,8 @@
-"""``fsdctl vehicle status``: what vehicles last said of themselves, and why a campaign has collected what it has."""
+"""``fsdctl vehicle status``: how a vehicle is, on the vehicle; or what a region's vehicles last said of themselves.
+
+A vehicle's directory is looked at without a network (:mod:`.local_status`). A region's is asked over its broker: there
+one sees why a campaign has collected what it has.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +16,70 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.records.status import Status
 from fsd_agent.wire.ledger import LedgerFormatError, decode_head
 from fsd_agent.wire.status import StatusFormatError, decode_status
 from fsd_agent.wire.transfer import status_subscription
-from fsd_tools.errors import ToolError
+from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy, read_retained
+from fsd_tools.vehicle.local_show import facts, hold_lines, lines
+from fsd_tools.vehicle.local_status import vehicle_status
 
 
 def status(
-    region_dir: Path, *, vehicle: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
+    directory: Path,
+    *,
+    data: Path | None = None,
+    vehicle: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Show what the vehicles of the region in REGION_DIR last said of themselves.
+    """Show how the vehicle in DIRECTORY is, asking nobody; or, of a region's DIRECTORY, what its vehicles last said.
 
-    Example: fsdctl vehicle status ./cn --vehicle car-1
+    Exit codes for a vehicle: 0 it belongs to a region and its agent runs, 3 it holds (the reason and what to do about it
+    are shown), 4 its agent does not run, or is not heard of.
+
+    Example: fsdctl vehicle status ./car-1
 
     Parameters
     ----------
-    region_dir
-        The region's directory; it must be served.
+    directory
+        A vehicle's directory, or a region's, which must be served.
+    data
+        Of a vehicle: its agent's [storage] dir; by default data in DIRECTORY.
     vehicle
-        Only this one.
+        Of a region: only this one.
     json
         One JSON object a vehicle.
     """
-    found = read_status(RegionDir(region_dir))
+    if not RegionDir(directory).policy.exists():
+        if vehicle is not None:
+            raise UsageError("--vehicle: DIRECTORY is not a region's.")
+        return _local(directory, data or directory / "data", as_json=json)
+    if data is not None:
+        raise UsageError("--data: DIRECTORY is a region's, not a vehicle's.")
+    return _of_region(directory, vehicle, as_json=json)
+
+
+def _local(directory: Path, data: Path, *, as_json: bool) -> int:
+    found = vehicle_status(directory, data, SystemClock())
+    if as_json:
+        print(msgspec.json.encode(facts(found)).decode())
+    else:
+        for line in lines(found):
+            print(line)
+    return found.exit_code
+
+
+def _of_region(directory: Path, vehicle: str | None, *, as_json: bool) -> int:
+    found = read_status(RegionDir(directory))
     if vehicle is not None:
         found = [one for one in found if one.vehicle == vehicle]
     if not found:
-        raise ToolError(f"region {region_dir}: {vehicle or 'no vehicle'} has not said anything yet")
+        raise ToolError(f"region {directory}: {vehicle or 'no vehicle'} has not said anything yet")
     for one in found:
-        if json:
+        if as_json:
             print(msgspec.json.encode(_facts(one)).decode())
         else:
             _show(one, Console())
@@ -98,6 +134,8 @@ def _show(one: Status, console: Console) -> None:
             console.print(f"  [red]{what}[/red]: {text}", highlight=False)
     for name, reason in one.suspended.items():
         console.print(f"  [red]suspended[/red] {name}: {reason}", highlight=False)
+    for line in hold_lines(one.holds):
+        console.print(f"  {line}", highlight=False)
     waiting = ", ".join(f"{count} {state}" for state, count in sorted(one.clips.items())) or "none"
     lost = ", ".join(f"{count} {name}" for name, count in sorted(one.lost.items()) if count) or "none"
     console.print(f"  clips under way: {waiting}; input lost: {lost}", highlight=False)

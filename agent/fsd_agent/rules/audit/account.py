@@ -8,7 +8,8 @@ The rules, each with the finding that breaking it gives:
   up, no copy made and no end come to twice                                       wrong_order
 - a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
 - a copy is erased for a cause that the ledger holds                              erased_without_cause
-- what was receipted is at the region; what is there was sent, and is the same    not_at_region, not_in_ledger, wrong_file
+- what was receipted is at the region, or the region has signed that its retention was over, and it was;
+  what is or was there was sent, and is the same                            not_at_region, not_in_ledger, wrong_file
 
 A region's identity and receipts can be checked only where that region's policy is given; the account says where not.
 """
@@ -35,6 +36,8 @@ from fsd_agent.records.ledger import (
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import ClipAccount, RegionView
 from fsd_agent.rules.audit.findings import Finding, FindingKind
+from fsd_agent.wire.expired import verify_expired
+from fsd_agent.wire.moments import DAY_NS
 from fsd_agent.wire.receipt import verify_receipt
 from fsd_agent.wire.verdict import VerdictError
 
@@ -160,7 +163,7 @@ def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _
     elif region is not None:
         vehicle, sha256 = clip.file
         try:
-            verify_receipt(
+            receipt = verify_receipt(
                 fact.receipt,
                 region.receipt_public_keys,
                 clip_id=clip.clip_id,
@@ -171,7 +174,7 @@ def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _
         except VerdictError as error:
             yield _K.BAD_RECEIPT, str(error)
         else:
-            clip.receipt_checked = True
+            clip.receipt_checked, clip.stored_wall_ns = True, receipt.stored_wall_ns
 
 
 def _erase(clip: ClipAccount, fact: Erased) -> _Said:
@@ -194,12 +197,16 @@ def _compare(clips: Mapping[str, ClipAccount], region: RegionView, older: int) -
     """The ledger against what the region holds."""
     for clip_id, clip in clips.items():
         if clip.region_id == region.region_id and clip.got_receipt and clip_id not in region.clips:
-            detail = f"receipted, but not among what region {region.region_id} holds"
-            yield Finding(_K.NOT_AT_REGION, "ledger", clip.since, detail, clip_id)
-    unknown = [clip_id for clip_id in region.clips if clip_id not in clips]
-    for clip_id, stored in region.clips.items():
+            fault = _expire(clip, region)
+            if fault is not None:
+                detail = f"receipted, but not among what region {region.region_id} holds{fault}"
+                yield Finding(_K.NOT_AT_REGION, "ledger", clip.since, detail, clip_id)
+    there = {clip_id: (one.held, "held") for clip_id, one in region.expired.items()}
+    there |= {clip_id: (one, "holds") for clip_id, one in region.clips.items()}
+    unknown = [clip_id for clip_id in there if clip_id not in clips]
+    for clip_id, (stored, verb) in there.items():
         known = clips.get(clip_id)
-        held = f"region {region.region_id} holds"
+        held = f"region {region.region_id} {verb}"
         if known is None and len(unknown) <= older:
             continue
         if known is None or not known.was_sent:
@@ -212,3 +219,28 @@ def _compare(clips: Mapping[str, ClipAccount], region: RegionView, older: int) -
         elif known.file != (stored.vehicle, stored.sha256):
             detail = f"{held} another file than the ledger names, SHA-256 {stored.sha256.hex()}"
             yield Finding(_K.WRONG_FILE, stored.source, None, detail, clip_id)
+
+
+def _expire(clip: ClipAccount, region: RegionView) -> str | None:
+    """Take the region's word that a receipted clip was over; None where it holds, else what is wrong with it."""
+    gone = region.expired.get(clip.clip_id)
+    if gone is None or clip.file is None:
+        return ""
+    vehicle, sha256 = clip.file
+    try:
+        said = verify_expired(
+            gone.signed,
+            region.receipt_public_keys,
+            clip_id=clip.clip_id,
+            region_id=clip.region_id,
+            vehicle=vehicle,
+            sha256=sha256,
+        )
+    except VerdictError as error:
+        return f", and its record that it is over does not count: {error}"
+    if clip.stored_wall_ns not in {None, said.stored_wall_ns}:
+        return ", and its record that it is over names another time of storing than the receipt"
+    if said.expired_wall_ns - said.stored_wall_ns < said.retention_days * DAY_NS:
+        return f": it was removed before the {said.retention_days} days of its retention were over"
+    clip.expired = said
+    return None

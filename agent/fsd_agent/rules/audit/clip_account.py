@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from fsd_agent.records.clip import ExpiredClip
 from fsd_agent.records.ledger import Cause, Copy, Dropped, LiveClip, Receipted, Redacted, Sealed, Sent
 
 
@@ -21,6 +22,14 @@ class AtRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneAtRegion:
+    """A region's word that it has removed a clip because its retention was over; not verified."""
+
+    signed: bytes
+    held: AtRegion
+
+
+@dataclass(frozen=True, slots=True)
 class RegionView:
     """What is known of one region, from its policy and its store."""
 
@@ -29,6 +38,8 @@ class RegionView:
     receipt_public_keys: tuple[bytes, ...]
     clips: Mapping[str, AtRegion]
     """The clips of this vehicle, by id."""
+    expired: Mapping[str, GoneAtRegion] = field(default_factory=dict)
+    """Clips of this vehicle that it says are over, by id."""
 
 
 class Where(StrEnum):
@@ -38,6 +49,7 @@ class Where(StrEnum):
     ON_THE_WAY = "on the vehicle, sent"
     RECEIPTED = "at the region, copy not yet erased"
     DELIVERED = "at the region"
+    EXPIRED = "was at the region until its retention was over"
     GIVEN_UP = "given up, not yet erased"
     NOWHERE = "erased"
 
@@ -58,6 +70,10 @@ class ClipAccount:
     receipted: Receipted | None = None
     receipt_checked: bool = False
     """Whether the receipt was verified with the region's key, and holds."""
+    stored_wall_ns: int | None = None
+    """As that receipt says."""
+    expired: ExpiredClip | None = None
+    """The region's word that it removed the clip, once that was verified and holds."""
     dropped: Dropped | None = None
     erased: dict[Copy, Cause] = field(default_factory=dict)
     copies: set[Copy] = field(default_factory=set)
@@ -72,6 +88,8 @@ class ClipAccount:
     @property
     def where(self) -> Where:
         """See :class:`Where`."""
+        if self.expired is not None and not self.copies:
+            return Where.EXPIRED
         if self.got_receipt:
             return Where.RECEIPTED if self.copies else Where.DELIVERED
         if self.was_dropped:

@@ -1,13 +1,20 @@
 """Wall 5: what the service's user may send, as an nftables ruleset made from the route in force and nothing else.
 
-    the vehicle has a route    TCP to every address of every endpoint of that region, at its port, and nothing else
+    the vehicle has a route    TCP to every address of every endpoint of that region, at its port, and nothing else,
+                               until the registration ends
     the vehicle holds          nothing at all
 
 Decisions, all of them on the closed side:
 
 - **Addresses, never names.** A name would be looked up by whoever loads the list, so that who forges an answer writes
   the list. The signed policy has the addresses of every endpoint, also where its host is a name.
-- **The own region alone.** A region that was left is not on the list, whatever its policy wants done with its clips.
+- **The own region alone.** A region that was left is not on the list, whatever its policy wants done with its clips:
+  with two regions on it, only routing would keep the data of one from the other.
+- **It closes by itself**, in the kernel, when the registration ends: nobody has to run anything, or be alive. Two
+  clocks must both say that there is time left. What is listed lies in sets whose elements last as long as the
+  registration had left when the list was loaded, on a clock that nobody sets; it stands still while the computer sleeps.
+  And every packet is compared with the wall clock, which goes on then. Whichever comes first closes the list: a clock
+  that is set back opens nothing again, one that is set ahead closes it, as the agent holds then.
 - **No DNS**, for the same reason and because a question carries data to whoever answers it.
 - **Loopback is not exempt.** A proxy or resolver on the same machine would carry out what the list forbids, under
   another user. The agent needs nothing there; a region on loopback (a bench) is listed like any other.
@@ -30,9 +37,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from fsd_agent.records.region import Hold, Route
+from fsd_agent.wire.moments import NS_PER_S
 
 TABLE = "fsd_egress"
 """Name of the nftables table; its family is ``inet``: one list for IPv4 and IPv6."""
+SETS = (("region4", "ip"), ("region6", "ip6"))
+"""Names of the sets of destinations, and whose addresses are in each."""
 TO_REGION = "to_region"
 REFUSED = "refused"
 PRIORITY = 300
@@ -65,13 +75,32 @@ class Destination:
             raise EgressError(f"{address}: port {self.port} is not 1 to 65535")
 
 
-def destinations(where: Route | Hold) -> tuple[Destination, ...]:
-    """Where packets may go, sorted; nothing on hold. Raises :class:`EgressError`.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a list lets through, from when to when."""
+
+    allowed: tuple[Destination, ...]
+    now_ns: int
+    """The latest time that is known when the list is made, Unix time: what is left is counted from here."""
+    until_ns: int
+    """The first moment at which nothing is let through any more, Unix time."""
+
+
+def opening(where: Route | Hold, now_ns: int) -> Opening | None:
+    """What the list for ``where`` lets through; None on hold, and where the registration is over. Raises :class:`EgressError`.
+
+    ``now_ns`` is the latest time that is known, Unix time, as for registrations (``rules.trust.registration``).
+    """
+    if isinstance(where, Hold) or where.registration.not_after_wall_ns <= now_ns:
+        return None
+    return Opening(destinations(where), now_ns, where.registration.not_after_wall_ns)
+
+
+def destinations(where: Route) -> tuple[Destination, ...]:
+    """Every address of every endpoint of the route's region, sorted. Raises :class:`EgressError`.
 
     The one place that knows how a policy names its endpoints.
     """
-    if isinstance(where, Hold):
-        return ()
     try:
         found = {
             Destination(str(_address(address)), endpoint.port)
@@ -83,19 +112,16 @@ def destinations(where: Route | Hold) -> tuple[Destination, ...]:
     return tuple(sorted(found))
 
 
-def egress_ruleset(uid: int, allowed: Iterable[Destination], *, why: str = "") -> str:
-    """The ruleset as text for ``nft -f``: a function of its arguments, whatever the order of ``allowed``.
+def egress_ruleset(uid: int, opens: Opening | None, *, why: str = "") -> str:
+    """The ruleset as text for ``nft -f``: a function of its arguments, whatever the order of what is allowed.
 
-    ``uid`` is the service's user, as a number: a name would mean what the loading machine says. ``why`` is a comment
+    ``opens`` is what is let through, None for nothing. ``uid`` is the service's user, as a number: a name would mean what the loading machine says. ``why`` is a comment
     for people. Raises :class:`EgressError` for a user id that the kernel can't match.
     """
     if not 0 <= uid <= UID_MAX:
         raise EgressError(f"user id {uid} is not 0 to {UID_MAX}")
     rules = [
-        f'\t\t{_family(one)} daddr {one.address} tcp dport {one.port} counter name "{TO_REGION}" accept'
-        for one in sorted(set(allowed))
-    ]
-    rules += [
+        *([] if opens is None else _accepts(opens)),
         f'\t\tmeta l4proto tcp counter name "{REFUSED}" reject with tcp reset',
         f'\t\tcounter name "{REFUSED}" reject with icmpx type admin-prohibited',
     ]
@@ -107,6 +133,7 @@ def egress_ruleset(uid: int, allowed: Iterable[Destination], *, why: str = "") -
         f"table inet {TABLE} {{",
         f"\tcounter {TO_REGION} {{ }}",
         f"\tcounter {REFUSED} {{ }}",
+        *([] if opens is None else _sets(opens)),
         "\tchain service {",
         *rules,
         "\t}",
@@ -118,6 +145,37 @@ def egress_ruleset(uid: int, allowed: Iterable[Destination], *, why: str = "") -
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _accepts(opens: Opening) -> Iterable[str]:
+    """The time is a number, in seconds: a date would mean what the loading machine's time zone says."""
+    before = opens.until_ns // NS_PER_S
+    for name, family in SETS:
+        yield (
+            f'\t\tmeta time < {before} {family} daddr . tcp dport @{name} counter name "{TO_REGION}" accept'
+        )
+
+
+def _sets(opens: Opening) -> Iterable[str]:
+    lasts = _duration(max(1, (opens.until_ns - opens.now_ns) // 1_000_000))  # 0 would mean for ever
+    for name, family in SETS:
+        inside = [one for one in sorted(set(opens.allowed)) if _family(one) == family]
+        elements = ", ".join(f"{one.address} . {one.port} timeout {lasts}" for one in inside)
+        yield f"\tset {name} {{"
+        yield f"\t\ttype {'ipv4_addr' if family == 'ip' else 'ipv6_addr'} . inet_service"
+        yield "\t\tflags timeout"
+        if elements:
+            yield f"\t\telements = {{ {elements} }}"
+        yield "\t}"
+
+
+def _duration(total_ms: int) -> str:
+    """As nft reads it, which takes no number of more than eight digits."""
+    total_s, ms = divmod(total_ms, 1000)
+    minutes, s = divmod(total_s, 60)
+    hours, m = divmod(minutes, 60)
+    d, h = divmod(hours, 24)
+    return f"{d}d{h}h{m}m{s}s{ms}ms"
 
 
 def _family(one: Destination) -> str:

@@ -1,0 +1,57 @@
+"""Giving up a clip whose window is closed: ledger and journal first, then each copy's erasure is recorded and done.
+
+Only from a thread that nothing is done with the clip on meanwhile: finishing for CAPTURED, delivering for SEALED, and
+finishing also for SEALED clips of regions that delivery is not about. Nothing goes on with a clip that was given up.
+
+Threads: any. Two that find the same clip for different reasons give it up once.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal
+from fsd_agent.ports.ledger import Ledger
+from fsd_agent.ports.spool import SpoolError, SpoolStore, Staging
+from fsd_agent.records.clip import ClipRow
+from fsd_agent.records.ledger import Cause, Copy
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import LIVE
+
+
+class GiveUp:
+    """See the module."""
+
+    def __init__(
+        self, *, journal: Journal, staging: Staging, spool: SpoolStore, ledger: Ledger, events: EventSink
+    ) -> None:
+        self._journal = journal
+        self._staging = staging
+        self._spool = spool
+        self._book = ClipBook(ledger)
+        self._events = events
+        self._lock = threading.Lock()
+
+    def drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
+        """Raises ``LedgerError`` or ``JournalError`` where its end can't be taken: then it stays.
+
+        What can't be erased now, or whose erasure can't be recorded, is erased by recovery at the next start.
+        """
+        with self._lock:
+            found = self._journal.clip(row.clip_id)
+            if found is not None and found.state in LIVE:
+                self._drop(row, reason, detail)
+
+    def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
+        self._book.dropped(row, reason)
+        self._journal.dropped(row.clip_id, reason, detail)
+        self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
+        try:
+            self._book.erasing(row, Copy.STAGED, Cause.DROPPED)
+            self._staging.erase(row.clip_id)
+            self._book.erasing(row, Copy.SEALED, Cause.DROPPED)
+            self._spool.erase(row.region_id, row.clip_id)
+        except SpoolError as error:
+            self._events.emit("disk_failed", clip=row.clip_id, what=str(error))

@@ -1,0 +1,139 @@
+"""Clips that have waited on board for as long as their region would keep them: given up with that reason.
+
+The rule is ``rules.spool.retention``; it is asked on hold too, and whether there is a connection or not. Clips of a region
+that has no policy in force stay: nobody says how long they may be kept.
+
+When a clip was seen first is kept in the journal's state, for every clip that is on board. What a full disk has no room
+to keep of it counts until the agent ends.
+
+Threads: any; each gives up what is in the states that belong to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+import msgspec
+
+from fsd_agent.pipeline.give_up import GiveUp
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.ledger import LedgerError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.region import RegionPolicy
+from fsd_agent.rules.spool.lifecycle import LIVE
+from fsd_agent.rules.spool.retention import held_since, is_over
+
+LOOK_EVERY_NS = 300_000_000_000
+"""Retention is counted in days; each look reads every clip that is on board."""
+STATE_KEY = "held-since"
+
+
+class PolicyTime(Protocol):
+    """Who knows how long clips may be kept, and what time it is."""
+
+    @property
+    def policies(self) -> tuple[RegionPolicy, ...]:
+        """Every policy in force."""
+        ...
+
+    @property
+    def proved_ns(self) -> int:
+        """The newest wall time that is proved; see ``pipeline.residence``."""
+        ...
+
+
+class Retention:
+    """See the module."""
+
+    def __init__(
+        self, *, journal: Journal, source: PolicyTime, give_up: GiveUp, clock: Clock, events: EventSink
+    ) -> None:
+        self._journal = journal
+        self._source = source
+        self._give_up = give_up
+        self._clock = clock
+        self._events = events
+        self._lock = threading.Lock()
+        self._noted: dict[str, int] | None = None
+        """When each clip fired, by all that is known; None until it was read."""
+        self._seen_ns: dict[str, int] = {}
+        """Monotonic time when this run saw a clip that no earlier one had noted."""
+        self._next_ns: dict[ClipState, int] = {}
+
+    def step(self, state: ClipState) -> tuple[str, ...]:
+        """Give up what is over, of the clips in ``state``, now and then; their ids."""
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            if now_ns < self._next_ns.get(state, now_ns):
+                return ()
+            self._next_ns[state] = now_ns + LOOK_EVERY_NS
+        given_up: list[str] = []
+        try:
+            for row, days in self._over(now_ns):
+                if row.state is state:
+                    detail = (
+                        f"it has waited on board for the {days} days that region {row.region_id} keeps clips"
+                    )
+                    self._give_up.drop(row, DropReason.RETENTION_OVER, detail)
+                    given_up.append(row.clip_id)
+        except JournalError as error:
+            self._events.emit("journal_failed", clip="", what=str(error))
+        except LedgerError as error:
+            self._events.emit("ledger_failed", clip="", what=str(error))
+        return tuple(given_up)
+
+    def _over(self, now_ns: int) -> list[tuple[ClipRow, int]]:
+        """Every clip on board that is over, with its region's days."""
+        days = {policy.region_id: policy.retention_days for policy in self._source.policies}
+        proved_ns = self._source.proved_ns
+        with self._lock:
+            rows = self._journal.clips(LIVE)
+            noted = self._note(rows, now_ns, proved_ns)
+        return [
+            (row, days[row.region_id])
+            for row in rows
+            if row.region_id in days
+            and is_over(noted[row.clip_id], proved_ns=proved_ns, retention_days=days[row.region_id])
+        ]
+
+    def _note(self, rows: Collection[ClipRow], now_ns: int, proved_ns: int) -> Mapping[str, int]:
+        before = self._noted if self._noted is not None else self._read()
+        clock_ns = self._clock.wall_ns()
+        noted: dict[str, int] = {}
+        for clip_id in (row.clip_id for row in rows):
+            if clip_id not in before:
+                self._seen_ns[clip_id] = now_ns
+            seen_ns = self._seen_ns.get(clip_id)
+            noted[clip_id] = held_since(
+                before.get(clip_id),
+                elapsed_ns=now_ns - seen_ns if seen_ns is not None else None,
+                proved_ns=proved_ns,
+                clock_ns=clock_ns,
+            )
+        self._seen_ns = {clip_id: seen for clip_id, seen in self._seen_ns.items() if clip_id in noted}
+        self._noted = noted
+        if noted != before:
+            self._keep(noted)
+        return noted
+
+    def _read(self) -> dict[str, int]:
+        """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""
+        kept = self._journal.get_state(STATE_KEY)
+        if kept is None:
+            return {}
+        try:
+            return msgspec.msgpack.decode(kept, type=dict[str, int])
+        except msgspec.DecodeError as error:
+            self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
+            return {}
+
+    def _keep(self, noted: Mapping[str, int]) -> None:
+        try:
+            self._journal.set_state(STATE_KEY, msgspec.msgpack.encode(noted))
+        except JournalError as error:
+            self._events.emit("journal_failed", clip="", what=str(error))

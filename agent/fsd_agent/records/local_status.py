@@ -1,0 +1,62 @@
+"""What the agent writes down of itself on the vehicle, for whoever stands beside it: also where no region can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fsd_agent.records.status import HoldSpan, ProcessUse
+
+
+@dataclass(frozen=True, slots=True)
+class Belongs:
+    """Where the vehicle belongs, or why it holds: then ``region`` is empty."""
+
+    region: str
+    vehicle: str
+    jurisdiction: str
+    serial: int
+    policy_version: int
+    hold_reason: str
+    hold_detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The connection; of this run but for the time."""
+
+    region: str
+    """Where it sends; empty on hold."""
+    connected: bool
+    last_connected_wall_ns: int
+    """When it was last seen up, also by an earlier run; 0 for never."""
+    failures: int
+    refused: int
+    """Of those: the peer was not this region's broker, or refused this vehicle."""
+    delivered_clips: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStatus:
+    """One moment of one agent."""
+
+    wall_ns: int
+    mono_ns: int
+    """Monotonic, of the computer: with ``boot_id`` it tells the age whatever the wall clock did."""
+    boot_id: str
+    every_s: float
+    """The next one comes after this long."""
+    ended: str
+    """How the agent ended; empty while it runs."""
+    agent_version: str
+    belongs: Belongs
+    policies: dict[str, int]
+    """Versions in force, by region."""
+    refused_policies: dict[str, str]
+    """Why what is laid down for a region is not in force."""
+    uplink: Uplink
+    holds: tuple[HoldSpan, ...]
+    ledger_head: bytes
+    """As in the status message; empty where the ledger can't be written to."""
+    trouble: str
+    """The newest fault that a person should look at."""
+    use: ProcessUse
