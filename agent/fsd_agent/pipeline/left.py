@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.give_up import GivingUp
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
-from fsd_agent.ports.ledger import Ledger, LedgerError
-from fsd_agent.ports.spool import SpoolError, SpoolStore, Staging
-from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.ledger import Cause, Copy
+from fsd_agent.ports.ledger import LedgerError
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.reasons import DropReason
 
 LOOK_EVERY_NS = 5_000_000_000
@@ -32,11 +30,9 @@ class LeftClips:
 
     def __init__(
         self,
+        giving_up: GivingUp,
         *,
         journal: Journal,
-        staging: Staging,
-        spool: SpoolStore,
-        ledger: Ledger,
         residence: Whereabouts,
         connected_to: Callable[[], str],
         clock: Clock,
@@ -44,10 +40,8 @@ class LeftClips:
     ) -> None:
         """``connected_to``: the region that delivery is about right now, empty where it is about none."""
         self._journal = journal
-        self._book = ClipBook(ledger)
+        self._giving_up = giving_up
         self._connected_to = connected_to
-        self._staging = staging
-        self._spool = spool
         self._residence = residence
         self._clock = clock
         self._events = events
@@ -63,22 +57,9 @@ class LeftClips:
         try:
             for row in self._journal.clips({ClipState.CAPTURED, ClipState.SEALED}):
                 if row.region_id in erased:
-                    self._erase(row)
+                    detail = f"the vehicle has left region {row.region_id}, which wants its clips erased"
+                    self._giving_up.give_up(row, DropReason.LEFT_REGION, detail)
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))
         except LedgerError as error:
             self._events.emit("ledger_failed", clip="", what=str(error))
-
-    def _erase(self, row: ClipRow) -> None:
-        """What can't be erased now, or whose erasure can't be recorded, is erased by recovery at the next start."""
-        detail = f"the vehicle has left region {row.region_id}, which wants its clips erased"
-        self._book.dropped(row, DropReason.LEFT_REGION)
-        self._journal.dropped(row.clip_id, DropReason.LEFT_REGION, detail)
-        self._events.emit("dropped", clip=row.clip_id, reason=str(DropReason.LEFT_REGION), detail=detail)
-        try:
-            self._book.erasing(row, Copy.STAGED, Cause.DROPPED)
-            self._staging.erase(row.clip_id)
-            self._book.erasing(row, Copy.SEALED, Cause.DROPPED)
-            self._spool.erase(row.region_id, row.clip_id)
-        except SpoolError as error:
-            self._events.emit("disk_failed", clip=row.clip_id, what=str(error))
