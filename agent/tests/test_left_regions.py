@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.give_up import GivingUp
 from fsd_agent.pipeline.left import LeftClips as LeftEraser
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.turns import FIRST_REST_NS, REST_NS, TURN_NS, Turns
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.ledger import Cause, Copy, Erased, Fired, Redacted, Sealed
+from fsd_agent.records.ledger import Cause, ConsentChanged, Copy, Erased, Fired, Redacted, Sealed
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips, Route
 from fsd_agent.rules.audit.account import account
@@ -25,11 +27,14 @@ from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.regions import sample_document, sample_registration
+from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
@@ -54,11 +59,13 @@ class Bench:
         self.brokers = {"cn": MemoryBroker(), "eu": MemoryBroker()}
         for region_id, broker in self.brokers.items():
             broker.listen(receiver_subscription(region_id), self.regions[region_id].handle)
-        self.journal, self.spool, self.staging = MemoryJournal(), MemorySpool(), MemoryStaging()
+        self.journal, self.keys = MemoryJournal(), keyed("cn", "eu")
+        self.spool, self.staging = MemorySpool(self.keys), MemoryStaging(self.keys)
         self.clock, self.events, self.serial = ManualClock(), RememberedEvents(), 0
         self.trust = MemoryTrust.of(*(region.sample for region in self.regions.values()))
         self.register("cn")
-        self.ledger = MemoryLedger(keys=MemoryVehicleKeys(), clock=self.clock)
+        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
+        self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
         residence = Residence(
             lambda: self.document,
             self.trust,
@@ -76,17 +83,23 @@ class Bench:
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
+            consent=PlainConsent(),
             clock=self.clock,
             events=self.events,
             route_source=self.turns.current,
             on_message=lambda _route, _message: None,
             random=random.Random(1).random,
         )
-        self.eraser = LeftEraser(
+        giving_up = GivingUp(
             journal=self.journal,
             staging=self.staging,
             spool=self.spool,
             ledger=self.ledger,
+            events=self.events,
+        )
+        self.eraser = LeftEraser(
+            giving_up,
+            journal=self.journal,
             residence=self.residence,
             connected_to=lambda: self.deliverer.stats().region_id,
             clock=self.clock,
@@ -102,15 +115,20 @@ class Bench:
     def add(self, number: int, region_id: str, *, sealed: bool = True) -> str:
         clip_id = f"{number:032x}"
         self.journal.accept(
-            (), (ClipRow(clip_id, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+            (),
+            (
+                ClipRow(
+                    clip_id, region_id, Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0
+                ),
+            ),
         )
-        self.staging.open(clip_id).close()
+        self.staging.open(at(region_id), clip_id).close()
         self.journal.captured(clip_id, cut=False)
-        fired = Fired(clip_id, region_id, f"f{number}", "c", 1)
+        fired = Fired(clip_id, region_id, Purpose.SAFETY, f"f{number}", "c", 1)
         self.ledger.append(fired)
         if sealed:
-            self.staging.erase(clip_id)
-            file = self.spool.put(region_id, clip_id, [random.Random(number).randbytes(3000)])
+            self.staging.erase(at(region_id), clip_id)
+            file = self.spool.put(at(region_id), clip_id, as_file(random.Random(number).randbytes(3000)))
             self.ledger.append(
                 Redacted(clip_id, region_id, (), (), 0, 0, "dropped"),
                 Sealed(clip_id, region_id, "car-1", 1, 1, "0" * 16, file.sha256, file.size_bytes),
@@ -155,7 +173,7 @@ class Bench:
         clips, findings = account([Located(entry, "memory") for entry in self.ledger.entries], views, None)
         assert not findings
         copies = {(clip_id, copy) for clip_id, clip in clips.items() for copy in clip.copies}
-        files = {(clip_id, Copy.STAGED) for clip_id in self.staging.entries()}
+        files = {(clip_id, Copy.STAGED) for _, clip_id in self.staging.entries()}
         assert copies == files | {(clip_id, Copy.SEALED) for _, clip_id in self.spool.entries()}
         for region_id, broker in self.brokers.items():
             for one in broker.published:
@@ -216,7 +234,7 @@ def test_a_clip_of_a_region_that_wants_it_erased_is_erased_and_sent_nowhere() ->
         row = bench.journal.clip(clip)
         assert row is not None
         assert row.drop is DropReason.LEFT_REGION
-    assert bench.spool.entries() <= {("eu", own)}
+    assert bench.spool.entries() <= {(at("eu"), own)}
     assert bench.staging.entries() == frozenset()
     assert bench.run(5, lambda: bench.state(own) is ClipState.DELIVERED)
     assert not bench.brokers["cn"].published
@@ -256,7 +274,7 @@ def test_what_can_not_be_erased_now_is_told(fault: str) -> None:
         bench.eraser.step()
         assert bench.events.of("ledger_failed")
         assert bench.state(clip) is ClipState.SEALED
-        assert bench.spool.entries() == {("cn", clip)}
+        assert bench.spool.entries() == {(at("cn"), clip)}
         bench.ledger.broken = False
         bench.run(10)
         assert bench.state(clip) is ClipState.DROPPED

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.record import Recorder
@@ -376,7 +377,19 @@ def test_sampling_and_budgets(row: list[str]) -> None:
 def test_priority(row: list[str]) -> None:
     priorities = settings_of(row[1])
     clips = [
-        ClipRow(name * 32, "cn", ClipState.SEALED, at, at + 1, 0, (), (), int(priorities[name]), size_bytes=9)
+        ClipRow(
+            name * 32,
+            "cn",
+            Purpose.SAFETY,
+            ClipState.SEALED,
+            at,
+            at + 1,
+            0,
+            (),
+            (),
+            int(priorities[name]),
+            size_bytes=9,
+        )
         for at, name in enumerate(row[0].split(", "))
     ]
     schedule = Schedule(sample_region().route("car-1"), UplinkLimits(), 5)

@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.writer import CompressionType, Writer
 
+from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.records.clip import ClipRow, ClipState
@@ -468,9 +471,11 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
     for number in range(chance.randint(1, 3)):
         clip = f"{number:032x}"
         data[clip] = sealed_sample(yard.route, yard.keys, clip, filler_bytes=chance.randint(0, 20_000))
-        journal.accept((), (ClipRow(clip, "cn", ClipState.STAGED, number, number + 1, 0, (), (), 0),))
+        journal.accept(
+            (), (ClipRow(clip, "cn", Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+        )
         journal.captured(clip, cut=False)
-        journal.sealed(spool.put("cn", clip, [data[clip]]))
+        journal.sealed(spool.put(at("cn"), clip, as_file(data[clip])))
 
     def car() -> Deliverer:
         return Deliverer(

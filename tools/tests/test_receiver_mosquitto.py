@@ -21,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
@@ -103,10 +106,11 @@ class Place:
         self.sent[clip] = sealed_sample(self.route, self.keys, clip, filler_bytes=filler_bytes)
         region_id = self.route.policy.region_id
         self.journal.accept(
-            (), (ClipRow(clip, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+            (),
+            (ClipRow(clip, region_id, Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0),),
         )
         self.journal.captured(clip, cut=False)
-        self.journal.sealed(self.spool.put(region_id, clip, [self.sent[clip]]))
+        self.journal.sealed(self.spool.put(at(region_id), clip, as_file(self.sent[clip])))
         return clip
 
     def serve(self) -> None:
