@@ -193,6 +193,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         firmware=firmware,
         sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
         finisher=cast("Any", busy),
+        withdrawn=cast("Any", SimpleNamespace(step=lambda: None)),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
         deliverer=idle,
         control=cast("Any", None),

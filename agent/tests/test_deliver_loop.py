@@ -21,6 +21,7 @@ from fsd_agent.records.ledger import (
     Cause,
     ConsentChanged,
     Copy,
+    Dropped,
     Erased,
     Fact,
     Fired,
@@ -523,9 +524,9 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
     assert all(endpoint.port in ports[region_id] for region_id, endpoint in connection.dialled)
 
 
-def sealed_and_recorded(bench: Bench, number: int) -> str:
+def sealed_and_recorded(bench: Bench, number: int, size: int = 5000) -> str:
     """A clip as the finisher leaves it: the ledger knows it."""
-    clip = bench.add(number)
+    clip = bench.add(number, size)
     row = bench.journal.clip(clip)
     assert row is not None
     if bench.ledger.consent() is None:
@@ -586,3 +587,80 @@ def test_a_receipt_or_an_erasure_that_can_not_be_recorded_leaves_the_file(bench:
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
     assert bench.spool.entries() == frozenset()
     assert bench.regions["cn"].stores == 1
+
+
+def test_without_consent_nothing_of_a_clip_is_sent_and_the_others_are(bench: Bench) -> None:
+    bench.consent = PlainConsent(frozenset({Purpose.DIAGNOSTICS}))
+    bench.start()
+    clip = bench.add(1)
+    bench.run(lambda: False, steps=100, tick_ns=SECOND)
+    assert not any(clip in each.topic for each in bench.cn.published)
+    assert bench.state(clip) is ClipState.SEALED
+    assert not of(bench, Sent)
+
+
+def test_a_clip_that_is_being_sent_stops_at_the_withdrawal(bench: Bench) -> None:
+    bench.window = 1
+    bench.start()
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    assert bench.run(lambda: len(bench.cn.published) > 5)
+    bench.consent.withdraw(Purpose.SAFETY)
+    before = len(bench.cn.published)
+    bench.run(lambda: False, steps=200, tick_ns=SECOND)
+    assert not [each for each in bench.cn.published[before:] if clip in each.topic]
+    assert bench.state(clip) is ClipState.SEALED, "who withdraws gives it up, not who sends"
+    assert not of(bench, Dropped)
+
+
+def test_a_receipt_after_the_withdrawal_changes_nothing(bench: Bench) -> None:
+    region = bench.regions["cn"]
+
+    def handle(topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        answers = region.handle(topic, payload)
+        if region.stores and Purpose.SAFETY in bench.consent.now.given:
+            bench.consent.withdraw(Purpose.SAFETY)  # while the receipt is on its way
+        return answers
+
+    bench.brokers[CN] = MemoryBroker()
+    bench.cn.listen(receiver_subscription("cn"), handle)
+    bench.start()
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: False, steps=200)
+    assert bench.regions["cn"].stores == 1, "what was sent before stands"
+    assert bench.state(clip) is ClipState.SEALED
+    assert not of(bench, Receipted)
+
+
+def test_on_hold_a_clip_waits_and_its_receipt_is_taken(bench: Bench) -> None:
+    waiting = bench.add(2, 50_000)
+    bench.consent.hold()
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert not any(waiting in each.topic for each in bench.cn.published)
+    bench.consent.give()
+    assert bench.run(lambda: bench.state(waiting) is ClipState.DELIVERED, tick_ns=SECOND)
+    clip = bench.add(3)
+    bench.run(lambda: len(bench.events.of("sent")) == 2, tick_ns=1)
+    bench.consent.hold()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+
+
+def test_clips_that_were_given_up_meanwhile_are_not_touched_again(bench: Bench) -> None:
+    """Withdrawn, erased and given again while the delivering loop was elsewhere: it looks everything up anew."""
+    bench.window = 1
+    bench.start()
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    assert bench.run(lambda: len(bench.cn.published) > 5)
+    bench.consent.withdraw(Purpose.SAFETY)
+    bench.ledger.append(
+        ConsentChanged(Purpose.SAFETY, given=False),
+        Dropped(clip, "cn", DropReason.CONSENT_WITHDRAWN),
+        Erased(clip, "cn", Copy.SEALED, Cause.CONSENT),
+        ConsentChanged(Purpose.SAFETY, given=True),
+    )
+    bench.journal.dropped(clip, DropReason.CONSENT_WITHDRAWN, "")
+    bench.spool.erase(at("cn"), clip)
+    bench.consent.give(Purpose.SAFETY)
+    other = sealed_and_recorded(bench, 2)
+    assert bench.run(lambda: bench.state(other) is ClipState.DELIVERED, tick_ns=SECOND)
+    assert len(of(bench, Dropped)) == 1
+    assert not account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)[1]

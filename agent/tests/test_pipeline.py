@@ -9,6 +9,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,14 @@ from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.give_up import GivingUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
+from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
@@ -993,3 +996,107 @@ def test_the_status_carries_a_head_of_the_ledger() -> None:
     bench.ledger.broken = True
     assert teller.status(where).ledger_head == b""
     assert bench.events.of("ledger_failed")
+
+
+def test_without_consent_a_firing_is_counted_and_nothing_of_it_is_kept() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.firmware.consent_document = consent_document(Purpose.DIAGNOSTICS)
+    bench.push(campaign())
+    bench.drive()
+    assert [(one.fired, one.dropped) for one in bench.journal.totals()] == [
+        (1, ((DropReason.NO_CONSENT, 1),))
+    ]
+    assert not bench.staging.entries()
+    assert bench.keys.compartments() == frozenset()
+    assert "Fired" not in facts_of(bench)
+    audited(bench)
+
+
+def withdrawn(bench: Bench) -> None:
+    """The user withdraws, and everybody notices."""
+    bench.firmware.consent_document = consent_document(revision=2)
+    bench.clock.advance(LOOK_EVERY_NS)
+
+
+def cleared(bench: Bench) -> None:
+    """Whoever finishes clips gives up what was withdrawn."""
+    WithdrawnClips(
+        bench.consent,
+        GivingUp(
+            journal=bench.journal,
+            staging=bench.staging,
+            spool=bench.spool,
+            ledger=bench.ledger,
+            events=bench.events,
+        ),
+        journal=bench.journal,
+        clock=bench.clock,
+        events=bench.events,
+    ).step()
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+    assert bench.keys.compartments() == frozenset()
+    assert [row.drop for row in bench.journal.clips({ClipState.DROPPED})] == [DropReason.CONSENT_WITHDRAWN]
+    assert facts_of(bench)[-2:] == ["Dropped", "Erased"]
+    audited(bench)
+
+
+def test_consent_that_is_withdrawn_ends_a_captured_clip_as_that() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    withdrawn(bench)
+    bench.finish()
+    assert bench.clips(ClipState.CAPTURED), "nothing is finished without consent"
+    cleared(bench)
+
+
+def test_consent_that_is_withdrawn_in_the_middle_of_a_redaction_ends_it_unsealed() -> None:
+    class Withdrawing(PyAvCodec):
+        def decode(self, *args: Any, **more: Any) -> Any:
+            withdrawn(bench)
+            return super().decode(*args, **more)
+
+    bench = Bench(drive(8, (3.0,)), codec=Withdrawing())
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.finisher.step()
+    assert not bench.clips(ClipState.SEALED)
+    assert "Sealed" not in facts_of(bench)
+    assert not bench.events.of("disk_failed")
+    cleared(bench)
+
+
+def test_consent_that_is_withdrawn_between_writing_and_recording_leaves_no_file() -> None:
+    class Withdrawing(MemorySpool):
+        def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+            done = super().put(compartment, clip_id, file)
+            withdrawn(bench)
+            return done
+
+    keys = MemoryVehicleKeys()
+    bench = Bench(drive(8, (3.0,)), spool=Withdrawing(keys), keys=keys)
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert not bench.spool.entries()
+    assert "Sealed" not in facts_of(bench)
+    cleared(bench)
+
+
+def test_a_sealed_clip_ends_with_its_consent_and_new_consent_collects_anew() -> None:
+    bench = Bench(drive(12, (3.0, 9.0)))
+    bench.push(campaign())
+    for _ in range(25):
+        assert bench.sense.step()
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    withdrawn(bench)
+    cleared(bench)
+    bench.firmware.consent_document = consent_document(Purpose.SAFETY, revision=3)
+    bench.clock.advance(LOOK_EVERY_NS)
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    assert bench.opened(clip_id)
+    audited(bench)

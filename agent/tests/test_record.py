@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -19,6 +19,7 @@ from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
@@ -35,7 +36,8 @@ SPEC = CaptureSpec(before_ns=20, after_ns=15, cameras=("front",), signals=("Vehi
 class Bench:
     """A recorder over fakes, fed from a made-up stream."""
 
-    staging: MemoryStaging = field(default_factory=lambda: MemoryStaging(MemoryVehicleKeys()))
+    keys: MemoryVehicleKeys = field(default_factory=MemoryVehicleKeys)
+    staging: MemoryStaging | None = None
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     events: RememberedEvents = field(default_factory=RememberedEvents)
     ledger: MemoryLedger = field(
@@ -44,6 +46,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
+        self.staging = self.staging or MemoryStaging(self.keys)
         self.given = ALL_PURPOSES
         self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
         self.stream = stream(3)
@@ -253,3 +256,39 @@ def breaks_after_one(bench: Bench) -> None:
 
     bench.ledger = Breaking(keys=MemoryVehicleKeys(), clock=ManualClock())
     bench.__post_init__()
+
+
+def test_firings_of_different_purposes_never_share_a_clip() -> None:
+    bench = Bench()
+    bench.ledger.append(ConsentChanged(Purpose.DIAGNOSTICS, given=True))
+    bench.ring.append(*bench.stream.batch(0, 60))
+    bench.step(60, [kept_firing("a", 50), replace(kept_firing("b", 52), purpose=Purpose.DIAGNOSTICS)])
+    rows = bench.journal.clips({ClipState.STAGED})
+    assert {row.purpose for row in rows} == {Purpose.SAFETY, Purpose.DIAGNOSTICS}
+    assert {place for place, _ in bench.staging.entries()} == {row.compartment for row in rows}
+    holds_up(bench)
+
+
+def test_a_window_whose_consent_goes_takes_nothing_more() -> None:
+    bench = Bench()
+    bench.play(0, 60, {55: "a"})
+    staged = len(list(bench.staging.read(at("cn"), bench.only(ClipState.STAGED))))
+    bench.given = frozenset({Purpose.DIAGNOSTICS})
+    bench.play(60, 70, {})
+    clip = bench.only(ClipState.CAPTURED)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    assert row.cut
+    assert len(list(bench.staging.read(row.compartment, clip))) == staged
+
+
+def test_a_compartment_without_a_key_drops_its_own_firings_alone() -> None:
+    bench = Bench()
+    bench.keys.broken = "keys/compartments/cn/safety.key: others may read or change it"
+    bench.play(0, 60, {50: "a"})
+    bench.keys.broken = ""
+    bench.play(60, 110, {65: "b"})
+    assert bench.clip(bench.only(ClipState.CAPTURED)).firings[0].firing.campaign_id == "b"
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": ((DropReason.NO_KEY, 1),), "b": ()}
+    assert "safety.key" in str(bench.events.of("disk_failed")[0]["what"])

@@ -27,6 +27,7 @@ from fsd_agent.records.program import (
     ProgramError,
 )
 from fsd_agent.records.program import names as program_names
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
@@ -49,7 +50,8 @@ PROGRAM = Program(
 CAMPAIGN = Campaign(
     id="braking",
     version=3,
-    purpose="Why.",
+    purpose=Purpose.SAFETY,
+    description="Why.",
     region_id="cn",
     source='Vehicle.Speed > 30.0 && detections.exists(d, d.kind == "pedestrian")',
     program=PROGRAM,
