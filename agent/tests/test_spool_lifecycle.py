@@ -56,8 +56,10 @@ def test_widening_is_a_union_and_keeps_the_region() -> None:
     merged = lifecycle.widen(row(S), wider)
     assert (merged.start_ns, merged.end_ns, merged.priority) == (5, 20, 9)
     assert (merged.cameras, merged.signals) == (("front", "left"), ("Vehicle.Speed", "A"))
-    with pytest.raises(ValueError, match="belongs to region eu for good, not to cn"):
+    with pytest.raises(ValueError, match="belongs to eu/safety for good, not to cn/safety"):
         lifecycle.widen(row(S), row(S, region="cn"))
+    with pytest.raises(ValueError, match="belongs to eu/safety for good, not to eu/diagnostics"):
+        lifecycle.widen(row(S), row(S, purpose=Purpose.DIAGNOSTICS))
 
 
 @pytest.mark.parametrize(

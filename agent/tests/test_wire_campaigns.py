@@ -106,7 +106,7 @@ FULL = replace(
     heads=(HEAD,),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "e0c371abc0e62db348969d55e43c0377fa95eb464800aba055371375c258ae3f"
+GOLDEN_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 
 
 def test_golden() -> None:
@@ -152,7 +152,9 @@ def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 2"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3"),
+    (lambda raw: campaign(raw).update(purpose="hobby"), "braking", "purpose", "Invalid enum value 'hobby'"),
+    (lambda raw: campaign(raw).pop("purpose"), "braking", "format", "purpose"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
     (lambda raw: raw.update(region_id="C N"), "set", "region_id", "regex"),
     (lambda raw: raw["campaigns"].append(campaign(raw)), "braking", "id", "twice"),

@@ -63,7 +63,7 @@ FACTS: list[Fact] = [
     PolicyRefused("cn", 3),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "dad77c21126898433c8a298c72857fb4294294a310d77e72318ea45a33e4822c"
+EVERYTHING = "2db4b85c2c64257ab57b1c483744a32457e57502ae034aa076300d19fbc75902"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
     HEAD,
@@ -136,16 +136,16 @@ ERASED = {"clip_id": CLIP, "region_id": "cn", "copy": "sealed", "cause": "receip
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ([2, 0, 0, 0, "Erased", ERASED], "version 2"),
-        ([1, 0, 0, 0, "Vanished", ERASED], "kind 'Vanished'"),
-        ([1, -1, 0, 0, "Erased", ERASED], "-1|>= 0"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"clip_id": "../etc"}], "clip_id"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"copy": "third"}], "copy"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"more": 1}], "canonical"),
-        ([1, 0, 0, 0, "Erased", dict(reversed(ERASED.items()))], "canonical"),
-        ([1, 0, 0, 0, "Erased", {"clip_id": CLIP}], "region_id"),
-        ([1, 0, 0, 0, "Erased", ERASED, 1], "record"),
-        ([1, 0, 0, 0, "Receipted", {"clip_id": CLIP, "region_id": "cn", "receipt": bytes(1025)}], "receipt"),
+        ([1, 0, 0, 0, "Erased", ERASED], "version 1"),
+        ([2, 0, 0, 0, "Vanished", ERASED], "kind 'Vanished'"),
+        ([2, -1, 0, 0, "Erased", ERASED], "-1|>= 0"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"clip_id": "../etc"}], "clip_id"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"copy": "third"}], "copy"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"more": 1}], "canonical"),
+        ([2, 0, 0, 0, "Erased", dict(reversed(ERASED.items()))], "canonical"),
+        ([2, 0, 0, 0, "Erased", {"clip_id": CLIP}], "region_id"),
+        ([2, 0, 0, 0, "Erased", ERASED, 1], "record"),
+        ([2, 0, 0, 0, "Receipted", {"clip_id": CLIP, "region_id": "cn", "receipt": bytes(1025)}], "receipt"),
     ],
 )
 def test_other_records_are_refused(form: list[object], says: str) -> None:
@@ -160,8 +160,8 @@ def test_bytes_that_are_none_are_refused() -> None:
                 decode(data)
     with pytest.raises(LedgerFormatError, match="at most"):
         decode_head(bytes(3000))
-    with pytest.raises(LedgerFormatError, match="version 2"):
-        decode_head(msgspec.msgpack.encode((2, HEAD, bytes(64))))
+    with pytest.raises(LedgerFormatError, match="version 1"):
+        decode_head(msgspec.msgpack.encode((1, HEAD, bytes(64))))
 
 
 def test_a_sentence_has_no_place_in_a_record() -> None:

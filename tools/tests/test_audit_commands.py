@@ -73,7 +73,7 @@ class Fleet:
             events=RememberedEvents(),
             limits=limits or LedgerLimits(),
         )
-        ledger.append(self.cn.registered())
+        ledger.append(self.cn.registered(), self.cn.consented())
         ledger.append(*self.cn.life(clip_id_of(1)))
         ledger.append(*self.cn.life(clip_id_of(2)))
         ledger.append(*self.cn.life(clip_id_of(3))[:6])

@@ -163,6 +163,8 @@ def _named(error: msgspec.ValidationError, raw: Any) -> FieldError:
         except (KeyError, IndexError, TypeError):
             return FieldError(found["path"], found["reason"])
     reason = found["reason"]
+    if found["path"] == "purpose":
+        reason += f": there is {', '.join(Purpose)}; what is looked for is for description"
     if isinstance(value, dict):
         return FieldError(found["path"], reason)
     shown = repr(value)

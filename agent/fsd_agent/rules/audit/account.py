@@ -98,9 +98,9 @@ def _consented(clip: ClipAccount, fact: ClipFact, consent: frozenset[Purpose]) -
     """What makes or sends data needs consent at that moment; what ends it does not."""
     if isinstance(fact, Fired) and fact.purpose != clip.purpose:
         yield _K.WRONG_ORDER, f"fired for {fact.purpose}, the clip is for {clip.purpose}"
-    if isinstance(fact, Fired | Redacted | Sealed | Sent) and clip.purpose not in consent:
-        act = type(fact).__name__.lower()
-        yield _K.NO_CONSENT, f"{act} without consent to {clip.purpose or 'an unknown purpose'}"
+    purpose = clip.purpose
+    if purpose is not None and purpose not in consent and isinstance(fact, Fired | Redacted | Sealed | Sent):
+        yield _K.NO_CONSENT, f"{type(fact).__name__.lower()} without consent to {purpose}"
 
 
 def _take(
