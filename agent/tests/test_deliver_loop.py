@@ -664,3 +664,15 @@ def test_clips_that_were_given_up_meanwhile_are_not_touched_again(bench: Bench) 
     assert bench.run(lambda: bench.state(other) is ClipState.DELIVERED, tick_ns=SECOND)
     assert len(of(bench, Dropped)) == 1
     assert not account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)[1]
+
+
+def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
+    keys = keyed("cn")
+    bench = Bench(spool=MemorySpool(keys))
+    clip = bench.add(1)
+    keys.broken = "safety.key: others may read or change it"
+    bench.run(lambda: False, steps=300, tick_ns=SECOND * 10)
+    assert bench.state(clip) is ClipState.SEALED
+    assert "safety.key" in bench.deliverer.stats().trouble
+    keys.broken = ""
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND * 10)

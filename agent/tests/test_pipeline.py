@@ -1100,3 +1100,19 @@ def test_a_sealed_clip_ends_with_its_consent_and_new_consent_collects_anew() -> 
     (clip_id,) = bench.clips(ClipState.SEALED)
     assert bench.opened(clip_id)
     audited(bench)
+
+
+def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
+    """A token that was pulled out, a mode that somebody changed: the clip waits, however long that takes."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.keys.broken = "safety.key: others may read or change it"
+    for _ in range(10):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    assert bench.clips(ClipState.CAPTURED)
+    assert "safety.key" in bench.finisher.trouble
+    bench.keys.broken = ""
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)

@@ -86,7 +86,8 @@ class CompartmentKeys:
         with self._lock, _plain(path):
             found = [entry.name for entry in _entries(path.parent) if _is_of(entry.name, path.name)]
             for name in found:
-                _overwrite(path.with_name(name))
+                if not path.with_name(name).is_symlink():  # What a link leads to is nobody's key
+                    _overwrite(path.with_name(name))
                 path.with_name(name).unlink()
             if (
                 path.parent.is_dir()

@@ -89,7 +89,7 @@ class ConsentKeeper:
         self._looked_ns: int | None = None
         self._lost_since_ns: int | None = None
         self._unsettled = True
-        """Something of before may be left."""
+        """Keys of before may be left."""
         self._told: object = None
         self._fault_told = ""
         self.trouble = ""
@@ -168,7 +168,7 @@ class ConsentKeeper:
         """All but giving clips up, which is for who works on them; what fails is tried again at the next look."""
         self._unsettled = True
         try:
-            acts = self._decide(wanted)
+            acts = self._decide(self._in_force(), wanted)
             if acts.withdraw:
                 self._ledger.append(*(ConsentChanged(purpose, given=False) for purpose in acts.withdraw))
                 self._now = Consented(_NOTHING, self._in_force(), self._now.withdrawals + 1)
@@ -183,11 +183,12 @@ class ConsentKeeper:
         except (VehicleKeyError, SpoolError) as error:
             self._fail("disk_failed", error)
         else:
-            self._unsettled, self._fault_told = acts.clears, ""
+            self._unsettled, self._fault_told = bool(acts.destroy), ""
 
-    def _decide(self, wanted: frozenset[Purpose] | None) -> ConsentActs:
-        clips: tuple[ClipRow, ...] = self._journal.clips(LIVE)
-        return consent_acts(self._in_force(), wanted, clips=clips, keys=self._keys.compartments())
+    def _decide(self, in_force: frozenset[Purpose], wanted: frozenset[Purpose] | None) -> ConsentActs:
+        """Clips count only for consent that is new; there may be thousands, and sensing may be who asks."""
+        clips: tuple[ClipRow, ...] = self._journal.clips(LIVE) if (wanted or _NOTHING) - in_force else ()
+        return consent_acts(in_force, wanted, clips=clips, keys=self._keys.compartments())
 
     def _fail(self, event: EventName, error: Exception) -> None:
         """Told once for each fault."""

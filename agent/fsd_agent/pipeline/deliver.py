@@ -28,7 +28,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
-from fsd_agent.ports.spool import SpoolDamagedError, SpoolError, SpoolStore
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolStore
 from fsd_agent.records.consent import Consented
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
@@ -192,6 +192,11 @@ class Deliverer:
                 lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except (DamagedError, SpoolDamagedError) as error:
                 self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+            except (
+                CompartmentKeyError
+            ) as error:  # No fault of the clip: it stays, and is tried again however often
+                self._trouble = f"spool: {error}"
+                lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except SpoolError as error:
                 self._trouble = f"spool: {error}"
                 if lane.schedule.unreadable(emission.clip_id, now_ns, self._random()):

@@ -8,7 +8,8 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     no region for it now   -> stays CAPTURED under its compartment's key and is tried again
     no consent for it now  -> left alone: on hold, or given up by ``withdrawn.py``
     the disk is full, or   -> stays CAPTURED and is tried again, however often: what was collected is not lost to a
-    can't be written          disk's fault
+    can't be written, or      disk's fault
+    a key can't be read
     staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
     or a fault that nobody
     foresaw
@@ -40,7 +41,7 @@ from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
-from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore, Staging
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip
 from fsd_agent.records.ledger import Cause, Copy
@@ -178,6 +179,8 @@ class Finisher:
             clip = self._load(row)
         except StagedPartError as error:
             self._drop(row, DropReason.STAGING_LOST, str(error))
+        except CompartmentKeyError as error:
+            self._disk_fault(row, error)
         except SpoolError as error:
             self._try_again(row, DropReason.STAGING_LOST, str(error))
         else:
@@ -205,16 +208,20 @@ class Finisher:
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
-            if self._is_withdrawn(row):
-                return
-            self._rest(row)
-            name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
-            self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
+            self._disk_fault(row, error)
         except (JournalError, LedgerError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
             _log.exception("clip %s: unforeseen", row.clip_id)
             self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
+
+    def _disk_fault(self, row: ClipRow, error: SpoolError) -> None:
+        """No fault of the clip: it stays, and is tried again however often."""
+        if self._is_withdrawn(row):
+            return
+        self._rest(row)
+        name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
+        self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
 
     def _try_again(self, row: ClipRow, reason: DropReason, detail: str) -> None:
         """Later; after some attempts never."""
@@ -256,9 +263,8 @@ class Finisher:
         try:
             self._record(redacted, where, sealed)
         except (LedgerError, RedactionStoppedError):
-            self._spool.erase(
-                row.compartment, row.clip_id
-            )  # Nobody may find a file that is not accounted for
+            # Nobody may find a file that is not accounted for
+            self._spool.erase(row.compartment, row.clip_id)
             raise
         self._ended(row, Cause.SEALED)
         self._events.emit(

@@ -34,11 +34,6 @@ class ConsentActs:
     """Clip ids."""
     give: tuple[Purpose, ...]
 
-    @property
-    def clears(self) -> bool:
-        """Whether anything of before is left."""
-        return bool(self.destroy or self.give_up)
-
 
 def consent_acts(
     in_force: frozenset[Purpose],
