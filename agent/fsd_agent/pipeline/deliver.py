@@ -192,9 +192,8 @@ class Deliverer:
                 lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except (DamagedError, SpoolDamagedError) as error:
                 self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
-            except (
-                CompartmentKeyError
-            ) as error:  # No fault of the clip: it stays, and is tried again however often
+            except CompartmentKeyError as error:
+                # No fault of the clip: it stays, and is tried again however often.
                 self._trouble = f"spool: {error}"
                 lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except SpoolError as error:
@@ -218,9 +217,9 @@ class Deliverer:
 
     def _is_stale(self, consented: Consented) -> bool:
         """Whether clips that are known here may be gone; then nothing is done about any before they are looked up anew."""
-        if consented.withdrawals != self._withdrawals:
-            self._stale = True
-        return consented.withdrawals != self._withdrawals
+        changed = consented.withdrawals != self._withdrawals
+        self._stale = self._stale or changed
+        return changed
 
     def _given_up_before(self, lane: Lane, clip_id: str) -> bool:
         """Carry through what the ledger says and the journal could not take; asked once a connection."""

@@ -1,8 +1,8 @@
 """Once at start, before anything new is accepted: bring journal, staging and spool to agree.
 
 What to do is decided by ``rules/spool/recover.py``; here it is done and reported: what the ledger says was decided is
-carried through first (``recover_ledger.py``), then what the user has said meanwhile (``consent.py``), then the journal's rows, then every erasure is recorded in the ledger, in
-one batch, and then files go. It may be cut off anywhere and started again.
+carried through first (``recover_ledger.py``), then what the user has said meanwhile (``consent.py``), then the journal's
+rows, then every erasure is recorded in the ledger, in one batch, and then files go. It may be cut off anywhere and started again.
 """
 
 from __future__ import annotations
