@@ -198,9 +198,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    assert "version 2, this agent knows 1" in refusal(path)
+    assert "version 3, this agent knows 2" in refusal(path)
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
@@ -283,6 +283,7 @@ from pathlib import Path
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])
 while True:
