@@ -20,6 +20,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_tools.rig.processes import fsdctl, wait_until
 from fsd_tools.rig.rig import Rig
 from fsd_tools.vehicle.local_status import Agent, VehicleStatus, vehicle_status
@@ -80,6 +81,7 @@ def bench(tmp_path: Path, city_drive: Path) -> Iterator[Bench]:
         rig.add_vehicle(
             VEHICLE, "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
         )
+        rig.consent(VEHICLE, give=ALL_PURPOSES)
         yield Bench(rig, city_drive)
 
 

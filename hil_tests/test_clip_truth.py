@@ -17,6 +17,7 @@ from cantools.database.can import Database
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from mcap.reader import make_reader
 
+from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_firmware.drive.reader import DriveReader
 from fsd_tools.drive import vehicles
 from fsd_tools.rig.rig import Rig
@@ -34,6 +35,7 @@ def test_a_clip_of_the_receiver_tells_the_truth(
         rig.add_vehicle(
             VEHICLE, "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
         )
+        rig.consent(VEHICLE, give=ALL_PURPOSES)
         rig.serve("cn")
         rig.push("cn", campaigns, drive=city_drive)
         agent = rig.start_agent(VEHICLE, "--wait-for-campaigns", "30")

@@ -25,6 +25,7 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipState
+from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_agent.wire.clip import decode_clip
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
@@ -69,6 +70,7 @@ def test_every_firing_survives_kill_9(tmp_path: Path, city_drive: Path, campaign
             rig.add_vehicle(
                 vehicle, "CN", [REGION], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
             )
+            rig.consent(vehicle, give=ALL_PURPOSES)
         rig.serve(REGION, on_event=region_told)
         rig.push(REGION, campaigns, drive=city_drive)
         with ThreadPoolExecutor(len(VEHICLES)) as pool:

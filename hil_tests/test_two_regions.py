@@ -14,6 +14,7 @@ import pytest
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.ledger import Receipted
+from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.ledger import decode_entry
 from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
@@ -120,6 +121,7 @@ def test_clips_of_a_region_that_was_left_go_there_or_nowhere(
         fsdctl("region", "policy", "sign", rig.region("cn").root)
         agent = {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
         vehicle = rig.add_vehicle("car-a", "CN", ["cn", "eu"], agent)
+        rig.consent("car-a", give=ALL_PURPOSES)
         cn = rig.serve("cn")
         rig.push("cn", campaigns, drive=city_drive)
         assert rig.start_agent("car-a", "--wait-for-campaigns", "10").wait(90) == 0
@@ -169,6 +171,7 @@ def test_operators_read_why_a_campaign_has_what_it_has(
         rig.add_vehicle(
             "car-a", "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
         )
+        rig.consent("car-a", give=ALL_PURPOSES)
         rig.serve("cn")
         rig.push("cn", [limited, campaigns[1]], drive=city_drive)
         agent = rig.start_agent("car-a", "--wait-for-campaigns", "30")

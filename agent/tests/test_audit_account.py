@@ -9,6 +9,8 @@ import pytest
 
 from fsd_agent.records.clip import ExpiredClip
 from fsd_agent.records.ledger import Cause, Checkpoint, ClipFact, Copy, Entry, Fact, Head, LiveClip
+from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import AtRegion, ClipAccount, GoneAtRegion, RegionView, Where
@@ -23,6 +25,10 @@ CN, EU = Decisions(sample_region("cn")), Decisions(sample_region("eu", ("DE",)))
 CLIP, OTHER = clip_id_of(1), clip_id_of(2)
 FIRED, AGAIN, REDACTED, SEALED, UNSTAGED, SENT, RESENT, RECEIPTED, ERASED = range(9)
 """Places of the records in a whole life."""
+CONSENTED = Checkpoint(
+    Head(20, bytes(32), bytes(32), 0, "0" * 16), (bytes(32),) * 2, (), 0, 0, (Purpose.SAFETY,), ()
+)
+"""What was removed says that the user consents, and nothing else."""
 
 
 def view(do: Decisions, *clips: str, sha256: bytes | None = None) -> RegionView:
@@ -35,7 +41,7 @@ def judged(
     facts: Sequence[Fact], *views: RegionView, start: Checkpoint | None = None
 ) -> tuple[dict[str, ClipAccount], list[Finding]]:
     records = [Located(Entry(number, 0, 0, fact), "file") for number, fact in enumerate(facts)]
-    return account(records, {one.region_id: one for one in views}, start)
+    return account(records, {one.region_id: one for one in views}, start or CONSENTED)
 
 
 def broken(facts: Sequence[Fact], *views: RegionView) -> list[tuple[str, int | None]]:
@@ -155,10 +161,46 @@ def test_against_what_regions_hold() -> None:
     assert not broken(life[:SENT + 1], view(CN, CLIP))  # fmt: skip
 
 
-def checkpoint(*live: LiveClip, receipted: int = 0) -> Checkpoint:
-    head = Head(20, bytes(32), bytes(32), 0, "0" * 16)
+def checkpoint(
+    *live: LiveClip, receipted: int = 0, consent: tuple[Purpose, ...] = (Purpose.SAFETY,)
+) -> Checkpoint:
     counts = (("Dropped", "eu", 7), ("Fired", "cn", 9), ("Receipted", "cn", receipted))
-    return Checkpoint(head, (bytes(32),) * 2, counts, 0, 0, live)
+    return replace(CONSENTED, counts=counts, consent=consent, live=live)
+
+
+def dropped(reason: DropReason) -> list[Fact]:
+    return [CN.fired(CLIP), CN.dropped(CLIP, reason), CN.erased(CLIP, Copy.STAGED, Cause.CONSENT)]
+
+
+GIVEN, WITHDRAWN = CN.consented(), CN.consented(given=False)
+TAKEN = DropReason.CONSENT_WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ([*CN.life(CLIP), WITHDRAWN, GIVEN, *CN.life(OTHER)], []),
+        ([CN.fired(CLIP), WITHDRAWN, *dropped(TAKEN)[1:]], []),
+        ([*CN.life(CLIP)[:SENT + 1], WITHDRAWN, CN.dropped(CLIP, TAKEN), CN.erased(CLIP, Copy.SEALED, Cause.CONSENT)], []),
+        ([WITHDRAWN, CN.fired(CLIP)], [("no_consent", 1)]),
+        ([WITHDRAWN, CN.consented(Purpose.DIAGNOSTICS), CN.fired(CLIP)], [("no_consent", 2)]),
+        ([CN.fired(CLIP), CN.redacted(CLIP), WITHDRAWN, CN.sealed(CLIP)], [("no_consent", 3)]),
+        ([CN.fired(CLIP), WITHDRAWN, CN.redacted(CLIP)], [("no_consent", 2)]),
+        ([*CN.life(CLIP)[:SENT], WITHDRAWN, CN.sent(CLIP)], [("no_consent", 6)]),
+        ([GIVEN], [("wrong_order", 0)]),
+        ([WITHDRAWN, WITHDRAWN], [("wrong_order", 1)]),
+        ([CN.fired(CLIP), replace(CN.fired(CLIP), purpose=Purpose.DIAGNOSTICS)], [("wrong_order", 1) ]),
+        (dropped(DropReason.DISK_FULL), [("erased_without_cause", 2)]),
+    ],
+)  # fmt: skip
+def test_consent(facts: list[Fact], says: list[tuple[str, int | None]]) -> None:
+    assert broken(facts) == says
+
+
+def test_consent_goes_on_from_the_checkpoint() -> None:
+    clips, findings = judged([CN.fired(CLIP)], start=checkpoint(consent=(Purpose.DIAGNOSTICS,)))
+    assert [one.kind for one in findings] == ["no_consent"]
+    assert clips[CLIP].purpose is Purpose.SAFETY
 
 
 def test_clips_of_removed_records_are_counted_against_their_checkpoint() -> None:

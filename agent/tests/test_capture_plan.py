@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import Firing
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.capture.plan import (
     Close,
     Decision,
@@ -49,9 +50,10 @@ def kept(
     cameras: tuple[str, ...] = ("front",),
     signals: tuple[str, ...] = ("a",),
     priority: int = 1,
+    purpose: Purpose = Purpose.SAFETY,
 ) -> KeptFiring:
     capture = CaptureSpec(before, after, cameras, signals)
-    return KeptFiring(name, Firing("c", 1, t_ns, ()), t_ns + 1000, capture, priority)
+    return KeptFiring(name, Firing("c", 1, t_ns, ()), t_ns + 1000, capture, priority, purpose)
 
 
 def ids() -> Callable[[], str]:

@@ -130,8 +130,8 @@ def test_a_registration_that_can_not_be_read_is_a_hold_and_not_the_end(car: Star
     done = run("run", "--json", "--config", car())
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
-    assert events[0]["event"] == "hold"
-    assert "registration.signed" in events[0]["detail"]
+    assert [event["event"] for event in events[:2]] == ["consent", "hold"]
+    assert "registration.signed" in events[1]["detail"]
     assert events[-1] == events[-1] | {"event": "ended", "how": "done"}
 
 
@@ -193,6 +193,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         firmware=firmware,
         sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
         finisher=cast("Any", busy),
+        withdrawn=cast("Any", SimpleNamespace(step=lambda: None)),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
         retention=cast("Any", SimpleNamespace(step=lambda _state: ())),
         deliverer=idle,

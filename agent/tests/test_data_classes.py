@@ -13,6 +13,7 @@ from fsd_agent.pipeline.classes import after_redaction, before_redaction, class_
 from fsd_agent.pipeline.redact import redact
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import DataClass, FaceRule, LocationRule, PlateRule, RedactionRules
 from fsd_agent.testing.streams import looks
 from fsd_agent.wire.clip import decode_clip, encode_clip
@@ -31,7 +32,7 @@ CAMERAS = ("front", "cabin_driver")
 def clip() -> Clip:
     """Two cameras, one of which looks into the car; signals, one of which tells the place; looks; a fix."""
     paths = tuple(entry.path for entry in CATALOGUE)
-    row = ClipRow("0" * 32, "cn", ClipState.CAPTURED, 0, S, S, CAMERAS, paths, 0)
+    row = ClipRow("0" * 32, "cn", Purpose.SAFETY, ClipState.CAPTURED, 0, S, S, CAMERAS, paths, 0)
     evidence = (("Vehicle.Speed", 50.0), ("detections.front.pedestrian", 1.0))
     firing = Firing("walker", 1, 0, evidence)
     one = np.zeros(1)

@@ -17,7 +17,20 @@ from fsd_agent.pipeline.outbox import Outbox
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.ledger import Cause, Copy, Erased, Fact, Fired, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.ledger import (
+    Cause,
+    ConsentChanged,
+    Copy,
+    Dropped,
+    Erased,
+    Fact,
+    Fired,
+    Receipted,
+    Redacted,
+    Sealed,
+    Sent,
+)
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Route
 from fsd_agent.rules.audit.account import account
@@ -26,10 +39,13 @@ from fsd_agent.rules.audit.clip_account import Where
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection, matches
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
+from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
@@ -50,7 +66,8 @@ class Bench:
         default_factory=lambda: {CN: MemoryBroker(), EU: MemoryBroker()}
     )
     journal: MemoryJournal = field(default_factory=MemoryJournal)
-    spool: MemorySpool = field(default_factory=MemorySpool)
+    spool: MemorySpool = field(default_factory=lambda: MemorySpool(keyed("cn", "eu")))
+    consent: PlainConsent = field(default_factory=PlainConsent)
     clock: ManualClock = field(default_factory=ManualClock)
     ledger: MemoryLedger = field(
         default_factory=lambda: MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
@@ -77,6 +94,7 @@ class Bench:
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
+            consent=self.consent,
             clock=self.clock,
             events=self.events,
             route_source=lambda: self.route,
@@ -88,11 +106,13 @@ class Bench:
 
     def add(self, number: int, size: int = 5000, *, region: str = "cn", priority: int = 0) -> str:
         clip_id = f"{number:032x}"
-        row = ClipRow(clip_id, region, ClipState.STAGED, number, number + 1, 0, (), (), priority)
+        row = ClipRow(
+            clip_id, region, Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), priority
+        )
         self.journal.accept((), (row,))
         self.journal.captured(clip_id, cut=False)
         data = random.Random(number).randbytes(size)
-        self.journal.sealed(self.spool.put(region, clip_id, [data]))
+        self.journal.sealed(self.spool.put(at(region), clip_id, as_file(data)))
         self.deliverer.notify()
         return clip_id
 
@@ -117,7 +137,7 @@ def bench() -> Bench:
 
 def test_a_clip_is_sent_receipted_recorded_and_erased(bench: Bench) -> None:
     clip = bench.add(1)
-    data = bench.spool.read("cn", clip, 0, 10_000)
+    data = bench.spool.region("cn").read(Purpose.SAFETY, clip, 0, 10_000)
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
     assert bench.regions["cn"].stored == {("car-1", clip): data}
     assert bench.spool.entries() == frozenset()
@@ -136,7 +156,7 @@ def test_nothing_goes_to_another_region_and_its_clips_stay(bench: Bench) -> None
     assert bench.run(lambda: bench.state(own) is ClipState.DELIVERED)
     assert bench.run(lambda: False, steps=50) is False
     assert bench.state(foreign) is ClipState.SEALED
-    assert bench.spool.entries() == {("eu", foreign)}
+    assert bench.spool.entries() == {(at("eu"), foreign)}
     assert not bench.brokers[EU].published
     assert not any(foreign in each.topic for each in bench.cn.published)
 
@@ -216,7 +236,7 @@ def test_a_full_journal_keeps_the_clip_until_it_can_be_recorded(bench: Bench) ->
     bench.journal.full = True
     bench.run(lambda: False, steps=200, tick_ns=SECOND)
     assert bench.state(clip) is ClipState.SEALED
-    assert bench.spool.entries() == {("cn", clip)}
+    assert bench.spool.entries() == {(at("cn"), clip)}
     assert "journal" in bench.deliverer.stats().trouble
     bench.journal.full = False
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND * 10)
@@ -225,8 +245,8 @@ def test_a_full_journal_keeps_the_clip_until_it_can_be_recorded(bench: Bench) ->
 
 def test_a_file_that_is_not_what_was_sealed_is_dropped_and_nothing_of_it_sent(bench: Bench) -> None:
     changed, cut, good = bench.add(1), bench.add(2), bench.add(3)
-    bench.spool.put("cn", changed, [bytes(5000)])
-    bench.spool.put("cn", cut, [bench.spool.read("cn", cut, 0, 4000)])
+    bench.spool.put(at("cn"), changed, as_file(bytes(5000)))
+    bench.spool.put(at("cn"), cut, as_file(bench.spool.region("cn").read(Purpose.SAFETY, cut, 0, 4000)))
     assert bench.run(lambda: bench.state(good) is ClipState.DELIVERED)
     for clip in (changed, cut):
         row = bench.journal.clip(clip)
@@ -238,7 +258,7 @@ def test_a_file_that_is_not_what_was_sealed_is_dropped_and_nothing_of_it_sent(be
 
 def test_a_missing_file_is_tried_again_before_it_counts_as_damaged(bench: Bench) -> None:
     clip = bench.add(1)
-    bench.spool.erase("cn", clip)
+    bench.spool.erase(at("cn"), clip)
     bench.deliverer.step(0)
     bench.deliverer.step(0)
     assert bench.state(clip) is ClipState.SEALED
@@ -253,19 +273,19 @@ class FailingErase(MemorySpool):
 
     failing = False
 
-    def erase(self, region_id: str, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         if self.failing:
             raise SpoolError("read-only file system")
-        super().erase(region_id, clip_id)
+        super().erase(compartment, clip_id)
 
 
 def test_the_journal_comes_before_the_erasure() -> None:
-    spool = FailingErase()
+    spool = FailingErase(keyed("cn"))
     bench = Bench(spool=spool)
     clip = bench.add(1)
     spool.failing = True
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
-    assert spool.entries() == {("cn", clip)}, "left for recovery"
+    assert spool.entries() == {(at("cn"), clip)}, "left for recovery"
     assert "read-only" in bench.deliverer.stats().trouble
 
 
@@ -323,7 +343,7 @@ def test_cuts_losses_and_restarts_end_in_one_receipt_a_clip(seed: int, count: in
     chance = random.Random(seed)
     bench = Bench(seed=seed)
     clips = [bench.add(number, chance.randint(1, 9000)) for number in range(1, count + 1)]
-    data = {("car-1", clip): bench.spool.read("cn", clip, 0, 10_000) for clip in clips}
+    data = {("car-1", clip): bench.spool.region("cn").read(Purpose.SAFETY, clip, 0, 10_000) for clip in clips}
     rate = chance.choice([0.0, 0.1, 0.3])
     bench.cn.forget = lambda _topic: chance.random() < rate
 
@@ -400,8 +420,8 @@ def test_a_file_that_is_damaged_after_it_was_sent_once_is_found_before_it_is_sen
     bench.start()
     clip = bench.add(1)
     bench.run(lambda: False, steps=50)
-    data = bench.spool.read("cn", clip, 0, 10_000)
-    bench.spool.put("cn", clip, [data[:-1] + bytes([data[-1] ^ 1])])
+    data = bench.spool.region("cn").read(Purpose.SAFETY, clip, 0, 10_000)
+    bench.spool.put(at("cn"), clip, as_file(data[:-1] + bytes([data[-1] ^ 1])))
     assert bench.run(lambda: bench.state(clip) is ClipState.DROPPED, steps=200, tick_ns=SECOND)
     row = bench.journal.clip(clip)
     assert row is not None
@@ -479,6 +499,7 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
         journal=bench.journal,
         spool=bench.spool,
         ledger=bench.ledger,
+        consent=bench.consent,
         clock=bench.clock,
         events=bench.events,
         route_source=lambda: bench.route,
@@ -503,13 +524,15 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
     assert all(endpoint.port in ports[region_id] for region_id, endpoint in connection.dialled)
 
 
-def sealed_and_recorded(bench: Bench, number: int) -> str:
+def sealed_and_recorded(bench: Bench, number: int, size: int = 5000) -> str:
     """A clip as the finisher leaves it: the ledger knows it."""
-    clip = bench.add(number)
+    clip = bench.add(number, size)
     row = bench.journal.clip(clip)
     assert row is not None
+    if bench.ledger.consent() is None:
+        bench.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
     bench.ledger.append(
-        Fired(clip, "cn", f"f{number}", "c", 1),
+        Fired(clip, "cn", Purpose.SAFETY, f"f{number}", "c", 1),
         Redacted(clip, "cn", (), (), 0, 0, "dropped"),
         Sealed(clip, "cn", "car-1", 1, 1, "0" * 16, row.sha256, row.size_bytes),
         Erased(clip, "cn", Copy.STAGED, Cause.SEALED),
@@ -559,8 +582,97 @@ def test_a_receipt_or_an_erasure_that_can_not_be_recorded_leaves_the_file(bench:
     bench.run(lambda: False, steps=50)
     assert bench.regions["cn"].stores == 1
     assert bench.state(clip) is ClipState.SEALED
-    assert bench.spool.entries() == {("cn", clip)}
+    assert bench.spool.entries() == {(at("cn"), clip)}
     bench.ledger.broken = False
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
     assert bench.spool.entries() == frozenset()
     assert bench.regions["cn"].stores == 1
+
+
+def test_without_consent_nothing_of_a_clip_is_sent_and_the_others_are(bench: Bench) -> None:
+    bench.consent = PlainConsent(frozenset({Purpose.DIAGNOSTICS}))
+    bench.start()
+    clip = bench.add(1)
+    bench.run(lambda: False, steps=100, tick_ns=SECOND)
+    assert not any(clip in each.topic for each in bench.cn.published)
+    assert bench.state(clip) is ClipState.SEALED
+    assert not of(bench, Sent)
+
+
+def test_a_clip_that_is_being_sent_stops_at_the_withdrawal(bench: Bench) -> None:
+    bench.window = 1
+    bench.start()
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    assert bench.run(lambda: len(bench.cn.published) > 5)
+    bench.consent.withdraw(Purpose.SAFETY)
+    before = len(bench.cn.published)
+    bench.run(lambda: False, steps=200, tick_ns=SECOND)
+    assert not [each for each in bench.cn.published[before:] if clip in each.topic]
+    assert bench.state(clip) is ClipState.SEALED, "who withdraws gives it up, not who sends"
+    assert not of(bench, Dropped)
+
+
+def test_a_receipt_after_the_withdrawal_changes_nothing(bench: Bench) -> None:
+    region = bench.regions["cn"]
+
+    def handle(topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        answers = region.handle(topic, payload)
+        if region.stores and Purpose.SAFETY in bench.consent.now.given:
+            bench.consent.withdraw(Purpose.SAFETY)  # while the receipt is on its way
+        return answers
+
+    bench.brokers[CN] = MemoryBroker()
+    bench.cn.listen(receiver_subscription("cn"), handle)
+    bench.start()
+    clip = sealed_and_recorded(bench, 1)
+    bench.run(lambda: False, steps=200)
+    assert bench.regions["cn"].stores == 1, "what was sent before stands"
+    assert bench.state(clip) is ClipState.SEALED
+    assert not of(bench, Receipted)
+
+
+def test_on_hold_a_clip_waits_and_its_receipt_is_taken(bench: Bench) -> None:
+    waiting = bench.add(2, 50_000)
+    bench.consent.hold()
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert not any(waiting in each.topic for each in bench.cn.published)
+    bench.consent.give()
+    assert bench.run(lambda: bench.state(waiting) is ClipState.DELIVERED, tick_ns=SECOND)
+    clip = bench.add(3)
+    bench.run(lambda: len(bench.events.of("sent")) == 2, tick_ns=1)
+    bench.consent.hold()
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED)
+
+
+def test_clips_that_were_given_up_meanwhile_are_not_touched_again(bench: Bench) -> None:
+    """Withdrawn, erased and given again while the delivering loop was elsewhere: it looks everything up anew."""
+    bench.window = 1
+    bench.start()
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    assert bench.run(lambda: len(bench.cn.published) > 5)
+    bench.consent.withdraw(Purpose.SAFETY)
+    bench.ledger.append(
+        ConsentChanged(Purpose.SAFETY, given=False),
+        Dropped(clip, "cn", DropReason.CONSENT_WITHDRAWN),
+        Erased(clip, "cn", Copy.SEALED, Cause.CONSENT),
+        ConsentChanged(Purpose.SAFETY, given=True),
+    )
+    bench.journal.dropped(clip, DropReason.CONSENT_WITHDRAWN, "")
+    bench.spool.erase(at("cn"), clip)
+    bench.consent.give(Purpose.SAFETY)
+    other = sealed_and_recorded(bench, 2)
+    assert bench.run(lambda: bench.state(other) is ClipState.DELIVERED, tick_ns=SECOND)
+    assert len(of(bench, Dropped)) == 1
+    assert not account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)[1]
+
+
+def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
+    keys = keyed("cn")
+    bench = Bench(spool=MemorySpool(keys))
+    clip = bench.add(1)
+    keys.broken = "safety.key: others may read or change it"
+    bench.run(lambda: False, steps=300, tick_ns=SECOND * 10)
+    assert bench.state(clip) is ClipState.SEALED
+    assert "safety.key" in bench.deliverer.stats().trouble
+    keys.broken = ""
+    assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND * 10)

@@ -18,6 +18,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
 
@@ -71,6 +72,7 @@ class JournalModel(RuleBasedStateMachine):
         row = ClipRow(
             clip_id,
             region,
+            Purpose.SAFETY,
             ClipState.STAGED,
             start_ns,
             start_ns + 10,

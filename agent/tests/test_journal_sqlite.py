@@ -14,6 +14,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import IllegalMoveError, Journal, JournalError, StorageFullError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
 
@@ -23,7 +24,18 @@ def clip_id(n: int) -> str:
 
 
 def row(n: int, *, priority: int = 0) -> ClipRow:
-    return ClipRow(clip_id(n), "eu", ClipState.STAGED, 10, 20, 5, ("front",), ("Vehicle.Speed",), priority)
+    return ClipRow(
+        clip_id(n),
+        "eu",
+        Purpose.SAFETY,
+        ClipState.STAGED,
+        10,
+        20,
+        5,
+        ("front",),
+        ("Vehicle.Speed",),
+        priority,
+    )
 
 
 def firing(
@@ -67,7 +79,8 @@ def test_a_clip_goes_its_way_and_is_counted(journal: Journal) -> None:
 def test_a_second_firing_widens_an_open_clip_only(journal: Journal) -> None:
     journal.accept([firing(1, clip=1)], [row(1)])
     journal.accept(
-        [firing(2, clip=1)], [ClipRow(clip_id(1), "eu", ClipState.STAGED, 5, 40, 5, ("left",), (), 8)]
+        [firing(2, clip=1)],
+        [ClipRow(clip_id(1), "eu", Purpose.SAFETY, ClipState.STAGED, 5, 40, 5, ("left",), (), 8)],
     )
     found = journal.clip(clip_id(1))
     assert found is not None
@@ -185,9 +198,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    assert "version 2, this agent knows 1" in refusal(path)
+    assert "version 3, this agent knows 2" in refusal(path)
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
@@ -270,10 +283,11 @@ from pathlib import Path
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])
 while True:
-    row = ClipRow(f"{n:032x}", "eu", ClipState.STAGED, n, n + 1, 0, ("front",), (), 0)
+    row = ClipRow(f"{n:032x}", "eu", Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, ("front",), (), 0)
     judged = JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, row.clip_id, None)
     journal.accept([judged], [row])
     print(n, flush=True)

@@ -25,19 +25,16 @@ def files(tmp_path: Path) -> VehicleDir:
 
 
 def test_keys_are_made_once_and_only_their_owner_can_read_them(files: VehicleDir) -> None:
-    before = files.device_key.read_bytes(), files.staging_key.read_bytes()
+    before = files.device_key.read_bytes()
     create_keys(files.root)
-    assert (files.device_key.read_bytes(), files.staging_key.read_bytes()) == before
-    assert before[0] != before[1]
-    for path in (files.device_key, files.staging_key):
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert files.device_key.read_bytes() == before
+    assert files.device_key.stat().st_mode & 0o777 == 0o600
+    assert files.device_key.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_port(files: VehicleDir) -> None:
     own = KeyFiles(files.root)
     keys: VehicleKeys = own
-    assert keys.staging_key() == files.staging_key.read_bytes()
     assert keys.device_key_id() == key_id_of(own.device_public_key())
     assert len(keys.sign(b"x")) == 64
     with pytest.raises(KeyFileError, match=r"cn\.key"):
@@ -65,8 +62,8 @@ def test_a_folder_in_which_others_may_put_keys_is_refused(files: VehicleDir) -> 
 
 
 def test_missing_and_torn_keys_are_named(files: VehicleDir) -> None:
-    files.staging_key.write_bytes(b"short")
-    with pytest.raises(KeyFileError, match=r"staging\.key: 5 bytes, expected 32"):
+    files.device_key.write_bytes(b"short")
+    with pytest.raises(KeyFileError, match=r"device\.key: 5 bytes, expected 32"):
         KeyFiles(files.root)
     files.device_key.unlink()
     with pytest.raises(KeyFileError, match=r"device\.key: can't be read: No such file"):

@@ -1,11 +1,11 @@
-"""Any interleaving of capture, sealing, sending, full disks, kills and starts leaves a ledger that the audit accepts.
+"""Any interleaving of capture, sealing, sending, consent, full disks, kills and starts leaves a ledger that the audit accepts.
 
 The loops are the real ones, on a ledger of real files. A kill strikes at any durable step of any loop, and of the recovery
 after it: before the step, or behind it. Then what was not synced is gone: staged parts, and the ledger's end anywhere
 behind what was made durable, with holes in it.
 
 After each start, and when everything has come to its end, the ledger agrees with journal, spool, staging and the
-region: who has which copy, what was receipted, what was given up.
+region: who has which copy, what was receipted, what was given up. There is a key and a file only of what is consented to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,19 +29,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.pipeline.book import holds
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import RETRY_MOST_NS, Finisher
+from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.residence import Belonging
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
+from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.ledger import LedgerFullError
 from fsd_agent.records.campaign import CaptureSpec
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipRow, ClipState, SealedClip, SealedFile
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.ledger import FREEING, LAZY, Copy, Fact, Fired, Head, LiveClip, Receipted
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.audit.account import account
@@ -54,6 +58,8 @@ from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.codec import PictureCodec
+from fsd_agent.testing.compartments import at
+from fsd_agent.testing.consent import consent_document
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
@@ -74,6 +80,8 @@ SPEC = CaptureSpec(before_ns=20, after_ns=15, cameras=(), signals=("Vehicle.Spee
 LIMITS = LedgerLimits(segment_bytes=6000, keep_bytes=12_000, most_bytes=40_000)
 MEMORY = Path("/dev/shm")
 """Where there is one: what is durable is the model's business here, not the disk's."""
+PURPOSES = (Purpose.SAFETY, Purpose.DIAGNOSTICS)
+PURPOSE_OF = {"c0": Purpose.SAFETY, "c1": Purpose.DIAGNOSTICS}
 TICK = 5
 WALL_NS = 1_780_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -117,6 +125,23 @@ class Recorded:
         return self.ledger.clip(clip_id) if self.ledger is not None else None
 
 
+class Keys(MemoryVehicleKeys):
+    def __init__(self, fuse: Fuse, recorded: Recorded) -> None:
+        super().__init__()
+        self.fuse, self.recorded = fuse, recorded
+
+    def compartment_key(self, region_id: str, purpose: Purpose, *, make: bool = False) -> bytes:
+        if make and self.recorded.ledger is not None:
+            assert purpose in (self.recorded.ledger.consent() or ()), "a key without consent"
+        return self.fuse.around(lambda: super(Keys, self).compartment_key(region_id, purpose, make=make))
+
+    def destroy_compartment(self, region_id: str, purpose: Purpose) -> None:
+        assert self.recorded.ledger is not None
+        assert purpose not in (self.recorded.ledger.consent() or ()), "destroyed without the record of why"
+        assert self.recorded.durable()
+        self.fuse.around(lambda: super(Keys, self).destroy_compartment(region_id, purpose))
+
+
 class Journal(MemoryJournal):
     def __init__(self, fuse: Fuse, recorded: Recorded) -> None:
         super().__init__()
@@ -150,32 +175,32 @@ class Journal(MemoryJournal):
 
 
 class Staging(MemoryStaging):
-    def __init__(self, fuse: Fuse, recorded: Recorded) -> None:
-        super().__init__()
-        self.fuse, self.recorded = fuse, recorded
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.fuse, self.recorded = keys.fuse, keys.recorded
 
-    def open(self, clip_id: str) -> MemoryStagingWriter:
-        return self.fuse.around(lambda: super(Staging, self).open(clip_id))
+    def open(self, compartment: Compartment, clip_id: str) -> MemoryStagingWriter:
+        return self.fuse.around(lambda: super(Staging, self).open(compartment, clip_id))
 
-    def sync(self, clip_id: str) -> None:
-        self.fuse.around(lambda: super(Staging, self).sync(clip_id))
+    def sync(self, place: tuple[Compartment, str]) -> None:
+        self.fuse.around(lambda: super(Staging, self).sync(place))
 
-    def erase(self, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         assert not holds(self.recorded.of(clip_id), Copy.STAGED)
-        self.fuse.around(lambda: super(Staging, self).erase(clip_id))
+        self.fuse.around(lambda: super(Staging, self).erase(compartment, clip_id))
 
 
 class Spool(MemorySpool):
-    def __init__(self, fuse: Fuse, recorded: Recorded) -> None:
-        super().__init__()
-        self.fuse, self.recorded = fuse, recorded
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.fuse, self.recorded = keys.fuse, keys.recorded
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
-        return self.fuse.around(lambda: super(Spool, self).put(region_id, clip_id, chunks))
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+        return self.fuse.around(lambda: super(Spool, self).put(compartment, clip_id, file))
 
-    def erase(self, region_id: str, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         assert not holds(self.recorded.of(clip_id), Copy.SEALED)
-        self.fuse.around(lambda: super(Spool, self).erase(region_id, clip_id))
+        self.fuse.around(lambda: super(Spool, self).erase(compartment, clip_id))
 
 
 class Ledger(LedgerFiles):
@@ -209,7 +234,10 @@ class AgentModel(RuleBasedStateMachine):
         """Steps after which the recovery is killed too."""
         self.recorded = Recorded()
         self.journal = Journal(self.fuse, self.recorded)
-        self.staging, self.spool = Staging(self.fuse, self.recorded), Spool(self.fuse, self.recorded)
+        self.keys = Keys(self.fuse, self.recorded)
+        self.staging, self.spool = Staging(self.keys), Spool(self.keys)
+        self.document: bytes | None = consent_document(*PURPOSES)
+        self.revision = 1
         self.clock, self.events = ManualClock(), RememberedEvents()
         self.region = MemoryRegion("cn")
         endpoint = self.region.sample.policy.endpoints[0]
@@ -242,7 +270,17 @@ class AgentModel(RuleBasedStateMachine):
         )
         self.ledger.fuse = self.fuse
         self.recorded.ledger, self.recorded.durable = self.ledger, self._is_durable
-        apply_recovery(self.journal, self.staging, self.spool, self.ledger)
+        self.consent = ConsentKeeper(
+            lambda: self.document,
+            keys=self.keys,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.events,
+        )
+        apply_recovery(
+            self.journal, self.staging, self.spool, self.ledger, keys=self.keys, consent=self.consent
+        )
         where = RecordedWhereabouts(Always(self.region.route()), self.ledger, self.events)
         self.now = 0
         self.ring = Ring(CATALOGUE, horizon_ns=60, max_bytes=1 << 20)
@@ -254,12 +292,23 @@ class AgentModel(RuleBasedStateMachine):
             events=self.events,
             new_id=lambda: f"{next(self.ids):032x}",
         )
+        give_up = GiveUp(
+            journal=self.journal,
+            staging=self.staging,
+            spool=self.spool,
+            ledger=self.ledger,
+            events=self.events,
+        )
+        self.withdrawn = WithdrawnClips(
+            self.consent, give_up, journal=self.journal, clock=self.clock, events=self.events
+        )
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
             spool=self.spool,
             ledger=self.ledger,
             residence=where,
+            consent=self.consent,
             codec=PictureCodec(),
             detector=None,
             sizes={},
@@ -273,6 +322,7 @@ class AgentModel(RuleBasedStateMachine):
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
+            consent=self.consent,
             clock=self.clock,
             events=self.events,
             route_source=lambda: where.current,
@@ -283,10 +333,11 @@ class AgentModel(RuleBasedStateMachine):
         assert isinstance(where.current, Route)
 
     def _arrived(self, topic: str, payload: bytes) -> list[tuple[str, bytes]]:
-        """Whatever arrives of a clip was recorded as sent before."""
+        """Whatever arrives of a clip was recorded as sent before, and is consented to at that moment."""
         known = self.recorded.of(parse_up("cn", topic).clip_id)
         assert known is not None
         assert known.sent
+        assert known.purpose in (self.ledger.consent() or ())
         return self.region.handle(topic, payload)
 
     def _is_durable(self) -> bool:
@@ -341,14 +392,63 @@ class AgentModel(RuleBasedStateMachine):
         if what == "dropped":
             one = self._firing("c0", moment)
             dropped = (JudgedFiring(one.firing_id, one.firing, moment, None, DropReason.SAMPLED_OUT),)
-        self.recorder.step(kept, dropped, until_ns=until, region_id="cn", wall_minus_mono_ns=WALL_NS)
+        with self.consent.steady() as consented:
+            self.recorder.step(
+                tuple(one for one in kept if one.purpose in consented.given),
+                dropped,
+                until_ns=until,
+                region_id="cn",
+                given=consented.given,
+                wall_minus_mono_ns=WALL_NS,
+            )
 
     def _firing(self, campaign: str, moment: int) -> KeptFiring:
-        return KeptFiring(f"f{next(self.ids)}", Firing(campaign, 1, moment, ()), moment, SPEC, priority=1)
+        firing = Firing(campaign, 1, moment, ())
+        return KeptFiring(f"f{next(self.ids)}", firing, moment, SPEC, 1, PURPOSE_OF[campaign])
 
     @rule(times=st.integers(1, 3))
     def finish(self, times: int) -> None:
-        self._do(lambda: [self.finisher.step() for _ in range(times)])
+        self._do(lambda: self._finish(times))
+
+    def _finish(self, times: int) -> None:
+        for _ in range(times):
+            self.withdrawn.step()
+            self.finisher.step()
+
+    @rule(given=st.sets(st.sampled_from(PURPOSES)), look=st.booleans())
+    def the_user_changes_their_mind(self, *, given: set[Purpose], look: bool) -> None:
+        """Noticed at once by whoever asks next, or by whoever asks a second later."""
+        self.revision += 1
+        self.document = consent_document(*given, revision=self.revision)
+        if look:
+            self.clock.advance(SECOND)
+
+    @rule(document=st.sampled_from([None, b"", b"{}"]))
+    def the_document_is_lost(self, document: bytes | None) -> None:
+        self.document = document
+        self.clock.advance(SECOND)
+
+    @rule(given=st.sampled_from(PURPOSES))
+    def an_old_document_is_laid_down(self, given: Purpose) -> None:
+        self.document = consent_document(given, revision=1)
+        self.clock.advance(SECOND)
+
+    @rule(steps=st.integers(0, 40), recovery=st.integers(0, 12))
+    def a_withdrawal_with_a_kill_in_it(self, steps: int, recovery: int) -> None:
+        self.fuse.left, self.again = steps, recovery
+        self._do(lambda: self._withdraw(*PURPOSES))
+
+    def _withdraw(self, *purposes: Purpose) -> None:
+        """And everybody notices."""
+        self.revision += 1
+        left = set(PURPOSES) - set(purposes)
+        self.document = consent_document(*left, revision=self.revision)
+        self.clock.advance(SECOND)
+        self._tick("none")
+        self._finish(2)
+        self._deliver(2)
+        self.clock.advance(SECOND)
+        self._finish(1)
 
     @rule(steps=st.integers(1, 12))
     def deliver(self, steps: int) -> None:
@@ -365,7 +465,7 @@ class AgentModel(RuleBasedStateMachine):
         """From a firing to the receipt, killed at any step, and perhaps once more in the recovery."""
         self.fuse.left, self.again = steps, recovery
         self._do(lambda: [self._tick(one) for one in ("one", *6 * ("none",))])
-        self._do(lambda: [self.finisher.step() for _ in range(2)])
+        self._do(lambda: self._finish(2))
         self._do(lambda: self._deliver(12))
 
     @rule()
@@ -392,7 +492,8 @@ class AgentModel(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 40))
     def the_disk_loses_a_sealed_file(self, number: int) -> None:
-        MemorySpool.erase(self.spool, "cn", f"{number:032x}")
+        for purpose in PURPOSES:
+            MemorySpool.erase(self.spool, at("cn", purpose), f"{number:032x}")
 
     @rule()
     def tell_and_acknowledge(self) -> None:
@@ -453,9 +554,13 @@ class AgentModel(RuleBasedStateMachine):
         """Right after a start nothing is in between."""
         found, clips = self.audit()
         copies = {(clip.clip_id, copy) for clip in clips.values() for copy in clip.copies}
-        files = {(clip_id, Copy.STAGED) for clip_id in self.staging.entries()}
-        files |= {(clip_id, Copy.SEALED) for _, clip_id in self.spool.entries()}
+        staged, sealed = self.staging.entries(), self.spool.entries()
+        files = {(clip_id, Copy.STAGED) for _, clip_id in staged}
+        files |= {(clip_id, Copy.SEALED) for _, clip_id in sealed}
         assert copies == files
+        consented = self.ledger.consent() or frozenset()
+        assert {one.purpose for one in self.keys.compartments()} <= consented
+        assert {one.purpose for one, _ in staged | sealed} <= consented
         receipts = {
             one.entry.fact.clip_id: one.entry.fact.receipt
             for one in found.records
@@ -484,6 +589,8 @@ class AgentModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Without further trouble everything comes to its end, and the ledger says so of every clip."""
         try:
+            self.revision += 1
+            self.document = consent_document(*PURPOSES, revision=self.revision)
             self.a_clean_stop()
             for _ in range(200):
                 if not self.journal.clips({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED}):
@@ -529,8 +636,28 @@ def a_life(model: AgentModel) -> None:
     """From a firing to the receipt."""
     for what in ("one", *6 * ("none",)):
         model._tick(what)
-    model.finisher.step()
+    model._finish(1)
     model._deliver(12)
+
+
+def a_withdrawal(model: AgentModel) -> None:
+    """With clips of the purpose open, captured, sealed, half sent and delivered, and others of another purpose."""
+    for what in ("two", *6 * ("none",)):
+        model._tick(what)
+    model._finish(2)
+    model._deliver(1)
+    for what in ("two", *6 * ("none",), "two"):
+        model._tick(what)
+    model._withdraw(Purpose.SAFETY)
+    assert {one.purpose for one in model.keys.compartments()} <= {Purpose.DIAGNOSTICS}
+    left = {
+        row.purpose for row in model.journal.clips({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
+    }
+    assert left <= {Purpose.DIAGNOSTICS}
+    model.revision += 1
+    model.document = consent_document(*PURPOSES, revision=model.revision)
+    model.clock.advance(SECOND)
+    model._tick("one")
 
 
 def a_refusal(model: AgentModel) -> None:
@@ -545,7 +672,7 @@ def a_full_journal(model: AgentModel) -> None:
             model.region.refuses.update(f"{number:032x}" for number in range(100))
         for what in ("one", *6 * ("none",)):
             model._tick(what)
-        model.finisher.step()
+        model._finish(1)
         model.journal.full = True
         model._deliver(12)
         model.journal.full = False
@@ -559,7 +686,12 @@ def a_full_journal(model: AgentModel) -> None:
 
 @pytest.mark.parametrize(
     ("life", "recovery"),
-    [*((a_life, recovery) for recovery in (None, 0, 1, 3, 6)), (a_refusal, None), (a_full_journal, None)],
+    [
+        *((a_life, recovery) for recovery in (None, 0, 1, 3, 6)),
+        *((a_withdrawal, recovery) for recovery in (None, 1, 4, 9)),
+        (a_refusal, None),
+        (a_full_journal, None),
+    ],
 )
 def test_killed_at_every_step(life: Callable[[AgentModel], None], recovery: int | None) -> None:
     """And the recovery after it at a step as well."""

@@ -24,6 +24,7 @@ from fsd_agent.records.ledger import (
     SegmentRemoved,
     Started,
 )
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.chain import Examined, examine
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits
 from fsd_agent.testing.clock import ManualClock
@@ -400,7 +401,7 @@ def test_a_checkpoint_that_contradicts_itself_is_found(tmp_path: Path) -> None:
         ledger.append(*DO.life(clip_id_of(number)))
     ledger.close()
     oldest, *_, newest = segment_paths(tmp_path)
-    live = LiveClip(clip_id_of(1), "cn", 0)
+    live = LiveClip(clip_id_of(1), "cn", Purpose.SAFETY, 0)
     for path, lies in (
         (oldest, {"live": (live,)}),
         (newest, {"peaks": ()}),

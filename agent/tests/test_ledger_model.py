@@ -54,6 +54,7 @@ class LedgerModel(RuleBasedStateMachine):
         """Bytes of each file that were synced, by inode."""
         self.told: list[tuple[str, Signed[Head]]] = []
         self.open()
+        self.append(DO.consented())
 
     def open(self) -> None:
         self.events = RememberedEvents()

@@ -11,6 +11,7 @@ from fsd_agent.pipeline.turns import FIRST_REST_NS, REST_NS, TURN_NS
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips
+from fsd_agent.testing.compartments import at
 
 
 def test_a_clip_that_was_left_behind_still_goes_to_its_region() -> None:
@@ -61,7 +62,7 @@ def test_a_clip_of_a_region_that_wants_it_erased_is_erased_and_sent_nowhere() ->
         row = bench.journal.clip(clip)
         assert row is not None
         assert row.drop is DropReason.LEFT_REGION
-    assert bench.spool.entries() <= {("eu", own)}
+    assert bench.spool.entries() <= {(at("eu"), own)}
     assert bench.staging.entries() == frozenset()
     assert bench.run(5, lambda: bench.state(own) is ClipState.DELIVERED)
     assert not bench.brokers["cn"].published
@@ -101,7 +102,7 @@ def test_what_can_not_be_erased_now_is_told(fault: str) -> None:
         bench.eraser.step()
         assert bench.events.of("ledger_failed")
         assert bench.state(clip) is ClipState.SEALED
-        assert bench.spool.entries() == {("cn", clip)}
+        assert bench.spool.entries() == {(at("cn"), clip)}
         bench.ledger.broken = False
         bench.run(10)
         assert bench.state(clip) is ClipState.DROPPED

@@ -9,27 +9,32 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fsd_agent.adapters.process_use import process_use
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
+from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.clip import ClipState, SealedClip
+from fsd_agent.records.clip import ClipState, SealedClip, SealedFile
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
 from fsd_agent.records.status import HoldSpan
@@ -41,6 +46,7 @@ from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.codec import PictureCodec
+from fsd_agent.testing.consent import consent_document
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
@@ -53,6 +59,7 @@ from fsd_agent.testing.regions import (
     sample_region,
     sample_registration,
 )
+from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
@@ -99,7 +106,8 @@ def campaign(name: str = "walker", region: str = "cn", **changes: object) -> Cam
     made = Campaign(
         id=name,
         version=1,
-        purpose="test",
+        purpose=Purpose.SAFETY,
+        description="test",
         region_id=region,
         source='detections.exists(d, d.kind == "pedestrian")',
         program=Program(PROGRAM_VERSION, nodes),
@@ -158,13 +166,21 @@ class Bench:
         spool: MemorySpool | None = None,
         staging: MemoryStaging | None = None,
         region: SampleRegion | None = None,
+        keys: MemoryVehicleKeys | None = None,
     ) -> None:
         self.region = region or sample_region()
         document = sample_document(sample_registration("car-1", jurisdiction))
-        self.firmware = ScriptedFirmware(VEHICLE, batches, registration=document, breaks_with=breaks_with)
-        self.journal, self.staging = MemoryJournal(), staging or MemoryStaging()
-        self.spool = spool or MemorySpool()
-        self.events, self.clock, self.keys = RememberedEvents(), ManualClock(), MemoryVehicleKeys()
+        self.firmware = ScriptedFirmware(
+            VEHICLE,
+            batches,
+            registration=document,
+            breaks_with=breaks_with,
+            consent=consent_document(Purpose.SAFETY),
+        )
+        self.keys = keys or MemoryVehicleKeys()
+        self.journal, self.staging = MemoryJournal(), staging or MemoryStaging(self.keys)
+        self.spool = spool or MemorySpool(self.keys)
+        self.events, self.clock = RememberedEvents(), ManualClock()
         self.trust = MemoryTrust.of(self.region)
         self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
         self.residence = Residence(
@@ -182,6 +198,14 @@ class Bench:
             cameras=["front"],
             horizon_ns=10 * S,
         )
+        self.consent = ConsentKeeper(
+            self.firmware.consent,
+            keys=self.keys,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.events,
+        )
         self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
         self.finisher = Finisher(
@@ -190,6 +214,7 @@ class Bench:
             ledger=self.ledger,
             spool=self.spool,
             residence=self.where,
+            consent=self.consent,
             codec=codec or PyAvCodec(),
             detector=None,
             sizes={"front": (WIDTH, HEIGHT)},
@@ -222,6 +247,7 @@ class Bench:
             ),
             control=self.control,
             residence=self.where,
+            consent=self.consent,
             journal=self.journal,
             events=self.events,
             new_id=new_id,
@@ -255,7 +281,7 @@ class Bench:
         """The clip as the region reads it."""
         row = self.journal.clip(clip_id)
         assert row is not None
-        sealed = self.spool.read("cn", clip_id, 0, row.size_bytes)
+        sealed = self.spool.region("cn").read(Purpose.SAFETY, clip_id, 0, row.size_bytes)
         _, parts = open_sealed(
             io.BytesIO(sealed),
             region_id="cn",
@@ -419,7 +445,7 @@ def test_a_clip_that_reaches_into_a_zone_is_dropped_whole() -> None:
     row = bench.journal.clip(clip_id)
     assert row is not None
     assert (row.drop, row.drop_detail) == (DropReason.SENSITIVE_ZONE, "reaches into zone 'harbour'")
-    assert facts_of(bench) == ["Registered", "Fired", "Dropped", "Erased"]
+    assert facts_of(bench) == ["Registered", "ConsentChanged", "Fired", "Dropped", "Erased"]
     assert audited(bench)[clip_id].where is Where.NOWHERE
     assert not bench.staging.entries()
     assert not bench.spool.entries()
@@ -501,7 +527,9 @@ def test_video_that_nobody_looked_at_is_never_sealed() -> None:
 
 
 def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:
-    bench = Bench(drive(6, (3.0,)), spool=MemorySpool(capacity_bytes=100))
+    bench = Bench(
+        drive(6, (3.0,)), keys=(keys := MemoryVehicleKeys()), spool=MemorySpool(keys, capacity_bytes=100)
+    )
     bench.push(campaign())
     bench.drive()
     assert bench.finisher.step()
@@ -515,7 +543,9 @@ def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:
 
 def test_a_clip_that_does_not_fit_lets_the_next_one_try() -> None:
     """A file size limit counts as full too: a clip above it must not keep all others from being tried."""
-    bench = Bench(drive(12, (3.0, 8.0)), spool=MemorySpool(capacity_bytes=100))
+    bench = Bench(
+        drive(12, (3.0, 8.0)), keys=(keys := MemoryVehicleKeys()), spool=MemorySpool(keys, capacity_bytes=100)
+    )
     bench.push(campaign())
     bench.drive()
     tried = []
@@ -533,19 +563,20 @@ def test_a_clip_that_does_not_fit_lets_the_next_one_try() -> None:
 class _BrittleSpool(MemorySpool):
     """Fails as a broken disk does: not because it is full."""
 
-    def __init__(self, broken: set[str]) -> None:
-        super().__init__()
+    def __init__(self, keys: MemoryVehicleKeys, broken: set[str]) -> None:
+        super().__init__(keys)
         self.broken = broken
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         if clip_id in self.broken:
             raise SpoolError(f"{clip_id}.sealed: Input/output error")
-        return super().put(region_id, clip_id, chunks)
+        return super().put(compartment, clip_id, file)
 
 
 def test_a_disk_that_breaks_under_one_clip_loses_nothing_and_stops_no_other() -> None:
-    spool = _BrittleSpool({f"{2:032x}"})
-    bench = Bench(drive(12, (3.0, 8.0)), spool=spool)
+    keys = MemoryVehicleKeys()
+    spool = _BrittleSpool(keys, {f"{2:032x}"})
+    bench = Bench(drive(12, (3.0, 8.0)), spool=spool, keys=keys)
     bench.push(campaign())
     bench.drive()
     (broken, sound) = bench.clips(ClipState.CAPTURED)
@@ -568,29 +599,29 @@ def test_a_disk_that_breaks_under_one_clip_loses_nothing_and_stops_no_other() ->
 class _BrittleStaging(MemoryStaging):
     """Can't be read a few times, as with too many files open; may refuse to erase."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, keys: MemoryVehicleKeys) -> None:
+        super().__init__(keys)
         self.unreadable = 0
         self.stuck = False
 
-    def read(self, clip_id: str) -> Iterator[bytes]:
+    def read(self, compartment: Compartment, clip_id: str) -> Iterator[bytes]:
         if self.unreadable:
             self.unreadable -= 1
             raise SpoolError(f"{clip_id}.staged: Too many open files")
-        return super().read(clip_id)
+        return super().read(compartment, clip_id)
 
-    def erase(self, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         if self.stuck:
             raise SpoolError(f"{clip_id}.staged: Input/output error")
-        super().erase(clip_id)
+        super().erase(compartment, clip_id)
 
 
 @pytest.mark.parametrize(("times", "state"), [(2, ClipState.SEALED), (3, ClipState.DROPPED)])
 def test_staging_that_can_not_be_read_is_read_again_before_it_is_given_up(
     times: int, state: ClipState
 ) -> None:
-    staging = _BrittleStaging()
-    bench = Bench(drive(6, (3.0,)), staging=staging)
+    staging = _BrittleStaging(keys := MemoryVehicleKeys())
+    bench = Bench(drive(6, (3.0,)), staging=staging, keys=keys)
     bench.push(campaign())
     bench.drive()
     staging.unreadable = times
@@ -603,8 +634,8 @@ def test_staging_that_can_not_be_read_is_read_again_before_it_is_given_up(
 
 
 def test_staging_that_can_not_be_erased_stops_nothing() -> None:
-    staging = _BrittleStaging()
-    bench = Bench(drive(6, (3.0,)), staging=staging)
+    staging = _BrittleStaging(keys := MemoryVehicleKeys())
+    bench = Bench(drive(6, (3.0,)), staging=staging, keys=keys)
     bench.push(campaign())
     bench.drive()
     staging.stuck = True
@@ -826,7 +857,7 @@ def test_every_decision_is_in_the_ledger() -> None:
     bench.push(campaign())
     bench.drive()
     bench.finish()
-    assert facts_of(bench) == ["Registered", "Fired", "Redacted", "Sealed", "Erased"]
+    assert facts_of(bench) == ["Registered", "ConsentChanged", "Fired", "Redacted", "Sealed", "Erased"]
     (row,) = bench.journal.clips({ClipState.SEALED})
     (clip,) = audited(bench).values()
     assert clip.sealed is not None
@@ -842,13 +873,13 @@ def test_a_sealing_that_the_journal_had_no_room_for_is_carried_through_and_not_d
     bench.drive()
     bench.journal.full = True
     bench.finish()
-    files = {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()}
+    files = dict(bench.spool.files)
     assert files
     bench.journal.full = False
     bench.clock.advance(RETRY_NS)
     bench.finish()
     assert bench.clips(ClipState.SEALED)
-    assert {one: bench.spool.read(*one, 0, 1 << 20) for one in bench.spool.entries()} == files
+    assert dict(bench.spool.files) == files
     assert facts_of(bench).count("Sealed") == 1
     audited(bench)
 
@@ -860,8 +891,8 @@ def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
     bench.journal.full = True
     bench.finish()
     bench.journal.full = False
-    ((region, clip_id),) = bench.spool.entries()
-    bench.spool.put(region, clip_id, [b"damaged"])
+    ((compartment, clip_id),) = bench.spool.entries()
+    bench.spool.put(compartment, clip_id, as_file(b"damaged"))
     bench.clock.advance(RETRY_NS)
     bench.finish()
     assert bench.clips(ClipState.SEALED) == [clip_id]
@@ -941,7 +972,7 @@ def test_a_policy_that_comes_at_run_time_is_recorded_before_anything_goes_by_it(
     bench.trust.enrol(replace(bench.region, policy=policy))
     bench.clock.advance(LOOK_EVERY_NS)
     bench.finish()
-    assert facts_of(bench) == ["Registered", "Fired", "Registered", "Redacted", "Sealed", "Erased"]
+    assert facts_of(bench)[2:] == ["Fired", "Registered", "Redacted", "Sealed", "Erased"]
     facts = [entry.fact for entry in bench.ledger.entries]
     registered = [fact for fact in facts if isinstance(fact, Registered)]
     assert [one.policy_version for one in registered] == [1, 2]
@@ -968,3 +999,123 @@ def test_the_status_carries_a_head_of_the_ledger() -> None:
     bench.ledger.broken = True
     assert teller.status(where).ledger_head == b""
     assert bench.events.of("ledger_failed")
+
+
+def test_without_consent_a_firing_is_counted_and_nothing_of_it_is_kept() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.firmware.consent_document = consent_document(Purpose.DIAGNOSTICS)
+    bench.push(campaign())
+    bench.drive()
+    assert [(one.fired, one.dropped) for one in bench.journal.totals()] == [
+        (1, ((DropReason.NO_CONSENT, 1),))
+    ]
+    assert not bench.staging.entries()
+    assert bench.keys.compartments() == frozenset()
+    assert "Fired" not in facts_of(bench)
+    audited(bench)
+
+
+def withdrawn(bench: Bench) -> None:
+    """The user withdraws, and everybody notices."""
+    bench.firmware.consent_document = consent_document(revision=2)
+    bench.clock.advance(LOOK_EVERY_NS)
+
+
+def cleared(bench: Bench) -> None:
+    """Whoever finishes clips gives up what was withdrawn."""
+    WithdrawnClips(
+        bench.consent,
+        GiveUp(
+            journal=bench.journal,
+            staging=bench.staging,
+            spool=bench.spool,
+            ledger=bench.ledger,
+            events=bench.events,
+        ),
+        journal=bench.journal,
+        clock=bench.clock,
+        events=bench.events,
+    ).step()
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+    assert bench.keys.compartments() == frozenset()
+    assert [row.drop for row in bench.journal.clips({ClipState.DROPPED})] == [DropReason.CONSENT_WITHDRAWN]
+    assert facts_of(bench)[-2:] == ["Dropped", "Erased"]
+    audited(bench)
+
+
+def test_consent_that_is_withdrawn_ends_a_captured_clip_as_that() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    withdrawn(bench)
+    bench.finish()
+    assert bench.clips(ClipState.CAPTURED), "nothing is finished without consent"
+    cleared(bench)
+
+
+def test_consent_that_is_withdrawn_in_the_middle_of_a_redaction_ends_it_unsealed() -> None:
+    class Withdrawing(PyAvCodec):
+        def decode(self, *args: Any, **more: Any) -> Any:
+            withdrawn(bench)
+            return super().decode(*args, **more)
+
+    bench = Bench(drive(8, (3.0,)), codec=Withdrawing())
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.finisher.step()
+    assert not bench.clips(ClipState.SEALED)
+    assert "Sealed" not in facts_of(bench)
+    assert not bench.events.of("disk_failed")
+    cleared(bench)
+
+
+def test_consent_that_is_withdrawn_between_writing_and_recording_leaves_no_file() -> None:
+    class Withdrawing(MemorySpool):
+        def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+            done = super().put(compartment, clip_id, file)
+            withdrawn(bench)
+            return done
+
+    keys = MemoryVehicleKeys()
+    bench = Bench(drive(8, (3.0,)), spool=Withdrawing(keys), keys=keys)
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert not bench.spool.entries()
+    assert "Sealed" not in facts_of(bench)
+    cleared(bench)
+
+
+def test_a_sealed_clip_ends_with_its_consent_and_new_consent_collects_anew() -> None:
+    bench = Bench(drive(12, (3.0, 9.0)))
+    bench.push(campaign())
+    for _ in range(25):
+        assert bench.sense.step()
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)
+    withdrawn(bench)
+    cleared(bench)
+    bench.firmware.consent_document = consent_document(Purpose.SAFETY, revision=3)
+    bench.clock.advance(LOOK_EVERY_NS)
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    assert bench.opened(clip_id)
+    audited(bench)
+
+
+def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
+    """A token that was pulled out, a mode that somebody changed: the clip waits, however long that takes."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.keys.broken = "safety.key: others may read or change it"
+    for _ in range(10):
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    assert bench.clips(ClipState.CAPTURED)
+    assert "safety.key" in bench.finisher.trouble
+    bench.keys.broken = ""
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -11,13 +11,15 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import Clip, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
-from fsd_agent.records.ledger import Fact
+from fsd_agent.records.ledger import ConsentChanged, Fact
+from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
@@ -34,7 +36,8 @@ SPEC = CaptureSpec(before_ns=20, after_ns=15, cameras=("front",), signals=("Vehi
 class Bench:
     """A recorder over fakes, fed from a made-up stream."""
 
-    staging: MemoryStaging = field(default_factory=MemoryStaging)
+    keys: MemoryVehicleKeys = field(default_factory=MemoryVehicleKeys)
+    staging: MemoryStaging | None = None
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     events: RememberedEvents = field(default_factory=RememberedEvents)
     ledger: MemoryLedger = field(
@@ -43,6 +46,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
+        self.staging = self.staging or MemoryStaging(self.keys)
+        self.given = ALL_PURPOSES
+        self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
         self.stream = stream(3)
         self.ring = Ring(CATALOGUE, horizon_ns=60, max_bytes=1 << 20)
         self.recorder = Recorder(
@@ -62,12 +68,14 @@ class Bench:
             self.step(now + TICK, kept)
 
     def step(self, until: int, kept: list[KeptFiring], dropped: tuple[JudgedFiring, ...] = ()) -> None:
-        self.recorder.step(kept, dropped, until_ns=until, region_id="cn", wall_minus_mono_ns=0)
+        self.recorder.step(
+            kept, dropped, until_ns=until, region_id="cn", given=self.given, wall_minus_mono_ns=0
+        )
 
     def clip(self, clip_id: str) -> Clip:
         row = self.journal.clip(clip_id)
         assert row is not None
-        parts = [decode_part(part) for part in self.staging.read(clip_id)]
+        parts = [decode_part(part) for part in self.staging.read(row.compartment, clip_id)]
         return assemble(parts, row, self.journal.firings_of(clip_id))
 
     def only(self, state: ClipState) -> str:
@@ -77,7 +85,7 @@ class Bench:
 
 def kept_firing(campaign: str, t_ns: int) -> KeptFiring:
     firing = Firing(campaign, 1, t_ns, ())
-    return KeptFiring(f"{campaign}-{t_ns}", firing, t_ns, SPEC, priority=1)
+    return KeptFiring(f"{campaign}-{t_ns}", firing, t_ns, SPEC, 1, Purpose.SAFETY)
 
 
 def test_a_firing_becomes_a_whole_clip() -> None:
@@ -121,7 +129,7 @@ def test_a_power_cut_right_after_a_firing_keeps_its_before_window() -> None:
 
 
 def test_no_room_for_a_new_firing_drops_it_with_the_reason() -> None:
-    bench = Bench(staging=MemoryStaging(capacity_bytes=10))
+    bench = Bench(staging=MemoryStaging(MemoryVehicleKeys(), capacity_bytes=10))
     bench.play(0, 100, {50: "a"})
     (totals,) = bench.journal.totals()
     assert totals.dropped == ((DropReason.DISK_FULL, 1),)
@@ -131,7 +139,7 @@ def test_no_room_for_a_new_firing_drops_it_with_the_reason() -> None:
 
 @pytest.mark.parametrize("room", range(2000, 6000, 500))
 def test_no_room_in_the_after_window_keeps_what_there_is(room: int) -> None:
-    bench = Bench(staging=MemoryStaging(capacity_bytes=room))
+    bench = Bench(staging=MemoryStaging(MemoryVehicleKeys(), capacity_bytes=room))
     bench.play(0, 110, {50: "a"})
     (totals,) = bench.journal.totals()
     if totals.in_progress:
@@ -181,14 +189,18 @@ def test_no_room_when_a_second_firing_is_synced_drops_it_and_keeps_the_clip() ->
 
 
 def facts(bench: Bench) -> list[str]:
-    return [type(entry.fact).__name__ for entry in bench.ledger.entries]
+    """Of clips and firings."""
+    names = [type(entry.fact).__name__ for entry in bench.ledger.entries]
+    return [name for name in names if name != "ConsentChanged"]
 
 
 def holds_up(bench: Bench) -> None:
     """The audit has nothing to say, and the ledger names the copies that there are."""
     clips, findings = account([Located(entry, "memory") for entry in bench.ledger.entries], {}, None)
     assert not findings
-    assert {clip.clip_id for clip in clips.values() if clip.copies} == bench.staging.entries()
+    assert {clip.clip_id for clip in clips.values() if clip.copies} == {
+        one for _, one in bench.staging.entries()
+    }
 
 
 def test_the_firings_of_a_batch_are_recorded_in_one_go() -> None:
@@ -240,7 +252,43 @@ def breaks_after_one(bench: Bench) -> None:
     class Breaking(MemoryLedger):
         def append(self, *facts: Fact) -> None:
             super().append(*facts)
-            self.broken = True
+            self.broken = not isinstance(facts[0], ConsentChanged)
 
     bench.ledger = Breaking(keys=MemoryVehicleKeys(), clock=ManualClock())
     bench.__post_init__()
+
+
+def test_firings_of_different_purposes_never_share_a_clip() -> None:
+    bench = Bench()
+    bench.ledger.append(ConsentChanged(Purpose.DIAGNOSTICS, given=True))
+    bench.ring.append(*bench.stream.batch(0, 60))
+    bench.step(60, [kept_firing("a", 50), replace(kept_firing("b", 52), purpose=Purpose.DIAGNOSTICS)])
+    rows = bench.journal.clips({ClipState.STAGED})
+    assert {row.purpose for row in rows} == {Purpose.SAFETY, Purpose.DIAGNOSTICS}
+    assert {place for place, _ in bench.staging.entries()} == {row.compartment for row in rows}
+    holds_up(bench)
+
+
+def test_a_window_whose_consent_goes_takes_nothing_more() -> None:
+    bench = Bench()
+    bench.play(0, 60, {55: "a"})
+    staged = len(list(bench.staging.read(at("cn"), bench.only(ClipState.STAGED))))
+    bench.given = frozenset({Purpose.DIAGNOSTICS})
+    bench.play(60, 70, {})
+    clip = bench.only(ClipState.CAPTURED)
+    row = bench.journal.clip(clip)
+    assert row is not None
+    assert row.cut
+    assert len(list(bench.staging.read(row.compartment, clip))) == staged
+
+
+def test_a_compartment_without_a_key_drops_its_own_firings_alone() -> None:
+    bench = Bench()
+    bench.keys.broken = "keys/compartments/cn/safety.key: others may read or change it"
+    bench.play(0, 60, {50: "a"})
+    bench.keys.broken = ""
+    bench.play(60, 110, {65: "b"})
+    assert bench.clip(bench.only(ClipState.CAPTURED)).firings[0].firing.campaign_id == "b"
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": ((DropReason.NO_KEY, 1),), "b": ()}
+    assert "safety.key" in str(bench.events.of("disk_failed")[0]["what"])

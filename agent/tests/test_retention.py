@@ -15,6 +15,7 @@ from fsd_agent.records.ledger import Dropped, Erased
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips
 from fsd_agent.rules.trust.registration import BELIEVE_NS
+from fsd_agent.testing.compartments import at
 from fsd_agent.wire.moments import DAY_NS
 
 DAYS = 365
@@ -167,7 +168,7 @@ def test_what_can_not_be_recorded_does_not_happen(fault: str) -> None:
         bench.ledger.broken = True
     bench.look()
     assert bench.state(clip) is ClipState.SEALED
-    assert bench.spool.entries() == {("cn", clip)}
+    assert bench.spool.entries() == {(at("cn"), clip)}
     assert bench.events.of("journal_failed" if fault == "journal" else "ledger_failed")
     bench.journal.full = bench.ledger.broken = False
     bench.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool import lifecycle, names
-from fsd_agent.rules.spool.recover import Action, CloseCut, Drop, EraseSealed, EraseStaging, recover
+from fsd_agent.rules.spool.recover import Action, CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
+from fsd_agent.testing.compartments import at
 
 CLIP = "0" * 31 + "1"
 S, C, E, D, X = ClipState  # staged, captured, sealed, delivered, dropped
@@ -23,6 +26,7 @@ def row(state: ClipState, clip_id: str = CLIP, region: str = "eu", **changes: An
     made = ClipRow(
         clip_id=clip_id,
         region_id=region,
+        purpose=Purpose.SAFETY,
         state=state,
         start_ns=10,
         end_ns=20,
@@ -52,8 +56,10 @@ def test_widening_is_a_union_and_keeps_the_region() -> None:
     merged = lifecycle.widen(row(S), wider)
     assert (merged.start_ns, merged.end_ns, merged.priority) == (5, 20, 9)
     assert (merged.cameras, merged.signals) == (("front", "left"), ("Vehicle.Speed", "A"))
-    with pytest.raises(ValueError, match="belongs to region eu for good, not to cn"):
+    with pytest.raises(ValueError, match="belongs to eu/safety for good, not to cn/safety"):
         lifecycle.widen(row(S), row(S, region="cn"))
+    with pytest.raises(ValueError, match="belongs to eu/safety for good, not to eu/diagnostics"):
+        lifecycle.widen(row(S), row(S, purpose=Purpose.DIAGNOSTICS))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +102,22 @@ def finished_cases() -> dict[tuple[ClipState | None, bool, bool], tuple[None, se
     }
 
 
+KEYS = (at("eu"), at("cn"))
+
+
+def recovered(
+    rows: Iterable[ClipRow],
+    staged: Iterable[Place],
+    sealed: Iterable[Place],
+    *,
+    keys: Iterable[Compartment] = KEYS,
+    consented: Iterable[Purpose] = (Purpose.SAFETY,),
+) -> tuple[Action, ...]:
+    return recover(
+        rows, frozenset(staged), frozenset(sealed), keys=frozenset(keys), consented=frozenset(consented)
+    )
+
+
 def summary(actions: tuple[Action, ...]) -> tuple[object, set[str]]:
     decision: object = None
     files = set()
@@ -116,13 +138,46 @@ def test_recovery_of_every_combination(
 ) -> None:
     state, staging, sealed = case
     rows = [] if state is None else [row(state)]
-    files = frozenset([("eu", CLIP)] if sealed else []) | frozenset([("cn", CLIP)] if elsewhere else [])
-    actions = recover(rows, frozenset([CLIP] if staging else []), files)
-    assert (EraseSealed("cn", CLIP, "") in [replace(a, why="") for a in actions]) == elsewhere
-    mine = tuple(a for a in actions if not (isinstance(a, EraseSealed) and a.region_id == "cn"))
+    strays = [(at("cn"), CLIP), (at("eu", Purpose.DIAGNOSTICS), CLIP)] if elsewhere else []
+    own = [(at("eu"), CLIP)]
+    actions = recovered(rows, [*own, *strays] if staging else strays, [*own, *strays] if sealed else strays)
+    bare = [replace(a, why="") for a in actions]
+    for stray in strays:
+        assert EraseSealed(*stray, "") in bare
+        assert EraseStaging(*stray, "") in bare
+    mine = tuple(
+        a for a in actions if not (isinstance(a, EraseSealed | EraseStaging) and a.compartment != at("eu"))
+    )
     assert summary(mine) == expected
     assert len(mine) == len(expected[1]) + (expected[0] is not None)
     assert all(action.why for action in actions)
+
+
+@pytest.mark.parametrize(("case", "expected"), EXPECTED.items())
+def test_without_its_key_a_file_is_as_good_as_gone(
+    case: tuple[ClipState, bool, bool], expected: tuple[object, set[str]]
+) -> None:
+    state, staging, sealed = case
+    own = [(at("eu"), CLIP)]
+    decision, files = summary(
+        recovered([row(state)], own if staging else [], own if sealed else [], keys=[at("cn")])
+    )
+    assert decision == EXPECTED[state, False, False][0]
+    assert files == {name for name, there in (("staging", staging), ("sealed", sealed)) if there}
+
+
+@pytest.mark.parametrize("keys", [[], [at("eu")]])
+@pytest.mark.parametrize(("staging", "sealed"), list(itertools.product((True, False), (True, False))))
+@pytest.mark.parametrize("state", [S, C, E])
+def test_a_withdrawn_clip_is_dropped_as_that_whatever_is_left_of_it(
+    state: ClipState, staging: bool, sealed: bool, keys: list[Compartment]
+) -> None:
+    own = [(at("eu"), CLIP)]
+    decision, files = summary(
+        recovered([row(state)], own if staging else [], own if sealed else [], keys=keys, consented=())
+    )
+    assert decision is DropReason.CONSENT_WITHDRAWN
+    assert files == {name for name, there in (("staging", staging), ("sealed", sealed)) if there}
 
 
 def test_every_combination_is_in_the_table() -> None:
@@ -134,25 +189,39 @@ def test_every_combination_is_in_the_table() -> None:
 IDS = tuple(f"{n:032x}" for n in range(6))
 
 
+PLACES = st.tuples(
+    st.builds(Compartment, st.sampled_from(["cn", "eu"]), st.sampled_from(Purpose)), st.sampled_from(IDS)
+)
+
+
 @st.composite
-def disks(draw: st.DrawFn) -> tuple[dict[str, ClipRow], set[str], set[tuple[str, str]]]:
+def disks(draw: st.DrawFn) -> tuple[dict[str, ClipRow], set[Place], set[Place]]:
     chosen = draw(st.lists(st.sampled_from(IDS), unique=True))
     rows = {
-        clip_id: row(draw(st.sampled_from(ClipState)), clip_id, draw(st.sampled_from(["cn", "eu"])))
+        clip_id: row(
+            draw(st.sampled_from(ClipState)),
+            clip_id,
+            draw(st.sampled_from(["cn", "eu"])),
+            purpose=draw(st.sampled_from(Purpose)),
+        )
         for clip_id in chosen
     }
-    staged = draw(st.sets(st.sampled_from(IDS)))
-    sealed = draw(st.sets(st.tuples(st.sampled_from(["cn", "eu"]), st.sampled_from(IDS))))
-    return rows, staged, sealed
+    own = [(one.compartment, one.clip_id) for one in rows.values()]
+    places = st.one_of(PLACES, st.sampled_from(own)) if own else PLACES
+    return rows, draw(st.sets(places)), draw(st.sets(places))
 
 
 @settings(max_examples=150, deadline=None)
-@given(disks())
+@given(disks(), st.sets(PLACES.map(lambda place: place[0])), st.sets(st.sampled_from(Purpose)))
 def test_acting_on_recovery_leaves_nothing_to_recover(
-    disk: tuple[dict[str, ClipRow], set[str], set[tuple[str, str]]],
+    disk: tuple[dict[str, ClipRow], set[Place], set[Place]], keys: set[Compartment], consented: set[Purpose]
 ) -> None:
     rows, staged, sealed = disk
-    for action in recover(rows.values(), frozenset(staged), frozenset(sealed)):
+
+    def decide(given: Iterable[ClipRow]) -> tuple[Action, ...]:
+        return recovered(given, staged, sealed, keys=keys, consented=consented)
+
+    for action in decide(rows.values()):
         if isinstance(action, CloseCut):
             assert lifecycle.may_move(rows[action.clip_id].state, C)
             rows[action.clip_id] = replace(rows[action.clip_id], state=C, cut=True)
@@ -160,13 +229,16 @@ def test_acting_on_recovery_leaves_nothing_to_recover(
             assert lifecycle.may_move(rows[action.clip_id].state, X)
             rows[action.clip_id] = replace(rows[action.clip_id], state=X, drop=action.reason)
         elif isinstance(action, EraseStaging):
-            staged.remove(action.clip_id)
+            staged.remove((action.compartment, action.clip_id))
         else:
-            sealed.remove((action.region_id, action.clip_id))
-    assert recover(rows.values(), frozenset(staged), frozenset(sealed)) == ()
-    live_only = [each for each in rows.values() if each.state in lifecycle.LIVE]
-    assert recover(live_only, frozenset(staged), frozenset(sealed)) == ()
-    for each in rows.values():  # what is still owed has the file that it needs
+            sealed.remove((action.compartment, action.clip_id))
+    assert decide(rows.values()) == ()
+    assert decide([each for each in rows.values() if each.state in lifecycle.LIVE]) == ()
+    for each in rows.values():  # what is still owed has the file that it needs, its key, and consent
+        place = (each.compartment, each.clip_id)
         assert each.state is not S
-        assert each.state is not C or each.clip_id in staged
-        assert each.state is not E or (each.region_id, each.clip_id) in sealed
+        assert each.state is not C or place in staged
+        assert each.state is not E or place in sealed
+        if each.state in lifecycle.LIVE:
+            assert each.compartment in keys
+            assert each.purpose in consented

@@ -11,30 +11,55 @@ import pytest
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.pipeline.consent import STATE_KEY, ConsentKeeper
 from fsd_agent.pipeline.recover import RecoveryRefusedError, RecoveryReport, apply_recovery
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
+from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.consent import ConsentSetting
 from fsd_agent.records.firing import Firing, JudgedFiring
-from fsd_agent.records.ledger import Copy, Dropped, Fired, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.ledger import ConsentChanged, Copy, Dropped, Fired, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import consent_document
+from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_region
-from fsd_agent.testing.sealed import sealed_sample
+from fsd_agent.testing.sealed import as_file, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.floors import encode_consent_floor
 
 Disk = tuple[Journal, Staging, SpoolStore, Ledger]
+KEYS = keyed("eu", "cn")
 
 
-def new_ledger() -> MemoryLedger:
-    return MemoryLedger(keys=MemoryVehicleKeys(), clock=ManualClock())
+def new_ledger(*given: Purpose) -> MemoryLedger:
+    ledger = MemoryLedger(keys=KEYS, clock=ManualClock())
+    ledger.append(*(ConsentChanged(purpose, given=True) for purpose in given))
+    return ledger
+
+
+def recovery(disk: Disk, *given: Purpose, keys: VehicleKeys = KEYS) -> RecoveryReport:
+    """As at a start, with a user who consents to this."""
+    journal, staging, spool, ledger = disk
+    consent = ConsentKeeper(
+        lambda: consent_document(*given),
+        keys=keys,
+        journal=journal,
+        ledger=ledger,
+        clock=ManualClock(),
+        events=RememberedEvents(),
+    )
+    return apply_recovery(journal, staging, spool, ledger, keys=keys, consent=consent)
 
 
 def clip_id(n: int) -> str:
@@ -44,25 +69,25 @@ def clip_id(n: int) -> str:
 @pytest.fixture(params=["memory", "files"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     if request.param == "memory":
-        return MemoryJournal(), MemoryStaging(), MemorySpool(), new_ledger()
-    staging = StagingFiles(tmp_path / "staging", bytes(32))
-    return SqliteJournal(tmp_path / "journal.db"), staging, SpoolFiles(tmp_path / "spool"), new_ledger()
+        return MemoryJournal(), MemoryStaging(KEYS), MemorySpool(KEYS), new_ledger(Purpose.SAFETY)
+    staging, spool = StagingFiles(tmp_path / "staging", KEYS), SpoolFiles(tmp_path / "spool", KEYS)
+    return SqliteJournal(tmp_path / "journal.db"), staging, spool, new_ledger(Purpose.SAFETY)
 
 
 def stage(disk: Disk, n: int) -> None:
     journal, staging, _, ledger = disk
-    writer = staging.open(clip_id(n))
+    writer = staging.open(at("eu"), clip_id(n))
     writer.append(b"part")
     writer.close()
-    ledger.append(Fired(clip_id(n), "eu", f"f{n}", "c", 1))
-    row = ClipRow(clip_id(n), "eu", ClipState.STAGED, 1, 2, 0, (), (), 0)
+    ledger.append(Fired(clip_id(n), "eu", Purpose.SAFETY, f"f{n}", "c", 1))
+    row = ClipRow(clip_id(n), "eu", Purpose.SAFETY, ClipState.STAGED, 1, 2, 0, (), (), 0)
     journal.accept([JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, clip_id(n), None)], [row])
 
 
 def seal(disk: Disk, n: int) -> None:
     journal, _, spool, ledger = disk
     journal.captured(clip_id(n), cut=False)
-    sealed = spool.put("eu", clip_id(n), [b"sealed"])
+    sealed = spool.put(at("eu"), clip_id(n), as_file(b"sealed"))
     ledger.append(*recorded(sealed))
     journal.sealed(sealed)
 
@@ -80,21 +105,21 @@ def a_bad_day(disk: Disk) -> None:
     journal, staging, spool, ledger = disk
     for n in range(8):
         stage(disk, n)
-    staging.erase(clip_id(1))  # 0 open, 1 open without its file
+    staging.erase(at("eu"), clip_id(1))  # 0 open, 1 open without its file
     journal.captured(clip_id(2), cut=False)  # 2 captured; its sealed file is there, the row does not know yet
-    spool.put("eu", clip_id(2), [b"sealed"])
+    spool.put(at("eu"), clip_id(2), as_file(b"sealed"))
     journal.captured(clip_id(3), cut=False)
-    staging.erase(clip_id(3))  # 3 captured without its file
+    staging.erase(at("eu"), clip_id(3))  # 3 captured without its file
     seal(disk, 4)  # 4 sealed, staging not erased yet
     seal(disk, 5)
-    spool.erase("eu", clip_id(5))  # 5 sealed, its file gone
+    spool.erase(at("eu"), clip_id(5))  # 5 sealed, its file gone
     seal(disk, 6)
     ledger.append(*sent(6))
     journal.delivered(clip_id(6), receipt=b"signed")  # 6 delivered, nothing erased yet
     ledger.append(Dropped(clip_id(7), "eu", DropReason.SEAL_FAILED))
     journal.dropped(clip_id(7), DropReason.SEAL_FAILED, "")  # 7 dropped, nothing erased yet
-    staging.open(clip_id(8)).close()  # 8 never accepted
-    spool.put("cn", clip_id(9), [b"stray"])  # 9 never heard of
+    staging.open(at("eu"), clip_id(8)).close()  # 8 never accepted
+    spool.put(at("cn"), clip_id(9), as_file(b"stray"))  # 9 never heard of
 
 
 def sent(n: int) -> tuple[Sent, Receipted]:
@@ -110,8 +135,10 @@ def check_ledger(disk: Disk) -> dict[int, str]:
     assert isinstance(ledger, MemoryLedger)
     clips, findings = account([Located(entry, "memory") for entry in ledger.entries], {}, None)
     assert not findings
-    assert {clip.clip_id for clip in clips.values() if Copy.STAGED in clip.copies} == staging.entries()
-    there = {(clip.region_id, clip.clip_id) for clip in clips.values() if Copy.SEALED in clip.copies}
+    assert {clip.clip_id for clip in clips.values() if Copy.STAGED in clip.copies} == {
+        one for _, one in staging.entries()
+    }
+    there = {(at(clip.region_id), clip.clip_id) for clip in clips.values() if Copy.SEALED in clip.copies}
     assert there == spool.entries()
     return {int(clip_id, 16): str(clip.where) for clip_id, clip in clips.items()}
 
@@ -129,8 +156,8 @@ def check_after(disk: Disk) -> None:
         6: (ClipState.DELIVERED, None, False),
         7: (ClipState.DROPPED, DropReason.SEAL_FAILED, False),
     }
-    assert staging.entries() == {clip_id(0), clip_id(2)}
-    assert spool.entries() == {("eu", clip_id(4))}
+    assert staging.entries() == {(at("eu"), clip_id(0)), (at("eu"), clip_id(2))}
+    assert spool.entries() == {(at("eu"), clip_id(4))}
     where = check_ledger(disk)
     assert {n for n, at in where.items() if at == "on the vehicle"} == {0, 2, 4}
     assert {n for n, at in where.items() if at == "erased"} == {1, 3, 5, 7}
@@ -139,13 +166,13 @@ def check_after(disk: Disk) -> None:
 
 def test_everything_at_once(disk: Disk) -> None:
     a_bad_day(disk)
-    report = apply_recovery(*disk)
+    report = recovery(disk, Purpose.SAFETY)
     counts = (report.live, report.closed_cut, report.dropped, report.erased_staging, report.erased_sealed)
     assert counts == (6, 1, 3, 5, 3)
     assert len(report.reasons) == 12
-    assert f"Drop {clip_id(1)}: staged, but its staging file is gone" in report.reasons
+    assert f"Drop {clip_id(1)}: staged, but its staging file or its key is gone" in report.reasons
     check_after(disk)
-    again = apply_recovery(*disk)
+    again = recovery(disk, Purpose.SAFETY)
     assert again == RecoveryReport(3, 0, 0, 0, 0, 0, ())
     disk[0].close()
 
@@ -177,14 +204,14 @@ def _spend(journal: DyingJournal) -> None:
 @pytest.mark.parametrize("steps", range(5))
 def test_cut_off_and_started_again(steps: int) -> None:
     journal = DyingJournal()
-    disk: Disk = (journal, MemoryStaging(), MemorySpool(), new_ledger())
+    disk: Disk = (journal, MemoryStaging(KEYS), MemorySpool(KEYS), new_ledger(Purpose.SAFETY))
     a_bad_day(disk)
     journal.left = steps
     if steps < 4:
         with pytest.raises(PowerCutError):
-            apply_recovery(*disk)
+            recovery(disk, Purpose.SAFETY)
     journal.left = 1 << 30
-    apply_recovery(*disk)
+    recovery(disk, Purpose.SAFETY)
     check_after(disk)
 
 
@@ -196,12 +223,12 @@ def test_a_lost_journal_does_not_erase_the_spool(disk: Disk) -> None:
     with pytest.raises(
         RecoveryRefusedError, match="1 sealed clips, but the journal has never accepted a firing"
     ):
-        apply_recovery(MemoryJournal(), staging, spool, new_ledger())
-    assert spool.entries() == {("eu", clip_id(1))}
+        recovery((MemoryJournal(), staging, spool, new_ledger()), Purpose.SAFETY)
+    assert spool.entries() == {(at("eu"), clip_id(1))}
 
 
 def test_a_first_start_has_nothing_to_do(disk: Disk) -> None:
-    assert apply_recovery(*disk) == RecoveryReport(0, 0, 0, 0, 0, 0, ())
+    assert recovery(disk, Purpose.SAFETY) == RecoveryReport(0, 0, 0, 0, 0, 0, ())
     disk[0].close()
 
 
@@ -213,26 +240,30 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.sealed import as_file
 base = Path(sys.argv[1])
 journal = SqliteJournal(base / "journal.db")
-staging, spool = StagingFiles(base / "staging", bytes(32)), SpoolFiles(base / "spool")
+keys = keyed("eu", "cn")
+staging, spool = StagingFiles(base / "staging", keys), SpoolFiles(base / "spool", keys)
 n = int(sys.argv[2])
 while True:
     clip_id = f"{n:032x}"
-    writer = staging.open(clip_id)
+    writer = staging.open(at('eu'), clip_id)
     writer.append(b"before the firing")
     writer.sync()
-    row = ClipRow(clip_id, "eu", ClipState.STAGED, n, n + 1, 0, (), (), 0)
+    row = ClipRow(clip_id, "eu", Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, (), (), 0)
     journal.accept([JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, clip_id, None)], [row])
     print(n, flush=True)
     writer.append(b"after it")
     writer.close()
     journal.captured(clip_id, cut=False)
-    journal.sealed(spool.put("eu", clip_id, [b"sealed"] * 100))
-    staging.erase(clip_id)
+    journal.sealed(spool.put(at("eu"), clip_id, as_file(b"sealed" * 100)))
+    staging.erase(at('eu'), clip_id)
     if n % 2:
         journal.delivered(clip_id, receipt=b"signed")
-        spool.erase("eu", clip_id)
+        spool.erase(at("eu"), clip_id)
     n += 1
 """
 
@@ -243,8 +274,8 @@ def test_killed_anywhere_on_the_way(tmp_path: Path, kill_after_lines: Callable[.
         first = turn * 10_000
         told = int(kill_after_lines(KILLED, lines, str(tmp_path), str(first))[-1])
         journal = SqliteJournal(tmp_path / "journal.db")
-        staging, spool = StagingFiles(tmp_path / "staging", bytes(32)), SpoolFiles(tmp_path / "spool")
-        report = apply_recovery(journal, staging, spool, new_ledger())
+        staging, spool = StagingFiles(tmp_path / "staging", KEYS), SpoolFiles(tmp_path / "spool", KEYS)
+        report = recovery((journal, staging, spool, new_ledger(Purpose.SAFETY)), Purpose.SAFETY)
         assert report.dropped == 0
         rows = {int(row.clip_id, 16): row for row in journal.clips(tuple(ClipState))}
         assert set(range(first, told + 1)) <= set(rows)
@@ -254,9 +285,11 @@ def test_killed_anywhere_on_the_way(tmp_path: Path, kill_after_lines: Callable[.
         for row in rows.values():
             assert row.state is not ClipState.STAGED
             if row.state is ClipState.CAPTURED:
-                assert list(staging.read(row.clip_id))[:1] == [b"before the firing"]
+                assert list(staging.read(row.compartment, row.clip_id))[:1] == [b"before the firing"]
             if row.state is ClipState.SEALED:
-                assert spool.read("eu", row.clip_id, 0, row.size_bytes) == b"sealed" * 100
+                assert (
+                    spool.region("eu").read(Purpose.SAFETY, row.clip_id, 0, row.size_bytes) == b"sealed" * 100
+                )
         journal.close()
 
 
@@ -264,11 +297,11 @@ def test_what_was_recorded_and_not_accepted_is_given_up(disk: Disk) -> None:
     """The stop came between the record of a firing and the journal: with the staged file still there, and without it."""
     _, staging, _, ledger = disk
     for n in (1, 2):
-        ledger.append(Fired(clip_id(n), "eu", f"f{n}", "c", 1))
-    staging.open(clip_id(1)).close()
-    apply_recovery(*disk)
+        ledger.append(Fired(clip_id(n), "eu", Purpose.SAFETY, f"f{n}", "c", 1))
+    staging.open(at("eu"), clip_id(1)).close()
+    recovery(disk, Purpose.SAFETY)
     assert check_ledger(disk) == {1: "erased", 2: "erased"}
-    apply_recovery(*disk)
+    recovery(disk, Purpose.SAFETY)
     check_ledger(disk)
 
 
@@ -278,14 +311,16 @@ def test_what_the_ledger_says_was_decided_is_carried_through(disk: Disk) -> None
         stage(disk, n)
     for n in range(4):
         journal.captured(clip_id(n), cut=False)
-    ledger.append(*recorded(spool.put("eu", clip_id(0), [b"sealed"])))  # 0 sealed, and the file is that one
-    ledger.append(*recorded(spool.put("eu", clip_id(1), [b"sealed"])))
-    spool.put("eu", clip_id(1), [b"other"])  # 1 sealed, and the file is another one
-    ledger.append(*recorded(spool.put("eu", clip_id(2), [b"sealed"])))
-    spool.erase("eu", clip_id(2))  # 2 sealed, and the file is gone
+    ledger.append(
+        *recorded(spool.put(at("eu"), clip_id(0), as_file(b"sealed")))
+    )  # 0 sealed, and the file is that one
+    ledger.append(*recorded(spool.put(at("eu"), clip_id(1), as_file(b"sealed"))))
+    spool.put(at("eu"), clip_id(1), as_file(b"other"))  # 1 sealed, and the file is another one
+    ledger.append(*recorded(spool.put(at("eu"), clip_id(2), as_file(b"sealed"))))
+    spool.erase(at("eu"), clip_id(2))  # 2 sealed, and the file is gone
     for n in (3, 4):
         ledger.append(Dropped(clip_id(n), "eu", DropReason.VIDEO_DAMAGED))
-    apply_recovery(*disk)
+    recovery(disk, Purpose.SAFETY)
     rows = {int(row.clip_id, 16): (row.state, row.drop) for row in journal.clips(tuple(ClipState))}
     assert rows == {
         0: (ClipState.SEALED, None),
@@ -294,10 +329,10 @@ def test_what_the_ledger_says_was_decided_is_carried_through(disk: Disk) -> None
         3: (ClipState.DROPPED, DropReason.VIDEO_DAMAGED),
         4: (ClipState.DROPPED, DropReason.VIDEO_DAMAGED),
     }
-    assert spool.entries() == {("eu", clip_id(0))}
+    assert spool.entries() == {(at("eu"), clip_id(0))}
     where = check_ledger(disk)
     assert {n for n, at in where.items() if at == "erased"} == {3, 4}
-    ledger.append(*recorded(spool.put("eu", clip_id(1), [b"again"])))
+    ledger.append(*recorded(spool.put(at("eu"), clip_id(1), as_file(b"again"))))
     check_ledger(disk)
 
 
@@ -306,7 +341,7 @@ def test_a_receipt_that_only_the_ledger_holds_is_asked_for_again(disk: Disk) -> 
     stage(disk, 1)
     seal(disk, 1)
     ledger.append(*sent(1))
-    apply_recovery(*disk)
+    recovery(disk, Purpose.SAFETY)
     assert check_ledger(disk) == {1: "at the region, copy not yet erased"}
 
 
@@ -318,11 +353,12 @@ def test_clips_from_before_the_ledger_are_taken_up(disk: Disk) -> None:
     journal.captured(clip_id(2), cut=False)
     keys, route = MemoryVehicleKeys(), sample_region("eu", ("DE",)).route()
     content = sealed_sample(route, keys, clip_id(2))
-    journal.sealed(spool.put("eu", clip_id(2), [content]))
+    journal.sealed(spool.put(at("eu"), clip_id(2), as_file(content)))
     stage(disk, 3)
     seal(disk, 3)  # Its file is none: it will be found damaged when it is to be sent
+    journal.set_state(STATE_KEY, encode_consent_floor(ConsentSetting(1, frozenset({Purpose.SAFETY}))))
     ledger = new_ledger()
-    apply_recovery(journal, staging, spool, ledger)
+    recovery((journal, staging, spool, ledger), Purpose.SAFETY)
     recorded_ = {
         type(entry.fact).__name__
         for entry in ledger.entries

@@ -14,21 +14,25 @@ from hypothesis import strategies as st
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.staging_records import HEADER_BYTES, RecordCipher
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, Staging, StagingWriter
+from fsd_agent.testing.compartments import at, keyed
 from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.wire.compartment import use_key
 
 CLIP = "ab" * 16
 OTHER = "cd" * 16
-KEY = bytes(range(32))
+EU = at("eu")
+KEYS, OTHER_KEYS = keyed("eu"), keyed("eu", seed="car-2")
+KEY = use_key(KEYS.compartment_key(*EU), EU, "staging")
 RECORD_OVERHEAD = 24 + 16
 
 
 @pytest.fixture(params=["memory", "files"])
 def staging(request: pytest.FixtureRequest, tmp_path: Path) -> Staging:
-    return MemoryStaging() if request.param == "memory" else StagingFiles(tmp_path / "staging", KEY)
+    return MemoryStaging(KEYS) if request.param == "memory" else StagingFiles(tmp_path / "staging", KEYS)
 
 
 def write(staging: Staging, parts: list[bytes], clip_id: str = CLIP) -> None:
-    writer = staging.open(clip_id)
+    writer = staging.open(EU, clip_id)
     for part in parts:
         writer.append(part)
     writer.close()
@@ -37,24 +41,24 @@ def write(staging: Staging, parts: list[bytes], clip_id: str = CLIP) -> None:
 def test_parts_come_back_in_order(staging: Staging) -> None:
     parts = [b"a", b"", b"c" * 100_000]
     write(staging, parts)
-    assert list(staging.read(CLIP)) == parts
-    assert staging.entries() == {CLIP}
-    staging.erase(CLIP)
-    staging.erase(CLIP)
+    assert list(staging.read(EU, CLIP)) == parts
+    assert staging.entries() == {(EU, CLIP)}
+    staging.erase(EU, CLIP)
+    staging.erase(EU, CLIP)
     assert staging.entries() == frozenset()
     with pytest.raises(SpoolError, match=CLIP):
-        list(staging.read(CLIP))
+        list(staging.read(EU, CLIP))
 
 
 def test_a_clip_is_opened_once(staging: Staging) -> None:
     write(staging, [b"a"])
     with pytest.raises(SpoolError, match=r"[Ee]xists"):
-        staging.open(CLIP)
-    assert list(staging.read(CLIP)) == [b"a"]
+        staging.open(EU, CLIP)
+    assert list(staging.read(EU, CLIP)) == [b"a"]
 
 
 def test_a_closed_writer_refuses(staging: Staging) -> None:
-    writer = staging.open(CLIP)
+    writer = staging.open(EU, CLIP)
     writer.close()
     writer.close()
     with pytest.raises(SpoolError, match="closed"):
@@ -64,35 +68,35 @@ def test_a_closed_writer_refuses(staging: Staging) -> None:
 @pytest.mark.parametrize("bad", ["", "../../etc/passwd", "AB" * 16, "ab" * 16 + "/x"])
 def test_ids_that_are_no_ids(staging: Staging, bad: str) -> None:
     with pytest.raises(SpoolError, match="not 32 lower-case hex digits"):
-        staging.open(bad)
+        staging.open(EU, bad)
 
 
 def test_nothing_is_readable_without_the_key(tmp_path: Path) -> None:
     secret = b"a face at a window " * 50
-    write(StagingFiles(tmp_path, KEY), [secret])
+    write(StagingFiles(tmp_path, KEYS), [secret])
     assert secret[:19] not in path_of(tmp_path).read_bytes()
-    with pytest.raises(SpoolError, match="of another clip or device"):
-        list(StagingFiles(tmp_path, bytes(32)).read(CLIP))
-    path_of(tmp_path).rename(tmp_path / f"{OTHER}.staged")  # a file can't be passed off as another clip's
-    with pytest.raises(SpoolError, match="of another clip or device"):
-        list(StagingFiles(tmp_path, KEY).read(OTHER))
+    with pytest.raises(SpoolError, match="of another clip, compartment or device"):
+        list(StagingFiles(tmp_path, OTHER_KEYS).read(EU, CLIP))
+    path_of(tmp_path).rename(path_of(tmp_path, OTHER))  # a file can't be passed off as another clip's
+    with pytest.raises(SpoolError, match="of another clip, compartment or device"):
+        list(StagingFiles(tmp_path, KEYS).read(EU, OTHER))
 
 
 def test_the_same_parts_never_encrypt_alike(tmp_path: Path) -> None:
-    staging = StagingFiles(tmp_path, KEY)
+    staging = StagingFiles(tmp_path, KEYS)
     write(staging, [b"same"])
     first = path_of(tmp_path).read_bytes()
-    staging.erase(CLIP)
+    staging.erase(EU, CLIP)
     write(staging, [b"same"])
     assert path_of(tmp_path).read_bytes()[HEADER_BYTES:] != first[HEADER_BYTES:]
 
 
-def path_of(folder: Path) -> Path:
-    return folder / f"{CLIP}.staged"
+def path_of(folder: Path, clip_id: str = CLIP) -> Path:
+    return folder / "eu" / "safety" / f"{clip_id}.staged"
 
 
 def test_torn_at_every_byte(tmp_path: Path) -> None:
-    staging = StagingFiles(tmp_path, KEY)
+    staging = StagingFiles(tmp_path, KEYS)
     parts = [b"first", b"the second", b"3"]
     write(staging, parts)
     whole = path_of(tmp_path).read_bytes()
@@ -103,14 +107,14 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
     for length in range(len(whole) + 1):
         path_of(tmp_path).write_bytes(whole[:length])
         expected = parts[: sum(end <= length for end in ends[1:])]
-        assert list(staging.read(CLIP)) == expected, length
+        assert list(staging.read(EU, CLIP)) == expected, length
 
 
 def synced_file(folder: Path) -> tuple[StagingFiles, bytes, list[bytes], list[int]]:
     """Three parts, a sync after each; content, parts, and where each record begins."""
-    staging = StagingFiles(folder, KEY)
+    staging = StagingFiles(folder, KEYS)
     parts = [b"one" * 9, b"two" * 9, b"three" * 9]
-    writer = staging.open(CLIP)
+    writer = staging.open(EU, CLIP)
     starts = []
     for part in parts:
         starts.append(path_of(folder).stat().st_size)
@@ -128,24 +132,24 @@ def test_damage_to_any_synced_byte_is_said(tmp_path: Path) -> None:
         path_of(tmp_path).write_bytes(damaged)
         got: list[bytes] = []
         if offset >= starts[2]:  # the last record: as good as a torn end
-            assert list(staging.read(CLIP)) == parts[:2], offset
+            assert list(staging.read(EU, CLIP)) == parts[:2], offset
             continue
         with pytest.raises(SpoolError, match=str(path_of(tmp_path))):
-            got.extend(staging.read(CLIP))
+            got.extend(staging.read(EU, CLIP))
 
 
 def test_a_record_cut_out_of_the_middle_is_said(tmp_path: Path) -> None:
     staging, whole, _, starts = synced_file(tmp_path)
     path_of(tmp_path).write_bytes(whole[: starts[1]] + whole[starts[2] :])
     with pytest.raises(SpoolError, match="record 1"):
-        list(staging.read(CLIP))
+        list(staging.read(EU, CLIP))
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     staging, whole, _, _ = synced_file(tmp_path)
     path_of(tmp_path).write_bytes(whole[:6] + b"\x00\x02" + whole[8:])
     with pytest.raises(SpoolError, match="format 2 is newer than 1"):
-        list(staging.read(CLIP))
+        list(staging.read(EU, CLIP))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,10 +162,10 @@ def test_any_power_cut_keeps_what_was_synced(
     tmp_path: Path, sizes: list[int], synced: int, data: st.DataObject
 ) -> None:
     """After the last sync, sectors may be missing in any order and the file may end anywhere."""
-    staging = StagingFiles(tmp_path, KEY)
-    staging.erase(CLIP)
+    staging = StagingFiles(tmp_path, KEYS)
+    staging.erase(EU, CLIP)
     parts = [bytes([n + 1]) * size for n, size in enumerate(sizes)]
-    writer = staging.open(CLIP)
+    writer = staging.open(EU, CLIP)
     safe = HEADER_BYTES
     for n, part in enumerate(parts):
         writer.append(part)
@@ -176,7 +180,7 @@ def test_any_power_cut_keeps_what_was_synced(
             content[begin : start + 512] = bytes(max(0, min(start + 512, len(content)) - begin))
     content = content[: data.draw(st.integers(safe, len(content)))]
     path_of(tmp_path).write_bytes(content)
-    got = list(staging.read(CLIP))
+    got = list(staging.read(EU, CLIP))
     assert got == parts[: len(got)]
     assert len(got) >= (synced if synced <= len(parts) else 0)
 
@@ -192,23 +196,23 @@ def fill(writer: StagingWriter) -> int:
 
 
 def test_a_full_disk_costs_one_part(small_disk: Path) -> None:
-    staging = StagingFiles(small_disk / "staging", KEY)
-    writer = staging.open(CLIP)
+    staging = StagingFiles(small_disk / "staging", KEYS)
+    writer = staging.open(EU, CLIP)
     written = fill(writer)
-    size = (small_disk / "staging" / f"{CLIP}.staged").stat().st_size
+    size = path_of(small_disk / "staging").stat().st_size
     assert size == HEADER_BYTES + written * (100_000 + RECORD_OVERHEAD)  # cut back to whole records
     writer.sync()
     (small_disk / "ballast").unlink()
     writer.append(b"room again" * 10_000)
     writer.close()
-    parts = list(staging.read(CLIP))
+    parts = list(staging.read(EU, CLIP))
     assert len(parts) == written + 1
     assert parts[-1] == b"room again" * 10_000
     with pytest.raises(OSError, match="No space"):
         (small_disk / "rest").write_bytes(bytes(4 << 20))
     with pytest.raises(SpoolFullError):
-        staging.open(OTHER)
-    assert staging.entries() == {CLIP}  # no half file
+        staging.open(EU, OTHER)
+    assert staging.entries() == {(EU, CLIP)}  # no half file
 
 
 LIMITED = """
@@ -216,9 +220,10 @@ import resource, sys
 from pathlib import Path
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.ports.spool import SpoolFullError
+from fsd_agent.testing.compartments import at, keyed
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
-staging = StagingFiles(Path(sys.argv[1]), bytes(range(32)))
-writer = staging.open("ab" * 16)
+staging = StagingFiles(Path(sys.argv[1]), keyed("eu"))
+writer = staging.open(at("eu"), "ab" * 16)
 for n in range(100):
     try:
         writer.append(bytes([n]) * 700)
@@ -236,20 +241,20 @@ def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:
     )
     count = int(done.stdout)
     assert count == (5_000 - HEADER_BYTES) // (700 + RECORD_OVERHEAD)
-    parts = list(StagingFiles(tmp_path, KEY).read(CLIP))
+    parts = list(StagingFiles(tmp_path, KEYS).read(EU, CLIP))
     assert parts == [bytes([n]) * 700 for n in range(count)] + [b"small"]
 
 
 def test_a_nonce_is_never_used_twice(small_disk: Path) -> None:
     """A part that did not fit burns its nonce: the blocks that were given back may still hold its ciphertext."""
-    staging = StagingFiles(small_disk / "staging", KEY)
-    writer = staging.open(CLIP)
+    staging = StagingFiles(small_disk / "staging", KEYS)
+    writer = staging.open(EU, CLIP)
     writer.append(b"first")
     with pytest.raises(SpoolFullError):
         writer.append(bytes(4 << 20))
     writer.append(b"second")
     writer.close()
-    content = (small_disk / "staging" / f"{CLIP}.staged").read_bytes()
+    content = path_of(small_disk / "staging").read_bytes()
     cipher = RecordCipher(KEY, CLIP, content[24:56])
     first = cipher.encode(b"first", index=0, sequence=0, synced=0)
     assert content == cipher.header + first + cipher.encode(b"second", index=1, sequence=2, synced=0)
@@ -259,7 +264,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from fsd_agent.adapters.staging_files import StagingFiles
-writer = StagingFiles(Path(sys.argv[1]), bytes(range(32))).open(sys.argv[2])
+from fsd_agent.testing.compartments import at, keyed
+writer = StagingFiles(Path(sys.argv[1]), keyed("eu")).open(at("eu"), sys.argv[2])
 n = 0
 while True:
     writer.append(n.to_bytes(4, "big") * 5_000)
@@ -273,29 +279,25 @@ def test_killed_in_the_middle_of_appends(tmp_path: Path, kill_after_lines: Calla
     for n, lines in enumerate((1, 5, 60)):
         clip_id = f"{n:032x}"
         told = int(kill_after_lines(KILLED, lines, str(tmp_path), clip_id)[-1])
-        parts = list(StagingFiles(tmp_path, KEY).read(clip_id))
+        parts = list(StagingFiles(tmp_path, KEYS).read(EU, clip_id))
         assert len(parts) in {told + 1, told + 2}
         assert parts == [n.to_bytes(4, "big") * 5_000 for n in range(len(parts))]
 
 
 def test_strangers_in_the_folder_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "README").write_text("x")
-    (tmp_path / f"{OTHER}.staged").symlink_to(tmp_path / "README")
-    assert StagingFiles(tmp_path, KEY).entries() == frozenset()
-
-
-def test_a_short_key_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="staging key: 16 bytes, not 32"):
-        StagingFiles(tmp_path, bytes(16))
+    path_of(tmp_path).parent.mkdir(parents=True)
+    (path_of(tmp_path).parent / "README").write_text("x")
+    path_of(tmp_path, OTHER).symlink_to(tmp_path / "README")
+    assert StagingFiles(tmp_path, KEYS).entries() == frozenset()
 
 
 def test_the_fake_loses_what_was_not_synced() -> None:
-    staging = MemoryStaging(capacity_bytes=10)
-    writer = staging.open(CLIP)
+    staging = MemoryStaging(KEYS, capacity_bytes=10)
+    writer = staging.open(EU, CLIP)
     writer.append(b"12345")
     writer.sync()
     writer.append(b"678")
     with pytest.raises(SpoolFullError):
         writer.append(b"90ab")
     staging.power_cut()
-    assert list(staging.read(CLIP)) == [b"12345"]
+    assert list(staging.read(EU, CLIP)) == [b"12345"]

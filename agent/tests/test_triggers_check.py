@@ -9,6 +9,7 @@ import pytest
 from fsd_agent.records.campaign import SECOND_NS, Budget, Campaign, CaptureSpec
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.triggers.check import CampaignRefusedError, check_campaign
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 
@@ -32,7 +33,8 @@ REAR = Program(
 GOOD = Campaign(
     id="c",
     version=1,
-    purpose="test",
+    purpose=Purpose.SAFETY,
+    description="test",
     region_id="cn",
     source="Car.On",
     program=ON,

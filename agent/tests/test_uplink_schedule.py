@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.records.clip import ClipRow, ClipState, Receipt
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
 from fsd_agent.rules.uplink.schedule import Delivered, Refused, Schedule
@@ -27,6 +28,7 @@ def clip_of(number: int, size: int = 3000, *, priority: int = 0, region: str = "
     row = ClipRow(
         clip_id=f"{number:032x}",
         region_id=region,
+        purpose=Purpose.SAFETY,
         state=ClipState.SEALED,
         start_ns=number,
         end_ns=number + 1,

@@ -27,6 +27,7 @@ from fsd_agent.records.program import (
     ProgramError,
 )
 from fsd_agent.records.program import names as program_names
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
@@ -49,7 +50,8 @@ PROGRAM = Program(
 CAMPAIGN = Campaign(
     id="braking",
     version=3,
-    purpose="Why.",
+    purpose=Purpose.SAFETY,
+    description="Why.",
     region_id="cn",
     source='Vehicle.Speed > 30.0 && detections.exists(d, d.kind == "pedestrian")',
     program=PROGRAM,
@@ -104,7 +106,7 @@ FULL = replace(
     heads=(HEAD,),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "e0c371abc0e62db348969d55e43c0377fa95eb464800aba055371375c258ae3f"
+GOLDEN_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 
 
 def test_golden() -> None:
@@ -150,7 +152,9 @@ def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 2"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3"),
+    (lambda raw: campaign(raw).update(purpose="hobby"), "braking", "purpose", "Invalid enum value 'hobby'"),
+    (lambda raw: campaign(raw).pop("purpose"), "braking", "format", "purpose"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
     (lambda raw: raw.update(region_id="C N"), "set", "region_id", "regex"),
     (lambda raw: raw["campaigns"].append(campaign(raw)), "braking", "id", "twice"),

@@ -29,6 +29,7 @@ from fsd_agent.records.ledger import (
     SegmentRemoved,
     Started,
 )
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import HoldReason
 from fsd_agent.testing.decisions import Decisions, clip_id_of
 from fsd_agent.testing.regions import sample_region
@@ -54,7 +55,7 @@ FACTS: list[Fact] = [
     Repaired(37),
     DO.registered(),
     Held(HoldReason.NO_REGION),
-    ConsentChanged("development", given=False),
+    ConsentChanged(Purpose.SAFETY, given=False),
     DO.firing_dropped(),
     *DO.life(CLIP),
     DO.dropped(CLIP),
@@ -62,10 +63,16 @@ FACTS: list[Fact] = [
     PolicyRefused("cn", 3),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "dad77c21126898433c8a298c72857fb4294294a310d77e72318ea45a33e4822c"
+EVERYTHING = "2db4b85c2c64257ab57b1c483744a32457e57502ae034aa076300d19fbc75902"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
-    HEAD, (b"\x03" * 32,) * 3, (("Fired", "cn", 7),), 1, 2, (LiveClip(CLIP, "cn", 3, redacted=True),)
+    HEAD,
+    (b"\x03" * 32,) * 3,
+    (("Fired", "cn", 7),),
+    1,
+    2,
+    (Purpose.SAFETY,),
+    (LiveClip(CLIP, "cn", Purpose.SAFETY, 3, redacted=True),),
 )
 
 
@@ -85,7 +92,7 @@ def test_the_bytes_are_what_they_were() -> None:
     entry = Entry(5, 6, 7, DO.erased(CLIP, Copy.SEALED, Cause.RECEIPTED))
     members = {"clip_id": CLIP, "region_id": "cn", "copy": "sealed", "cause": "receipted"}
     body = encode_entry(entry)
-    assert body == msgspec.msgpack.encode([1, 5, 6, 7, "Erased", members])
+    assert body == msgspec.msgpack.encode([2, 5, 6, 7, "Erased", members])
     everything = b"".join(encode_entry(Entry(n, 6, 7, fact)) for n, fact in enumerate(FACTS))
     assert hashlib.sha256(everything).hexdigest() == EVERYTHING
     frame, check = encode_frame(RECORD, body, bytes(32), 4)
@@ -94,7 +101,7 @@ def test_the_bytes_are_what_they_were() -> None:
     signed = sign_value(HEAD, KEYS.sign)
     members_of_head = msgspec.msgpack.encode(dataclasses.asdict(HEAD))
     assert signed.signature == KEYS.sign(b"fsd-ledger-1 head\0" + members_of_head)
-    assert signed.encode() == b"\x93\x01" + members_of_head + b"\xc4\x40" + signed.signature
+    assert signed.encode() == b"\x93\x02" + members_of_head + b"\xc4\x40" + signed.signature
 
 
 def test_signatures() -> None:
@@ -129,16 +136,16 @@ ERASED = {"clip_id": CLIP, "region_id": "cn", "copy": "sealed", "cause": "receip
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ([2, 0, 0, 0, "Erased", ERASED], "version 2"),
-        ([1, 0, 0, 0, "Vanished", ERASED], "kind 'Vanished'"),
-        ([1, -1, 0, 0, "Erased", ERASED], "-1|>= 0"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"clip_id": "../etc"}], "clip_id"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"copy": "third"}], "copy"),
-        ([1, 0, 0, 0, "Erased", ERASED | {"more": 1}], "canonical"),
-        ([1, 0, 0, 0, "Erased", dict(reversed(ERASED.items()))], "canonical"),
-        ([1, 0, 0, 0, "Erased", {"clip_id": CLIP}], "region_id"),
-        ([1, 0, 0, 0, "Erased", ERASED, 1], "record"),
-        ([1, 0, 0, 0, "Receipted", {"clip_id": CLIP, "region_id": "cn", "receipt": bytes(1025)}], "receipt"),
+        ([1, 0, 0, 0, "Erased", ERASED], "version 1"),
+        ([2, 0, 0, 0, "Vanished", ERASED], "kind 'Vanished'"),
+        ([2, -1, 0, 0, "Erased", ERASED], "-1|>= 0"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"clip_id": "../etc"}], "clip_id"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"copy": "third"}], "copy"),
+        ([2, 0, 0, 0, "Erased", ERASED | {"more": 1}], "canonical"),
+        ([2, 0, 0, 0, "Erased", dict(reversed(ERASED.items()))], "canonical"),
+        ([2, 0, 0, 0, "Erased", {"clip_id": CLIP}], "region_id"),
+        ([2, 0, 0, 0, "Erased", ERASED, 1], "record"),
+        ([2, 0, 0, 0, "Receipted", {"clip_id": CLIP, "region_id": "cn", "receipt": bytes(1025)}], "receipt"),
     ],
 )
 def test_other_records_are_refused(form: list[object], says: str) -> None:
@@ -153,8 +160,8 @@ def test_bytes_that_are_none_are_refused() -> None:
                 decode(data)
     with pytest.raises(LedgerFormatError, match="at most"):
         decode_head(bytes(3000))
-    with pytest.raises(LedgerFormatError, match="version 2"):
-        decode_head(msgspec.msgpack.encode((2, HEAD, bytes(64))))
+    with pytest.raises(LedgerFormatError, match="version 1"):
+        decode_head(msgspec.msgpack.encode((1, HEAD, bytes(64))))
 
 
 def test_a_sentence_has_no_place_in_a_record() -> None:

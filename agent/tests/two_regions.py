@@ -14,18 +14,22 @@ from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.turns import Turns
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.ledger import Cause, Copy, Erased, Fired, Redacted, Sealed
+from fsd_agent.records.ledger import Cause, ConsentChanged, Copy, Erased, Fired, Redacted, Sealed
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import LeftClips, Route
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import AtRegion, RegionView
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.regions import sample_document, sample_registration
+from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
@@ -50,11 +54,13 @@ class Bench:
         self.brokers = {"cn": MemoryBroker(), "eu": MemoryBroker()}
         for region_id, broker in self.brokers.items():
             broker.listen(receiver_subscription(region_id), self.regions[region_id].handle)
-        self.journal, self.spool, self.staging = MemoryJournal(), MemorySpool(), MemoryStaging()
+        self.journal, self.keys = MemoryJournal(), keyed("cn", "eu")
+        self.spool, self.staging = MemorySpool(self.keys), MemoryStaging(self.keys)
         self.clock, self.events, self.serial = ManualClock(), RememberedEvents(), 0
         self.trust = MemoryTrust.of(*(region.sample for region in self.regions.values()))
         self.register("cn")
-        self.ledger = MemoryLedger(keys=MemoryVehicleKeys(), clock=self.clock)
+        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
+        self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
         residence = Residence(
             lambda: self.document,
             self.trust,
@@ -90,6 +96,7 @@ class Bench:
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
+            consent=PlainConsent(),
             clock=self.clock,
             events=self.events,
             route_source=self.turns.current,
@@ -107,15 +114,20 @@ class Bench:
     def add(self, number: int, region_id: str, *, sealed: bool = True) -> str:
         clip_id = f"{number:032x}"
         self.journal.accept(
-            (), (ClipRow(clip_id, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+            (),
+            (
+                ClipRow(
+                    clip_id, region_id, Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0
+                ),
+            ),
         )
-        self.staging.open(clip_id).close()
+        self.staging.open(at(region_id), clip_id).close()
         self.journal.captured(clip_id, cut=False)
-        fired = Fired(clip_id, region_id, f"f{number}", "c", 1)
+        fired = Fired(clip_id, region_id, Purpose.SAFETY, f"f{number}", "c", 1)
         self.ledger.append(fired)
         if sealed:
-            self.staging.erase(clip_id)
-            file = self.spool.put(region_id, clip_id, [random.Random(number).randbytes(3000)])
+            self.staging.erase(at(region_id), clip_id)
+            file = self.spool.put(at(region_id), clip_id, as_file(random.Random(number).randbytes(3000)))
             self.ledger.append(
                 Redacted(clip_id, region_id, (), (), 0, 0, "dropped"),
                 Sealed(clip_id, region_id, "car-1", 1, 1, "0" * 16, file.sha256, file.size_bytes),
@@ -160,7 +172,7 @@ class Bench:
         clips, findings = account([Located(entry, "memory") for entry in self.ledger.entries], views, None)
         assert not findings
         copies = {(clip_id, copy) for clip_id, clip in clips.items() for copy in clip.copies}
-        files = {(clip_id, Copy.STAGED) for clip_id in self.staging.entries()}
+        files = {(clip_id, Copy.STAGED) for _, clip_id in self.staging.entries()}
         assert copies == files | {(clip_id, Copy.SEALED) for _, clip_id in self.spool.entries()}
         for region_id, broker in self.brokers.items():
             for one in broker.published:

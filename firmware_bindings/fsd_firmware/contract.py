@@ -1,6 +1,6 @@
 """What a vehicle's firmware implements for the agent, in Python terms.
 
-Thread contract: one thread calls ``poll``; ``registration`` may be called from any thread.
+Thread contract: one thread calls ``poll``; ``registration`` and ``consent`` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ class Firmware(Protocol):
 
     def registration(self) -> bytes | None:
         """The vehicle's registration document as the maker's firmware holds it, or None when there is none."""
+        ...
+
+    def consent(self) -> bytes | None:
+        """The document of what the vehicle's user consents to, or None when there is none: then to nothing.
+
+        It is replaced whole, never written to in place.
+        """
         ...
 
     def poll(self) -> SensedBatch | None:

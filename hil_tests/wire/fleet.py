@@ -5,6 +5,7 @@ The one file of the wire proof to change when enrolment, registration or the pol
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,17 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from fsd_agent.adapters.key_files import KeyFiles, VehicleDir
+from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.region import RegionPolicy, Registration
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
 from fsd_agent.wire.policy import decode_policy, sign_policy
 from fsd_agent.wire.registration import encode_registration, sign_registration
 from fsd_agent.wire.sealed import read_manifest
+from fsd_agent.wire.spool_file import SpoolFile
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.registry.registry import Registry
 from fsd_tools.rig.rig import Rig
@@ -37,6 +41,8 @@ FAULTS = (*SIGNED_FAULTS, "unsigned", "forged", "older", "damaged", "removed", "
 FIRST_VERSION = 2
 """Of every region's policy in every schedule."""
 EXPIRED_FROM, EXPIRED_UNTIL = 1_600_000_000 * 10**9, 1_700_000_000 * 10**9
+PURPOSE = Purpose.SAFETY
+"""Of all that the proof collects."""
 VALID_UNTIL = 4_100_000_000 * 10**9
 """Later than any clock of a schedule."""
 
@@ -52,11 +58,13 @@ def make_region(rig: Rig, region_id: str, address: str) -> RegionDir:
 
 
 def make_vehicle(rig: Rig) -> VehicleDir:
-    """Enrolled with every region: it has certificates that each of them accepts."""
+    """Enrolled with every region: it has certificates that each of them accepts. Its user consents to :data:`PURPOSE`."""
     firmware = {"source": "drive:drive.mcap", "speed": "real", "loop": True}
-    return rig.add_vehicle(
+    files = rig.add_vehicle(
         CAR, "CN", list(REGIONS), {"firmware": firmware, "uplink": {"status_every_s": 0.5}}
     )
+    rig.consent(CAR, give=[PURPOSE])
+    return files
 
 
 def registration(rig: Rig, jurisdiction: str, serial: int, how: str = "") -> bytes:
@@ -139,7 +147,8 @@ def campaign_set(region_id: str, version: int) -> CampaignSet:
     fast = Campaign(
         id="fast",
         version=version,
-        purpose="wire proof",
+        purpose=PURPOSE,
+        description="wire proof",
         region_id=region_id,
         source="Vehicle.Speed > 30",
         program=Program(PROGRAM_VERSION, nodes),
@@ -165,16 +174,32 @@ def signed_campaigns(signer: RegionDir, region_id: str, version: int) -> bytes:
 
 def sealed_files(data: Path) -> list[Path]:
     """Every sealed clip in the spool of an agent's data folder."""
-    return sorted((data / "spool").glob("*/*.sealed"))
+    return sorted((data / "spool").glob("*/*/*.sealed"))
 
 
-def unwraps(sealed: Path, private_key: bytes) -> bool:
+def compartment_of(spooled: Path) -> Compartment:
+    """By the folder that it lies in."""
+    return Compartment(spooled.parents[1].name, Purpose(spooled.parent.name))
+
+
+def inner(spooled: Path, keys: VehicleKeys) -> bytes:
+    """The sealed file in a file of the spool, as the region would get it; raises ``SpoolFileError``."""
+    data, compartment = spooled.read_bytes(), compartment_of(spooled)
+    file = SpoolFile.open(
+        lambda at, size: data[at : at + size],
+        compartment,
+        spooled.stem,
+        key=keys.compartment_key(*compartment),
+    )
+    return file.read(0, file.header.size)
+
+
+def unwraps(sealed: bytes, private_key: bytes) -> bool:
     """Whether the clip's key opens with a region's private key, whatever the file says it is for.
 
     Every check that the receiver makes before is left out on purpose: RFC 9180 alone answers.
     """
-    with sealed.open("rb") as file:
-        manifest = read_manifest(file)
+    manifest = read_manifest(io.BytesIO(sealed))
     parts = (manifest.suite, manifest.region_id, manifest.sealing_key_id, manifest.clip_id)
     info = b"fsd-sealed-1 hpke\0" + b"".join(bytes([len(part)]) + part.encode() for part in parts)
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

@@ -19,6 +19,7 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.trust_files import TrustFiles
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
@@ -61,11 +62,18 @@ class Life:
         self.keys, files = KeyFiles(vehicle), VehicleDir(vehicle)
         data.mkdir(exist_ok=True)
         self.journal = SqliteJournal(data / "journal.db")
-        staging = StagingFiles(data / "staging", self.keys.staging_key())
-        spool = SpoolFiles(data / "spool")
+        staging, spool = StagingFiles(data / "staging", self.keys), SpoolFiles(data / "spool", self.keys)
         self.ledger = LedgerFiles(data / "ledger", keys=self.keys, clock=self.clock, events=self.events)
-        apply_recovery(self.journal, staging, spool, self.ledger)
-        self.firmware = Speeds(files.registration, time.monotonic_ns())
+        self.firmware = Speeds(files, time.monotonic_ns())
+        self.consent = ConsentKeeper(
+            self.firmware.consent,
+            keys=self.keys,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.events,
+        )
+        apply_recovery(self.journal, staging, spool, self.ledger, keys=self.keys, consent=self.consent)
         residence = Residence(
             self.firmware.registration,
             TrustFiles(vehicle),
@@ -89,6 +97,7 @@ class Life:
             residence=WrongSeal(self.residence, residence.policies)
             if broken == "sealing"
             else self.residence,
+            consent=self.consent,
             codec=None,
             detector=None,
             sizes={},
@@ -105,6 +114,7 @@ class Life:
             journal=self.journal,
             spool=spool,
             ledger=self.ledger,
+            consent=self.consent,
             clock=self.clock,
             events=self.events,
             route_source=(lambda: first) if broken == "routing" else (lambda: self.residence.current),
@@ -134,6 +144,7 @@ class Life:
             ),
             control=self.control,
             residence=self.residence,
+            consent=self.consent,
             journal=self.journal,
             events=self.events,
             new_id=new_id,

@@ -269,8 +269,8 @@ class Player:
         if not files:
             return
         source = files[which % len(files)]
-        folder = self._data / "spool" / region
-        folder.mkdir(exist_ok=True, mode=0o700)
+        folder = self._data / "spool" / region / fleet.PURPOSE
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         there = sorted(folder.glob("*.sealed"))
         target = folder / source.name if how == "same name" or not there else there[which % len(there)]
         if target != source:

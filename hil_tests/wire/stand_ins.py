@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.key_files import KeyFiles, VehicleDir
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.pipeline.whereabouts import Whereabouts
@@ -42,10 +42,10 @@ class LeapClock:
 
 
 class Speeds:
-    """Firmware: a registration file, and batches of one second each at a given speed."""
+    """Firmware: files of a registration and of consent, and batches of one second each at a given speed."""
 
-    def __init__(self, registration: Path, start_ns: int) -> None:
-        self._registration = registration
+    def __init__(self, files: VehicleDir, start_ns: int) -> None:
+        self._files = files
         self._next_ns = start_ns
         self._speeds: list[float] = []
 
@@ -55,10 +55,11 @@ class Speeds:
 
     def registration(self) -> bytes | None:
         """See :class:`fsd_firmware.contract.Firmware`."""
-        try:
-            return self._registration.read_bytes()
-        except FileNotFoundError:
-            return None
+        return _document(self._files.registration)
+
+    def consent(self) -> bytes | None:
+        """See :class:`fsd_firmware.contract.Firmware`."""
+        return _document(self._files.consent)
 
     def drive(self, *speeds: float) -> int:
         """Have these speeds in the next batches, one second each; how many."""
@@ -86,6 +87,13 @@ class Speeds:
     def close(self) -> None:
         """See :class:`fsd_firmware.contract.Firmware`."""
         return
+
+
+def _document(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 class TrustingBroker:

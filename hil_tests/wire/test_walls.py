@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.ports.spool import SpoolDamagedError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.rules.residency.egress import Destination
+from fsd_agent.wire.spool_file import SpoolFileError
 from fsd_tools.rig.processes import wait_until
 from hil_tests.wire import fleet
 from hil_tests.wire.brokers import Fault, port_of
@@ -148,6 +153,35 @@ def test_the_egress_list_holds_where_a_regions_broker_key_was_copied_abroad(worl
     )  # fmt: skip
     assert outcome.wrong == []
     assert not [region for _, _, region in watch.matrix if region == "us"]
+
+
+def copied_to_eu(world: World) -> Path:
+    """A clip of cn's in eu's compartment."""
+    (path,) = [one for one in fleet.sealed_files(world.data) if fleet.compartment_of(one).region_id == "eu"]
+    return path
+
+
+@pytest.mark.parametrize("broken", ["", "tls", "routing"])
+def test_in_another_compartment_a_clip_is_noise_whatever_else_is_broken(world: World, broken: str) -> None:
+    """Nobody can send what nobody can read: with the keys of eu's compartment, and by whoever looks at the bytes."""
+    outcome, _ = run(
+        world, ("register", "CN"), ("kill",), ("deliver", 0), ("collect",), ("copy", "same name", 0, "eu"), broken=broken
+    )  # fmt: skip
+    assert (outcome.wrong, outcome.clips) == ([], 1)
+    path, keys = copied_to_eu(world), KeyFiles(world.vehicle.root)
+    source = world.data / "spool" / "cn" / fleet.PURPOSE / path.name
+    assert path.read_bytes() == source.read_bytes()
+    sealed = fleet.inner(source, keys)
+    assert fleet.unwraps(sealed, world.sealing_keys["cn"])
+    assert sealed[:200] not in path.read_bytes()
+    keys.compartment_key("eu", fleet.PURPOSE, make=True)
+    with pytest.raises(SpoolFileError, match="of compartment cn"):
+        fleet.inner(path, keys)
+    with pytest.raises(SpoolDamagedError, match=path.name):
+        SpoolFiles(world.data / "spool", keys).region("eu").read(fleet.PURPOSE, path.stem, 0, 1)
+    keys.destroy_compartment("cn", fleet.PURPOSE)
+    with pytest.raises(VehicleKeyError, match="has no key"):
+        fleet.inner(source, keys)
 
 
 def test_a_compartment_alone(world: World) -> None:

@@ -75,7 +75,7 @@ class Fleet:
             events=RememberedEvents(),
             limits=limits or LedgerLimits(),
         )
-        ledger.append(self.cn.registered())
+        ledger.append(self.cn.registered(), self.cn.consented())
         ledger.append(*self.cn.life(clip_id_of(1)))
         ledger.append(*self.cn.life(clip_id_of(2)))
         ledger.append(*self.cn.life(clip_id_of(3))[:6])
@@ -267,21 +267,21 @@ def test_show(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_record_is_shown_without_the_others(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.drive()
-    proof, cn = fleet.root / "9.json", str(fleet.root / "cn")
+    proof, cn = fleet.root / "10.json", str(fleet.root / "cn")
     assert (
-        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "9", "-o", str(proof)]) == 0
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "10", "-o", str(proof)]) == 0
     )
-    assert f"Record 9 of 38, Receipted: {proof}" in capsys.readouterr().out
+    assert f"Record 10 of 39, Receipted: {proof}" in capsys.readouterr().out
     assert main(["audit", "check", str(proof), "--receipts", cn, "--json"]) == 0
     said = facts(capsys)
-    assert (said["kind"], said["clip_id"], said["record"]) == ("Receipted", clip_id_of(1), 9)
+    assert (said["kind"], said["clip_id"], said["record"]) == ("Receipted", clip_id_of(1), 10)
     assert main(["audit", "check", str(proof), "--receipts", cn]) == 0
     assert "is in the ledger of device key" in capsys.readouterr().out
     sound = json.loads(proof.read_text())
-    later = encode_entry(Entry(9, 0, 0, fleet.cn.receipted(clip_id_of(1)))).hex()
+    later = encode_entry(Entry(10, 0, 0, fleet.cn.receipted(clip_id_of(1)))).hex()
     for change, says in (
-        ({"record": later}, "path: does not lead from record 9"),
-        ({"path": sound["path"][1:]}, "path: does not lead from record 9"),
+        ({"record": later}, "path: does not lead from record 10"),
+        ({"path": sound["path"][1:]}, "path: does not lead from record 10"),
         (
             {"head": sound["head"][:-1] + ("0" if sound["head"][-1] != "0" else "1")},
             "its head is not signed by device key",
@@ -303,7 +303,7 @@ def test_one_record_is_shown_without_the_others(fleet: Fleet, capsys: pytest.Cap
     flip(fleet.file())
     capsys.readouterr()
     assert (
-        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "9", "-o", str(proof)]) == 1
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "10", "-o", str(proof)]) == 1
     )
     assert "record 10: changed" in capsys.readouterr().err
 

@@ -62,7 +62,8 @@ def test_check_says_what_is_sound_and_what_is_not(tmp_path: Path, capsys: pytest
 
 LOOKING_BACK = """
 id: braking_after_flicker
-purpose: What check says.
+purpose: safety
+description: What check says.
 condition: >-
   rate(Vehicle.Speed, "1s") < -8.0 && held(Vehicle.Speed > 30, "2s") && within("depot")
   && since(flicker("pedestrian", "2s") > 3) < 5

@@ -14,7 +14,8 @@ CAMERAS = ("front", "narrow")
 GOOD = """
 id: braking
 version: 2
-purpose: Brakes.
+purpose: safety
+description: Brakes.
 region: cn
 condition: Vehicle.Acceleration.Longitudinal < -4
 hold: 300ms
@@ -79,7 +80,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("[Vehicle.Speed]", "[Vehicle.Sped]", "capture.signals", "unknown signal 'Vehicle.Sped' - did you mean 'Vehicle.Speed'?"),
     ("hold: 300ms", "hold: 2min", "hold", "'2min' is more than 60 s: a condition that must hold longer is a state"),
     ("hold: 300ms", "holds: 300ms", "holds", "unknown field `holds`"),
-    ("purpose: Brakes.\n", "", "purpose", "missing required field `purpose`"),
+    ("purpose: safety\n", "", "purpose", "missing required field `purpose`"),
+    ("description: Brakes.\n", "", "description", "missing required field `description`"),
+    ("purpose: safety", "purpose: Why not.", "purpose", "'Why not.': Invalid enum value 'Why not.': there is automated_driving, safety, diagnostics; what is looked for is for description"),
     ("clips_per_day: 5", "clips_per_day: -5", "budget.clips_per_day", "-5: Expected `int` >= 0"),
     ("clips_per_day: 5", "clips_a_day: 5", "budget", "unknown field `clips_a_day`"),
     ("sample_ratio: 0.5", "sample_ratio: 0", "sample_ratio", "0: Expected `float` > 0"),
@@ -89,7 +92,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("T12:00:00+08:00", "T12:00:00", "valid.until", "2026-12-31T12:00:00: needs a zone, as in 2026-12-31T12:00:00Z"),
     ("id: braking", "id: Braking!", "id", "'Braking!'"),
     ("Longitudinal < -4", "Longitudinal < -4" + " " * 4096 + "|| true", "condition", "|| true': Expected `str` of length <= 4096"),
-    ("purpose: Brakes.", f"purpose: {'x' * 1025}", "purpose", "xxx': Expected `str` of length <= 1024"),
+    ("description: Brakes.", f"description: {'x' * 1025}", "description", "xxx': Expected `str` of length <= 1024"),
     (GOOD, "- a\n- b\n", "YAML", "a campaign is a map of fields, not list"),
     (GOOD, "a: [", "YAML", "while parsing"),
 ]  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_family_says_what_it_is_for_and_how_often_it_fires(path: Path) -> None
         path.read_text(encoding="utf-8"), file=path.name, catalogue=fsd_demo().catalogue, cameras=DEMO_CAMERAS
     )
     assert found.id == path.stem
-    assert re.search(r"Expected[^:]*: .+\.$", " ".join(found.purpose.split()))
+    assert re.search(r"Expected[^:]*: .+\.$", " ".join(found.description.split()))
     assert found.budget.clips_per_day is not None
     assert found.capture.cameras
     assert found.capture.signals

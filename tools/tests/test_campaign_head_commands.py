@@ -21,7 +21,8 @@ START = 7 * SECOND + 300_000_000
 CAMPAIGN = """\
 id: seen
 version: 1
-purpose: A head that says what the features say.
+purpose: safety
+description: A head that says what the features say.
 condition: head("sum") > 1.0
 capture: {before: 1s, after: 1s}
 valid: {from: 2026-01-01, until: 2026-12-31}

@@ -25,12 +25,14 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.ports.broker import Message
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.rules.uplink.schedule import Schedule
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.codec import PictureCodec
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
@@ -67,7 +69,8 @@ CATALOGUE = Catalogue(
 ON, SPEED = 0, 1
 REQUIRED = {
     "id": "example",
-    "purpose": "An example.",
+    "purpose": "safety",
+    "description": "An example.",
     "condition": "Vehicle.On",
     "capture": "{before: 0s, after: 1s}",
     "valid": "{from: 2020-01-01, until: 2037-12-31}",
@@ -164,7 +167,8 @@ class Car:
 
     def goes(self, batches: Iterator[SensedBatch]) -> None:
         registration = sample_document(self.region.route("car-1").registration)
-        clock, staging, numbers = ManualClock(), MemoryStaging(), itertools.count(1)
+        clock, keys, numbers = ManualClock(), MemoryVehicleKeys(), itertools.count(1)
+        staging = MemoryStaging(keys)
         firmware = ScriptedFirmware(
             VehicleDescription((), CATALOGUE, None), batches, registration=registration
         )
@@ -199,6 +203,7 @@ class Car:
             recorder=recorder,
             control=self.control,
             residence=residence,
+            consent=PlainConsent(),
             journal=self.journal,
             events=self.events,
             new_id=new_id,
@@ -206,13 +211,14 @@ class Car:
         finisher = Finisher(
             journal=self.journal,
             staging=staging,
-            spool=MemorySpool(),
+            spool=MemorySpool(keys),
             ledger=ledger,
             residence=residence,
+            consent=PlainConsent(),
             codec=PictureCodec(),
             detector=None,
             sizes={},
-            keys=MemoryVehicleKeys(),
+            keys=keys,
             clock=clock,
             events=self.events,
         )
@@ -376,7 +382,19 @@ def test_sampling_and_budgets(row: list[str]) -> None:
 def test_priority(row: list[str]) -> None:
     priorities = settings_of(row[1])
     clips = [
-        ClipRow(name * 32, "cn", ClipState.SEALED, at, at + 1, 0, (), (), int(priorities[name]), size_bytes=9)
+        ClipRow(
+            name * 32,
+            "cn",
+            Purpose.SAFETY,
+            ClipState.SEALED,
+            at,
+            at + 1,
+            0,
+            (),
+            (),
+            int(priorities[name]),
+            size_bytes=9,
+        )
         for at, name in enumerate(row[0].split(", "))
     ]
     schedule = Schedule(sample_region().route("car-1"), UplinkLimits(), 5)

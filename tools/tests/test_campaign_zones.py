@@ -16,7 +16,8 @@ from fsd_tools.campaign.compiler import CampaignError, compile_campaign
 CATALOGUE = Catalogue((CatalogueEntry("V.Speed", "double", "km/h", 0, 250, ""),))
 BASE = """
 id: fenced
-purpose: Near the depot.
+purpose: safety
+description: Near the depot.
 condition: V.Speed > 30.0
 capture: {before: 3s, after: 2s}
 valid: {from: 2026-01-01, until: 2026-12-31}

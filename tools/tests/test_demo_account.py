@@ -13,6 +13,7 @@ import pytest
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.clip import encode_clip
 from fsd_firmware.samples import EncodedPacket, empty_gnss, empty_signals
@@ -61,7 +62,7 @@ class World:
         )
 
     def _live(self, vehicle: str, region: str, clip_id: str) -> None:
-        row = ClipRow(clip_id, region, ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1)
+        row = ClipRow(clip_id, region, Purpose.SAFETY, ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1)
         kept = JudgedFiring("k" + clip_id, Firing("walker", 1, S, ()), S + WALL_NS, clip_id, None)
         drop = JudgedFiring(
             "d" + clip_id, Firing("walker", 1, S, ()), S + WALL_NS, None, DropReason.BUDGET_CLIPS
@@ -128,7 +129,7 @@ def told_but_not_journalled(world: World) -> None:
 
 
 def in_progress(world: World) -> None:
-    row = ClipRow("f" * 32, "cn", ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1)
+    row = ClipRow("f" * 32, "cn", Purpose.SAFETY, ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1)
     journal = SqliteJournal(world.journal("car-1"))
     journal.accept((JudgedFiring("x", Firing("walker", 1, S, ()), S, row.clip_id, None),), (row,))
     journal.close()
@@ -174,7 +175,8 @@ def test_what_does_not_add_up_is_named(world: World, plant: Callable[[World], No
 def test_a_clip_without_video_is_not_whole(world: World) -> None:
     path = world.clip("car-1")
     row = replace(
-        ClipRow(path.stem, "cn", ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1), cameras=("front",)
+        ClipRow(path.stem, "cn", Purpose.SAFETY, ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1),
+        cameras=("front",),
     )
     clip = Clip(row, (), (), empty_signals(), (), (), empty_gnss(), ())
     record = RedactionRecord((), (), 0, 0, 0.0, "dropped")

@@ -28,7 +28,8 @@ MS = 1_000_000
 HOLD_NS, COOLDOWN_NS = 200 * MS, 2_000 * MS
 CAMPAIGN = """
 id: pedestrian_crosses_while_the_car_moves
-purpose: Somebody walks across the lane ahead of the moving car.
+purpose: safety
+description: Somebody walks across the lane ahead of the moving car.
 condition: |-
   Vehicle.FSD.EgoAction >= 1.0 && detections.exists(d,
     d.kind == "pedestrian" && d.height_px > 100.0 && d.center_x > 0.35 && d.center_x < 0.65

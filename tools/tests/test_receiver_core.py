@@ -19,15 +19,18 @@ from mcap.writer import CompressionType, Writer
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_redacted_clip, sample_region, sample_registration
-from fsd_agent.testing.sealed import seal_bytes, sealed_sample
+from fsd_agent.testing.sealed import as_file, seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.clip import decode_clip, encode_clip
@@ -463,15 +466,17 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
     broker.listen(receiver_subscription("cn"), yard.handle)
     rate = chance.choice([0.0, 0.1, 0.25])
     broker.forget = lambda _topic: chance.random() < rate
-    journal, spool, clock = MemoryJournal(), MemorySpool(), ManualClock()
+    journal, spool, clock = MemoryJournal(), MemorySpool(keyed("cn")), ManualClock()
     ledger = MemoryLedger(keys=yard.keys, clock=clock)
     data: dict[str, bytes] = {}
     for number in range(chance.randint(1, 3)):
         clip = f"{number:032x}"
         data[clip] = sealed_sample(yard.route, yard.keys, clip, filler_bytes=chance.randint(0, 20_000))
-        journal.accept((), (ClipRow(clip, "cn", ClipState.STAGED, number, number + 1, 0, (), (), 0),))
+        journal.accept(
+            (), (ClipRow(clip, "cn", Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+        )
         journal.captured(clip, cut=False)
-        journal.sealed(spool.put("cn", clip, [data[clip]]))
+        journal.sealed(spool.put(at("cn"), clip, as_file(data[clip])))
 
     def car() -> Deliverer:
         return Deliverer(
@@ -479,6 +484,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
             journal=journal,
             spool=spool,
             ledger=ledger,
+            consent=PlainConsent(),
             clock=clock,
             events=RememberedEvents(),
             route_source=lambda: yard.route,

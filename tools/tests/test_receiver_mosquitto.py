@@ -34,12 +34,15 @@ from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
-from fsd_agent.testing.sealed import sealed_sample
+from fsd_agent.testing.sealed import as_file, sealed_sample
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
@@ -81,7 +84,7 @@ class Place:
         self.route = Route(sample_registration("car-1", jurisdiction), policy)
         self.topics = Topics(region_id, "car-1")
         self.journal = SqliteJournal(root / "journal.db")
-        self.spool = SpoolFiles(root / "spool")
+        self.spool = SpoolFiles(root / "spool", keyed(region_id))
         self.ledger = LedgerFiles(
             root / "ledger", keys=self.keys, clock=SystemClock(), events=RememberedEvents()
         )
@@ -103,10 +106,11 @@ class Place:
         self.sent[clip] = sealed_sample(self.route, self.keys, clip, filler_bytes=filler_bytes)
         region_id = self.route.policy.region_id
         self.journal.accept(
-            (), (ClipRow(clip, region_id, ClipState.STAGED, number, number + 1, 0, (), (), 0),)
+            (),
+            (ClipRow(clip, region_id, Purpose.SAFETY, ClipState.STAGED, number, number + 1, 0, (), (), 0),),
         )
         self.journal.captured(clip, cut=False)
-        self.journal.sealed(self.spool.put(region_id, clip, [self.sent[clip]]))
+        self.journal.sealed(self.spool.put(at(region_id), clip, as_file(self.sent[clip])))
         return clip
 
     def serve(self) -> None:
@@ -140,6 +144,7 @@ class Place:
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
+            consent=PlainConsent(),
             clock=SystemClock(),
             events=RememberedEvents(),
             route_source=lambda: self.route,

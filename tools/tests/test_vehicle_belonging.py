@@ -23,6 +23,7 @@ from fsd_agent.adapters.trust_files import TrustFiles, public_key_text
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, HoldReason, Registration, Route
 from fsd_agent.rules.trust.registration import BELIEVE_NS
@@ -198,7 +199,7 @@ def test_a_journal_of_a_newer_agent_is_not_guessed_at(vehicle: Vehicle) -> None:
 def test_a_reading_holds_the_clips_that_are_not_finished(vehicle: Vehicle) -> None:
     vehicle.start()
     assert vehicle.journal is not None
-    rows = [ClipRow(f"{n:032x}", "cn", ClipState.STAGED, n, n + 1, 0, (), (), 0) for n in range(3)]
+    rows = [ClipRow(f"{n:032x}", "cn", Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, (), (), 0) for n in range(3)]
     vehicle.journal.accept((), rows)
     vehicle.journal.captured(rows[1].clip_id, cut=False)
     vehicle.journal.dropped(rows[2].clip_id, DropReason.DISK_FULL, "")

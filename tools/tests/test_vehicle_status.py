@@ -18,6 +18,7 @@ from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.pipeline.retention import STATE_KEY
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.local_status import Belongs, LocalStatus, Uplink
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import HoldReason
 from fsd_agent.records.status import HoldSpan, ProcessUse
 from fsd_agent.testing.clock import ManualClock
@@ -176,7 +177,7 @@ def test_clips_that_wait_by_region_and_how_long(vehicle: Path, capsys: pytest.Ca
     journal = SqliteJournal(vehicle / "data" / "journal.db")
     try:
         rows = [
-            ClipRow(f"{n:032x}", region, ClipState.STAGED, n, n + 1, 0, (), (), 0)
+            ClipRow(f"{n:032x}", region, Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, (), (), 0)
             for n, region in enumerate(("cn", "cn", "eu"))
         ]
         journal.accept((), rows)

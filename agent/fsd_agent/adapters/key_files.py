@@ -3,8 +3,9 @@
 ::
 
     registration.signed      what firmware says of where the vehicle belongs (``wire.registration``)
+    consent.json             what firmware says of the user's consent (``wire.consent``)
     keys/device.key          raw Ed25519 private key, 32 bytes: signs manifests
-    keys/staging.key         32 random bytes: encrypts what has not been redacted yet
+    keys/compartments/<region>/<purpose>.key   32 random bytes: everything on disk of that region and purpose
     tls/<region>.key         EC P-256 private key, PEM: identifies the vehicle to one region's broker
     tls/<region>.pem         its certificate, issued by that region's authority
     trust/registration.pub   public keys of the registration authorities (``adapters.trust_files``)
@@ -24,6 +25,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fsd_agent.adapters.compartment_keys import PLAIN, CompartmentKeys, Wrapping
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.wire.envelope import key_id_of
 
 KEY_BYTES = 32
@@ -31,7 +35,7 @@ PRIVATE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
-class KeyFileError(Exception):
+class KeyFileError(VehicleKeyError):
     """A key can't be used; the message names the file, the reason and what to run."""
 
 
@@ -47,14 +51,19 @@ class VehicleDir:
         return self.root / "registration.signed"
 
     @property
+    def consent(self) -> Path:
+        """The user's consent, as firmware would hold it."""
+        return self.root / "consent.json"
+
+    @property
     def device_key(self) -> Path:
         """Signs manifests."""
         return self.root / "keys" / "device.key"
 
     @property
-    def staging_key(self) -> Path:
-        """Encrypts staging."""
-        return self.root / "keys" / "staging.key"
+    def compartments(self) -> Path:
+        """Folder of the compartments' keys."""
+        return self.root / "keys" / "compartments"
 
     @property
     def trust(self) -> Path:
@@ -91,11 +100,11 @@ class VehicleDir:
 class KeyFiles:
     """Implements :class:`fsd_agent.ports.vehicle_keys.VehicleKeys` on a vehicle directory."""
 
-    def __init__(self, directory: Path) -> None:
-        """Read the device and staging keys; raises :class:`KeyFileError`."""
+    def __init__(self, directory: Path, wrapping: Wrapping = PLAIN) -> None:
+        """Read the device key; raises :class:`KeyFileError`. ``wrapping``: what the compartments' files hold."""
         self._files = VehicleDir(directory)
         self._device = Ed25519PrivateKey.from_private_bytes(read_private(self._files.device_key, KEY_BYTES))
-        self._staging = read_private(self._files.staging_key, KEY_BYTES)
+        self._compartments = CompartmentKeys(self._files.compartments, read_private, wrapping)
 
     def device_public_key(self) -> bytes:
         """Raw Ed25519 public key: what a region enrols."""
@@ -109,9 +118,17 @@ class KeyFiles:
         """See the port."""
         return self._device.sign(message)
 
-    def staging_key(self) -> bytes:
+    def compartment_key(self, region_id: str, purpose: Purpose, *, make: bool = False) -> bytes:
         """See the port."""
-        return self._staging
+        return self._compartments.key(Compartment(region_id, purpose), make=make)
+
+    def compartments(self) -> frozenset[Compartment]:
+        """See the port."""
+        return self._compartments.all()
+
+    def destroy_compartment(self, region_id: str, purpose: Purpose) -> None:
+        """See the port."""
+        self._compartments.destroy(Compartment(region_id, purpose))
 
     def tls_certificate(self, region_id: str) -> tuple[Path, Path]:
         """See the port; raises :class:`KeyFileError` where the vehicle is not enrolled with the region."""
@@ -123,15 +140,13 @@ class KeyFiles:
 
 
 def create_keys(directory: Path) -> None:
-    """Make the device and staging keys that do not exist yet; existing ones are left alone.
+    """Make the device key if there is none; an existing one is left alone.
 
     Raises :class:`KeyFileError`.
     """
     files = VehicleDir(directory)
     if not files.device_key.exists():
         write_private(files.device_key, Ed25519PrivateKey.generate().private_bytes_raw())
-    if not files.staging_key.exists():
-        write_private(files.staging_key, os.urandom(KEY_BYTES))
 
 
 def read_private(path: Path, size: int | None = None) -> bytes:

@@ -28,6 +28,7 @@ from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.ledger import FREEING, Fact, Head, LiveClip, Repaired, SegmentRemoved, Started
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.restore import DamagedError, restore
 from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
@@ -154,6 +155,11 @@ class LedgerFiles:
         """See the port."""
         with self._lock:
             return self._state.oldest_first()
+
+    def consent(self) -> frozenset[Purpose] | None:
+        """See the port."""
+        with self._lock:
+            return self._state.consent
 
     def trim(self, acknowledged: int) -> int:
         """See the port."""

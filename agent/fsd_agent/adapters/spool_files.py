@@ -1,88 +1,96 @@
-"""Sealed clips as files, one folder a region: ``<folder>/<region id>/<clip id>.sealed``.
+"""Sealed clips as files: ``<folder>/<region id>/<purpose>/<clip id>.sealed``. Format: ``wire/spool_file.py``.
 
-Invariants: a file under its final name is whole and durable (``durable.py``); names are checked ids, so that no
-id can reach outside its compartment; links are not followed. Anything else found in the folders is left alone
-and not listed. Format of the content: ``wire/sealed.py``; the spool does not look inside.
+Invariants: a file under its final name is whole and durable (``durable.py``); without the key of its compartment it is
+noise; reading is by region alone. Keys are asked for at every read and never kept, so a key that is destroyed ends
+everything at once.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from fsd_agent.adapters import durable
-from fsd_agent.ports.spool import SpoolError
-from fsd_agent.records.clip import SealedClip
-from fsd_agent.rules.spool.names import SEALED_SUFFIX, clip_id_of, is_clip_id, is_region_id
+from fsd_agent.adapters.compartment_folders import CompartmentFolders
+from fsd_agent.ports.spool import SpoolDamagedError, SpoolError
+from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.clip import SealedClip, SealedFile
+from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.rules.spool.names import SEALED_SUFFIX, is_region_id
+from fsd_agent.wire.spool_file import SALT_BYTES, SpoolFile, SpoolFileError, encode_spool_file
 
 
 class SpoolFiles:
     """See :class:`fsd_agent.ports.spool.SpoolStore`. ``folder`` is created where it is missing."""
 
-    def __init__(self, folder: Path) -> None:
-        durable.make_folder(folder)
-        self._folder = folder
-        self._made: set[str] = set()
-        """Compartments whose folder is known to be durable."""
+    def __init__(self, folder: Path, keys: VehicleKeys) -> None:
+        self._files = CompartmentFolders(folder, SEALED_SUFFIX, keys)
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""
-        path = self._path(region_id, clip_id)
-        if region_id not in self._made:
-            durable.make_folder(path.parent)
-            self._made.add(region_id)
-        size_bytes, sha256 = durable.write_file(path, chunks)
-        return SealedClip(clip_id, region_id, size_bytes, sha256)
+        path = self._files.path(compartment, clip_id)
+        key = self._files.key(compartment)
+        self._files.make(compartment, path)
+        digest = hashlib.sha256()
 
-    def read(self, region_id: str, clip_id: str, offset: int, length: int) -> bytes:
-        """See the port. Raises :class:`SpoolError` where there is no file."""
-        path = self._path(region_id, clip_id)
-        with durable.translated(path):
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                return durable.read_at(fd, offset, length)
-            finally:
-                os.close(fd)
+        def hashed() -> Iterator[bytes]:
+            for chunk in file.chunks:
+                digest.update(chunk)
+                yield chunk
 
-    def erase(self, region_id: str, clip_id: str) -> None:
+        salt = secrets.token_bytes(SALT_BYTES)
+        parts = encode_spool_file(replace(file, chunks=hashed()), compartment, clip_id, key=key, salt=salt)
+        try:
+            durable.write_file(path, parts)
+        except SpoolFileError as error:
+            raise SpoolError(f"{path}: {error}") from error
+        return SealedClip(clip_id, compartment.region_id, file.size_bytes, digest.digest())
+
+    def region(self, region_id: str) -> RegionSpoolFiles:
         """See the port."""
-        path = self._path(region_id, clip_id)
-        if path.parent.is_dir():
-            durable.remove(path)
+        if not is_region_id(region_id):
+            raise SpoolError(f"region id {region_id!r}: not 1 to 32 of [a-z0-9-]")
+        return RegionSpoolFiles(self._files, region_id)
 
-    def entries(self) -> frozenset[tuple[str, str]]:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         """See the port."""
-        return frozenset(
-            (region.name, clip_id) for region in self._regions() for clip_id in _clips_in(region)
-        )
+        self._files.remove(self._files.path(compartment, clip_id))
+
+    def entries(self) -> frozenset[tuple[Compartment, str]]:
+        """See the port."""
+        return self._files.entries()
 
     def sweep(self) -> int:
         """See the port."""
-        return sum(durable.sweep(region) for region in self._regions())
-
-    def _regions(self) -> list[Path]:
-        """Folders of the compartments that exist."""
-        with durable.translated(self._folder), os.scandir(self._folder) as found:
-            return [
-                self._folder / entry.name
-                for entry in found
-                if is_region_id(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
-
-    def _path(self, region_id: str, clip_id: str) -> Path:
-        """Where a clip lies; refuses whatever is not an id."""
-        if not is_region_id(region_id):
-            raise SpoolError(f"region id {region_id!r}: not 1 to 32 of [a-z0-9-]")
-        if not is_clip_id(clip_id):
-            raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
-        return self._folder / region_id / (clip_id + SEALED_SUFFIX)
+        return self._files.sweep()
 
 
-def _clips_in(region: Path) -> Iterator[str]:
-    """Ids of the sealed files of one compartment."""
-    with durable.translated(region), os.scandir(region) as found:
-        for entry in found:
-            clip_id = clip_id_of(entry.name, SEALED_SUFFIX)
-            if clip_id is not None and entry.is_file(follow_symlinks=False):
-                yield clip_id
+class RegionSpoolFiles:
+    """See :class:`fsd_agent.ports.spool.RegionSpool`. The region is fixed here, and with it whose keys are asked for."""
+
+    def __init__(self, files: CompartmentFolders, region_id: str) -> None:
+        self._files = files
+        self._region_id = region_id
+
+    def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+        """See the port."""
+        compartment = Compartment(self._region_id, purpose)
+        path = self._files.path(compartment, clip_id)
+        key = self._files.key(compartment)
+        with durable.translated(path):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                file = SpoolFile.open(lambda *at: durable.read_at(fd, *at), compartment, clip_id, key=key)
+                return file.read(offset, length)
+            except SpoolFileError as error:
+                raise SpoolDamagedError(f"{path}: {error}") from error
+            finally:
+                os.close(fd)
+
+    def erase(self, purpose: Purpose, clip_id: str) -> None:
+        """See the port."""
+        self._files.remove(self._files.path(Compartment(self._region_id, purpose), clip_id))

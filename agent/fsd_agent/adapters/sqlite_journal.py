@@ -29,7 +29,7 @@ from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 # Names of our own columns are put into these statements, values never.
 _SELECT_CLIP = f"SELECT {CLIP_COLUMNS} FROM clips WHERE clip_id = ?"  # noqa: S608 - see above
 _PUT_CLIP = f"""
-    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (clip_id) DO UPDATE SET start_ns = excluded.start_ns, end_ns = excluded.end_ns,
         cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority
 """  # noqa: S608 - see above

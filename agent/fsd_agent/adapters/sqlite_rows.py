@@ -9,10 +9,11 @@ import msgspec
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 
 CLIP_COLUMNS = (
-    "clip_id, region_id, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
+    "clip_id, region_id, purpose, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
     "size_bytes, sha256, drop_reason, drop_detail"
 )
 FIRING_COLUMNS = "firing_id, campaign_id, campaign_version, t_ns, wall_ns, evidence, clip_id, drop_reason"
@@ -26,7 +27,7 @@ _evidence = msgspec.msgpack.Decoder(tuple[tuple[str, float | str], ...])
 def clip_values(row: ClipRow) -> Row:
     """In the order of ``CLIP_COLUMNS``."""
     return (
-        row.clip_id, row.region_id, row.state, row.start_ns, row.end_ns, row.wall_minus_mono_ns,
+        row.clip_id, row.region_id, row.purpose, row.state, row.start_ns, row.end_ns, row.wall_minus_mono_ns,
         _pack(row.cameras), _pack(row.signals), row.priority, int(row.cut),
         row.size_bytes, row.sha256, row.drop, row.drop_detail,
     )  # fmt: skip
@@ -34,12 +35,13 @@ def clip_values(row: ClipRow) -> Row:
 
 def clip_of(row: Row) -> ClipRow:
     """From the order of ``CLIP_COLUMNS``. Raises :class:`JournalError` for values that we never wrote."""
-    clip_id, region_id, state, start_ns, end_ns, offset_ns, cameras, signals, priority = row[:9]
-    cut, size_bytes, sha256, drop, detail = row[9:]
+    clip_id, region_id, purpose, state, start_ns, end_ns, offset_ns, cameras, signals, priority = row[:10]
+    cut, size_bytes, sha256, drop, detail = row[10:]
     try:
         return ClipRow(
             clip_id=clip_id,
             region_id=region_id,
+            purpose=Purpose(purpose),
             state=ClipState(state),
             start_ns=start_ns,
             end_ns=end_ns,

@@ -1,4 +1,4 @@
-"""The journal's tables, version 1, and how a file is recognised as one.
+"""The journal's tables, version 2, and how a file is recognised as one.
 
     clips     one row a clip, for ever; ``seq`` is the order of acceptance
     firings   one row a firing; exactly one of ``clip_id`` and ``drop_reason``
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x46534A4C
 """ASCII "FSJL"."""
-VERSION = 1
+VERSION = 2
 
 TABLES = (
     """CREATE TABLE clips (
         seq INTEGER PRIMARY KEY,
         clip_id TEXT NOT NULL UNIQUE,
         region_id TEXT NOT NULL,
+        purpose TEXT NOT NULL,
         state TEXT NOT NULL,
         start_ns INTEGER NOT NULL,
         end_ns INTEGER NOT NULL,

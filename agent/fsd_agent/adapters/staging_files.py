@@ -1,4 +1,4 @@
-"""Clips in progress as append-only files, ``<folder>/<clip id>.staged``, encrypted under the device's own key.
+"""Clips in progress as append-only files: ``<folder>/<region id>/<purpose>/<clip id>.staged``.
 
 Invariants
 - After ``open`` the name and the header are durable; after ``sync`` every part appended so far is.
@@ -6,7 +6,8 @@ Invariants
   may work again.
 - After a failed fsync the kernel may have thrown pages away and would confirm the next one all the same. The
   writer then refuses everything: what earlier syncs confirmed is what there is.
-- The staging key stays on the device, and nothing that uploads knows this folder.
+- Everything is encrypted under the compartment's staging key: it stays on the device, and is made by the first clip of
+  the compartment. Nothing that uploads knows this folder.
 
 Format and the rule for torn ends: ``staging_records.py``.
 """
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsd_agent.adapters import durable
+from fsd_agent.adapters.compartment_folders import CompartmentFolders
 from fsd_agent.adapters.staging_records import (
     HEADER_BYTES,
     MAX_PART_BYTES,
@@ -29,33 +31,30 @@ from fsd_agent.adapters.staging_records import (
     read_records,
 )
 from fsd_agent.ports.spool import SpoolError
-from fsd_agent.rules.spool.names import STAGED_SUFFIX, clip_id_of, is_clip_id
-
-KEY_BYTES = 32
+from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.purpose import Compartment
+from fsd_agent.rules.spool.names import STAGED_SUFFIX
 
 
 class StagingFiles:
     """See :class:`fsd_agent.ports.spool.Staging`. ``folder`` is created where it is missing."""
 
-    def __init__(self, folder: Path, key: bytes) -> None:
-        """``key``: the device's staging key, 32 bytes; ValueError otherwise."""
-        if len(key) != KEY_BYTES:
-            raise ValueError(f"staging key: {len(key)} bytes, not {KEY_BYTES}")
-        durable.make_folder(folder)
-        self._folder = folder
-        self._key = key
+    def __init__(self, folder: Path, keys: VehicleKeys) -> None:
+        self._files = CompartmentFolders(folder, STAGED_SUFFIX, keys)
 
-    def open(self, clip_id: str) -> StagingFileWriter:
+    def open(self, compartment: Compartment, clip_id: str) -> StagingFileWriter:
         """See the port."""
-        path = self._path(clip_id)
-        cipher = RecordCipher(self._key, clip_id, secrets.token_bytes(NONCE_BYTES))
+        path = self._files.path(compartment, clip_id)
+        self._files.make(compartment, path)
+        key = self._files.use_key(compartment, "staging", make=True)
+        cipher = RecordCipher(key, clip_id, secrets.token_bytes(NONCE_BYTES))
         with durable.translated(path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, durable.FILE_MODE)
         try:
             with durable.translated(path):
                 durable.write_all(fd, cipher.header)
                 os.fsync(fd)
-            durable.sync_folder(self._folder)
+            durable.sync_folder(path.parent)
         except SpoolError:
             os.close(fd)
             with contextlib.suppress(OSError):
@@ -63,35 +62,26 @@ class StagingFiles:
             raise
         return StagingFileWriter(path, fd, cipher)
 
-    def read(self, clip_id: str) -> Iterator[bytes]:
+    def read(self, compartment: Compartment, clip_id: str) -> Iterator[bytes]:
         """See the port."""
-        path = self._path(clip_id)
+        path = self._files.path(compartment, clip_id)
+        key = self._files.use_key(compartment, "staging")
         with durable.translated(path):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                yield from read_records(_OpenFile(fd), self._key, clip_id)
+                yield from read_records(_OpenFile(fd), key, clip_id)
             except DamagedError as error:
                 raise SpoolError(f"{path}: {error}") from error
             finally:
                 os.close(fd)
 
-    def erase(self, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         """See the port."""
-        durable.remove(self._path(clip_id))
+        self._files.remove(self._files.path(compartment, clip_id))
 
-    def entries(self) -> frozenset[str]:
+    def entries(self) -> frozenset[tuple[Compartment, str]]:
         """See the port."""
-        with durable.translated(self._folder), os.scandir(self._folder) as found:
-            names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
-        return frozenset(
-            clip_id for name in names if (clip_id := clip_id_of(name, STAGED_SUFFIX)) is not None
-        )
-
-    def _path(self, clip_id: str) -> Path:
-        """Where a clip is staged; refuses whatever is not an id."""
-        if not is_clip_id(clip_id):
-            raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
-        return self._folder / (clip_id + STAGED_SUFFIX)
+        return self._files.entries()
 
 
 class _OpenFile:

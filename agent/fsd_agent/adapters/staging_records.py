@@ -4,8 +4,8 @@
     record   mark 8 | index u32 | sequence u32 | synced u32 | length u32 | AES-256-GCM ciphertext with tag
 
 Integers are big-endian. ``check``, ``mark`` and the file's AES key come from HKDF-SHA256 (RFC 5869) over the
-device's staging key, salted with the file nonce and bound to the clip id; a header whose check differs is
-damaged or another device's. ``index`` counts records from 0. ``sequence`` is the GCM nonce and grows with every
+staging key of the clip's compartment (``wire.compartment``), salted with the file nonce and bound to the clip id; a header whose check differs is
+damaged or another clip's, compartment's or device's. ``index`` counts records from 0. ``sequence`` is the GCM nonce and grows with every
 attempt to write, so that a record written again after a full disk never reuses one. ``synced`` is how many
 records were known to be on the medium when this one was written. The prefix is authenticated with the part.
 
@@ -67,11 +67,11 @@ class Record:
 class RecordCipher:
     """Keys of one staging file, and its header."""
 
-    def __init__(self, device_key: bytes, clip_id: str, nonce: bytes) -> None:
-        """``device_key`` 32 bytes, ``nonce`` 32 random bytes of this file."""
+    def __init__(self, staging_key: bytes, clip_id: str, nonce: bytes) -> None:
+        """``staging_key`` 32 bytes, ``nonce`` 32 random bytes of this file."""
         self._clip = bytes.fromhex(clip_id)
         info = b"fsd staging v1\x00" + self._clip
-        derived = HKDF(algorithm=SHA256(), length=56, salt=nonce, info=info).derive(device_key)
+        derived = HKDF(algorithm=SHA256(), length=56, salt=nonce, info=info).derive(staging_key)
         self._gcm = AESGCM(derived[:32])
         self._mark = derived[32:40]
         self.header = _HEADER.pack(_MAGIC, VERSION, self._clip, nonce, derived[40:])
@@ -118,7 +118,7 @@ class RecordCipher:
                 start += max(len(window) - len(self._mark) + 1, 1)
 
 
-def read_records(file: RandomAccess, device_key: bytes, clip_id: str) -> Iterator[bytes]:
+def read_records(file: RandomAccess, staging_key: bytes, clip_id: str) -> Iterator[bytes]:
     """Every whole part of a staging file; see the module. Raises :class:`DamagedError`."""
     header = file.at(0, HEADER_BYTES)
     if len(header) < HEADER_BYTES:
@@ -126,9 +126,9 @@ def read_records(file: RandomAccess, device_key: bytes, clip_id: str) -> Iterato
     magic, version, _, nonce, _ = _HEADER.unpack(header)
     if magic == _MAGIC and version > VERSION:
         raise DamagedError(f"staging format {version} is newer than {VERSION}: written by a newer agent")
-    cipher = RecordCipher(device_key, clip_id, nonce)
+    cipher = RecordCipher(staging_key, clip_id, nonce)
     if header != cipher.header:
-        raise DamagedError("the header is damaged, or of another clip or device")
+        raise DamagedError("the header is damaged, or of another clip, compartment or device")
     offset, index = HEADER_BYTES, 0
     while offset < file.size:
         record = cipher.decode(file, offset)

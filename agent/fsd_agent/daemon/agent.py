@@ -1,7 +1,7 @@
 """One running agent: four loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
-    finish    redaction, sealing, and erasing what a left region wants erased and what is over, nice 10: must never take time from the driving stack or from sensing
+    finish    redaction, sealing, and erasing what was withdrawn, what is over and what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status, to the region and to a file on the vehicle
 
@@ -31,6 +31,7 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.whereabouts import Whereabouts
+from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
@@ -83,6 +84,7 @@ class Agent:
         firmware: Firmware,
         sense: Sense,
         finisher: Finisher,
+        withdrawn: WithdrawnClips,
         left: LeftClips,
         retention: Retention,
         deliverer: Deliverer,
@@ -100,6 +102,7 @@ class Agent:
         self._firmware = firmware
         self._sense = sense
         self._finisher = finisher
+        self._withdrawn = withdrawn
         self._left = left
         self._retention = retention
         self._deliverer = deliverer
@@ -225,6 +228,7 @@ class Agent:
         # On Linux the nice value is a thread's own, and threads that it starts (codecs) inherit it.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FINISH_NICE)
         while not self._stopping.is_set():
+            self._withdrawn.step()
             self._left.step()
             self._retention.step(ClipState.CAPTURED)
             if self._finisher.step():

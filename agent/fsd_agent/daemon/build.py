@@ -15,7 +15,7 @@ from typing import Literal
 
 from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles
+from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
@@ -29,6 +29,7 @@ from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
@@ -45,16 +46,19 @@ from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
+from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import SpoolError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.wire.floors import FloorError
 from fsd_firmware.codec import VideoCodec
 from fsd_firmware.contract import Firmware, FirmwareError, VehicleDescription
 from fsd_firmware.drive.replay import DriveReplay
@@ -78,7 +82,8 @@ def build_agent(
     except (
         DataLockedError,
         FirmwareError,
-        KeyFileError,
+        VehicleKeyError,
+        FloorError,
         JournalError,
         SpoolError,
         LedgerError,
@@ -100,6 +105,7 @@ class _Parts:
     spool: SpoolFiles
     ledger: LedgerFiles
     residence: RecordedWhereabouts
+    consent: ConsentKeeper
     control: Control
     clock: SystemClock
     events: EventSink
@@ -132,6 +138,7 @@ def _build(
         journal=parts.journal,
         spool=parts.spool,
         ledger=parts.ledger,
+        consent=parts.consent,
         clock=parts.clock,
         events=events,
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
@@ -142,7 +149,7 @@ def _build(
     holds = Holds(parts.journal, parts.clock, events)
 
     def trouble() -> str:
-        return heads.trouble or finisher.trouble or deliverer.stats().trouble
+        return heads.trouble or finisher.trouble or deliverer.stats().trouble or parts.consent.trouble
 
     local = LocalTeller(
         store=StatusFile(data / STATUS_FILE),
@@ -173,6 +180,9 @@ def _build(
         firmware=firmware,
         sense=sense,
         finisher=finisher,
+        withdrawn=WithdrawnClips(
+            parts.consent, give_up, journal=parts.journal, clock=parts.clock, events=parts.events
+        ),
         left=LeftClips(
             journal=parts.journal,
             give_up=give_up,
@@ -201,10 +211,12 @@ def _parts(
     """Open the stores, bring them to agree, and take up what was in force before the restart."""
     clock, keys, description = SystemClock(), KeyFiles(vehicle_dir), firmware.describe()
     journal = SqliteJournal(data / "journal.db")
-    staging = StagingFiles(data / "staging", keys.staging_key())
-    spool = SpoolFiles(data / "spool")
+    staging, spool = StagingFiles(data / "staging", keys), SpoolFiles(data / "spool", keys)
     ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
-    recovery = apply_recovery(journal, staging, spool, ledger)
+    consent = ConsentKeeper(
+        firmware.consent, keys=keys, journal=journal, ledger=ledger, clock=clock, events=events
+    )
+    recovery = apply_recovery(journal, staging, spool, ledger, keys=keys, consent=consent)
     if recovery.reasons:
         _log.info("recovered: %s", "; ".join(recovery.reasons))
     control = Control(
@@ -226,7 +238,18 @@ def _parts(
         control.restore(policy)
     whereabouts = RecordedWhereabouts(residence, ledger, events)
     return _Parts(
-        keys, firmware, description, journal, staging, spool, ledger, whereabouts, control, clock, events
+        keys=keys,
+        firmware=firmware,
+        description=description,
+        journal=journal,
+        staging=staging,
+        spool=spool,
+        ledger=ledger,
+        residence=whereabouts,
+        consent=consent,
+        control=control,
+        clock=clock,
+        events=events,
     )
 
 
@@ -250,6 +273,7 @@ def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: 
         ),
         control=parts.control,
         residence=parts.residence,
+        consent=parts.consent,
         journal=parts.journal,
         events=parts.events,
         new_id=_new_id,
@@ -263,6 +287,7 @@ def _finisher(parts: _Parts, codec: VideoCodec | None, detector: Detector | None
         spool=parts.spool,
         ledger=parts.ledger,
         residence=parts.residence,
+        consent=parts.consent,
         codec=codec,
         detector=detector,
         sizes=parts.description.picture_sizes(),
@@ -313,6 +338,7 @@ def _firmware(
     return DriveReplay(
         base / wanted.source.removeprefix("drive:"),
         registration=base / wanted.registration,
+        consent=base / wanted.consent,
         speed=speed,
         tick_ns=config.sense.tick_ms * 1_000_000,
         frames_hz=config.perception.rate_hz if config.perception is not None else 0.0,

@@ -26,7 +26,9 @@ class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str, msgspec.Meta(pattern="^drive:.")]
     """``drive:FILE`` replays a recorded drive."""
     registration: str
-    """JSON file in which the maker's firmware keeps the vehicle's registration."""
+    """File in which the maker's firmware keeps the vehicle's registration."""
+    consent: str = "consent.json"
+    """File in which it keeps the user's consent; where there is none, nothing is collected."""
     speed: Literal["real", "max"] = "real"
     loop: bool = False
     """Start the drive again when it ends; time goes on."""

@@ -121,7 +121,14 @@ class ClipBook:
 def fired(row: ClipRow, judged: JudgedFiring) -> Fired:
     """A firing that the clip is kept for."""
     firing = judged.firing
-    return Fired(row.clip_id, row.region_id, judged.firing_id, firing.campaign_id, firing.campaign_version)
+    return Fired(
+        row.clip_id,
+        row.region_id,
+        row.purpose,
+        judged.firing_id,
+        firing.campaign_id,
+        firing.campaign_version,
+    )
 
 
 def redaction(row: ClipRow, done: RedactionRecord) -> Redacted:
@@ -129,6 +136,11 @@ def redaction(row: ClipRow, done: RedactionRecord) -> Redacted:
     return Redacted(
         row.clip_id, row.region_id, done.rules, done.sources, done.frames, done.boxes, done.location
     )
+
+
+def cause_of(reason: DropReason) -> Cause:
+    """Why the copies of a clip that was given up for this reason are erased."""
+    return Cause.CONSENT if reason is DropReason.CONSENT_WITHDRAWN else Cause.DROPPED
 
 
 def holds(known: LiveClip | None, copy: Copy) -> bool:
@@ -140,7 +152,8 @@ def measure(spool: SpoolStore, row: ClipRow) -> SealedClip | None:
     """Size and hash of a clip's sealed file; None where there is none or it can't be read."""
     digest, size = hashlib.sha256(), 0
     try:
-        while data := spool.read(row.region_id, row.clip_id, size, READ_BYTES):
+        region = spool.region(row.region_id)
+        while data := region.read(row.purpose, row.clip_id, size, READ_BYTES):
             digest.update(data)
             size += len(data)
     except SpoolError:
@@ -155,7 +168,7 @@ def before_the_ledger(row: ClipRow, firings: Sequence[JudgedFiring], spool: Spoo
     """
     facts: list[Fact] = [fired(row, one) for one in firings]
     if row.sha256:
-        header = spool.read(row.region_id, row.clip_id, 0, HEADER_BYTES)
+        header = spool.region(row.region_id).read(row.purpose, row.clip_id, 0, HEADER_BYTES)
         manifest = read_manifest(io.BytesIO(header))
         facts += [
             redaction(row, manifest.redaction),

@@ -4,6 +4,8 @@
   the connection is closed first, and everything about the old region is forgotten here (not on disk).
 - What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
 - Before the first byte of a clip goes to a connection, the ledger holds to whom; where it can't, the clip waits.
+- A clip without consent to its purpose is not sent, and where consent was withdrawn, nothing more of it is given to the
+  connection; a receipt that comes after that changes nothing.
 - When it may be erased: see :mod:`fsd_agent.pipeline.endings`.
 
 Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post``, ``flushed`` and ``stats`` are for any.
@@ -15,6 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.endings import Endings
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
@@ -25,7 +28,8 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
-from fsd_agent.ports.spool import SpoolError, SpoolStore
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolStore
+from fsd_agent.records.consent import Consented
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
@@ -50,6 +54,7 @@ class Deliverer:
         journal: Journal,
         spool: SpoolStore,
         ledger: Ledger,
+        consent: Consents,
         clock: Clock,
         events: EventSink,
         route_source: Callable[[], Route | Hold],
@@ -69,6 +74,9 @@ class Deliverer:
         self._clock = clock
         self._events = events
         self._book = ClipBook(ledger)
+        self._consent = consent
+        self._withdrawals = 0
+        """As of when the clips that are known here were looked up."""
         self._endings = Endings(journal, self._book, events)
         self._route_source = route_source
         self._on_message = on_message
@@ -163,7 +171,11 @@ class Deliverer:
         self._stale = False
         self._refresh_at_ns = now_ns + REFRESH_NS
         try:
-            lane.refresh(self._journal)
+            with self._consent.steady() as consented:
+                if consented.withdrawals != self._withdrawals:  # What is known here may be erased by now
+                    lane.schedule.update(())
+                    self._withdrawals = consented.withdrawals
+                lane.refresh(self._journal, consented.in_force)
         except JournalError as error:
             self._trouble = f"journal: {error}"
 
@@ -178,22 +190,42 @@ class Deliverer:
             if emission is None:
                 return
             try:
-                if self._given_up_before(lane, emission.clip_id):
-                    continue
-                topic, payload = lane.files.render(emission)
-                self._record_sending(lane, emission.clip_id)
+                if not self._given_up_before(lane, emission.clip_id):
+                    self._publish(lane, emission, now_ns)
             except LedgerError as error:
                 self._trouble = f"ledger: {error}"
                 self._events.emit("ledger_failed", clip=emission.clip_id, what=str(error))
                 lane.schedule.postpone(emission.clip_id, now_ns, self._random())
-            except DamagedError as error:
+            except (DamagedError, SpoolDamagedError) as error:
                 self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+            except CompartmentKeyError as error:
+                # No fault of the clip: it stays, and is tried again however often.
+                self._trouble = f"spool: {error}"
+                lane.schedule.postpone(emission.clip_id, now_ns, self._random())
             except SpoolError as error:
                 self._trouble = f"spool: {error}"
                 if lane.schedule.unreadable(emission.clip_id, now_ns, self._random()):
                     self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+
+    def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
+        """Give one message about a clip to the connection, if there is consent at that very moment."""
+        row = lane.schedule.row(emission.clip_id)
+        topic, payload = lane.files.render(emission, row)
+        with self._consent.steady() as consented:
+            if self._is_stale(consented):
+                lane.schedule.postpone(row.clip_id, now_ns, self._random())
+            elif row.purpose not in consented.given:
+                self._trouble = f"no consent to {row.purpose} now"
+                lane.schedule.postpone(row.clip_id, now_ns, self._random())
             else:
+                self._record_sending(lane, row.clip_id)
                 self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+
+    def _is_stale(self, consented: Consented) -> bool:
+        """Whether clips that are known here may be gone; then nothing is done about any before they are looked up anew."""
+        changed = consented.withdrawals != self._withdrawals
+        self._stale = self._stale or changed
+        return changed
 
     def _given_up_before(self, lane: Lane, clip_id: str) -> bool:
         """Carry through what the ledger says and the journal could not take; asked once a connection."""
@@ -274,16 +306,22 @@ class Deliverer:
         """The region has spoken."""
         if isinstance(decision, Delivered):
             row = lane.schedule.row(decision.receipt.clip_id)
-            ended = self._endings.deliver(lane.files, row, decision.envelope)
-            self._ended(lane, row.clip_id, ended=ended)
+            with self._consent.steady() as consented:
+                if not self._is_stale(consented):
+                    ended = self._endings.deliver(lane.files, row, decision.envelope)
+                    self._ended(lane, row.clip_id, ended=ended)
         else:
             refusal = decision.refusal
             detail = f"{refusal.reason}: {refusal.detail}"
             self._drop(lane, refusal.clip_id, DropReason.REFUSED_BY_REGION, detail)
 
     def _drop(self, lane: Lane, clip_id: str, reason: DropReason, detail: str) -> None:
-        ended = self._endings.drop(lane.files, lane.schedule.row(clip_id), reason, detail)
-        self._ended(lane, clip_id, ended=ended)
+        with self._consent.steady() as consented:
+            if self._is_stale(consented):
+                lane.schedule.postpone(clip_id, self._clock.monotonic_ns(), self._random())
+                return
+            ended = self._endings.drop(lane.files, lane.schedule.row(clip_id), reason, detail)
+            self._ended(lane, clip_id, ended=ended)
 
     def _ended(self, lane: Lane, clip_id: str, *, ended: bool) -> None:
         """Forget a finished clip; keep one whose end could not be recorded, and learn its state again."""

@@ -6,7 +6,7 @@ of its end. When the ledger or the journal can't take the end (a disk is full), 
 
 from __future__ import annotations
 
-from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.sealed_files import SealedFiles
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
@@ -53,7 +53,7 @@ class Endings:
             return False
         self.dropped_clips[reason] = self.dropped_clips.get(reason, 0) + 1
         self.trouble = f"clip {row.clip_id} dropped: {reason}: {detail}"
-        self._erase(files, row, Cause.DROPPED)
+        self._erase(files, row, cause_of(reason))
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
         return True
 
@@ -66,7 +66,7 @@ class Endings:
         """What can't be erased now, or whose erasure can't be recorded, is erased by recovery at the next start."""
         try:
             self._book.erasing(row, Copy.SEALED, cause)
-            files.erase(row.clip_id)
+            files.erase(row)
         except SpoolError as error:
             self.trouble = f"spool: {error}"
         except LedgerError as error:

@@ -5,9 +5,11 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     redacted and sealed    -> recorded in the ledger, SEALED, staging erased
     reaches into a zone    -> DROPPED with that reason: nothing is collected there
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
-    no region for it now   -> stays CAPTURED under the device's key and is tried again
+    no region for it now   -> stays CAPTURED under its compartment's key and is tried again
+    no consent for it now  -> left alone: on hold, or given up by ``withdrawn.py``
     the disk is full, or   -> stays CAPTURED and is tried again, however often: what was collected is not lost to a
-    can't be written          disk's fault
+    can't be written, or      disk's fault
+    a key can't be read
     staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
     or a fault that nobody
     foresaw
@@ -29,8 +31,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsd_agent import __version__
-from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
+from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
@@ -38,9 +41,9 @@ from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
-from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore, Staging
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip
 from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
@@ -83,6 +86,7 @@ class Finisher:
         spool: SpoolStore,
         ledger: Ledger,
         residence: Whereabouts,
+        consent: Consents,
         codec: VideoCodec | None,
         detector: Detector | None,
         sizes: Mapping[str, tuple[int, int]],
@@ -96,6 +100,7 @@ class Finisher:
         self._spool = spool
         self._book = ClipBook(ledger)
         self._residence = residence
+        self._consent = consent
         self._codec = codec
         self._detector = detector
         self._sizes = sizes
@@ -145,12 +150,17 @@ class Finisher:
 
     def _next(self, routes: Mapping[str, Route], now_ns: int) -> ClipRow | None:
         """The best clip with a region to go to that does not rest; those that failed come after the others."""
+        given = self._consent.now.given
         ready = [
             row
             for row in self._journal.clips({ClipState.CAPTURED})
-            if row.region_id in routes and self._tries(row).until_ns <= now_ns
+            if row.region_id in routes and row.purpose in given and self._tries(row).until_ns <= now_ns
         ]
         return min(ready, key=lambda row: self._tries(row).attempts, default=None)
+
+    def _is_withdrawn(self, row: ClipRow) -> bool:
+        """There is no consent for this clip now: whatever went wrong with it, nothing is decided about it here."""
+        return row.purpose not in self._consent.now.given
 
     def _tries(self, row: ClipRow) -> _Resting:
         return self._resting.get(row.clip_id, _FRESH)
@@ -169,6 +179,8 @@ class Finisher:
             clip = self._load(row)
         except StagedPartError as error:
             self._drop(row, DropReason.STAGING_LOST, str(error))
+        except CompartmentKeyError as error:
+            self._disk_fault(row, error)
         except SpoolError as error:
             self._try_again(row, DropReason.STAGING_LOST, str(error))
         else:
@@ -187,7 +199,7 @@ class Finisher:
                 self._codec,
                 self._detector,
                 sizes=self._sizes,
-                stopped=self._stopping.is_set,
+                stopped=lambda: self._stopping.is_set() or self._is_withdrawn(row),
             )
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)
@@ -196,17 +208,25 @@ class Finisher:
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
-            self._rest(row)
-            name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
-            self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
+            self._disk_fault(row, error)
         except (JournalError, LedgerError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
             _log.exception("clip %s: unforeseen", row.clip_id)
             self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
 
+    def _disk_fault(self, row: ClipRow, error: SpoolError) -> None:
+        """No fault of the clip: it stays, and is tried again however often."""
+        if self._is_withdrawn(row):
+            return
+        self._rest(row)
+        name: EventName = "disk_full" if isinstance(error, SpoolFullError) else "disk_failed"
+        self._pause(name, row.clip_id, error, everything=isinstance(error, SpoolFullError))
+
     def _try_again(self, row: ClipRow, reason: DropReason, detail: str) -> None:
         """Later; after some attempts never."""
+        if self._is_withdrawn(row):
+            return
         if self._rest(row) >= ATTEMPTS:
             self._drop(row, reason, f"{detail} ({ATTEMPTS} attempts)")
         else:
@@ -228,22 +248,24 @@ class Finisher:
         self._events.emit(event, clip=clip_id, what=str(error))
 
     def _load(self, row: ClipRow) -> Clip:
-        parts = (decode_part(part) for part in self._staging.read(row.clip_id))
+        parts = (decode_part(part) for part in self._staging.read(row.compartment, row.clip_id))
         return assemble(parts, row, self._journal.firings_of(row.clip_id))
 
     def _seal(self, redacted: RedactedClip, where: Route) -> None:
         row = redacted.clip.row
-        data = encode_clip(redacted, vehicle=where.registration.vehicle, provenance=self._provenance(where))
-        chunks = seal_clip(
+        data = encode_clip(
+            redacted, vehicle=where.registration.vehicle, provenance=self._provenance(where, row)
+        )
+        file = seal_clip(
             redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
         )
-        sealed = self._spool.put(row.region_id, row.clip_id, chunks)
+        sealed = self._spool.put(row.compartment, row.clip_id, file)
         try:
-            self._book.sealed(redacted, where, sealed)
-        except LedgerError:
-            self._spool.erase(row.region_id, row.clip_id)  # Nobody may find a file that is not accounted for
+            self._record(redacted, where, sealed)
+        except (LedgerError, RedactionStoppedError):
+            # Nobody may find a file that is not accounted for
+            self._spool.erase(row.compartment, row.clip_id)
             raise
-        self._journal.sealed(sealed)
         self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",
@@ -254,10 +276,19 @@ class Finisher:
             frames=redacted.redaction.frames,
         )
 
-    def _provenance(self, where: Route) -> Mapping[str, Any]:
+    def _record(self, redacted: RedactedClip, where: Route, sealed: SealedClip) -> None:
+        """It counts from here on, unless consent was withdrawn meanwhile."""
+        with self._consent.steady() as consented:
+            if redacted.clip.row.purpose not in consented.given:
+                raise RedactionStoppedError
+            self._book.sealed(redacted, where, sealed)
+            self._journal.sealed(sealed)
+
+    def _provenance(self, where: Route, row: ClipRow) -> Mapping[str, Any]:
         return {
             "agent": __version__,
             "region": where.policy.region_id,
+            "purpose": str(row.purpose),
             "policy_version": where.policy.version,
             "data_classes": sorted(where.policy.data_classes),
             "export": str(where.policy.export),
@@ -268,9 +299,11 @@ class Finisher:
         }
 
     def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
+        if self._is_withdrawn(row):
+            return
         self._book.dropped(row, reason)
         self._journal.dropped(row.clip_id, reason, detail)
-        self._ended(row, Cause.DROPPED)
+        self._ended(row, cause_of(reason))
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
 
     def _ended(self, row: ClipRow, cause: Cause) -> None:
@@ -280,7 +313,7 @@ class Finisher:
             self._trouble = ""
         try:
             self._book.erasing(row, Copy.STAGED, cause)
-            self._staging.erase(row.clip_id)
+            self._staging.erase(row.compartment, row.clip_id)
         except SpoolError as error:
             self._trouble = str(error)
         except LedgerError as error:

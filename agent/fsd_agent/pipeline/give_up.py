@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 
-from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore, Staging
 from fsd_agent.records.clip import ClipRow
-from fsd_agent.records.ledger import Cause, Copy
+from fsd_agent.records.ledger import Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE
 
@@ -49,9 +49,9 @@ class GiveUp:
         self._journal.dropped(row.clip_id, reason, detail)
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
         try:
-            self._book.erasing(row, Copy.STAGED, Cause.DROPPED)
-            self._staging.erase(row.clip_id)
-            self._book.erasing(row, Copy.SEALED, Cause.DROPPED)
-            self._spool.erase(row.region_id, row.clip_id)
+            self._book.erasing(row, Copy.STAGED, cause_of(reason))
+            self._staging.erase(row.compartment, row.clip_id)
+            self._book.erasing(row, Copy.SEALED, cause_of(reason))
+            self._spool.erase(row.compartment, row.clip_id)
         except SpoolError as error:
             self._events.emit("disk_failed", clip=row.clip_id, what=str(error))

@@ -9,6 +9,9 @@ early and marked cut; what is on disk already stays. What the journal itself has
 kept in memory and offered again at each step; a closing that is never taken is made up for by recovery. The same is
 true of drops that the ledger can't take; a firing that it can't record is not kept.
 
+Consent. A clip whose purpose is not consented to any more is closed at the next step and takes nothing more; who finishes
+clips gives it up. A compartment whose key can't be made drops the firings that want it, and no others.
+
 Threads: one, the sensing loop's.
 """
 
@@ -20,13 +23,14 @@ from dataclasses import dataclass, replace
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.dropped_firings import DroppedFirings
-from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
-from fsd_agent.ports.spool import SpoolFullError, Staging, StagingWriter
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolFullError, Staging, StagingWriter
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.ledger import Cause, Copy
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.capture.plan import Close, Extend, KeptFiring, Limits, Open, OpenClip, Window, plan, rest
 from fsd_agent.rules.capture.ring import Ring
@@ -83,10 +87,16 @@ class Recorder:
         *,
         until_ns: int,
         region_id: str,
+        given: frozenset[Purpose],
         wall_minus_mono_ns: int,
     ) -> None:
-        """Everything before ``until_ns`` is in the ring: record new firings, stage what is new, close what is whole."""
+        """Everything before ``until_ns`` is in the ring: record new firings, stage what is new, close what is whole.
+
+        ``given``: what is consented to; it must stay so until this returns.
+        """
         self._dropped.add(dropped, region_id)
+        for clip_id in [one for one, staged in self._open.items() if staged.open.row.purpose not in given]:
+            self._close(clip_id, cut=True)
         self._journal_captured()
         decisions = plan(
             tuple(staged.open for staged in self._open.values()),
@@ -143,16 +153,16 @@ class Recorder:
         clip_id = decision.row.clip_id
         try:
             if isinstance(decision, Open):
-                begun[clip_id] = self._staging.open(clip_id)
+                begun[clip_id] = self._staging.open(decision.row.compartment, clip_id)
                 begun[clip_id].append(self._part(decision.window))
                 begun[clip_id].sync()
             else:
                 for window in decision.backfill:
                     self._open[clip_id].writer.append(self._part(window))
                 self._open[clip_id].writer.sync()
-        except SpoolFullError as error:
+        except (SpoolFullError, CompartmentKeyError) as error:
             if clip_id in begun:
-                self._unstage(clip_id, begun)
+                self._unstage(decision.row, begun)
             self._no_room(decision, error)
             if isinstance(decision, Extend):
                 # Closed too: after a failed sync its writer takes nothing any more.
@@ -166,7 +176,7 @@ class Recorder:
         """The ledger could not record them, so they are not kept."""
         for one in staged:
             if isinstance(one, Open):
-                self._unstage(one.row.clip_id, begun)
+                self._unstage(one.row, begun)
             self._no_room(one, error)
 
     def _take_back(
@@ -182,14 +192,14 @@ class Recorder:
                     self._events.emit("ledger_failed", clip=one.row.clip_id, what=str(failed))
                     begun[one.row.clip_id].close()
                 else:
-                    self._unstage(one.row.clip_id, begun)
+                    self._unstage(one.row, begun)
             self._no_room(one, error)
 
-    def _unstage(self, clip_id: str, begun: dict[str, StagingWriter]) -> None:
+    def _unstage(self, row: ClipRow, begun: dict[str, StagingWriter]) -> None:
         """A staged window that nothing was accepted for."""
         with contextlib.suppress(SpoolFullError):  # It is to be erased
-            begun[clip_id].close()
-        self._staging.erase(clip_id)
+            begun[row.clip_id].close()
+        self._staging.erase(row.compartment, row.clip_id)
 
     def _stage_rest(self, clip_id: str, until_ns: int) -> None:
         staged = self._open[clip_id]
@@ -245,8 +255,15 @@ class Recorder:
             )
 
     def _no_room(self, decision: Open | Extend, error: Exception) -> None:
-        full = isinstance(error, SpoolFullError | StorageFullError | LedgerFullError)
-        self._events.emit("disk_full" if full else "ledger_failed", what=str(error))
-        reason = DropReason.DISK_FULL if full else DropReason.LEDGER_FAILED
+        event, reason = _why(error)
+        self._events.emit(event, what=str(error))
         drops = tuple(replace(judged, clip_id=None, drop=reason) for judged in decision.firings)
         self._dropped.add(drops, decision.row.region_id)
+
+
+def _why(error: Exception) -> tuple[EventName, DropReason]:
+    if isinstance(error, SpoolFullError | StorageFullError | LedgerFullError):
+        return "disk_full", DropReason.DISK_FULL
+    if isinstance(error, CompartmentKeyError):
+        return "disk_failed", DropReason.NO_KEY
+    return "ledger_failed", DropReason.LEDGER_FAILED

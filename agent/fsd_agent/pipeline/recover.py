@@ -1,21 +1,23 @@
 """Once at start, before anything new is accepted: bring journal, staging and spool to agree.
 
 What to do is decided by ``rules/spool/recover.py``; here it is done and reported: what the ledger says was decided is
-carried through first (``recover_ledger.py``), then the journal's rows, then every erasure is recorded in the ledger, in
-one batch, and then files go. It may be cut off anywhere and started again.
+carried through first (``recover_ledger.py``), then what the user has said meanwhile (``consent.py``), then the journal's
+rows, then every erasure is recorded in the ledger, in one batch, and then files go. It may be cut off anywhere and started again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.recover_ledger import LedgerRecovery
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
+from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.spool.lifecycle import LIVE
-from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, recover
+from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
 
 
 class RecoveryRefusedError(Exception):
@@ -38,12 +40,20 @@ class RecoveryReport:
     """One line for each action."""
 
 
-def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore, ledger: Ledger) -> RecoveryReport:
+def apply_recovery(
+    journal: Journal,
+    staging: Staging,
+    spool: SpoolStore,
+    ledger: Ledger,
+    *,
+    keys: VehicleKeys,
+    consent: ConsentKeeper,
+) -> RecoveryReport:
     """Decide and act; see the module.
 
     Raises :class:`RecoveryRefusedError` when there are sealed clips but the journal has never seen a firing:
-    its file was removed or emptied, and going by it would erase them all. ``JournalError``, ``SpoolError`` and
-    ``LedgerError`` pass through.
+    its file was removed or emptied, and going by it would erase them all. ``JournalError``, ``SpoolError``,
+    ``VehicleKeyError`` and ``LedgerError`` pass through.
     """
     staged, sealed = staging.entries(), spool.entries()
     if sealed and not journal.totals():
@@ -54,8 +64,15 @@ def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore, ledger
         raise RecoveryRefusedError(message)
     account = LedgerRecovery(journal, spool, ledger)
     made_up = account.finish_moves(journal.clips(LIVE))
+    consented = consent.look().in_force
     live = journal.clips(LIVE)
-    actions = recover((*live, *_finished(journal, live, staged, sealed)), staged, sealed)
+    actions = recover(
+        (*live, *_finished(journal, live, staged, sealed)),
+        staged,
+        sealed,
+        keys=keys.compartments(),
+        consented=consented,
+    )
     erasing = [action for action in actions if isinstance(action, EraseStaging | EraseSealed)]
     for action in actions:
         if isinstance(action, CloseCut):
@@ -65,9 +82,10 @@ def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore, ledger
     account.close_accounts()
     for action in erasing:
         if isinstance(action, EraseStaging):
-            staging.erase(action.clip_id)
+            staging.erase(action.compartment, action.clip_id)
         else:
-            spool.erase(action.region_id, action.clip_id)
+            spool.erase(action.compartment, action.clip_id)
+    consent.look()  # Nothing of before is left: consent that is new may count from the first sample on
     return RecoveryReport(
         live=len(live),
         closed_cut=sum(isinstance(action, CloseCut) for action in actions),
@@ -85,10 +103,10 @@ def apply_recovery(journal: Journal, staging: Staging, spool: SpoolStore, ledger
 def _finished(
     journal: Journal,
     live: tuple[ClipRow, ...],
-    staged: frozenset[str],
-    sealed: frozenset[tuple[str, str]],
+    staged: frozenset[Place],
+    sealed: frozenset[Place],
 ) -> list[ClipRow]:
     """Rows of leftover files only: a journal may remember years of finished clips."""
     known = {row.clip_id for row in live}
-    leftover = (staged | {clip_id for _, clip_id in sealed}) - known
+    leftover = {clip_id for _, clip_id in staged | sealed} - known
     return [row for clip_id in sorted(leftover) if (row := journal.clip(clip_id)) is not None]

@@ -8,6 +8,7 @@
 | sealed, and the file is not that one | CAPTURED | the sealed copy is erased as ``redone``; the clip is sealed again |
 | receipted | SEALED | nothing: the region is asked again, and its receipt is not recorded twice |
 | a copy that the row's state has no use for | any | its erasure is recorded, with the cause that the state tells |
+| consent to its purpose is not given | live | left to ``rules/spool/recover.py``, which drops it |
 | a clip | nothing | it was never accepted: given up, and its copies erased |
 
 A copy whose erasure was recorded and whose file is still there goes without a second record. So does a file that the
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from fsd_agent.pipeline.book import ClipBook, before_the_ledger, holds
+from fsd_agent.pipeline.book import ClipBook, before_the_ledger, cause_of, holds
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore
@@ -35,8 +36,6 @@ _CAUSES = {
     (ClipState.SEALED, Copy.STAGED): Cause.SEALED,
     (ClipState.DELIVERED, Copy.STAGED): Cause.SEALED,
     (ClipState.DELIVERED, Copy.SEALED): Cause.RECEIPTED,
-    (ClipState.DROPPED, Copy.STAGED): Cause.DROPPED,
-    (ClipState.DROPPED, Copy.SEALED): Cause.DROPPED,
     (ClipState.STAGED, Copy.SEALED): Cause.REDONE,
     (ClipState.CAPTURED, Copy.SEALED): Cause.REDONE,
 }
@@ -56,14 +55,15 @@ class LedgerRecovery:
         return tuple(line for row in rows for line in self._finish_move(row))
 
     def _finish_move(self, row: ClipRow) -> Iterator[str]:
-        if self._book.known(row.clip_id) is None:
+        consented = row.purpose in (self._ledger.consent() or frozenset())
+        if self._book.known(row.clip_id) is None and consented:
             self._ledger.append(*self._account_of(row))
             yield f"Recorded {row.clip_id}: it is older than the ledger"
         reason = self._book.given_up_before(row)
         if reason is not None:
             self._journal.dropped(row.clip_id, reason, "recorded in the ledger before the stop")
             yield f"Dropped {row.clip_id}: the ledger says so: {reason}"
-        elif row.state is ClipState.CAPTURED:
+        elif row.state is ClipState.CAPTURED and consented:
             sealed = self._book.sealed_before(row, self._spool)
             if sealed is not None:
                 self._journal.sealed(sealed)
@@ -80,9 +80,9 @@ class LedgerRecovery:
             return before_the_ledger(_unsealed(row), firings, self._spool)
 
     def drop(self, action: Drop) -> None:
-        """Give a clip up: in the ledger first."""
+        """Give a clip up: in the ledger first, where that ever heard of it."""
         row = self._journal.clip(action.clip_id)
-        if row is not None:
+        if row is not None and self._book.known(action.clip_id) is not None:
             self._book.dropped(row, action.reason)
         self._journal.dropped(action.clip_id, action.reason, action.why)
 
@@ -107,7 +107,8 @@ def _endings(clip: LiveClip, row: ClipRow | None) -> Iterator[Fact]:
     if gone and state is ClipState.DROPPED and not clip.dropped:
         yield Dropped(clip.clip_id, clip.region_id, reason)
     for copy in gone:
-        yield Erased(clip.clip_id, clip.region_id, copy, _CAUSES[state, copy])
+        cause = cause_of(reason) if state is ClipState.DROPPED else _CAUSES[state, copy]
+        yield Erased(clip.clip_id, clip.region_id, copy, cause)
 
 
 def _has_use(state: ClipState, copy: Copy) -> bool:

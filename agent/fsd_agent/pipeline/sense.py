@@ -7,6 +7,8 @@ One step handles one batch of the firmware, in this order, so that a firing alwa
 Everything keeps arriving whatever happens downstream: redaction, sealing and delivery run on other threads and
 are reached only through staging and the journal.
 
+Without consent to a campaign's purpose its firings are dropped and counted, and nothing of what it saw is noted.
+
 Threads: one.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.whereabouts import Whereabouts
@@ -23,6 +26,7 @@ from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route, SensitiveZone
 from fsd_agent.rules.capture.plan import KeptFiring
@@ -49,6 +53,7 @@ class Sense:
         recorder: Recorder,
         control: Control,
         residence: Whereabouts,
+        consent: Consents,
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],
@@ -63,6 +68,7 @@ class Sense:
         self._recorder = recorder
         self._control = control
         self._residence = residence
+        self._consent = consent
         self._journal = journal
         self._events = events
         self._new_id = new_id
@@ -122,14 +128,16 @@ class Sense:
         batch = self._perceive(batch)
         firings = self._engine.advance_batch(batch, signals)
         self._ring.append(batch, signals, batch.detections)
-        kept, dropped = self._judge(firings, batch.wall_minus_mono_ns)
-        self._recorder.step(
-            kept,
-            dropped,
-            until_ns=batch.until_ns,
-            region_id=self._in_force.region_id if self._in_force is not None else "",
-            wall_minus_mono_ns=batch.wall_minus_mono_ns,
-        )
+        with self._consent.steady() as consented:  # No withdrawal comes between judging and keeping
+            kept, dropped = self._judge(firings, batch.wall_minus_mono_ns, consented.given)
+            self._recorder.step(
+                kept,
+                dropped,
+                until_ns=batch.until_ns,
+                region_id=self._in_force.region_id if self._in_force is not None else "",
+                given=consented.given,
+                wall_minus_mono_ns=batch.wall_minus_mono_ns,
+            )
         return True
 
     def _follow_region(self) -> None:
@@ -169,16 +177,20 @@ class Sense:
         )
 
     def _judge(
-        self, firings: Sequence[Firing], wall_minus_mono_ns: int
+        self, firings: Sequence[Firing], wall_minus_mono_ns: int, given: frozenset[Purpose]
     ) -> tuple[tuple[KeptFiring, ...], tuple[JudgedFiring, ...]]:
         kept: list[KeptFiring] = []
         dropped: list[JudgedFiring] = []
         for firing in firings:
             campaign = self._campaigns[firing.campaign_id]
             wall_ns = firing.t_ns + wall_minus_mono_ns
-            reason = self._verdict(firing, campaign, wall_ns, kept)
+            if campaign.purpose not in given:
+                reason: DropReason | None = DropReason.NO_CONSENT
+                firing = replace(firing, evidence=())  # noqa: PLW2901 - what it saw is data, too
+            else:
+                reason = self._verdict(firing, campaign, wall_ns, kept)
             if reason is None:
-                kept.append(KeptFiring(self._new_id(), firing, wall_ns, campaign.capture, campaign.priority))
+                kept.append(_kept(self._new_id(), firing, wall_ns, campaign))
             else:
                 dropped.append(JudgedFiring(self._new_id(), firing, wall_ns, clip_id=None, drop=reason))
         return tuple(kept), tuple(dropped)
@@ -192,3 +204,7 @@ class Sense:
         clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))
         clips += sum(one.firing.campaign_id == campaign.id for one in kept_now)
         return judge(firing, campaign, wall_ns=wall_ns, usage=(clips, size_bytes))
+
+
+def _kept(firing_id: str, firing: Firing, wall_ns: int, campaign: Campaign) -> KeptFiring:
+    return KeptFiring(firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose)

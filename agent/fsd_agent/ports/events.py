@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 EventName = Literal[
-    "route", "hold", "policy", "policy_refused",
+    "route", "hold", "policy", "policy_refused", "consent",
     "campaigns", "campaigns_refused",
     "fired", "captured", "sealed", "dropped", "postponed",
     "connected", "disconnected", "refused", "sent", "delivered",

@@ -68,7 +68,7 @@ class Journal(StateStore, Protocol):
         """Insert new firings; insert new clips (state STAGED) or widen known STAGED ones, by ``clip_id``.
 
         Widening: ``rules.spool.lifecycle.widen``. Raises :class:`IllegalMoveError` when a firing's clip is not
-        STAGED, :class:`JournalError` for a firing id that is known or a clip that would change its region.
+        STAGED, :class:`JournalError` for a firing id that is known or a clip that would change its region or purpose.
         """
         ...
 

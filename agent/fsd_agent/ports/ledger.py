@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fsd_agent.records.ledger import Fact, Head, LiveClip
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.wire.ledger import Signed
 
 
@@ -51,6 +52,10 @@ class Ledger(Protocol):
 
     def live(self) -> tuple[LiveClip, ...]:
         """Clips of which the vehicle holds a copy by this ledger, the oldest first."""
+        ...
+
+    def consent(self) -> frozenset[Purpose] | None:
+        """Purposes that are consented to by this ledger; None where it holds nothing about consent at all."""
         ...
 
     def trim(self, acknowledged: int) -> int:

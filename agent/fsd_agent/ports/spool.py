@@ -1,11 +1,12 @@
-"""Durable files: staging (raw, under the device's own key) and the spool (sealed to a region)."""
+"""Durable files: staging (raw) and the spool (sealed to a region), both under the keys of their compartments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-from fsd_agent.records.clip import SealedClip
+from fsd_agent.records.clip import SealedClip, SealedFile
+from fsd_agent.records.purpose import Compartment, Purpose
 
 
 class SpoolError(Exception):
@@ -14,6 +15,14 @@ class SpoolError(Exception):
 
 class SpoolFullError(SpoolError):
     """No space left for this file; nothing half-written remains and earlier files are intact."""
+
+
+class SpoolDamagedError(SpoolError):
+    """There is a file, but not one that was put there for this clip: changed, cut short, or another clip's."""
+
+
+class CompartmentKeyError(SpoolError):
+    """The compartment's key is gone, or can't be made or read: nothing in it can be opened or begun."""
 
 
 class StagingWriter(Protocol):
@@ -33,13 +42,16 @@ class StagingWriter(Protocol):
 
 
 class Staging(Protocol):
-    """Raw windows of clips in progress, encrypted under a key that never leaves the device."""
+    """Raw windows of clips in progress. Without the key of their compartment they are noise."""
 
-    def open(self, clip_id: str) -> StagingWriter:
-        """Begin a new staged clip; raises :class:`SpoolError` when one with this id exists."""
+    def open(self, compartment: Compartment, clip_id: str) -> StagingWriter:
+        """Begin a new staged clip, and its compartment where it is the first there.
+
+        Raises :class:`SpoolError` when one with this id exists, :class:`CompartmentKeyError`.
+        """
         ...
 
-    def read(self, clip_id: str) -> Iterator[bytes]:
+    def read(self, compartment: Compartment, clip_id: str) -> Iterator[bytes]:
         """Every whole part in order; stops before a torn end.
 
         Everything that a ``sync`` covered is either yielded or missed aloud: raises :class:`SpoolError`, while
@@ -47,35 +59,50 @@ class Staging(Protocol):
         """
         ...
 
-    def erase(self, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         """Remove; nothing happens when there is none."""
         ...
 
-    def entries(self) -> frozenset[str]:
-        """Clip ids that have a file."""
+    def entries(self) -> frozenset[tuple[Compartment, str]]:
+        """(compartment, clip id) of every file."""
+        ...
+
+
+class RegionSpool(Protocol):
+    """One region's compartments, for who sends to it: nothing else can be asked for, or opened. Any thread."""
+
+    def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes of the sealed file, or fewer at its end.
+
+        Raises :class:`SpoolDamagedError`, :class:`CompartmentKeyError`, :class:`SpoolError`.
+        """
+        ...
+
+    def erase(self, purpose: Purpose, clip_id: str) -> None:
+        """Remove; nothing happens when there is none."""
         ...
 
 
 class SpoolStore(Protocol):
-    """Sealed clips, one compartment a region. Methods may be called from any thread."""
+    """Sealed clips in their compartments. Methods may be called from any thread."""
 
-    def put(self, region_id: str, clip_id: str, chunks: Iterable[bytes]) -> SealedClip:
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """Write durably (tmp, fsync, rename, fsync of the folder); replaces an earlier file of that id.
 
-        ``chunks`` come from ``wire.sealed``. Raises :class:`SpoolFullError`.
+        Raises :class:`SpoolFullError`; :class:`CompartmentKeyError`, for putting makes no key.
         """
         ...
 
-    def read(self, region_id: str, clip_id: str, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes, or fewer at the end of the file."""
+    def region(self, region_id: str) -> RegionSpool:
+        """The one way to read. Raises :class:`SpoolError` for what is no region id."""
         ...
 
-    def erase(self, region_id: str, clip_id: str) -> None:
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
         """Remove; nothing happens when there is none."""
         ...
 
-    def entries(self) -> frozenset[tuple[str, str]]:
-        """(region id, clip id) of every file."""
+    def entries(self) -> frozenset[tuple[Compartment, str]]:
+        """(compartment, clip id) of every file."""
         ...
 
     def sweep(self) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 
 from fsd_agent.records.head import Head
 from fsd_agent.records.program import Program
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
 from fsd_agent.records.zone import Zone
 
@@ -31,7 +32,7 @@ class CampaignLimits:
     """Of a clip; more is a log of the bus."""
     source_chars: int = 4096
     """Of the condition."""
-    purpose_chars: int = 1024
+    description_chars: int = 1024
     priority: int = 1000
     """Magnitude."""
     campaigns: int = 1000
@@ -79,7 +80,10 @@ class Campaign:
 
     id: str
     version: int
-    purpose: str
+    purpose: Purpose
+    """Nothing is collected for it without consent to this."""
+    description: str
+    """For people: what is looked for, and how often it is expected."""
     region_id: str
     """The one region it is for; another region's vehicles refuse it."""
     source: str

@@ -5,10 +5,12 @@ Clip --redact--> RedactedClip --seal--> SealedClip --deliver--> Receipt
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.samples import Detections, EncodedPacket, GnssFixes, ModeChange, Signals
@@ -37,6 +39,8 @@ class ClipRow:
     """32 lower-case hex digits, unique for ever."""
     region_id: str
     """Fixed at the first firing, for good."""
+    purpose: Purpose
+    """Of its campaigns; fixed like the region."""
     state: ClipState
     start_ns: int
     end_ns: int
@@ -54,6 +58,11 @@ class ClipRow:
     """Of the sealed file; what a receipt must name."""
     drop: DropReason | None = None
     drop_detail: str = ""
+
+    @property
+    def compartment(self) -> Compartment:
+        """Where everything of it lies on disk, and under which key."""
+        return Compartment(self.region_id, self.purpose)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +109,20 @@ class RedactedClip:
     redaction: RedactionRecord
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SealedFile:
+    """A clip being encrypted to its region, on its way into the spool."""
+
+    size_bytes: int
+    """Of all chunks together."""
+    content_key: bytes
+    """Opens the clip in it. The region gets it wrapped; the vehicle keeps it for the vehicle's owner."""
+    chunks: Iterable[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class SealedClip:
-    """A clip encrypted to its region, durable in the spool."""
+    """A clip encrypted to its region, durable in the spool. Size and hash are of the file that the region gets."""
 
     clip_id: str
     region_id: str

@@ -15,6 +15,7 @@ from typing import Annotated, NamedTuple, get_args
 
 from msgspec import Meta
 
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import HoldReason
 
@@ -32,9 +33,9 @@ class Copy(StrEnum):
     """Which of a clip's two copies on the vehicle."""
 
     STAGED = "staged"
-    """Not redacted, under the device's own key."""
+    """Not redacted, under the key of its compartment."""
     SEALED = "sealed"
-    """Redacted, under the region's key."""
+    """Redacted, under the region's key and that of its compartment."""
 
 
 class Cause(StrEnum):
@@ -94,9 +95,9 @@ class PolicyRefused:
 
 @dataclass(frozen=True, slots=True)
 class ConsentChanged:
-    """The user gave or withdrew consent."""
+    """The user gave or withdrew consent, against what was recorded before; at first nothing is consented to."""
 
-    purpose: Name
+    purpose: Purpose
     given: bool
 
 
@@ -106,6 +107,7 @@ class Fired:
 
     clip_id: ClipId
     region_id: RegionId
+    purpose: Purpose
     firing_id: Name
     campaign_id: Name
     campaign_version: Count
@@ -256,6 +258,8 @@ class LiveClip(NamedTuple):
 
     clip_id: ClipId
     region_id: RegionId
+    purpose: Purpose | None
+    """None for a clip that no firing began, which no vehicle records."""
     since: Count
     """Number of the clip's first record."""
     staged: bool = True
@@ -283,5 +287,7 @@ class Checkpoint:
     since_wall_ns: int
     """Of the ledger's first record; 0 while there is none."""
     until_wall_ns: int
+    consent: tuple[Purpose, ...] | None
+    """Purposes that are consented to, sorted; None where nothing was ever recorded about consent."""
     live: tuple[LiveClip, ...]
     """Clips that are on the vehicle, the oldest first: their account goes on from here."""

@@ -12,6 +12,11 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
+    # Consent
+    NO_CONSENT = "no_consent"
+    """The user has not consented to the campaign's purpose."""
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    """The user had consented when it fired, and does not any more."""
     # Residency: nothing is collected here
     SENSITIVE_ZONE = "sensitive_zone"
     POSITION_UNKNOWN = "position_unknown"
@@ -21,6 +26,8 @@ class DropReason(StrEnum):
     # Capture
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"
+    NO_KEY = "no_key"
+    """The key of its compartment can't be made or read."""
     STAGING_LOST = "staging_lost"
     LEDGER_FAILED = "ledger_failed"
     """The ledger could not record that it is kept."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fsd_agent.records.campaign import Budget, Campaign, CaptureSpec
 from fsd_agent.records.program import Program
+from fsd_agent.records.purpose import Purpose
 
 
 def plain_campaign(program: Program, name: str = "c", source: str = "test", **changes: Any) -> Campaign:
@@ -14,7 +15,8 @@ def plain_campaign(program: Program, name: str = "c", source: str = "test", **ch
     plain = Campaign(
         id=name,
         version=1,
-        purpose="test",
+        purpose=Purpose.SAFETY,
+        description="test",
         region_id="cn",
         source=source,
         program=program,

@@ -7,6 +7,7 @@ import hashlib
 from fsd_agent.records.clip import Receipt
 from fsd_agent.records.ledger import (
     Cause,
+    ConsentChanged,
     Copy,
     Dropped,
     Erased,
@@ -19,6 +20,7 @@ from fsd_agent.records.ledger import (
     Sealed,
     Sent,
 )
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.regions import SampleRegion
 from fsd_agent.wire.receipt import encode_receipt
@@ -52,9 +54,13 @@ class Decisions:
         """The vehicle belongs to the region."""
         return Registered(self.vehicle, self.region.policy.jurisdictions[0], 1, self.region_id, 1)
 
+    def consented(self, purpose: Purpose = Purpose.SAFETY, *, given: bool = True) -> ConsentChanged:
+        """The user's word; without it nothing may be collected."""
+        return ConsentChanged(purpose, given)
+
     def fired(self, clip_id: str, firing: int = 0) -> Fired:
         """A firing that the clip is kept for."""
-        return Fired(clip_id, self.region_id, f"f-{clip_id[-6:]}-{firing}", "crossing", 3)
+        return Fired(clip_id, self.region_id, Purpose.SAFETY, f"f-{clip_id[-6:]}-{firing}", "crossing", 3)
 
     def firing_dropped(self, firing: int = 0) -> FiringDropped:
         """A firing that nothing is kept for."""
@@ -83,9 +89,9 @@ class Decisions:
         receipt = Receipt(about, self.region_id, self.vehicle, sealed_hash(about), STORED_WALL_NS)
         return Receipted(clip_id, self.region_id, encode_receipt(receipt, self.region.receipt_key))
 
-    def dropped(self, clip_id: str) -> Dropped:
+    def dropped(self, clip_id: str, reason: DropReason = DropReason.REDACTION_FAILED) -> Dropped:
         """Given up."""
-        return Dropped(clip_id, self.region_id, DropReason.REDACTION_FAILED)
+        return Dropped(clip_id, self.region_id, reason)
 
     def erased(self, clip_id: str, copy: Copy, cause: Cause) -> Erased:
         """One copy."""

@@ -1,4 +1,4 @@
-"""A firmware source that plays batches it was given, with a registration that can be changed at any moment."""
+"""A firmware source that plays batches it was given; registration and consent can be changed at any moment."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ class ScriptedFirmware:
         batches: Iterable[SensedBatch],
         *,
         registration: bytes | None,
+        consent: bytes | None = None,
         breaks_with: str | None = None,
     ) -> None:
         self.document = registration
         """What :meth:`registration` answers; may be set while the agent runs."""
+        self.consent_document = consent
+        """What :meth:`consent` answers; may be set while the agent runs."""
         self.closed = False
         self._description = description
         self._batches = iter(batches)
@@ -36,6 +39,10 @@ class ScriptedFirmware:
     def registration(self) -> bytes | None:
         """See the contract."""
         return self.document
+
+    def consent(self) -> bytes | None:
+        """See the contract."""
+        return self.consent_document
 
     def poll(self) -> SensedBatch | None:
         """See the contract."""

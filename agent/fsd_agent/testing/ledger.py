@@ -8,6 +8,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.ledger import FREEING, Entry, Fact, Head, LiveClip
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import Signer, batch
 from fsd_agent.wire.ledger import LedgerFormatError, Signed
@@ -77,6 +78,11 @@ class MemoryLedger:
         """See the port."""
         with self._lock:
             return self._state.oldest_first()
+
+    def consent(self) -> frozenset[Purpose] | None:
+        """See the port."""
+        with self._lock:
+            return self._state.consent
 
     def trim(self, acknowledged: int) -> int:
         """See the port."""

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import (
     DataClass,
     Endpoint,
@@ -128,7 +129,7 @@ def sample_key(public_key: bytes) -> RegionKey:
 
 def sample_redacted_clip(clip_id: str = "0123456789abcdef" * 2, region_id: str = "cn") -> RedactedClip:
     """A clip with nothing in it, bound to a region, ready to be sealed."""
-    row = ClipRow(clip_id, region_id, ClipState.CAPTURED, 0, 1, 0, ("front",), (), 0)
+    row = ClipRow(clip_id, region_id, Purpose.SAFETY, ClipState.CAPTURED, 0, 1, 0, ("front",), (), 0)
     clip = Clip(row, (), (), empty_signals(), (), (), empty_gnss(), ())
     return RedactedClip(clip, RedactionRecord(("faces=head_zone",), ("firmware",), 1, 2, 0.25, "coarse:0.05"))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.staged import StagedPart, cut_detections
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import (
@@ -164,6 +165,7 @@ def row(
     """A staged clip."""
     values: dict[str, object] = {"clip_id": "0" * 32, "region_id": "cn", "priority": 0, **more}
     return ClipRow(
+        purpose=Purpose.SAFETY,
         state=ClipState.STAGED,
         start_ns=start_ns,
         end_ns=end_ns,

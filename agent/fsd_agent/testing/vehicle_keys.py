@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.wire.envelope import key_id_of
 
 
 class MemoryVehicleKeys:
-    """Implements :class:`fsd_agent.ports.vehicle_keys.VehicleKeys`; the same seed gives the same keys."""
+    """Implements :class:`fsd_agent.ports.vehicle_keys.VehicleKeys`; the same seed gives the same keys.
+
+    A compartment's key that is made after one was destroyed is another one.
+    """
 
     def __init__(self, seed: str = "car-1") -> None:
+        self.broken = ""
+        """Why no compartment's key can be made, read or destroyed; empty where they can."""
+        self._seed = seed
         self._device = Ed25519PrivateKey.from_private_bytes(
             hashlib.sha256(f"{seed} device".encode()).digest()
         )
-        self._staging = hashlib.sha256(f"{seed} staging".encode()).digest()
+        self._compartments: dict[Compartment, bytes] = {}
+        self._made = 0
+        self._lock = threading.Lock()
         self.device_public_key = self._device.public_key().public_bytes_raw()
 
     def device_key_id(self) -> str:
@@ -28,10 +39,35 @@ class MemoryVehicleKeys:
         """See the port."""
         return self._device.sign(message)
 
-    def staging_key(self) -> bytes:
+    def compartment_key(self, region_id: str, purpose: Purpose, *, make: bool = False) -> bytes:
         """See the port."""
-        return self._staging
+        wanted = Compartment(region_id, purpose)
+        with self._lock:
+            self._check()
+            if wanted not in self._compartments:
+                if not make:
+                    raise VehicleKeyError(f"compartment {wanted}: has no key")
+                text = f"{self._seed} {wanted} {self._made}"
+                self._compartments[wanted] = hashlib.sha256(text.encode()).digest()
+                self._made += 1
+            return self._compartments[wanted]
+
+    def compartments(self) -> frozenset[Compartment]:
+        """See the port."""
+        with self._lock:
+            self._check()
+            return frozenset(self._compartments)
+
+    def destroy_compartment(self, region_id: str, purpose: Purpose) -> None:
+        """See the port."""
+        with self._lock:
+            self._check()
+            self._compartments.pop(Compartment(region_id, purpose), None)
 
     def tls_certificate(self, region_id: str) -> tuple[Path, Path]:
         """Raises FileNotFoundError: a vehicle without files is enrolled nowhere."""
         raise FileNotFoundError(f"no certificate for region {region_id}")
+
+    def _check(self) -> None:
+        if self.broken:
+            raise VehicleKeyError(self.broken)

@@ -1,4 +1,4 @@
-r"""A campaign set as msgpack, version 2.
+r"""A campaign set as msgpack, version 3.
 
 A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
 ``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
@@ -18,11 +18,12 @@ from msgspec import Meta
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import HeadError
 from fsd_agent.records.program import Op, ProgramError, names
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
 from fsd_agent.records.zone import ZoneError
 from fsd_agent.wire.campaign_parts import Name, Text, WireHead, WireProgram, WireSchedule, WireZone
 
-VERSION: Final = 2
+VERSION: Final = 3
 _PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError)
 _From = TypeVar("_From")
 _To = TypeVar("_To")
@@ -59,7 +60,8 @@ class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Name
     version: _Version
-    purpose: Annotated[str, Meta(min_length=1, max_length=LIMITS.purpose_chars)]
+    purpose: Purpose
+    description: Annotated[str, Meta(min_length=1, max_length=LIMITS.description_chars)]
     region_id: _RegionId
     source: Annotated[str, Meta(min_length=1, max_length=LIMITS.source_chars)]
     program: WireProgram
@@ -78,7 +80,7 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: Literal[2]
+    v: Literal[3]
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
@@ -124,6 +126,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         id=campaign.id,
         version=campaign.version,
         purpose=campaign.purpose,
+        description=campaign.description,
         region_id=campaign.region_id,
         source=campaign.source,
         program=WireProgram.pack(campaign.program),
@@ -157,6 +160,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         id=raw.id,
         version=raw.version,
         purpose=raw.purpose,
+        description=raw.description,
         region_id=raw.region_id,
         source=raw.source,
         program=_part(name, "program", WireProgram.unpack, raw.program),

@@ -2,6 +2,7 @@
 
 registration   [1, serial, SHA-256 of the payload, newest believed clock in ns]
 policy         [1, version, SHA-256 of the payload, the signed envelope]
+consent        [1, revision, [purposes that it gives, sorted]]
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+
+from fsd_agent.records.consent import ConsentSetting
+from fsd_agent.records.purpose import Purpose
 
 _Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -74,3 +78,19 @@ def decode_policy_floor(data: bytes) -> PolicyFloor:
     except msgspec.DecodeError as error:
         raise FloorError(str(error)) from error
     return PolicyFloor(version, digest, envelope)
+
+
+def encode_consent_floor(floor: ConsentSetting) -> bytes:
+    """Bytes to keep of the newest setting ever accepted."""
+    return msgspec.msgpack.encode((1, floor.revision, sorted(floor.given)))
+
+
+def decode_consent_floor(data: bytes) -> ConsentSetting:
+    """What :func:`encode_consent_floor` wrote; raises :class:`FloorError`."""
+    try:
+        _, revision, given = msgspec.msgpack.decode(
+            data, type=tuple[Literal[1], _Number, tuple[Purpose, ...]]
+        )
+    except msgspec.DecodeError as error:
+        raise FloorError(str(error)) from error
+    return ConsentSetting(revision, frozenset(given))

@@ -1,10 +1,10 @@
 r"""Ledger records, signed heads and checkpoints as bytes.
 
-Format, version 1. A record is msgpack of ``[1, number, wall_ns, mono_ns, kind, {members of the fact}]``; ``kind`` is
+Format, version 2. A record is msgpack of ``[2, number, wall_ns, mono_ns, kind, {members of the fact}]``; ``kind`` is
 the name of the fact's type in ``records/ledger.py``. Only the canonical encoding is read, so a record has one spelling and
 an unknown member is refused.
 
-A signed head is msgpack of ``[1, {members of Head}, signature]``, a signed checkpoint the same with ``Checkpoint``. The
+A signed head is msgpack of ``[2, {members of Head}, signature]``, a signed checkpoint the same with ``Checkpoint``. The
 signature is the device's Ed25519 (RFC 8032) over ``"fsd-ledger-1 head\0"``, or ``"fsd-ledger-1 checkpoint\0"``, and the
 msgpack of the members: neither can be passed off as the other, nor as a manifest or an envelope.
 """
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head
 from fsd_agent.wire.envelope import key_id_of
 
-VERSION = 1
+VERSION = 2
 MAX_ENTRY_BYTES = 4096
 """The largest fact holds a receipt of 1 KiB or some names of models."""
 MAX_HEAD_BYTES = 1024

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fsd_agent.records.clip import RedactedClip, RedactionRecord
+from fsd_agent.records.clip import RedactedClip, RedactionRecord, SealedFile
 from fsd_agent.records.region import Route
 from fsd_agent.wire.envelope import key_id_of
 
@@ -102,16 +102,15 @@ class SealedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def seal_clip(
     redacted: RedactedClip,
-    clip_file: bytes | Iterable[bytes],
+    clip_file: bytes,
     *,
     route: Route,
     sign: Callable[[bytes], bytes],
     device_key_id: str,
-) -> Iterator[bytes]:
+) -> SealedFile:
     """The sealed file of a redacted clip in parts of at most 64 KiB and a tag, the header first.
 
-    ``clip_file`` is its encoding (``wire.clip``), whole or in parts of any size; ``sign`` gives the device's Ed25519
-    signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
+    ``clip_file`` is its encoding (``wire.clip``); ``sign`` gives the device's Ed25519 signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
     """
     policy, registration, row = route.policy, route.registration, redacted.clip.row
     if row.region_id != policy.region_id:
@@ -140,7 +139,9 @@ def seal_clip(
         )
     header = MAGIC + _LENGTH.pack(len(body)) + body
     signed = header + sign(_SIGNED_DOMAIN + header)
-    return _file(signed, AESGCM(key), hashlib.sha256(header).digest(), clip_file)
+    chunks = max(1, -(-len(clip_file) // CHUNK_BYTES))
+    size_bytes = len(signed) + len(clip_file) + chunks * TAG_BYTES
+    return SealedFile(size_bytes, key, _file(signed, AESGCM(key), hashlib.sha256(header).digest(), clip_file))
 
 
 def read_manifest(stream: BinaryIO) -> SealedManifest:
@@ -189,30 +190,28 @@ def open_sealed(
     return manifest, _plaintext(stream, cipher, hashlib.sha256(header).digest())
 
 
+def open_with_content_key(stream: BinaryIO, content_key: bytes) -> tuple[SealedManifest, Iterator[bytes]]:
+    """The same for who kept the clip's own key: the vehicle, for its owner.
+
+    That the chunks open shows that this vehicle sealed them under this manifest; nobody else had the key. Raises a
+    :class:`SealedError`, from the iterator too.
+    """
+    manifest, header, _ = _read_header(stream)
+    return manifest, _plaintext(stream, AESGCM(content_key), hashlib.sha256(header).digest())
+
+
 def _info(region_id: str, key_id: str, clip_id: str) -> bytes:
     parts = (SUITE, region_id, key_id, clip_id)
     return _HPKE_DOMAIN + b"".join(bytes([len(part)]) + part.encode("ascii") for part in parts)
 
 
-def _file(
-    signed: bytes, cipher: AESGCM, header_hash: bytes, clip_file: bytes | Iterable[bytes]
-) -> Iterator[bytes]:
+def _file(signed: bytes, cipher: AESGCM, header_hash: bytes, clip_file: bytes) -> Iterator[bytes]:
+    """Full chunks, then one last of 0 to 64 KiB; at least one, also of nothing."""
     yield signed
-    parts = iter((clip_file,) if isinstance(clip_file, bytes) else clip_file)
-    for number, (chunk, last) in enumerate(_chunks(parts)):
-        yield cipher.encrypt(_NONCE.pack(number, last), chunk, header_hash)
-
-
-def _chunks(parts: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """(plaintext, is it the last): full chunks, then one last of 0 to 64 KiB; at least one, also of nothing."""
-    pending = bytearray()
-    for part in parts:
-        pending += part
-        whole = max(0, (len(pending) - 1) // CHUNK_BYTES) * CHUNK_BYTES
-        for start in range(0, whole, CHUNK_BYTES):
-            yield bytes(pending[start : start + CHUNK_BYTES]), False
-        del pending[:whole]
-    yield bytes(pending), True
+    starts = range(0, max(1, len(clip_file)), CHUNK_BYTES)
+    for number, start in enumerate(starts):
+        nonce = _NONCE.pack(number, number + 1 == len(starts))
+        yield cipher.encrypt(nonce, clip_file[start : start + CHUNK_BYTES], header_hash)
 
 
 def _read_header(stream: BinaryIO) -> tuple[SealedManifest, bytes, bytes]:

@@ -36,7 +36,7 @@ DEFAULT_TICK_NS: Final = 7_000_000
 class DriveReplay:
     """Implements :class:`fsd_firmware.contract.Firmware`. ``close`` may be called from any thread.
 
-    ``registration`` is a file that is read anew on every call, because the maker's firmware may change it.
+    ``registration`` and ``consent`` are files that are read anew on every call, because firmware may change them.
     With ``frames_hz`` above zero, raw frames are decoded through ``codec`` at that rate. ``max_seconds`` ends
     the replay after so much of the drive's time.
 
@@ -49,6 +49,7 @@ class DriveReplay:
         path: Path,
         *,
         registration: Path | None = None,
+        consent: Path | None = None,
         speed: Literal["real", "max"] = "real",
         tick_ns: int = DEFAULT_TICK_NS,
         frames_hz: float = 0.0,
@@ -62,6 +63,7 @@ class DriveReplay:
             raise FirmwareError(f"{path}: frames_hz: raw frames need a video codec, and none was given")
         self._reader = DriveReader(path)
         self._registration = registration
+        self._consent = consent
         self._real = speed == "real"
         self._tick_ns = tick_ns
         self._loop = loop
@@ -80,16 +82,11 @@ class DriveReplay:
 
     def registration(self) -> bytes | None:
         """The registration file as it is now; None when there is none."""
-        if self._registration is None:
-            return None
-        try:
-            return self._registration.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise FirmwareError(
-                f"{self._registration}: registration can't be read: {error.strerror}"
-            ) from error
+        return _document(self._registration, "registration")
+
+    def consent(self) -> bytes | None:
+        """The consent file as it is now; None when there is none."""
+        return _document(self._consent, "consent")
 
     def poll(self) -> SensedBatch | None:
         """The next tick, or None at the end and after ``close``. Raises :class:`FirmwareError`."""
@@ -139,6 +136,17 @@ class DriveReplay:
             if begin_ns is None:
                 raise DriveError(f"{self._reader.path}: the drive holds no samples")
             shift_ns += until_ns - begin_ns
+
+
+def _document(path: Path | None, what: str) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FirmwareError(f"{path}: {what} can't be read: {error.strerror}") from error
 
 
 def _shifted(batch: SensedBatch, by_ns: int) -> SensedBatch:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from fsd_agent.records.purpose import Purpose
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.errors import ToolError
@@ -115,7 +116,7 @@ def _idle_campaigns(root: Path) -> tuple[Path, ...]:
         )
         path = folder / f"idle_{number:02d}.yaml"
         path.write_text(
-            f"id: idle_{number:02d}\npurpose: bench\ncondition: '{condition}'\n"
+            f"id: idle_{number:02d}\npurpose: diagnostics\ndescription: bench\ncondition: '{condition}'\n"
             "capture: {before: 3s, after: 3s, cameras: [front], signals: [Vehicle.Speed]}\n"
             "valid: {from: 2020-01-01T00:00:00Z, until: 2100-01-01T00:00:00Z}\n",
             encoding="utf-8",
@@ -130,6 +131,7 @@ def _agent(root: Path, drive: Path, campaigns: Sequence[Path]) -> Use:
         rig.add_vehicle(
             VEHICLE, "CN", [REGION], {"firmware": {"source": f"drive:{drive}", "speed": "real", "loop": True}}
         )
+        rig.consent(VEHICLE, give=[Purpose.DIAGNOSTICS, Purpose.SAFETY, Purpose.AUTOMATED_DRIVING])
         rig.serve(REGION)
         rig.push(REGION, campaigns, drive=drive)
         return _measure(rig.start_agent(VEHICLE, "--wait-for-campaigns", "30"))

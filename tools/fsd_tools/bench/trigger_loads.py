@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.triggers.detections.looks import Looks
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.rules.triggers.force import Force, Member
@@ -123,7 +124,8 @@ def campaigns_of(sources: Sequence[str], catalogue: Catalogue, cooldown_ns: int 
         Campaign(
             id=f"{number:03d}",
             version=1,
-            purpose="measuring",
+            purpose=Purpose.DIAGNOSTICS,
+            description="measuring",
             region_id=REGION,
             source=source,
             program=compile_condition(source, catalogue, ()),

@@ -123,6 +123,7 @@ def _build(
         id=parsed.id,
         version=parsed.version,
         purpose=parsed.purpose,
+        description=parsed.description,
         region_id=region_id,
         source=parsed.condition,
         program=_program(parsed, catalogue, cameras, zones, heads),

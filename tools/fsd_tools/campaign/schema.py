@@ -1,6 +1,6 @@
 """The campaign file: YAML, strict. Unknown fields, repeated keys and values of another type are refused.
 
-Required: ``id``, ``purpose``, ``condition``, ``capture``, ``valid``. The rest has a default; ``docs/campaigns.md``
+Required: ``id``, ``purpose``, ``description``, ``condition``, ``capture``, ``valid``. The rest has a default; ``docs/campaigns.md``
 is the reference. A file names at most one region; without one it is a template for the region it is pushed to.
 """
 
@@ -16,6 +16,7 @@ import yaml
 from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
+from fsd_agent.records.purpose import Purpose
 from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
 
@@ -72,7 +73,8 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\Z")]
-    purpose: Annotated[str, Meta(min_length=1, max_length=LIMITS.purpose_chars)]
+    purpose: Purpose
+    description: Annotated[str, Meta(min_length=1, max_length=LIMITS.description_chars)]
     condition: Annotated[str, Meta(min_length=1, max_length=LIMITS.source_chars)]
     capture: CaptureFile
     valid: ValidFile
@@ -161,6 +163,8 @@ def _named(error: msgspec.ValidationError, raw: Any) -> FieldError:
         except (KeyError, IndexError, TypeError):
             return FieldError(found["path"], found["reason"])
     reason = found["reason"]
+    if found["path"] == "purpose":
+        reason += f": there is {', '.join(Purpose)}; what is looked for is for description"
     if isinstance(value, dict):
         return FieldError(found["path"], reason)
     shown = repr(value)

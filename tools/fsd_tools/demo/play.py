@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fsd_agent.records.purpose import Purpose
 from fsd_tools.demo.account import Account, Heard, settle
 from fsd_tools.demo.ledgers import audit_ledgers
 from fsd_tools.demo.scenario import Scenario
@@ -27,6 +28,9 @@ REGIONS: Mapping[str, tuple[str, ...]] = {"cn": ("CN",), "eu": ("DE", "FR", "NL"
 HOME: Mapping[str, str] = {"car-sh-01": "cn", "car-be-01": "eu"}
 """The demo's vehicles and the region where each is registered."""
 JURISDICTION: Mapping[str, str] = {"car-sh-01": "CN", "car-be-01": "DE"}
+
+CONSENT = (Purpose.AUTOMATED_DRIVING, Purpose.SAFETY)
+"""What the users of both vehicles consent to: the purposes of the demo's campaigns."""
 
 AGENT_TIMEOUT_S = 180.0
 DRAIN_S = "90"
@@ -126,11 +130,12 @@ def _lay_down(rig: Rig, network: Network | None, scenario: Scenario, say: Callab
     for region, jurisdictions in REGIONS.items():
         where = {"host": network.members[region].address, "port": "8883"} if network is not None else {}
         rig.add_region(region, jurisdictions, **where)
-    say("enrolling two vehicles")
+    say("enrolling two vehicles, whose users consent to " + " and ".join(CONSENT))
     for vehicle, region in HOME.items():
         # Both vehicles hold both policies, as a maker would ship them: the registration alone decides.
         others = [other for other in REGIONS if other != region]
         rig.add_vehicle(vehicle, JURISDICTION[vehicle], [region, *others], scenario.agent)
+        rig.consent(vehicle, give=CONSENT)
 
 
 def _wait(agents: Mapping[str, Child], paint: Callable[[], None]) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from fsd_agent.adapters.key_files import VehicleDir
+from fsd_agent.records.purpose import Purpose
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.rig.namespaces import Network
@@ -84,7 +85,9 @@ class Rig:
     ) -> RigVehicle:
         """Enrol a vehicle with ``regions``, register it, and write its configuration.
 
-        ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and the registration.
+        ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and firmware's documents.
+
+        Its user has not consented to anything: see :meth:`consent`.
         """
         directory = self.vehicle(vehicle)
         for region_id in regions:
@@ -92,7 +95,8 @@ class Rig:
                 "vehicle", "enrol", self.region(region_id).root, "--vehicle", vehicle, "-o", directory.root
             )
         self.register(vehicle, jurisdiction, serial=1)
-        firmware = {**agent.get("firmware", {}), "registration": directory.registration.name}
+        documents = {"registration": directory.registration.name, "consent": directory.consent.name}
+        firmware = {**agent.get("firmware", {}), **documents}
         tables = {**agent, "firmware": firmware, "vehicle": {"dir": "."}, "storage": {"dir": "data"}}
         directory.config.write_text(_toml(tables), encoding="utf-8")
         return directory
@@ -114,6 +118,20 @@ class Rig:
             jurisdiction,
             "--serial",
             str(serial),
+        )
+
+    def consent(
+        self, vehicle: str, *, give: Iterable[Purpose] = (), withdraw: Iterable[Purpose] = ()
+    ) -> None:
+        """The user gives or withdraws consent; without this a vehicle collects nothing."""
+        changes = [("--give", purpose) for purpose in give] + [
+            ("--withdraw", purpose) for purpose in withdraw
+        ]
+        fsdctl(
+            "vehicle",
+            "consent",
+            self.vehicle(vehicle).root,
+            *(str(part) for change in changes for part in change),
         )
 
     def serve(self, region_id: str, on_event: OnEvent | None = None) -> Child:

@@ -1,4 +1,4 @@
-"""``fsdctl vehicle``: enrol a vehicle with a region and register it to a jurisdiction."""
+"""``fsdctl vehicle``: enrol a vehicle with a region, register it to a jurisdiction, set its user's consent."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from fsd_tools.vehicle.register import Validity, register_vehicle
 
 app = cyclopts.App(
     name="vehicle",
-    help="""Enrol a vehicle with a region, register it to a jurisdiction, and read what it says of itself.
+    help="""Enrol a vehicle with a region, register it, set its user's consent, and read what it says of itself.
 
     For example:
 
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --registry ./registry --vehicle car-1 --jurisdiction CN
+        fsdctl vehicle consent ./car-1 --give safety
         fsdctl vehicle egress ./car-1 --user fsd --apply
         fsdctl vehicle status ./car-1
         fsdctl vehicle status ./cn
     """,
 )
 app.command("fsd_tools.vehicle.status:status", name="status")
+app.command("fsd_tools.vehicle.consent:consent", name="consent")
 
 
 @app.command

@@ -6,6 +6,9 @@ The rules, each with the finding that breaking it gives:
 - every record of a clip names one region, and every connection had its identity  wrong_region
 - redacted, then sealed, then sent, then receipted; nothing of a copy that is gone, nothing of a clip that was given
   up, no copy made and no end come to twice                                       wrong_order
+- consent changes to what it was not before                                       wrong_order
+- nothing is collected, redacted, sealed or sent without consent to the clip's purpose, and what is erased for want of
+  consent was given up because of that                                            no_consent, erased_without_cause
 - a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
 - a copy is erased for a cause that the ledger holds                              erased_without_cause
 - what was receipted is at the region, or the region has signed that its retention was over, and it was;
@@ -24,6 +27,7 @@ from fsd_agent.records.ledger import (
     Cause,
     Checkpoint,
     ClipFact,
+    ConsentChanged,
     Copy,
     Dropped,
     Erased,
@@ -33,9 +37,11 @@ from fsd_agent.records.ledger import (
     Sealed,
     Sent,
 )
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import ClipAccount, RegionView
 from fsd_agent.rules.audit.findings import Finding, FindingKind
+from fsd_agent.rules.audit.state import consent_after
 from fsd_agent.wire.expired import verify_expired
 from fsd_agent.wire.moments import DAY_NS
 from fsd_agent.wire.receipt import verify_receipt
@@ -54,15 +60,21 @@ def account(
     """
     clips = {one.clip_id: ClipAccount.going_on(one) for one in (start.live if start is not None else ())}
     older = _ended(start)
+    consent = frozenset(start.consent or ()) if start is not None else frozenset[Purpose]()
     findings: list[Finding] = []
     for located in records:
-        fact = located.entry.fact
-        if isinstance(fact, _CLIP_FACTS):
-            said = [*_take(clips, located.entry.number, fact, regions)]
-            findings.extend(
-                Finding(kind, located.file, located.entry.number, detail, fact.clip_id)
-                for kind, detail in said
-            )
+        fact, about = located.entry.fact, ""
+        said: list[tuple[FindingKind, str]] = []
+        if isinstance(fact, ConsentChanged):
+            said += _change(consent, fact)
+            consent = consent_after(consent, fact)
+        elif isinstance(fact, _CLIP_FACTS):
+            about = fact.clip_id
+            said += _take(clips, located.entry.number, fact, regions)
+            said += _consented(clips[about], fact, consent)
+        findings.extend(
+            Finding(kind, located.file, located.entry.number, detail, about) for kind, detail in said
+        )
     for region in regions.values():
         findings.extend(_compare(clips, region, older[region.region_id]))
     return clips, findings
@@ -80,6 +92,20 @@ def _ended(start: Checkpoint | None) -> Counter[str]:
 _Said = Iterator[tuple[FindingKind, str]]
 
 
+def _change(consent: frozenset[Purpose], fact: ConsentChanged) -> _Said:
+    if (fact.purpose in consent) == fact.given:
+        yield _K.WRONG_ORDER, f"consent to {fact.purpose} {'given' if fact.given else 'withdrawn'} again"
+
+
+def _consented(clip: ClipAccount, fact: ClipFact, consent: frozenset[Purpose]) -> _Said:
+    """What makes or sends data needs consent at that moment; what ends it does not."""
+    if isinstance(fact, Fired) and fact.purpose != clip.purpose:
+        yield _K.WRONG_ORDER, f"fired for {fact.purpose}, the clip is for {clip.purpose}"
+    purpose = clip.purpose
+    if purpose is not None and purpose not in consent and isinstance(fact, Fired | Redacted | Sealed | Sent):
+        yield _K.NO_CONSENT, f"{type(fact).__name__.lower()} without consent to {purpose}"
+
+
 def _take(
     clips: dict[str, ClipAccount], number: int, fact: ClipFact, regions: Mapping[str, RegionView]
 ) -> _Said:
@@ -88,6 +114,8 @@ def _take(
         clip = clips[fact.clip_id] = ClipAccount(fact.clip_id, fact.region_id, number)
         if not isinstance(fact, Fired):
             yield _K.UNKNOWN_CLIP, f"{type(fact).__name__} of a clip that no firing began"
+    if clip.purpose is None and isinstance(fact, Fired):
+        clip.purpose = fact.purpose
     if fact.region_id != clip.region_id:
         yield _K.WRONG_REGION, f"{type(fact).__name__} names {fact.region_id}, the clip is {clip.region_id}'s"
     if isinstance(fact, Sent | Receipted | Dropped | Erased):
@@ -183,7 +211,7 @@ def _erase(clip: ClipAccount, fact: Erased) -> _Said:
         Cause.SEALED: fact.copy is Copy.STAGED and clip.file is not None,
         Cause.RECEIPTED: clip.got_receipt,
         Cause.DROPPED: clip.was_dropped,
-        Cause.CONSENT: clip.was_dropped,
+        Cause.CONSENT: clip.was_withdrawn,
         Cause.REDONE: fact.copy is Copy.SEALED and Copy.STAGED in clip.copies and not clip.was_sent,
     }
     if not holds[fact.cause]:

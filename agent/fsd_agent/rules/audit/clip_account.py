@@ -9,6 +9,8 @@ from typing import Self
 
 from fsd_agent.records.clip import ExpiredClip
 from fsd_agent.records.ledger import Cause, Copy, Dropped, LiveClip, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.reasons import DropReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ClipAccount:
     clip_id: str
     region_id: str
     since: int
+    purpose: Purpose | None = None
+    """Of its first firing; None where no firing began it."""
     firings: int = 0
     before: LiveClip | None = None
     """What the checkpoint of removed records says of it."""
@@ -83,7 +87,7 @@ class ClipAccount:
     def going_on(cls, clip: LiveClip) -> Self:
         """A clip that began in records that were removed."""
         copies = {copy for copy, there in ((Copy.STAGED, clip.staged), (Copy.SEALED, clip.sealed)) if there}
-        return cls(clip.clip_id, clip.region_id, clip.since, before=clip, copies=copies)
+        return cls(clip.clip_id, clip.region_id, clip.since, clip.purpose, before=clip, copies=copies)
 
     @property
     def where(self) -> Where:
@@ -112,6 +116,14 @@ class ClipAccount:
     def was_dropped(self) -> bool:
         """It was given up."""
         return self.dropped is not None or (self.before is not None and bool(self.before.dropped))
+
+    @property
+    def was_withdrawn(self) -> bool:
+        """It was given up because its purpose was not consented to any more."""
+        reason = (
+            self.dropped.reason if self.dropped is not None else self.before.dropped if self.before else ""
+        )
+        return reason == DropReason.CONSENT_WITHDRAWN
 
     @property
     def was_redacted(self) -> bool:

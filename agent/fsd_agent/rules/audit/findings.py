@@ -29,6 +29,8 @@ class FindingKind(StrEnum):
     UNKNOWN_CLIP = "unknown_clip"
     WRONG_REGION = "wrong_region"
     WRONG_ORDER = "wrong_order"
+    NO_CONSENT = "no_consent"
+    """Something was collected, sealed or sent for a purpose that was not consented to at that moment."""
     WRONG_FILE = "wrong_file"
     BAD_RECEIPT = "bad_receipt"
     ERASED_WITHOUT_CAUSE = "erased_without_cause"

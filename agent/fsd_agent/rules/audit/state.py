@@ -12,6 +12,7 @@ from typing import Self, get_args
 from fsd_agent.records.ledger import (
     Checkpoint,
     ClipFact,
+    ConsentChanged,
     Copy,
     Dropped,
     Entry,
@@ -25,6 +26,7 @@ from fsd_agent.records.ledger import (
     Sealed,
     Sent,
 )
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.merkle import Frontier, leaf_hash
 from fsd_agent.wire.ledger_file import START_CHAIN
 
@@ -49,6 +51,8 @@ class LedgerState:
     """By kind and region id (empty where the kind has none)."""
     since_wall_ns: int = 0
     until_wall_ns: int = 0
+    consent: frozenset[Purpose] | None = None
+    """Purposes that are consented to; None while nothing was ever recorded about consent."""
     live: dict[str, LiveClip] = field(default_factory=dict)
     """Clips that are on the vehicle, by id."""
 
@@ -63,8 +67,9 @@ class LedgerState:
         counts = Counter({(kind, region): count for kind, region, count in checkpoint.counts})
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
         since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
+        consent = None if checkpoint.consent is None else frozenset(checkpoint.consent)
         live = {clip.clip_id: clip for clip in checkpoint.live}
-        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, live)
+        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, live)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
         """Take one more record: its bytes, and its check in the file."""
@@ -75,7 +80,9 @@ class LedgerState:
         self.chain = chain
         fact = entry.fact
         self.counts[type(fact).__name__, region_of(fact)] += 1
-        if isinstance(fact, _CLIP_FACTS):
+        if isinstance(fact, ConsentChanged):
+            self.consent = consent_after(self.consent, fact)
+        elif isinstance(fact, _CLIP_FACTS):
             after = clip_after(self.live.pop(fact.clip_id, None), entry.number, fact)
             if after is not None:
                 self.live[fact.clip_id] = after
@@ -88,8 +95,10 @@ class LedgerState:
         """To be signed, at the end of a segment."""
         counts = tuple(sorted((kind, region, count) for (kind, region), count in self.counts.items()))
         head = self.head(wall_ns=wall_ns, device_key_id=device_key_id)
+        consent = None if self.consent is None else tuple(sorted(self.consent))
+        since_wall_ns, until_wall_ns = self.since_wall_ns, self.until_wall_ns
         live = self.oldest_first()
-        return Checkpoint(head, self.frontier.peaks, counts, self.since_wall_ns, self.until_wall_ns, live)
+        return Checkpoint(head, self.frontier.peaks, counts, since_wall_ns, until_wall_ns, consent, live)
 
     def oldest_first(self) -> tuple[LiveClip, ...]:
         """The clips that are on the vehicle."""
@@ -106,12 +115,18 @@ def region_of(fact: Fact) -> str:
     return getattr(fact, "region_id", "")
 
 
+def consent_after(consent: frozenset[Purpose] | None, fact: ConsentChanged) -> frozenset[Purpose]:
+    """The purposes that are consented to after the user's word."""
+    before = consent or frozenset()
+    return before | {fact.purpose} if fact.given else before - {fact.purpose}
+
+
 def clip_after(clip: LiveClip | None, number: int, fact: ClipFact) -> LiveClip | None:
     """A clip after a fact about it; None when no copy of it is left. Facts in a wrong order are taken as they are."""
-    clip = clip or LiveClip(fact.clip_id, fact.region_id, number, staged=False)
+    clip = clip or LiveClip(fact.clip_id, fact.region_id, None, number, staged=False)
     match fact:
         case Fired():
-            clip = clip._replace(staged=True)
+            clip = clip._replace(staged=True, purpose=clip.purpose or fact.purpose)
         case Redacted():
             clip = clip._replace(redacted=True)
         case Sealed():

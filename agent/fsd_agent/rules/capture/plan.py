@@ -1,14 +1,14 @@
 """Which clip a kept firing belongs to, and when a clip is whole.
 
-Rule. A firing asks for ``[t - before, t + after)``. It joins the first open clip of its own region whose window
-it touches and which was still open at ``t`` (``t < end``), if the joined window is no longer than
+Rule. A firing asks for ``[t - before, t + after)``. It joins the first open clip of its own region and purpose
+whose window it touches and which was still open at ``t`` (``t < end``), if the joined window is no longer than
 ``Limits.max_clip_ns``; otherwise it opens a clip of its own. A clip closes when everything before its end has
 been sensed. Event time alone decides, so the outcome does not depend on how the input was cut into batches.
 
 A joined clip takes the union of windows, cameras and signals and the highest priority. What it gained for the
 time that was already staged comes from the ring as backfill, as far as the ring still has it.
 
-The region is fixed when the clip opens: a firing under another region never joins it.
+Region and purpose are fixed when the clip opens: a firing under others never joins it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.purpose import Compartment, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class KeptFiring:
     wall_ns: int
     capture: CaptureSpec
     priority: int
+    purpose: Purpose
+    """Of its campaign."""
 
     @property
     def start_ns(self) -> int:
@@ -155,7 +158,7 @@ def _joinable(drafts: Sequence[_Draft], one: KeptFiring, region_id: str, limits:
         touches = row.start_ns <= one.end_ns and one.start_ns <= row.end_ns and one.firing.t_ns < row.end_ns
         length_ns = max(row.end_ns, one.end_ns) - min(row.start_ns, one.start_ns)
         fits = length_ns <= max(limits.max_clip_ns, row.end_ns - row.start_ns)
-        if row.region_id == region_id and touches and fits:
+        if row.compartment == Compartment(region_id, one.purpose) and touches and fits:
             return draft
     return None
 
@@ -164,6 +167,7 @@ def _fresh_row(one: KeptFiring, clip_id: str, region_id: str, wall_minus_mono_ns
     return ClipRow(
         clip_id=clip_id,
         region_id=region_id,
+        purpose=one.purpose,
         state=ClipState.STAGED,
         start_ns=one.start_ns,
         end_ns=one.end_ns,

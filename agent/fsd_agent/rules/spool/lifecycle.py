@@ -46,13 +46,12 @@ def refuse_move(clip_id: str, before: ClipState | None, after: ClipState) -> str
 def widen(known: ClipRow, wider: ClipRow) -> ClipRow:
     """A STAGED clip after another firing joined it: the union of both windows and sources.
 
-    Its region was fixed by the first firing. Raises ValueError when ``wider`` is of another region.
+    Its compartment was fixed by the first firing. Raises ValueError when ``wider`` is of another region or purpose.
     """
-    if wider.region_id != known.region_id:
-        message = (
-            f"clip {known.clip_id}: belongs to region {known.region_id} for good, not to {wider.region_id}"
+    if wider.compartment != known.compartment:
+        raise ValueError(
+            f"clip {known.clip_id}: belongs to {known.compartment} for good, not to {wider.compartment}"
         )
-        raise ValueError(message)
     return replace(
         known,
         start_ns=min(known.start_ns, wider.start_ns),

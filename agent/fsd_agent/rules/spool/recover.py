@@ -4,7 +4,7 @@ The journal is the truth; files follow it. The order of writing makes every cras
 staging is synced before the firing is accepted; the sealed file is durable before the row says SEALED; staging
 is erased after that; the sealed file is erased after the row says DELIVERED.
 
-| row                 | staging file | sealed file (own region) | decision |
+| row                 | staging file | sealed file | decision |
 | --- | --- | --- | --- |
 | STAGED              | yes | any | close the window, marked as cut; an unaccounted sealed file goes |
 | STAGED, CAPTURED    | no  | any | drop: STAGING_LOST (the disk lost what it had confirmed) |
@@ -14,7 +14,8 @@ is erased after that; the sealed file is erased after the row says DELIVERED.
 | DELIVERED, DROPPED  | any | any | what is left goes |
 | none                | any | any | what is there goes: never journalled is never accepted |
 
-A sealed file in another region's compartment than its row's is never accounted for. Carrying the decisions
+Before that, a live row whose purpose is not consented to is dropped: CONSENT_WITHDRAWN. A file counts where it lies in
+its row's compartment and that has a key: in another compartment, or without its key, it is noise. Carrying the decisions
 out and deciding again gives no decision.
 """
 
@@ -24,7 +25,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import LIVE
+
+Place = tuple[Compartment, str]
+"""Compartment and clip id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Drop:
 class EraseStaging:
     """Remove this staging file."""
 
+    compartment: Compartment
     clip_id: str
     why: str
 
@@ -56,7 +63,7 @@ class EraseStaging:
 class EraseSealed:
     """Remove this sealed file."""
 
-    region_id: str
+    compartment: Compartment
     clip_id: str
     why: str
 
@@ -66,37 +73,46 @@ Action = CloseCut | Drop | EraseStaging | EraseSealed
 
 def recover(
     rows: Iterable[ClipRow],
-    staged: frozenset[str],
-    sealed: frozenset[tuple[str, str]],
+    staged: frozenset[Place],
+    sealed: frozenset[Place],
+    *,
+    keys: frozenset[Compartment],
+    consented: frozenset[Purpose],
 ) -> tuple[Action, ...]:
     """Decide, for every row and every file, in the order in which to act: rows first, then files.
 
     ``rows``: all in a live state, and any others; a finished row that is not given is treated as none, with
-    the same result. ``staged``: clip ids with a staging file. ``sealed``: (region id, clip id) with a file.
+    the same result. ``staged`` and ``sealed``: where there are files. ``keys``: compartments that have one.
     """
     states: dict[str, ClipState] = {}
-    wanted_staging: set[str] = set()
-    wanted_sealed: set[tuple[str, str]] = set()
+    wanted_staging: set[Place] = set()
+    wanted_sealed: set[Place] = set()
     actions: list[Action] = []
     for row in rows:
-        place = (row.region_id, row.clip_id)
-        decision = _judge(row, is_staged=row.clip_id in staged, is_sealed=place in sealed)
+        place, has_key = (row.compartment, row.clip_id), row.compartment in keys
+        if row.state in LIVE and row.purpose not in consented:
+            why = f"consent to {row.purpose} was withdrawn"
+            decision: CloseCut | Drop | None = Drop(row.clip_id, DropReason.CONSENT_WITHDRAWN, why)
+        else:
+            decision = _judge(
+                row, is_staged=has_key and place in staged, is_sealed=has_key and place in sealed
+            )
         if decision is not None:
             actions.append(decision)
         states[row.clip_id] = row.state
         if isinstance(decision, Drop):
             continue
         if row.state in {ClipState.STAGED, ClipState.CAPTURED}:
-            wanted_staging.add(row.clip_id)
+            wanted_staging.add(place)
         elif row.state is ClipState.SEALED:
             wanted_sealed.add(place)
     actions += [
-        EraseStaging(clip_id, _leftover("staging file", states.get(clip_id)))
-        for clip_id in sorted(staged - wanted_staging)
+        EraseStaging(*place, _leftover("staging file", states.get(place[1])))
+        for place in sorted(staged - wanted_staging)
     ]
     actions += [
-        EraseSealed(region_id, clip_id, _leftover("sealed file", states.get(clip_id)))
-        for region_id, clip_id in sorted(sealed - wanted_sealed)
+        EraseSealed(*place, _leftover("sealed file", states.get(place[1])))
+        for place in sorted(sealed - wanted_sealed)
     ]
     return tuple(actions)
 
@@ -104,12 +120,16 @@ def recover(
 def _judge(row: ClipRow, *, is_staged: bool, is_sealed: bool) -> CloseCut | Drop | None:
     """What becomes of the row itself."""
     if row.state in {ClipState.STAGED, ClipState.CAPTURED} and not is_staged:
-        return Drop(row.clip_id, DropReason.STAGING_LOST, f"{row.state}, but its staging file is gone")
+        return Drop(
+            row.clip_id, DropReason.STAGING_LOST, f"{row.state}, but its staging file or its key is gone"
+        )
     if row.state is ClipState.STAGED:
         return CloseCut(row.clip_id, "its window was open when the agent stopped")
     if row.state is ClipState.SEALED and not is_sealed:
         where = f"region {row.region_id}"
-        return Drop(row.clip_id, DropReason.SPOOL_DAMAGED, f"sealed, but its file for {where} is gone")
+        return Drop(
+            row.clip_id, DropReason.SPOOL_DAMAGED, f"sealed, but its file for {where} or its key is gone"
+        )
     return None
 
 

@@ -1,0 +1,90 @@
+"""Folders of compartments, and what is named in them: ``<folder>/<region id>/<purpose>/<clip id><suffix>``.
+
+Names are checked ids, so that no id can reach outside its compartment; links are not followed. Anything else found in the
+folders is left alone and not listed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fsd_agent.adapters import durable
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
+from fsd_agent.records.purpose import Compartment
+from fsd_agent.rules.spool.names import clip_id_of, is_clip_id, is_region_id, purpose_of
+from fsd_agent.wire.compartment import Use, use_key
+
+
+class CompartmentFolders:
+    """Files of one kind. ``folder`` is created where it is missing."""
+
+    def __init__(self, folder: Path, suffix: str, keys: VehicleKeys) -> None:
+        durable.make_folder(folder)
+        self._folder = folder
+        self._suffix = suffix
+        self._keys = keys
+        self._made: set[Compartment] = set()
+        """Compartments whose folder is known to be durable."""
+
+    def path(self, compartment: Compartment, clip_id: str) -> Path:
+        """Where a clip lies; raises :class:`SpoolError` for whatever is not an id."""
+        if not is_region_id(compartment.region_id):
+            raise SpoolError(f"region id {compartment.region_id!r}: not 1 to 32 of [a-z0-9-]")
+        if purpose_of(compartment.purpose) is None:
+            raise SpoolError(f"purpose {compartment.purpose!r}: unknown")
+        if not is_clip_id(clip_id):
+            raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
+        return self._folder / compartment.region_id / compartment.purpose / (clip_id + self._suffix)
+
+    def make(self, compartment: Compartment, path: Path) -> None:
+        """Make the folder of ``path``, durably."""
+        if compartment not in self._made:
+            durable.make_folder(path.parent)
+            self._made.add(compartment)
+
+    def key(self, compartment: Compartment, *, make: bool = False) -> bytes:
+        """The compartment's key, asked for anew each time; raises :class:`CompartmentKeyError`."""
+        try:
+            return self._keys.compartment_key(compartment.region_id, compartment.purpose, make=make)
+        except VehicleKeyError as error:
+            raise CompartmentKeyError(str(error)) from error
+
+    def use_key(self, compartment: Compartment, use: Use, *, make: bool = False) -> bytes:
+        """The key for one use; raises :class:`CompartmentKeyError`."""
+        return use_key(self.key(compartment, make=make), compartment, use)
+
+    def remove(self, path: Path) -> None:
+        """Unlink durably; nothing happens where there is none."""
+        if path.parent.is_dir():
+            durable.remove(path)
+
+    def entries(self) -> frozenset[tuple[Compartment, str]]:
+        """Every file."""
+        return frozenset(
+            (compartment, clip_id)
+            for compartment, folder in self._compartments()
+            for entry in _entries(folder)
+            if (clip_id := clip_id_of(entry.name, self._suffix)) is not None
+            and entry.is_file(follow_symlinks=False)
+        )
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes left behind; how many."""
+        return sum(durable.sweep(folder) for _, folder in self._compartments())
+
+    def _compartments(self) -> Iterator[tuple[Compartment, Path]]:
+        """Folders that exist."""
+        for region in _entries(self._folder):
+            if is_region_id(region.name) and region.is_dir(follow_symlinks=False):
+                for entry in _entries(self._folder / region.name):
+                    purpose = purpose_of(entry.name)
+                    if purpose is not None and entry.is_dir(follow_symlinks=False):
+                        yield Compartment(region.name, purpose), self._folder / region.name / entry.name
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with durable.translated(folder), os.scandir(folder) as found:
+        return list(found)

@@ -1,0 +1,146 @@
+"""Keys of compartments as files: ``<folder>/<region id>/<purpose>.key``, each wrapped or as it is.
+
+Invariants
+- A key is at its name only when it is whole and durable: tmp, fsync, rename, fsync of the folder.
+- Destroying overwrites, fsyncs, unlinks and fsyncs the folder, also what an interrupted making left behind. A flash
+  translation layer may keep old blocks all the same: who fears that wraps the keys by a token.
+- A file that others may read, a folder that others may write to, or a key of another length is refused.
+
+What the files hold is :class:`Wrapping`'s: the keys themselves, or what a token made of them. It gets the compartment
+with every key, so that a wrapped key can be bound to its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd_agent.adapters import durable
+from fsd_agent.ports.spool import SpoolError, SpoolFullError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.rules.spool.names import is_region_id, is_tmp, purpose_of
+from fsd_agent.wire.compartment import KEY_BYTES
+
+KEY_SUFFIX = ".key"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """How a key becomes a file's bytes and back; both may raise ``VehicleKeyError``."""
+
+    wrap: Callable[[Compartment, bytes], bytes]
+    unwrap: Callable[[Compartment, bytes], bytes]
+
+
+def _as_it_is(_: Compartment, data: bytes) -> bytes:
+    return data
+
+
+PLAIN = Wrapping(_as_it_is, _as_it_is)
+"""The files are the keys."""
+
+
+class CompartmentKeys:
+    """The part of :class:`fsd_agent.ports.vehicle_keys.VehicleKeys` that is about compartments."""
+
+    def __init__(self, folder: Path, read: Callable[[Path], bytes], wrapping: Wrapping = PLAIN) -> None:
+        """``folder`` is made with the first key; ``read`` reads a private file, once its owner and modes are right."""
+        self._folder = folder
+        self._read = read
+        self._wrapping = wrapping
+        self._lock = threading.Lock()
+
+    def key(self, compartment: Compartment, *, make: bool) -> bytes:
+        """See ``compartment_key`` of the port."""
+        path = self._path(compartment)
+        with self._lock:
+            if not path.exists():
+                if not make:
+                    raise VehicleKeyError(f"{path}: compartment {compartment} has no key")
+                return self._make(compartment, path)
+            key = self._wrapping.unwrap(compartment, self._read(path))
+        if len(key) != KEY_BYTES:
+            raise VehicleKeyError(f"{path}: holds a key of {len(key)} bytes, not {KEY_BYTES}")
+        return key
+
+    def all(self) -> frozenset[Compartment]:
+        """See ``compartments`` of the port."""
+        with self._lock, _plain(self._folder):
+            return frozenset(
+                Compartment(region.name, purpose)
+                for region in _entries(self._folder)
+                if is_region_id(region.name) and region.is_dir(follow_symlinks=False)
+                for entry in _entries(self._folder / region.name)
+                if (purpose := purpose_of(entry.name.removesuffix(KEY_SUFFIX))) is not None
+                and entry.name.endswith(KEY_SUFFIX)
+            )
+
+    def destroy(self, compartment: Compartment) -> None:
+        """See ``destroy_compartment`` of the port."""
+        path = self._path(compartment)
+        with self._lock, _plain(path):
+            found = [entry.name for entry in _entries(path.parent) if _is_of(entry.name, path.name)]
+            for name in found:
+                if not path.with_name(name).is_symlink():  # What a link leads to is nobody's key
+                    _overwrite(path.with_name(name))
+                path.with_name(name).unlink()
+            if (
+                path.parent.is_dir()
+            ):  # Also where nothing was found: who unlinked it may have died before the sync
+                durable.sync_folder(path.parent)
+
+    def _make(self, compartment: Compartment, path: Path) -> bytes:
+        key = os.urandom(KEY_BYTES)
+        wrapped = self._wrapping.wrap(compartment, key)
+        try:
+            durable.make_folder(path.parent)
+            durable.write_file(path, (wrapped,))
+        except SpoolFullError:
+            raise
+        except SpoolError as error:
+            raise VehicleKeyError(str(error)) from error
+        return key
+
+    def _path(self, compartment: Compartment) -> Path:
+        """Where a key lies; refuses whatever is not an id."""
+        if not is_region_id(compartment.region_id):
+            raise VehicleKeyError(f"region id {compartment.region_id!r}: not 1 to 32 of [a-z0-9-]")
+        return self._folder / compartment.region_id / (Purpose(compartment.purpose) + KEY_SUFFIX)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing where there is none."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except FileNotFoundError:
+        return []
+
+
+def _is_of(name: str, key: str) -> bool:
+    """Whether it is this key, or what an interrupted making of it left."""
+    return name == key or (is_tmp(name) and name.startswith(f".{key}."))
+
+
+def _overwrite(path: Path) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        durable.write_all(fd, os.urandom(os.fstat(fd).st_size))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _plain(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VehicleKeyError(f"{path}: {error.strerror or error}") from error
+    except SpoolError as error:
+        raise VehicleKeyError(str(error)) from error

@@ -1,0 +1,226 @@
+r"""Spool file: a sealed clip as it lies on the vehicle, once more encrypted, under the key of its compartment.
+
+Format, version 1::
+
+    magic  "FSDSPOL1"
+    u32    length of the header, big-endian, at most 512
+    bytes  header: msgpack map, the fields of SpoolHeader
+    bytes  AES-256-GCM of the clip's content key, 48 bytes
+    ...    chunks: AES-256-GCM over 64 KiB of the sealed file each (the last one has what is left), each 16 bytes longer
+
+Two keys come from the compartment's ``spool`` key (``wire.compartment``) by HKDF-SHA256, salted with the header's 32
+random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt the chunks, the others the content key. A
+chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; the content key's is
+zero. Associated data of both is the SHA-256 of everything up to the header's end. So a chunk can be read without the
+others, and none can be moved, dropped, or shown as another clip's, purpose's or region's.
+
+What the region gets is the sealed file inside (``wire.sealed``); header and content key never leave the vehicle. The
+content key is what the region gets wrapped: by it the vehicle can give its owner a copy of the redacted clip.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BufferedReader, RawIOBase
+from typing import Annotated, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from fsd_agent.records.clip import SealedFile
+from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.wire.compartment import KEY_BYTES, use_key
+from fsd_agent.wire.sealed import SealedManifest, open_with_content_key
+
+MAGIC = b"FSDSPOL1"
+CHUNK_BYTES = 64 * 1024
+"""Of the sealed file: a read of one byte decrypts this much."""
+TAG_BYTES = 16
+SALT_BYTES = 32
+MAX_HEADER_BYTES = 512
+
+_LENGTH = struct.Struct(">I")
+_NONCE = struct.Struct(">7xIB")
+_START_BYTES = len(MAGIC) + _LENGTH.size
+_CONTENT_KEY_BYTES = KEY_BYTES + TAG_BYTES
+
+ReadAt = Callable[[int, int], bytes]
+"""(offset, length) to bytes of the spool file; fewer only at its end."""
+
+
+class SpoolFileError(ValueError):
+    """No spool file of this clip, or damaged; nothing of it may be used."""
+
+
+class SpoolHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What anyone who has the disk can read: no time, place or content."""
+
+    v: Literal[1]
+    region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    purpose: Purpose
+    clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    size: Annotated[int, msgspec.Meta(ge=0, le=2**32 * CHUNK_BYTES)]
+    """Of the sealed file, bytes."""
+    salt: Annotated[bytes, msgspec.Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+
+
+def encode_spool_file(
+    file: SealedFile, compartment: Compartment, clip_id: str, *, key: bytes, salt: bytes
+) -> Iterator[bytes]:
+    """The file in parts; ``key`` is the compartment's, ``salt`` 32 random bytes that were never used before.
+
+    Raises :class:`SpoolFileError`, while iterating, where ``file`` does not have the size that it says.
+    """
+    head = SpoolHeader(1, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
+    body = msgspec.msgpack.encode(head)
+    start = MAGIC + _LENGTH.pack(len(body)) + body
+    chunk_cipher, key_cipher = _ciphers(key, compartment, salt)
+    bound = sha256(start).digest()
+    yield start + key_cipher.encrypt(bytes(_NONCE.size), file.content_key, bound)
+    last = _last(file.size_bytes)
+    done = 0
+    for number, chunk in enumerate(_chunks(file)):
+        done += len(chunk)
+        if number > last or done > file.size_bytes:
+            break
+        yield chunk_cipher.encrypt(_NONCE.pack(number, number == last), chunk, bound)
+    if done != file.size_bytes:
+        raise SpoolFileError(
+            f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFile:
+    """An open spool file; made by :meth:`open`. Nothing of it is held but its header and its keys."""
+
+    header: SpoolHeader
+    _read_at: ReadAt
+    _body_at: int
+    _bound: bytes
+    _chunks: AESGCM
+    _content: AESGCM
+
+    @classmethod
+    def open(cls, read_at: ReadAt, compartment: Compartment, clip_id: str, *, key: bytes) -> SpoolFile:
+        """Read its header and check that it is this clip's; raises :class:`SpoolFileError`.
+
+        That header and key belong together is seen when the first chunk, or the content key, is opened.
+        """
+        start = _start_of(read_at(0, _START_BYTES + MAX_HEADER_BYTES))
+        header = read_header(start)
+        found = Compartment(header.region_id, header.purpose), header.clip_id
+        if found != (compartment, clip_id):
+            raise SpoolFileError(f"is clip {found[1]} of compartment {found[0]}")
+        chunks, content = _ciphers(key, compartment, header.salt)
+        return cls(header, read_at, len(start) + _CONTENT_KEY_BYTES, sha256(start).digest(), chunks, content)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """``length`` bytes of the sealed file, fewer at its end; raises :class:`SpoolFileError`."""
+        end = min(offset + length, self.header.size)
+        if offset >= end:
+            return b""
+        first = offset // CHUNK_BYTES
+        parts = [self._chunk(number) for number in range(first, (end - 1) // CHUNK_BYTES + 1)]
+        skip = offset - first * CHUNK_BYTES
+        return b"".join(parts)[skip : skip + end - offset]
+
+    def content_key(self) -> bytes:
+        """The key that opens the clip in the sealed file; raises :class:`SpoolFileError`."""
+        sealed = self._read_at(self._body_at - _CONTENT_KEY_BYTES, _CONTENT_KEY_BYTES)
+        try:
+            return self._content.decrypt(bytes(_NONCE.size), sealed, self._bound)
+        except (InvalidTag, ValueError) as error:
+            raise SpoolFileError("its content key is damaged, or another compartment's") from error
+
+    def _chunk(self, number: int) -> bytes:
+        size = CHUNK_BYTES + TAG_BYTES
+        sealed = self._read_at(self._body_at + number * size, size)
+        try:
+            return self._chunks.decrypt(
+                _NONCE.pack(number, number == _last(self.header.size)), sealed, self._bound
+            )
+        except (InvalidTag, ValueError) as error:
+            raise SpoolFileError(
+                f"chunk {number} is damaged, cut short, or another clip's or compartment's"
+            ) from error
+
+
+def read_header(start: bytes) -> SpoolHeader:
+    """What the beginning of a file says of itself, **not verified**; raises :class:`SpoolFileError`."""
+    try:
+        return msgspec.msgpack.decode(_start_of(start)[_START_BYTES:], type=SpoolHeader)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SpoolFileError(f"header: {error}") from error
+
+
+def open_own_clip(
+    read_at: ReadAt, compartment: Compartment, clip_id: str, *, key: bytes
+) -> tuple[SealedManifest, Iterator[bytes]]:
+    """The redacted clip in a spool file, for the vehicle's owner: its manifest, and its MCAP file in parts.
+
+    ``key`` is the compartment's. Raises :class:`SpoolFileError` or ``wire.sealed.SealedError``, from the iterator too:
+    parts that were read are good only if it comes to its end.
+    """
+    file = SpoolFile.open(read_at, compartment, clip_id, key=key)
+    return open_with_content_key(BufferedReader(_Inner(file), CHUNK_BYTES), file.content_key())
+
+
+class _Inner(RawIOBase):
+    """The sealed file in a spool file, as a stream."""
+
+    def __init__(self, file: SpoolFile) -> None:
+        super().__init__()
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # a buffer of bytes is all that is asked of it
+        data = self._file.read(self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _start_of(data: bytes) -> bytes:
+    """The bytes up to the header's end; fewer only where the file ends there."""
+    if not data.startswith(MAGIC):
+        raise SpoolFileError(f"starts with {data[: len(MAGIC)]!r}, a spool file with {MAGIC!r}")
+    if len(data) < _START_BYTES:
+        raise SpoolFileError("ends in its header")
+    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+    if length > MAX_HEADER_BYTES:
+        raise SpoolFileError(f"a header of {length} bytes, at most {MAX_HEADER_BYTES}")
+    return data[: _START_BYTES + length]
+
+
+def _ciphers(key: bytes, compartment: Compartment, salt: bytes) -> tuple[AESGCM, AESGCM]:
+    """(for chunks, for the content key)."""
+    derived = HKDF(algorithm=SHA256(), length=2 * KEY_BYTES, salt=salt, info=b"fsd spool v1\0").derive(
+        use_key(key, compartment, "spool")
+    )
+    return AESGCM(derived[:KEY_BYTES]), AESGCM(derived[KEY_BYTES:])
+
+
+def _last(size: int) -> int:
+    """Number of the last chunk; there is one also of nothing."""
+    return max(0, size - 1) // CHUNK_BYTES
+
+
+def _chunks(file: SealedFile) -> Iterator[bytes]:
+    """Full chunks, then one last of what is left; at least one, also of nothing."""
+    pending = bytearray()
+    for part in file.chunks:
+        pending += part
+        while len(pending) > CHUNK_BYTES:
+            yield bytes(pending[:CHUNK_BYTES])
+            del pending[:CHUNK_BYTES]
+    yield bytes(pending)

@@ -1,0 +1,200 @@
+"""A spool file opens at any place in its own compartment, and is noise everywhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.records.clip import SealedFile
+from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.testing.compartments import at
+from fsd_agent.testing.regions import sample_redacted_clip, sample_region
+from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.compartment import use_key
+from fsd_agent.wire.sealed import SealedError, seal_clip
+from fsd_agent.wire.spool_file import (
+    CHUNK_BYTES,
+    SpoolFile,
+    SpoolFileError,
+    encode_spool_file,
+    open_own_clip,
+    read_header,
+)
+
+CLIP, OTHER = "ab" * 16, "cd" * 16
+EU = at("eu")
+KEY, SALT = bytes(range(32)), bytes(range(32, 64))
+LONG = hashlib.shake_128(b"long").digest(2 * CHUNK_BYTES + 100)
+
+
+def encode(file: SealedFile, compartment: Compartment = EU, clip_id: str = CLIP, key: bytes = KEY) -> bytes:
+    return b"".join(encode_spool_file(file, compartment, clip_id, key=key, salt=SALT))
+
+
+def reader(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, length: data[offset : offset + length]
+
+
+def opened(data: bytes, compartment: Compartment = EU, clip_id: str = CLIP, key: bytes = KEY) -> SpoolFile:
+    return SpoolFile.open(reader(data), compartment, clip_id, key=key)
+
+
+def whole(data: bytes, *where: object) -> bytes:
+    file = opened(data, *where)  # type: ignore[arg-type] # compartment and clip id
+    assert file.content_key() == bytes(32)
+    return file.read(0, file.header.size + 1)
+
+
+DATA = encode(as_file(LONG))
+
+
+def test_the_bytes_are_what_they_were() -> None:
+    """A vehicle is updated with files on board."""
+    data = encode(as_file(b"golden", bytes(range(100, 132))))
+    assert hashlib.sha256(data).hexdigest() == (
+        "fc25877d6a1a9123cdd1833da5678867ffd23620dafd7de322636c92d3be82bd"
+    )
+    header = {"v": 1, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
+    body = msgspec.msgpack.encode(header)
+    assert data.startswith(b"FSDSPOL1" + len(body).to_bytes(4, "big") + body)
+    assert len(data) == 12 + len(body) + 48 + 6 + 16
+    assert opened(data).content_key() == bytes(range(100, 132))
+    assert (
+        use_key(KEY, EU, "spool").hex() == "3945753044e0067fd5f42ddb9ed80d601b59bb92932a1cd768e7248a4e14c681"
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(LONG) + 10), st.integers(0, CHUNK_BYTES * 3))
+def test_any_place_reads_as_the_sealed_file_has_it(offset: int, length: int) -> None:
+    assert opened(DATA).read(offset, length) == LONG[offset : offset + length]
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
+def test_at_the_edges_of_chunks(size: int) -> None:
+    parts = [LONG[start : min(start + 1000, size)] for start in range(0, size, 1000)]
+    data = encode(SealedFile(size, bytes(32), parts))
+    assert whole(data) == LONG[:size]
+    assert len(data) == len(encode(as_file(b""))) - 16 + size + 16 * max(1, -(-size // CHUNK_BYTES)) + (
+        len(msgspec.msgpack.encode(size)) - 1
+    )
+
+
+def test_a_read_touches_no_more_than_it_needs() -> None:
+    read: list[tuple[int, int]] = []
+
+    def noted(offset: int, length: int) -> bytes:
+        read.append((offset, length))
+        return DATA[offset : offset + length]
+
+    SpoolFile.open(noted, EU, CLIP, key=KEY).read(CHUNK_BYTES + 5, 10)
+    assert sum(length for _, length in read) < CHUNK_BYTES + 2000
+
+
+@pytest.mark.parametrize(
+    ("compartment", "clip_id", "key"),
+    [
+        (at("cn"), CLIP, KEY),
+        (at("eu", Purpose.DIAGNOSTICS), CLIP, KEY),
+        (EU, OTHER, KEY),
+        (EU, CLIP, bytes(32)),
+    ],
+)
+def test_elsewhere_it_is_noise_even_if_its_header_is_made_to_fit(
+    compartment: Compartment, clip_id: str, key: bytes
+) -> None:
+    """A file that was copied or renamed; then with a header that says it belongs there."""
+    if key == KEY:
+        with pytest.raises(SpoolFileError, match=f"is clip {CLIP} of compartment eu/safety"):
+            opened(DATA, compartment, clip_id, key)
+    start = read_header(DATA)
+    length = 12 + len(msgspec.msgpack.encode(start))
+    forged = msgspec.structs.replace(
+        start, region_id=compartment.region_id, purpose=compartment.purpose, clip_id=clip_id
+    )
+    body = msgspec.msgpack.encode(forged)
+    file = opened(
+        b"FSDSPOL1" + len(body).to_bytes(4, "big") + body + DATA[length:], compartment, clip_id, key
+    )
+    for use in (file.content_key, lambda: file.read(0, 1), lambda: file.read(CHUNK_BYTES, 1)):
+        with pytest.raises(SpoolFileError, match="another"):
+            use()
+
+
+def test_a_key_that_is_laid_into_another_compartment_opens_nothing_there() -> None:
+    made = encode(as_file(LONG), at("cn"), key=KEY)
+    start = read_header(made)
+    for compartment in (EU, at("cn", Purpose.DIAGNOSTICS)):
+        assert use_key(KEY, compartment, "spool") != use_key(KEY, at("cn"), "spool")
+    assert use_key(KEY, EU, "spool") != use_key(KEY, EU, "staging")
+    assert (start.region_id, start.purpose, start.size) == ("cn", Purpose.SAFETY, len(LONG))
+    with pytest.raises(ValueError, match="16 bytes, not 32"):
+        use_key(bytes(16), EU, "spool")
+
+
+def test_every_flipped_bit_is_refused() -> None:
+    data = encode(as_file(b"small"))
+    for bit in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises(SpoolFileError):
+            whole(bytes(damaged))
+
+
+def test_every_cut_is_refused() -> None:
+    data = encode(as_file(b"small"))
+    for length in range(len(data)):
+        with pytest.raises(SpoolFileError):
+            whole(data[:length])
+    with pytest.raises(SpoolFileError, match="cut short"):
+        opened(DATA[:-1]).read(0, len(LONG))
+
+
+def test_chunks_do_not_change_places() -> None:
+    begin = len(DATA) - len(LONG) - 3 * 16
+    size = CHUNK_BYTES + 16
+    first, second = DATA[begin : begin + size], DATA[begin + size : begin + 2 * size]
+    swapped = DATA[:begin] + second + first + DATA[begin + 2 * size :]
+    with pytest.raises(SpoolFileError, match="chunk 0"):
+        opened(swapped).read(0, 1)
+
+
+@pytest.mark.parametrize("said", [0, 4, 6, CHUNK_BYTES + 1])
+def test_a_sealed_file_of_another_size_than_announced_is_not_written(said: int) -> None:
+    with pytest.raises(SpoolFileError, match=f"{said} were announced"):
+        encode(SealedFile(said, bytes(32), (b"small",)))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "a spool file with"),
+        (b"FSDSEAL1" + bytes(100), "a spool file with"),
+        (b"FSDSPOL1\0", "ends in its header"),
+        (b"FSDSPOL1\0\0\x02\x01" + bytes(600), "a header of 513 bytes"),
+        (b"FSDSPOL1\0\0\0\x01\xc1", "header: "),
+    ],
+)
+def test_what_is_no_spool_file(data: bytes, says: str) -> None:
+    with pytest.raises(SpoolFileError, match=says):
+        opened(data)
+
+
+def test_the_vehicle_opens_the_clip_for_its_owner() -> None:
+    keys, route = MemoryVehicleKeys(), sample_region("eu", ("DE",)).route()
+    clip = sample_redacted_clip(CLIP, "eu")
+    sealed = seal_clip(clip, LONG, route=route, sign=keys.sign, device_key_id=keys.device_key_id())
+    data = encode(sealed)
+    manifest, parts = open_own_clip(reader(data), EU, CLIP, key=KEY)
+    assert (manifest.clip_id, manifest.region_id, b"".join(parts)) == (CLIP, "eu", LONG)
+    with pytest.raises(SpoolFileError):
+        open_own_clip(reader(data), EU, CLIP, key=bytes(32))
+    cut = data[: len(data) - 5]
+    with pytest.raises((SpoolFileError, SealedError)):
+        b"".join(open_own_clip(reader(cut), EU, CLIP, key=KEY)[1])
