@@ -688,7 +688,7 @@ def a_full_journal(model: AgentModel) -> None:
     ("life", "recovery"),
     [
         *((a_life, recovery) for recovery in (None, 0, 1, 3, 6)),
-        *((a_withdrawal, recovery) for recovery in (None, 1, 4, 9)),
+        *((a_withdrawal, recovery) for recovery in (None, 4)),
         (a_refusal, None),
         (a_full_journal, None),
     ],

@@ -298,7 +298,7 @@ def test_one_record_is_shown_without_the_others(fleet: Fleet, capsys: pytest.Cap
     assert main(["audit", "check", str(proof)]) == 1
     assert "none of those given" in capsys.readouterr().err
     assert (
-        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "38", "-o", str(proof)]) == 2
+        main(["audit", "prove", str(fleet.ledger), "--receipts", cn, "--record", "39", "-o", str(proof)]) == 2
     )
     flip(fleet.file())
     capsys.readouterr()
