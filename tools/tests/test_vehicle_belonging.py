@@ -199,7 +199,9 @@ def test_a_journal_of_a_newer_agent_is_not_guessed_at(vehicle: Vehicle) -> None:
 def test_a_reading_holds_the_clips_that_are_not_finished(vehicle: Vehicle) -> None:
     vehicle.start()
     assert vehicle.journal is not None
-    rows = [ClipRow(f"{n:032x}", "cn", Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, (), (), 0) for n in range(3)]
+    rows = [
+        ClipRow(f"{n:032x}", "cn", Purpose.SAFETY, ClipState.STAGED, n, n + 1, 0, (), (), 0) for n in range(3)
+    ]
     vehicle.journal.accept((), rows)
     vehicle.journal.captured(rows[1].clip_id, cut=False)
     vehicle.journal.dropped(rows[2].clip_id, DropReason.DISK_FULL, "")
