@@ -62,7 +62,7 @@ class Bench:
         residence = Residence(
             lambda: self.document,
             self.trust,
-            device_key_id=MemoryVehicleKeys().device_key_id(),
+            device_key_ids=lambda: {MemoryVehicleKeys().device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,

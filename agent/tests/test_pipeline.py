@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fsd_agent.adapters.process_use import process_use
+from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.heads import Heads
@@ -169,7 +170,7 @@ class Bench:
         self.residence = Residence(
             self.firmware.registration,
             self.trust,
-            device_key_id=self.keys.device_key_id(),
+            device_key_ids=lambda: {self.keys.device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,
@@ -770,6 +771,7 @@ def teller_of(bench: Bench) -> Teller:
         use=process_use,
         trouble=lambda: "",
         head=Heads(bench.ledger, bench.events).tell,
+        certificate_until_ns=CertificateWatch(bench.keys, bench.clock, bench.events).look,
     )
 
 

@@ -21,6 +21,7 @@ from fsd_agent.records.ledger import (
     Fact,
     Head,
     Held,
+    KeyRotated,
     LiveClip,
     PolicyRefused,
     Receipted,
@@ -47,6 +48,7 @@ from fsd_agent.wire.ledger import (
 from fsd_agent.wire.ledger_file import RECORD, encode_frame
 
 KEYS = MemoryVehicleKeys()
+AFTER = KEYS.rotate("car-1 later", wall_ns=1_800_000_000_000_000_000)
 DO = Decisions(sample_region("cn"))
 CLIP = clip_id_of(7)
 FACTS: list[Fact] = [
@@ -60,9 +62,10 @@ FACTS: list[Fact] = [
     DO.dropped(CLIP),
     SegmentRemoved(0, 4000, bytes(32), acknowledged=True),
     PolicyRefused("cn", 3),
+    KeyRotated(KEYS.device_key_id(), AFTER.device_key_id(), AFTER.rotations()[0].data),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "dad77c21126898433c8a298c72857fb4294294a310d77e72318ea45a33e4822c"
+EVERYTHING = "fdfd116926c10946afea33d5a529ca84a0e72f8e0c22c735915a52a612c588bf"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
     HEAD, (b"\x03" * 32,) * 3, (("Fired", "cn", 7),), 1, 2, (LiveClip(CLIP, "cn", 3, redacted=True),)

@@ -34,6 +34,7 @@ class Teller:
         use: Callable[[], ProcessUse],
         trouble: Callable[[], str],
         head: Callable[[], bytes],
+        certificate_until_ns: Callable[[str], int],
     ) -> None:
         self._journal = journal
         self._control = control
@@ -44,6 +45,7 @@ class Teller:
         self._use = use
         self._trouble = trouble
         self._head = head
+        self._certificate_until_ns = certificate_until_ns
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -69,6 +71,7 @@ class Teller:
             use=self._use(),
             trouble=self._trouble(),
             ledger_head=head,
+            certificate_until_wall_ns=self._certificate_until_ns(region_id),
         )
 
 

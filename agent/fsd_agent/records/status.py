@@ -58,3 +58,5 @@ class Status:
     ledger_head: bytes = b""
     """Size and Merkle root of the ledger, signed by the device (``wire.ledger.decode_head``); empty where it can't be
     written to."""
+    certificate_until_wall_ns: int = 0
+    """Until when the vehicle's certificate for this region is valid; 0 where that can't be told."""

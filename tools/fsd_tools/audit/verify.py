@@ -104,7 +104,7 @@ def run_audit(
     views = {view.region_id: view for view in (read_region(region, vehicles) for region in regions)}
     told = [*told, *(one for region in regions for one in told_heads(region, vehicles))]
     clips, said = account(examined.records, views, examined.start)
-    findings += [*examined.findings, *told_findings(examined, told, known), *said]
+    findings += [*examined.findings, *told_findings(examined, told, examined.keys), *said]
     return Audit(ledger, len(segments), examined, clips, views, len(told), tuple(findings))
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, VehicleDir
+from fsd_agent.adapters.key_files import KeyFileError, VehicleDir, own_key_ids
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.ports.trust_store import LaidPolicy, TrustError
 from fsd_agent.records.region import Hold, HoldReason, RegionPolicy, Registration, Route
@@ -75,7 +75,7 @@ def _registration(
         return accept_registration(
             document,
             authorities=trust.authorities(),
-            device_key_id=KeyFiles(vehicle_dir).device_key_id(),
+            device_key_ids=own_key_ids(vehicle_dir),
             floor=None,
             clock_ns=time.time_ns(),
             proved_ns=proved_ns,
