@@ -99,7 +99,7 @@ def test_threads_sign_and_wrap_at_once(token: SoftToken) -> None:
 
     def work(mine: Pkcs11Element) -> None:
         try:
-            for _ in range(60):
+            for _ in range(15):
                 message = os.urandom(40)
                 verify(key, mine.sign(key, message), message)
                 assert mine.unwrap(mine.wrap(message)) == message

@@ -3,6 +3,7 @@
 ::
 
     tls/<region>/<key id>/private.key       EC P-256 private key, PEM: made here, never copied
+    tls/<region>/<key id>/request.pem       what was asked for with it (PKCS #10): under which pseudonym
     tls/<region>/<key id>/certificate.pem   its certificate, issued by that region's authority
     tls/<region>/current                    link to the <key id> in use
 
@@ -23,10 +24,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from fsd_agent.adapters.durable import sync_folder, translated, write_file
 from fsd_agent.adapters.private_files import KeyFileError, read_private, write_private
-from fsd_agent.adapters.vehicle_dir import CERTIFICATE, PRIVATE_KEY, VehicleDir
+from fsd_agent.adapters.vehicle_dir import CERTIFICATE, PRIVATE_KEY, REQUEST, VehicleDir
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.wire.enrolment import tls_key_id
 
@@ -89,13 +91,34 @@ class TlsFiles:
         write_private(self.files.tls / region_id / tls_key_id(key.public_key()) / PRIVATE_KEY, pem)
         return key
 
-    def made(self, region_id: str) -> frozenset[str]:
-        """Ids of the keys that are there."""
-        return frozenset(
-            tls_key_id(self._key(folder / PRIVATE_KEY).public_key())
-            for folder in self._folders(region_id)
-            if (folder / PRIVATE_KEY).exists()
-        )
+    def note(self, region_id: str, csr: x509.CertificateSigningRequest) -> None:
+        """Keep what is asked for with a key of :meth:`asking`, before anybody is asked."""
+        key = csr.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise KeyFileError(f"{self.files.tls / region_id}: a request for a key of another kind")
+        path = self.files.tls / region_id / tls_key_id(key) / REQUEST
+        try:
+            write_file(path, [csr.public_bytes(serialization.Encoding.PEM)])
+        except SpoolError as error:
+            raise KeyFileError(str(error)) from error
+
+    def asked(self, region_id: str) -> dict[str, str]:
+        """Keys that are there and whose certificate was asked for: by key id, the common name that was asked for."""
+        found = {}
+        for folder in self._folders(region_id):
+            path = folder / REQUEST
+            if not path.exists():
+                continue
+            key_id = tls_key_id(self._key(folder / PRIVATE_KEY).public_key())
+            try:
+                csr = x509.load_pem_x509_csr(path.read_bytes())
+            except OSError as error:
+                raise KeyFileError(f"{path}: can't be read: {error.strerror}") from error
+            except ValueError as error:
+                raise KeyFileError(f"{path}: is not a certificate request: {error}") from error
+            names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            found[key_id] = str(names[0].value) if len(names) == 1 else ""
+        return found
 
     def take(self, region_id: str, key_id: str, certificate_pem: bytes) -> Path:
         """Put a key and its certificate in use; the certificate's path."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 CERTIFICATE = "certificate.pem"
 PRIVATE_KEY = "private.key"
+REQUEST = "request.pem"
 
 
 @dataclass(frozen=True, slots=True)

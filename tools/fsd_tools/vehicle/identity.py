@@ -68,7 +68,9 @@ def make_request(
         create_keys(vehicle_dir, element)
         devices = DeviceKeys(files, element)
         device = devices.newest()
-        csr = request_client(name, TlsFiles(files).asking(region_id))
+        tls = TlsFiles(files)
+        csr = request_client(name, tls.asking(region_id))
+        tls.note(region_id, csr)
         return encode_request(
             vehicle=name,
             region_id=region_id,
@@ -94,7 +96,7 @@ def take_answer(
         asking = Asking(
             vehicle=enrolled_as(files),
             device_key_id=DeviceKeys(files, element).newest().key_id,
-            tls_key_ids=tls.made(told.region_id),
+            asked=tls.asked(told.region_id),
             pinned_root=pinned,
             given_root=root,
             floor=_floor(files, told.region_id, pinned),

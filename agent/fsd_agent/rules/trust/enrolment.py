@@ -7,15 +7,15 @@ The rules, in this order; the first that fails is the reason, and everything sta
 2. The policy is signed by that root, right in every field, and that region's; its version is not below the one on board.
 3. The certificate is issued by the authority that this policy names, itself valid now, for client authentication and no
    other purpose, and is no authority.
-4. It names this vehicle, and the device key that the vehicle signs with (or is about to).
-5. It is for the TLS key that the vehicle made.
-6. The present moment lies in its validity.
+4. It is for a TLS key that the vehicle made, and names the vehicle as it asked to be named, and the device key that it
+   signs with (or is about to).
+5. The present moment lies in its validity.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -38,8 +38,8 @@ class Asking:
     vehicle: str | None
     """The pseudonym it goes by; None where it was never enrolled anywhere."""
     device_key_id: str
-    tls_key_ids: Collection[str]
-    """Of TLS keys that it made for the region (``wire.enrolment.tls_key_id``)."""
+    asked: Mapping[str, str]
+    """TLS keys that it made for the region, by id (``wire.enrolment.tls_key_id``): the pseudonym it asked under."""
     pinned_root: bytes | None
     given_root: str | None
     """Fingerprint (key id) that a person gave."""
@@ -68,7 +68,6 @@ def accept_answer(answer: EnrolmentAnswer, asking: Asking) -> AcceptedEnrolment:
         authority = x509.load_pem_x509_certificate(policy.authority_pem)
         _check_issued(leaf, authority, asking.now)
         _check_purpose(leaf)
-        vehicle = _check_names(leaf, asking)
         key = leaf.public_key()
     except (
         ValueError,
@@ -78,10 +77,11 @@ def accept_answer(answer: EnrolmentAnswer, asking: Asking) -> AcceptedEnrolment:
         x509.DuplicateExtension,
     ) as error:
         raise EnrolmentError(f"certificate: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or tls_key_id(key) not in asking.tls_key_ids:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or tls_key_id(key) not in asking.asked:
         raise EnrolmentError(
             "certificate: is not for a TLS key that this vehicle made; ask again and use that answer"
         )
+    vehicle = _check_names(leaf, asking, asking.asked[tls_key_id(key)])
     _check_time("certificate", leaf, asking.now)
     return AcceptedEnrolment(vehicle, policy, leaf, tls_key_id(key))
 
@@ -148,11 +148,11 @@ def _check_purpose(leaf: x509.Certificate) -> None:
         )
 
 
-def _check_names(leaf: x509.Certificate, asking: Asking) -> str:
+def _check_names(leaf: x509.Certificate, asking: Asking, asked: str) -> str:
     names = common_names(leaf)
-    if len(names) != 1 or (asking.vehicle is not None and names != [asking.vehicle]):
+    if names != [asked] or asked != (asking.vehicle or asked):
         raise EnrolmentError(
-            f"certificate: is for {', '.join(names) or 'nobody'}, this vehicle is {asking.vehicle or 'nobody yet'}"
+            f"certificate: is for {', '.join(names) or 'nobody'}, this vehicle is {asking.vehicle or asked}"
         )
     if device_key_named(leaf) != asking.device_key_id:
         raise EnrolmentError(
