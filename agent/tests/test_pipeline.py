@@ -967,3 +967,33 @@ def test_the_status_carries_a_head_of_the_ledger() -> None:
     bench.ledger.broken = True
     assert teller.status(where).ledger_head == b""
     assert bench.events.of("ledger_failed")
+
+
+def test_a_clip_waits_for_a_token_that_was_taken_out() -> None:
+    """However long: what was collected is not given up for a key that can't be used."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.keys.away = True
+    for _ in range(6):
+        bench.finish()
+        bench.clock.advance(400 * S)
+    (clip,) = bench.clips(ClipState.CAPTURED)
+    told = bench.events.of("keys_failed")
+    assert len(told) == 6
+    assert told[0] == {"clip": clip, "what": "the token is not there"}
+    assert bench.finisher.trouble == "the token is not there"
+    assert not bench.spool.entries()
+    bench.keys.away = False
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip]
+    assert bench.finisher.trouble == ""
+
+
+def test_the_status_says_until_when_the_certificate_serves() -> None:
+    bench = Bench(drive(1, ()))
+    teller, route = teller_of(bench), bench.region.route("car-1")
+    assert teller.status(route).certificate_until_wall_ns == 0
+    bench.keys.until_ns = bench.clock.wall_ns() + 10**15
+    assert teller.status(route).certificate_until_wall_ns == bench.keys.until_ns
+    assert [one["days_left"] for one in bench.events.of("certificate_expiring")] == [11]
