@@ -62,6 +62,17 @@ def test_whoever_knows_the_first_key_can_audit_all_of_it(tmp_path: Path, limits:
     assert starts == [keys.device_key_id() for keys in (FIRST, FIRST, SECOND, SECOND, THIRD)]
 
 
+def test_a_stolen_former_key_hands_over_to_nobody_new(tmp_path: Path) -> None:
+    """The region has the second key after the first; the thief of the first signs a statement for his own."""
+    run(tmp_path, FIRST, 1)
+    run(tmp_path, FIRST.rotate("thief"), 2)
+    assert not audited(tmp_path, FIRST).findings, "who knows the first key alone can't tell"
+    segments = [(path.name, read_segment(path.read_bytes())) for path in segment_paths(tmp_path)]
+    known = {keys.device_key_id(): keys.device_public_key for keys in (FIRST, SECOND)}
+    found = examine(segments, known, former={FIRST.device_key_id()})
+    assert {one.kind for one in found.findings} == {FindingKind.BAD_SIGNATURE}
+
+
 def test_two_rotations_between_two_starts_are_two_records(tmp_path: Path) -> None:
     run(tmp_path, FIRST, 1)
     run(tmp_path, THIRD, 2)

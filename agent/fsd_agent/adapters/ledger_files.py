@@ -123,9 +123,8 @@ class LedgerFiles:
         newest = self._files[-1]
         begun = self._state.size > newest.first  # A file is named by its first record
         full = newest.size_bytes - newest.start_bytes >= self._limits.segment_bytes
-        handover = any(
-            isinstance(fact, KeyRotated) for fact in facts
-        )  # a new file would begin with the new signature
+        # A new file would begin with a signature by the new key, before the record that hands over to it.
+        handover = any(isinstance(fact, KeyRotated) for fact in facts)
         if begun and full and len(self._state.live) <= MAX_LIVE and not handover:
             self._rotate()
         made = batch(

@@ -89,13 +89,14 @@ class Pkcs11Element:
 
     def sign(self, public_key: bytes, message: bytes) -> bytes:
         """See the port."""
-        import pkcs11
 
         def act() -> bytes:
+            from pkcs11 import Mechanism
+
             key = self._find(public_key)
             if key is None:
                 raise TokenError(f"token {self._label!r} does not hold device key {key_id_of(public_key)}")
-            return bytes(key.sign(message, mechanism=pkcs11.Mechanism.EDDSA))
+            return bytes(key.sign(message, mechanism=Mechanism.EDDSA))
 
         return self._call("sign", act)
 
@@ -193,7 +194,6 @@ class Pkcs11Element:
             try:
                 return act()
             except _foreign():
-                self._session = None
                 self._anew()
                 return act()
 
@@ -212,9 +212,7 @@ class Pkcs11Element:
         token = pkcs11.lib(self._so).get_token(token_label=self._label)
         try:
             self._session = token.open(rw=True, user_pin=pin)
-        except (
-            pkcs11.UserAlreadyLoggedIn
-        ):  # by somebody else in this process: the login is the whole process'
+        except pkcs11.UserAlreadyLoggedIn:  # by another user of the module: a login is the whole process'
             self._session = token.open(rw=True)
         except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange):
             self._refused_pin = pin

@@ -69,6 +69,16 @@ def enrolled_keys(region: RegionDir) -> dict[str, tuple[str, bytes]]:
     return found
 
 
+def former_keys(region_dirs: Sequence[Path]) -> frozenset[str]:
+    """Ids of keys that a region lists as former ones: it knows what came after them. Raises :class:`ToolError`."""
+    known = [
+        load_enrolled(path)
+        for one in region_dirs
+        for path in RegionDir(one).vehicle("any").parent.glob("*.toml")
+    ]
+    return frozenset(key_id_of(former.key) for one in known if one is not None for former in one.former)
+
+
 def known_keys(region_dirs: Sequence[Path], given: Mapping[str, bytes]) -> dict[str, bytes]:
     """Device public keys by key id: those given, and those enrolled with regions. Raises :class:`ToolError`."""
     enrolled = [enrolled_keys(RegionDir(path)) for path in region_dirs]

@@ -10,6 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from fsd_agent.records.region import Endpoint, FaceRule, LocationRule, PlateRule, RegionPolicy
 from fsd_agent.wire.enrolment import MAX_REQUEST_BYTES
@@ -125,7 +126,7 @@ def enrol(
     request: Path,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    former_days: int = FORMER_DAYS,
+    former_days: Annotated[int, Parameter(validator=Number(gte=0, lte=3650))] = FORMER_DAYS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Answer a vehicle's REQUEST: enrol it with the region in DIRECTORY, renew its certificate, or take its new device key.

@@ -9,6 +9,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from fsd_agent.wire.enrolment import MAX_ANSWER_BYTES, decode_request
 from fsd_agent.wire.envelope import key_id_of
@@ -174,7 +175,7 @@ def rotate(
     region: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
     finish: Annotated[bool, Parameter(negative="")] = False,
     anyway: Annotated[bool, Parameter(negative="")] = False,
-    former_days: int = FORMER_DAYS,
+    former_days: Annotated[int, Parameter(validator=Number(gte=0, lte=3650))] = FORMER_DAYS,
     token: TokenChoice = NO_TOKEN,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:

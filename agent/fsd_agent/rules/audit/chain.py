@@ -10,7 +10,7 @@ what it was told is needed (:func:`told_findings`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -61,9 +61,14 @@ class Examined:
         return Tree(self.leaves, Frontier(self.first, self.start.peaks if self.start else ()))
 
 
-def examine(segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes]) -> Examined:
-    """Check files (name, content) in the order of their names; ``keys`` are device public keys by key id."""
-    keys = learned_keys(segments, keys)
+def examine(
+    segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes], *, former: Collection[str] = ()
+) -> Examined:
+    """Check files (name, content) in the order of their names; ``keys`` are device public keys by key id.
+
+    ``former``: ids of those whose successors are all among ``keys``.
+    """
+    keys = learned_keys(segments, keys, former)
     found = Examined(keys=keys)
     if not segments:
         found.findings.append(Finding(_K.NO_LEDGER, "ledger", None, "there is no segment"))

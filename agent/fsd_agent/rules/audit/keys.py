@@ -1,14 +1,15 @@
 """Which device key signs where in a ledger: one, until a ``KeyRotated`` record hands over to the next.
 
 A new key is believed where the record's statement is signed by the key before, which is known already: from regions, from
-whoever gave it, or from the record before. From that record on everything is signed by the new key, and nothing by the old.
+whoever gave it, or from the record before. A key that a region lists as a former one hands over to no key that is not known
+already: the region has taken its successor, and who has stolen the old key names another. From that record on everything is signed by the new key, and nothing by the old.
 Signatures in a run of such records, one directly after the other, may be any later key's of the run: the device has the
 last one only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.records.ledger import KeyRotated
@@ -29,8 +30,10 @@ class Signature:
     key_id: str
 
 
-def learned_keys(segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes]) -> dict[str, bytes]:
-    """``keys`` (raw Ed25519, by key id), and those that rotation records lead to from one of them."""
+def learned_keys(
+    segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes], former: Collection[str]
+) -> dict[str, bytes]:
+    """``keys`` (raw Ed25519, by key id), and those that rotation records lead to from one of them; ``former`` are key ids."""
     known = dict(keys)
     for _, segment in segments:
         for frame in segment.frames:
@@ -41,7 +44,7 @@ def learned_keys(segments: Sequence[tuple[str, Segment]], keys: Mapping[str, byt
             except LedgerFormatError:  # named by whoever reads the records
                 continue
             rotation = _statement(fact) if isinstance(fact, KeyRotated) else None
-            if isinstance(rotation, Rotation) and rotation.old_key_id in known:
+            if isinstance(rotation, Rotation) and rotation.old_key_id in known.keys() - set(former):
                 known[rotation.new_key_id] = rotation.new_key
     return known
 
