@@ -48,8 +48,8 @@ bench: setup     ## run every benchmark and write docs/performance.md
 	$(BIN)/fsdctl bench report -o docs/performance.md
 
 lock: setup      ## resolve requirements/*.txt anew from pyproject.toml
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video -o requirements/car.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video --extra tools --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video --extra pkcs11 -o requirements/car.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra video --extra pkcs11 --extra tools --group dev -o requirements/dev.txt
 
 clean:           ## remove what the build and the demo made
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis

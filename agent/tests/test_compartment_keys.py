@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fsd_agent.adapters.compartment_keys import CompartmentKeys, Wrapping
+from fsd_agent.adapters.compartment_keys import CompartmentKeys
 from fsd_agent.adapters.key_files import KeyFiles, VehicleDir, create_keys
+from fsd_agent.adapters.locker import Locker
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolFullError
@@ -17,6 +18,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.testing.compartments import at
 from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.secure_element import MemorySecureElement
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 
 CLIP, OTHER = "ab" * 16, "cd" * 16
@@ -67,7 +69,7 @@ def test_only_their_owner_can_read_them(files: VehicleDir) -> None:
         keys.compartment_key(*EU)
     path.chmod(0o600)
     path.write_bytes(b"short")
-    with pytest.raises(VehicleKeyError, match="a key of 5 bytes, not 32"):
+    with pytest.raises(VehicleKeyError, match="5 bytes, expected 32"):
         keys.compartment_key(*EU, make=True)
 
 
@@ -111,10 +113,7 @@ def test_the_bytes_are_overwritten_before_the_name_goes(files: VehicleDir, tmp_p
 
 
 def test_a_full_disk_makes_no_half_key(small_disk: Path) -> None:
-    def read(path: Path) -> bytes:
-        return path.read_bytes()
-
-    keys = CompartmentKeys(small_disk / "keys", read)
+    keys = CompartmentKeys(small_disk / "keys", Locker(small_disk, None))
     keys.key(EU, make=True)
     with pytest.raises(OSError, match="No space"):
         (small_disk / "rest").write_bytes(bytes(8 << 20))
@@ -123,27 +122,18 @@ def test_a_full_disk_makes_no_half_key(small_disk: Path) -> None:
     assert keys.all() == {EU}
 
 
-def test_what_the_files_hold_is_up_to_the_wrapping(tmp_path: Path) -> None:
-    """As a token would: bound to its compartment, and refused elsewhere."""
-
-    def unwrap(compartment: Compartment, data: bytes) -> bytes:
-        name, _, key = data.partition(b"|")
-        if name != str(compartment).encode():
-            raise VehicleKeyError(f"wrapped for {name.decode()}")
-        return bytes(byte ^ 255 for byte in key)
-
-    def wrap(compartment: Compartment, key: bytes) -> bytes:
-        return str(compartment).encode() + b"|" + bytes(byte ^ 255 for byte in key)
-
-    keys = CompartmentKeys(tmp_path / "keys", Path.read_bytes, Wrapping(wrap, unwrap))
+def test_with_a_token_the_files_hold_what_it_wrapped_for_their_place(files: VehicleDir) -> None:
+    keys = CompartmentKeys(files.compartments, Locker(files.keys, MemorySecureElement()))
     key = keys.key(EU, make=True)
-    path = tmp_path / "keys" / "eu" / "safety.key"
+    path = path_of(files)
     assert key not in path.read_bytes()
     assert keys.key(EU, make=False) == key
-    (tmp_path / "keys" / "cn").mkdir()
-    path.rename(tmp_path / "keys" / "cn" / "safety.key")
-    with pytest.raises(VehicleKeyError, match="wrapped for eu/safety"):
+    (files.compartments / "cn").mkdir(mode=0o700)
+    path.rename(files.compartments / "cn" / "safety.key")
+    with pytest.raises(VehicleKeyError, match=r"for 'compartments/eu/safety\.key'"):
         keys.key(CN, make=False)
+    with pytest.raises(VehicleKeyError, match="is wrapped by a token"):
+        KeyFiles(files.root).compartment_key(*CN)
 
 
 def test_with_the_key_everything_in_the_compartment_goes_and_nothing_else(

@@ -51,3 +51,23 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], says: s
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: can't be read"):
         load_config(tmp_path / "nowhere.toml")
+
+
+TOKEN = '[vehicle.token]\nmodule = "/usr/lib/module.so"\nlabel = "car-1"\npin_file = "pin"\n'
+
+
+def test_a_token_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD + TOKEN)
+    token = load_config(path)[0].vehicle.token
+    assert token is not None
+    assert (token.module, token.label, token.pin_file) == ("/usr/lib/module.so", "car-1", "pin")
+    for old, new, says in (
+        ('pin_file = "pin"\n', "", "pin_file"),
+        ('"/usr/lib/module.so"', '"module.so"', "module"),
+        ('"car-1"', '""', "label"),
+        ("label", "labell", "labell"),
+    ):
+        path.write_text(GOOD + TOKEN.replace(old, new))
+        with pytest.raises(ConfigError, match=says):
+            load_config(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,22 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from fsd_agent.adapters.key_files import create_keys
+from agent.tests.softhsm import MODULE, SoftToken, needs_softhsm, using
+from fsd_agent.adapters.device_keys import DeviceKeys
+from fsd_agent.adapters.key_files import KeyFiles, VehicleDir, create_keys
+from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.daemon.agent import Agent, Ended, RunOptions
+from fsd_agent.records.ledger import KeyRotated
 from fsd_agent.records.region import Hold, HoldReason
+from fsd_agent.rules.audit.chain import examine
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.firmware import ScriptedFirmware
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.ledger_file import read_segment
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
@@ -54,7 +62,7 @@ NEVER_ON_THE_CAR = (
     "fsd_tools",
     "fsd_agent.testing",
 )
-ONLY_WHEN_NEEDED = ("cv2", "onnxruntime", "av")
+ONLY_WHEN_NEEDED = ("cv2", "onnxruntime", "av", "pkcs11")
 
 Start = Callable[..., Path]
 
@@ -215,3 +223,43 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         assert journal.totals() == ()
     finally:
         busy.go_on.set()
+
+
+@needs_softhsm
+def test_keys_in_a_token(car: Start, tmp_path: Path) -> None:
+    """The agent starts with the token, says what is missing without it, and never falls back to keys in files."""
+    shutil.rmtree(tmp_path / "keys")
+    with using(SoftToken(tmp_path / "hsm")) as token:
+        create_keys(tmp_path, token.element())
+        path = car()
+        done = run("run", "--config", path, env=token.environment())
+        assert (done.returncode, "this vehicle's keys are in a token; name it" in done.stderr) == (1, True)
+        with path.open("a") as file:
+            file.write(f'[vehicle.token]\nmodule = "{MODULE}"\nlabel = "car-1"\npin_file = "hsm/pin"\n')
+        done = run("run", "--config", path, env=token.environment())
+        assert done.returncode == 0, done.stderr
+        token.take_out()
+        done = run("run", "--config", path, env=token.environment())
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "there is no token of this name" in done.stderr
+    segments = [
+        (one.name, read_segment(one.read_bytes())) for one in segment_paths(tmp_path / "data" / "ledger")
+    ]
+    public_key = VehicleDir(tmp_path).device_token.read_bytes()
+    assert not examine(segments, {key_id_of(public_key): public_key}).findings, "the token signed the ledger"
+
+
+def test_an_agent_hands_its_ledger_over_to_a_rotated_key(car: Start, tmp_path: Path) -> None:
+    path, first = car(), KeyFiles(tmp_path)
+    assert run("run", "--config", path).returncode == 0
+    devices = DeviceKeys(VehicleDir(tmp_path), None)
+    devices.begin(7)
+    assert run("run", "--config", path).returncode == 0
+    devices.commit()
+    assert run("run", "--config", path).returncode == 0
+    segments = [
+        (one.name, read_segment(one.read_bytes())) for one in segment_paths(tmp_path / "data" / "ledger")
+    ]
+    found = examine(segments, {first.device_key_id(): first.device_public_key()})
+    assert not found.findings
+    assert [type(one.entry.fact) for one in found.records].count(KeyRotated) == 1

@@ -14,7 +14,7 @@ from fsd_agent.adapters.key_files import (
     read_private,
     write_private,
 )
-from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.wire.envelope import key_id_of
 
 
@@ -37,13 +37,15 @@ def test_the_port(files: VehicleDir) -> None:
     keys: VehicleKeys = own
     assert keys.device_key_id() == key_id_of(own.device_public_key())
     assert len(keys.sign(b"x")) == 64
-    with pytest.raises(KeyFileError, match=r"cn\.key"):
+    with pytest.raises(KeyFileError, match=r"cn/current: missing; enrol"):
         keys.tls_certificate("cn")
     write_private(files.tls_key("cn"), b"key")
-    with pytest.raises(KeyFileError, match=r"cn\.pem: missing; enrol"):
+    with pytest.raises(KeyFileError, match=r"certificate\.pem: missing; enrol"):
         keys.tls_certificate("cn")
     files.tls_certificate("cn").write_bytes(b"certificate")
     assert keys.tls_certificate("cn") == (files.tls_certificate("cn"), files.tls_key("cn"))
+    with pytest.raises(VehicleKeyError, match="is not a certificate"):
+        keys.certificate_until_ns("cn")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fsd_agent.adapters.process_use import process_use
+from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
@@ -186,7 +187,7 @@ class Bench:
         self.residence = Residence(
             self.firmware.registration,
             self.trust,
-            device_key_id=self.keys.device_key_id(),
+            device_key_ids=lambda: {self.keys.device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,
@@ -803,6 +804,7 @@ def teller_of(bench: Bench) -> Teller:
         trouble=lambda: "",
         head=Heads(bench.ledger, bench.events).tell,
         holds=lambda _where: (HoldSpan("no_registration", 1, 2, 3),),
+        certificate_until_ns=CertificateWatch(bench.keys, bench.clock, bench.events).look,
     )
 
 
@@ -1119,3 +1121,33 @@ def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
     bench.keys.broken = ""
     bench.finish()
     assert bench.clips(ClipState.SEALED)
+
+
+def test_a_clip_waits_for_a_token_that_was_taken_out() -> None:
+    """However long: what was collected is not given up for a key that can't be used."""
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.keys.away = True
+    for _ in range(6):
+        bench.finish()
+        bench.clock.advance(400 * S)
+    (clip,) = bench.clips(ClipState.CAPTURED)
+    told = bench.events.of("keys_failed")
+    assert len(told) == 6
+    assert told[0] == {"clip": clip, "what": "the token is not there"}
+    assert bench.finisher.trouble == "the token is not there"
+    assert not bench.spool.entries()
+    bench.keys.away = False
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip]
+    assert bench.finisher.trouble == ""
+
+
+def test_the_status_says_until_when_the_certificate_serves() -> None:
+    bench = Bench(drive(1, ()))
+    teller, route = teller_of(bench), bench.region.route("car-1")
+    assert teller.status(route).certificate_until_wall_ns == 0
+    bench.keys.until_ns = bench.clock.wall_ns() + 10**15
+    assert teller.status(route).certificate_until_wall_ns == bench.keys.until_ns
+    assert [one["days_left"] for one in bench.events.of("certificate_expiring")] == [11]

@@ -37,7 +37,7 @@ class Bench:
         self.residence = Residence(
             self._read,
             self.trust,
-            device_key_id=MemoryVehicleKeys().device_key_id(),
+            device_key_ids=lambda: {MemoryVehicleKeys().device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,

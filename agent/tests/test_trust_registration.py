@@ -57,7 +57,7 @@ def accept(
     return accept_registration(
         sign_registration(registration, key),
         authorities=[public_key_of(one) for one in trusted],
-        device_key_id=DEVICE,
+        device_key_ids={DEVICE},
         floor=floor,
         clock_ns=clock_ns,
         proved_ns=proved_ns,

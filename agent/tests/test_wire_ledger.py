@@ -21,6 +21,7 @@ from fsd_agent.records.ledger import (
     Fact,
     Head,
     Held,
+    KeyRotated,
     LiveClip,
     PolicyRefused,
     Receipted,
@@ -48,6 +49,7 @@ from fsd_agent.wire.ledger import (
 from fsd_agent.wire.ledger_file import RECORD, encode_frame
 
 KEYS = MemoryVehicleKeys()
+AFTER = KEYS.rotate("car-1 later", wall_ns=1_800_000_000_000_000_000)
 DO = Decisions(sample_region("cn"))
 CLIP = clip_id_of(7)
 FACTS: list[Fact] = [
@@ -61,9 +63,10 @@ FACTS: list[Fact] = [
     DO.dropped(CLIP),
     SegmentRemoved(0, 4000, bytes(32), acknowledged=True),
     PolicyRefused("cn", 3),
+    KeyRotated(KEYS.device_key_id(), AFTER.device_key_id(), AFTER.rotations()[0].data),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "2db4b85c2c64257ab57b1c483744a32457e57502ae034aa076300d19fbc75902"
+EVERYTHING = "2ffa3df5bcf047378ddda9d3f1fc74e9ed6302af2bcee88cacbf4e13b9793c26"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
     HEAD,

@@ -33,7 +33,6 @@ from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
-from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import receiver_subscription
 
 S = 1_000_000_000
@@ -64,7 +63,7 @@ class Bench:
         residence = Residence(
             lambda: self.document,
             self.trust,
-            device_key_id=MemoryVehicleKeys().device_key_id(),
+            device_key_ids=lambda: {self.keys.device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,

@@ -77,7 +77,7 @@ class Life:
         residence = Residence(
             self.firmware.registration,
             TrustFiles(vehicle),
-            device_key_id=self.keys.device_key_id(),
+            device_key_ids=lambda: {self.keys.device_key_id()},
             journal=self.journal,
             clock=self.clock,
             events=self.events,

@@ -175,7 +175,7 @@ class Car:
         residence = Residence(
             firmware.registration,
             MemoryTrust.of(self.region),
-            device_key_id=MemoryVehicleKeys().device_key_id(),
+            device_key_ids=lambda: {MemoryVehicleKeys().device_key_id()},
             journal=self.journal,
             clock=clock,
             events=self.events,

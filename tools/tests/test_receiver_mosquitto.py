@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.adapters.key_files import KeyFiles, VehicleDir
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
 from fsd_agent.adapters.mqtt_dial import Dial
@@ -331,14 +331,41 @@ def test_nobody_listening_is_a_network_fault(place: Place) -> None:
 
 
 def test_a_vehicle_without_a_certificate_is_told_so(place: Place) -> None:
-    (place.root / "car" / "tls" / "cn.pem").unlink()
+    VehicleDir(place.root / "car").tls_current("cn").unlink()
     broker = MqttBroker(place.keys, OPTIONS)
     broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
     (event,) = collect(broker, has(Disconnected))
     assert isinstance(event, Disconnected)
-    assert event.refused
+    assert not event.refused
     assert "enrol the vehicle" in event.reason
     broker.close()
+
+
+def test_an_expired_certificate_dials_nobody(place: Place) -> None:
+    later = time.time_ns() + 731 * 86_400 * 10**9
+    with Mosquitto(place.region, "127.0.0.1", place.port):
+        broker = MqttBroker(place.keys, OPTIONS, wall_ns=lambda: later)
+        broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
+        (event,) = collect(broker, has(Disconnected))
+        assert isinstance(event, Disconnected)
+        assert "certificate for region 'cn' has expired at 20" in event.reason
+        assert "fsdctl vehicle enrol --renew" in event.reason
+        assert not event.refused, "a renewed one is to count soon"
+        broker.close()
+
+
+def test_a_renewed_certificate_is_used_at_the_next_connection(place: Place) -> None:
+    car = place.root / "car"
+    with Mosquitto(place.region, "127.0.0.1", place.port):
+        broker = MqttBroker(place.keys, OPTIONS)
+        pairs = []
+        for _ in range(2):
+            broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
+            assert any(isinstance(event, Connected) for event in collect(broker, has(Connected)))
+            broker.close()
+            pairs.append(place.keys.tls_certificate("cn"))
+            assert main(["vehicle", "enrol", str(place.region.root), "--renew", "-o", str(car)]) == 0
+        assert pairs[0] != pairs[1]
 
 
 def test_the_adapter_publishes_hears_wakes_and_says_when_it_is_cut(place: Place) -> None:

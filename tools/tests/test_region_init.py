@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from fsd_agent.adapters.key_files import VehicleDir
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.records.region import LocationRule, RegionPolicy
 from fsd_agent.wire.policy import decode_policy
@@ -202,8 +203,8 @@ def files_of(region: RegionDir, name: str) -> tuple[Path, Path]:
         return region.receiver_cert, region.receiver_key
     if name == "operator":
         return region.operator_cert, region.operator_key
-    tls = region.root.parent / name / "tls"
-    return tls / "cn.pem", tls / "cn.key"
+    files = VehicleDir(region.root.parent / name)
+    return files.tls_certificate("cn"), files.tls_key("cn")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from fsd_agent.adapters.key_files import KeyFiles, VehicleDir
+from fsd_agent.adapters.key_files import KeyFiles, VehicleDir, own_key_ids
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.trust_files import TrustFiles, read_public_keys
 from fsd_agent.pipeline.residence import Residence
@@ -56,7 +56,7 @@ def residence(out: Path) -> Residence:
     return Residence(
         VehicleDir(out).registration.read_bytes,
         TrustFiles(out),
-        device_key_id=KeyFiles(out).device_key_id(),
+        device_key_ids=lambda: own_key_ids(out),
         journal=MemoryJournal(),
         clock=SystemClock(),
         events=RememberedEvents(),
@@ -99,16 +99,24 @@ def test_no_private_key_leaves_the_vehicle_or_the_region(cn: RegionDir, tmp_path
         assert not any(secret in everything for secret in secrets[owner])
 
 
-def test_enrolling_again_keeps_the_keys_and_renews_the_certificate(cn: RegionDir, tmp_path: Path) -> None:
+def test_renewing_keeps_the_devices_keys_and_makes_a_new_pair_for_tls(cn: RegionDir, tmp_path: Path) -> None:
     out = tmp_path / "car-1"
+    assert main(["vehicle", "enrol", str(cn.root), "--renew", "-o", str(out)]) == 1, "enrolled nowhere"
+    assert not out.exists()
     assert enrol(cn, "car-1", out) == 0
     files = VehicleDir(out)
-    keys = [path.read_bytes() for path in sorted(out.rglob("*.key"))]
-    known, certificate = cn.vehicle("car-1").read_bytes(), files.tls_certificate("cn").read_bytes()
-    assert enrol(cn, "car-1", out) == 0
-    assert [path.read_bytes() for path in sorted(out.rglob("*.key"))] == keys
-    assert cn.vehicle("car-1").read_bytes() == known
-    assert files.tls_certificate("cn").read_bytes() != certificate
+    own = [files.device_key.read_bytes(), cn.vehicle("car-1").read_bytes()]
+    before = KeyFiles(out).tls_certificate("cn")
+    assert main(["vehicle", "enrol", str(cn.root), "--renew", "-o", str(out)]) == 0
+    assert own == [
+        files.device_key.read_bytes(),
+        cn.vehicle("car-1").read_bytes(),
+    ]
+    after = KeyFiles(out).tls_certificate("cn")
+    assert before[1].read_bytes() != after[1].read_bytes()
+    assert all(path.exists() for path in before), "who was just told its paths can still read them"
+    assert main(["vehicle", "enrol", str(cn.root), "--renew", "--vehicle", "car-1", "-o", str(out)]) == 2
+    assert main(["vehicle", "enrol", str(cn.root), "-o", str(out)]) == 2
 
 
 def test_one_vehicle_in_two_regions_has_one_device_key_and_two_tls_keys(
@@ -256,6 +264,6 @@ def test_another_root_for_a_region_is_refused(
     out = tmp_path / "car-1"
     assert enrol(cn, "car-1", out) == 0
     assert main(["region", "init", str(tmp_path / "anew"), "--id", "cn", "--jurisdiction", "CN"]) == 0
-    refused(enrol(RegionDir(tmp_path / "anew"), "car-1", out), capsys, "pins another root key")
+    refused(enrol(RegionDir(tmp_path / "anew"), "car-1", out), capsys, "this vehicle pins")
     VehicleDir(out).region_root("cn").unlink()
     assert enrol(RegionDir(tmp_path / "anew"), "car-1", out) == 0

@@ -6,8 +6,7 @@ Invariants
   translation layer may keep old blocks all the same: who fears that wraps the keys by a token.
 - A file that others may read, a folder that others may write to, or a key of another length is refused.
 
-What the files hold is :class:`Wrapping`'s: the keys themselves, or what a token made of them. It gets the compartment
-with every key, so that a wrapped key can be bound to its place.
+A file holds the key as it is, or wrapped by the vehicle's secure element and bound to its place (:mod:`.locker`).
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from fsd_agent.adapters import durable
+from fsd_agent.adapters.locker import Locker
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.purpose import Compartment, Purpose
@@ -29,30 +28,13 @@ from fsd_agent.wire.compartment import KEY_BYTES
 KEY_SUFFIX = ".key"
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapping:
-    """How a key becomes a file's bytes and back; both may raise ``VehicleKeyError``."""
-
-    wrap: Callable[[Compartment, bytes], bytes]
-    unwrap: Callable[[Compartment, bytes], bytes]
-
-
-def _as_it_is(_: Compartment, data: bytes) -> bytes:
-    return data
-
-
-PLAIN = Wrapping(_as_it_is, _as_it_is)
-"""The files are the keys."""
-
-
 class CompartmentKeys:
     """The part of :class:`fsd_agent.ports.vehicle_keys.VehicleKeys` that is about compartments."""
 
-    def __init__(self, folder: Path, read: Callable[[Path], bytes], wrapping: Wrapping = PLAIN) -> None:
-        """``folder`` is made with the first key; ``read`` reads a private file, once its owner and modes are right."""
+    def __init__(self, folder: Path, locker: Locker) -> None:
+        """``folder`` is made with the first key."""
         self._folder = folder
-        self._read = read
-        self._wrapping = wrapping
+        self._locker = locker
         self._lock = threading.Lock()
 
     def key(self, compartment: Compartment, *, make: bool) -> bytes:
@@ -62,11 +44,8 @@ class CompartmentKeys:
             if not path.exists():
                 if not make:
                     raise VehicleKeyError(f"{path}: compartment {compartment} has no key")
-                return self._make(compartment, path)
-            key = self._wrapping.unwrap(compartment, self._read(path))
-        if len(key) != KEY_BYTES:
-            raise VehicleKeyError(f"{path}: holds a key of {len(key)} bytes, not {KEY_BYTES}")
-        return key
+                return self._make(path)
+            return self._locker.read(path, KEY_BYTES)
 
     def all(self) -> frozenset[Compartment]:
         """See ``compartments`` of the port."""
@@ -94,12 +73,12 @@ class CompartmentKeys:
             ):  # Also where nothing was found: who unlinked it may have died before the sync
                 durable.sync_folder(path.parent)
 
-    def _make(self, compartment: Compartment, path: Path) -> bytes:
+    def _make(self, path: Path) -> bytes:
         key = os.urandom(KEY_BYTES)
-        wrapped = self._wrapping.wrap(compartment, key)
+        locked = self._locker.locked(path, key)
         try:
             durable.make_folder(path.parent)
-            durable.write_file(path, (wrapped,))
+            durable.write_file(path, (locked,))
         except SpoolFullError:
             raise
         except SpoolError as error:

@@ -1,13 +1,16 @@
-"""The vehicle's own keys as files, and one home for every name in a vehicle directory.
+"""The vehicle's own keys in its directory, and one home for every name there.
 
 ::
 
     registration.signed      what firmware says of where the vehicle belongs (``wire.registration``)
     consent.json             what firmware says of the user's consent (``wire.consent``)
-    keys/device.key          raw Ed25519 private key, 32 bytes: signs manifests
-    keys/compartments/<region>/<purpose>.key   32 random bytes: everything on disk of that region and purpose
-    tls/<region>.key         EC P-256 private key, PEM: identifies the vehicle to one region's broker
-    tls/<region>.pem         its certificate, issued by that region's authority
+    keys/device.key          raw Ed25519 private key, 32 bytes: signs manifests and the ledger; or
+    keys/device.token        raw public key, 32 bytes: its private half is in a token (``ports.secure_element``)
+    keys/device.next.*       the same of a key that is prepared to come after it (:mod:`.device_keys`)
+    keys/rotations/          statements that lead from key to key (``wire.rotation``)
+    keys/compartments/<region>/<purpose>.key   32 random bytes: everything on disk of that region and purpose; with a
+                             token, wrapped by it
+    tls/<region>/            keys and certificates for one region's broker (:mod:`.tls_files`)
     trust/registration.pub   public keys of the registration authorities (``adapters.trust_files``)
     trust/<region>.root      the region's pinned root key
     policies/<region>.signed the region's policy, laid down (``wire.policy``)
@@ -18,105 +21,51 @@ others may write to, is refused: somebody else could already hold it or have put
 
 from __future__ import annotations
 
-import os
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from fsd_agent.adapters.compartment_keys import PLAIN, CompartmentKeys, Wrapping
-from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.adapters.compartment_keys import CompartmentKeys
+from fsd_agent.adapters.device_keys import DeviceKeys
+from fsd_agent.adapters.locker import Locker
+from fsd_agent.adapters.private_files import KEY_BYTES, KeyFileError, read_private, write_private
+from fsd_agent.adapters.tls_files import TlsFiles
+from fsd_agent.adapters.vehicle_dir import VehicleDir
+from fsd_agent.ports.secure_element import SecureElement
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.rotation import Rotation, linked_key_ids
 
-KEY_BYTES = 32
-PRIVATE_MODE = 0o600
-FOLDER_MODE = 0o700
-
-
-class KeyFileError(VehicleKeyError):
-    """A key can't be used; the message names the file, the reason and what to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class VehicleDir:
-    """Paths below one vehicle's directory. Makes nothing."""
-
-    root: Path
-
-    @property
-    def registration(self) -> Path:
-        """The registration document, as firmware would hold it."""
-        return self.root / "registration.signed"
-
-    @property
-    def consent(self) -> Path:
-        """The user's consent, as firmware would hold it."""
-        return self.root / "consent.json"
-
-    @property
-    def device_key(self) -> Path:
-        """Signs manifests."""
-        return self.root / "keys" / "device.key"
-
-    @property
-    def compartments(self) -> Path:
-        """Folder of the compartments' keys."""
-        return self.root / "keys" / "compartments"
-
-    @property
-    def trust(self) -> Path:
-        """Folder of what the vehicle was given to trust."""
-        return self.root / "trust"
-
-    @property
-    def authorities(self) -> Path:
-        """Public keys of registration authorities."""
-        return self.trust / "registration.pub"
-
-    def region_root(self, region_id: str) -> Path:
-        """A region's pinned root key."""
-        return self.trust / f"{region_id}.root"
-
-    @property
-    def policies(self) -> Path:
-        """Folder of signed region policies."""
-        return self.root / "policies"
-
-    def policy(self, region_id: str) -> Path:
-        """One region's signed policy."""
-        return self.policies / f"{region_id}.signed"
-
-    def tls_certificate(self, region_id: str) -> Path:
-        """The vehicle's certificate for one region's broker."""
-        return self.root / "tls" / f"{region_id}.pem"
-
-    def tls_key(self, region_id: str) -> Path:
-        """Its private key."""
-        return self.root / "tls" / f"{region_id}.key"
+__all__ = ["KeyFileError", "KeyFiles", "VehicleDir", "create_keys", "read_private", "write_private"]
 
 
 class KeyFiles:
     """Implements :class:`fsd_agent.ports.vehicle_keys.VehicleKeys` on a vehicle directory."""
 
-    def __init__(self, directory: Path, wrapping: Wrapping = PLAIN) -> None:
-        """Read the device key; raises :class:`KeyFileError`. ``wrapping``: what the compartments' files hold."""
-        self._files = VehicleDir(directory)
-        self._device = Ed25519PrivateKey.from_private_bytes(read_private(self._files.device_key, KEY_BYTES))
-        self._compartments = CompartmentKeys(self._files.compartments, read_private, wrapping)
+    def __init__(self, directory: Path, element: SecureElement | None = None) -> None:
+        """Read the device key; ``element`` holds it, and wraps the compartments' keys, where the directory says so.
+
+        Raises :class:`~fsd_agent.ports.vehicle_keys.VehicleKeyError`: :class:`KeyFileError` for what is wrong with a file.
+        """
+        files = VehicleDir(directory)
+        self._devices = DeviceKeys(files, element)
+        self._device = self._devices.current()
+        self._compartments = CompartmentKeys(files.compartments, Locker(files.keys, element))
+        self._tls = TlsFiles(files)
 
     def device_public_key(self) -> bytes:
         """Raw Ed25519 public key: what a region enrols."""
-        return self._device.public_key().public_bytes_raw()
+        return self._device.public_key
 
     def device_key_id(self) -> str:
         """See the port."""
-        return key_id_of(self.device_public_key())
+        return key_id_of(self._device.public_key)
 
     def sign(self, message: bytes) -> bytes:
         """See the port."""
         return self._device.sign(message)
+
+    def rotations(self) -> tuple[Rotation, ...]:
+        """See the port."""
+        return self._devices.rotations()
 
     def compartment_key(self, region_id: str, purpose: Purpose, *, make: bool = False) -> bytes:
         """See the port."""
@@ -132,60 +81,31 @@ class KeyFiles:
 
     def tls_certificate(self, region_id: str) -> tuple[Path, Path]:
         """See the port; raises :class:`KeyFileError` where the vehicle is not enrolled with the region."""
-        certificate, key = self._files.tls_certificate(region_id), self._files.tls_key(region_id)
-        read_private(key)
-        if not certificate.is_file():
-            raise KeyFileError(f"{certificate}: missing; enrol the vehicle with region {region_id!r}")
-        return certificate, key
+        return self._tls.pair(region_id)
+
+    def certificate_until_ns(self, region_id: str) -> int:
+        """See the port."""
+        return self._tls.until_ns(region_id)
 
 
-def create_keys(directory: Path) -> None:
+def create_keys(directory: Path, element: SecureElement | None = None) -> None:
     """Make the device key if there is none; an existing one is left alone.
+
+    Raises :class:`~fsd_agent.ports.vehicle_keys.VehicleKeyError`.
+    """
+    files = VehicleDir(directory)
+    DeviceKeys(files, element).create()
+
+
+def own_key_ids(directory: Path) -> frozenset[str]:
+    """Ids of the device's keys: the present one and those that statements link it to. Needs no token.
 
     Raises :class:`KeyFileError`.
     """
     files = VehicleDir(directory)
-    if not files.device_key.exists():
-        write_private(files.device_key, Ed25519PrivateKey.generate().private_bytes_raw())
-
-
-def read_private(path: Path, size: int | None = None) -> bytes:
-    """A private key file, checked for its owner, modes and (if given) size. Raises :class:`KeyFileError`."""
-    try:
-        folder = path.parent.stat()
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(16 * 1024)
-    except OSError as error:
-        raise KeyFileError(f"{path}: can't be read: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"{path}: is not a regular file")
-    if status.st_mode & 0o077:
-        raise KeyFileError(f"{path}: others may read or change it; run: chmod 600 {path}")
-    if folder.st_mode & 0o022:
-        raise KeyFileError(f"{path.parent}: others may put keys here; run: chmod 700 {path.parent}")
-    if size is not None and len(data) != size:
-        raise KeyFileError(f"{path}: {len(data)} bytes, expected {size}")
-    return data
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Create a private key file that only its owner can read, durably; never replaces one.
-
-    Raises :class:`KeyFileError`.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        # O_EXCL also refuses a link that someone has laid there; the mode holds from the first moment.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise KeyFileError(f"{path}: can't be made: {error.strerror}") from error
+    devices = DeviceKeys(files, None)
+    if files.device_token.exists():
+        key_id = key_id_of(read_private(files.device_token, KEY_BYTES))
+    else:
+        key_id = devices.current().key_id
+    return linked_key_ids(devices.rotations(), key_id)

@@ -16,6 +16,7 @@ from pathlib import Path
 from fsd_agent.adapters import durable
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.wire.ledger import LedgerFormatError
 from fsd_agent.wire.ledger_file import Segment, read_segment
 
@@ -68,12 +69,14 @@ def read_file(path: Path) -> Segment:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """The errors of :mod:`.durable` as the port's."""
+    """The errors of :mod:`.durable` and of the device's keys as the port's."""
     try:
         yield
     except SpoolFullError as error:
         raise LedgerFullError(str(error)) from error
     except SpoolError as error:
         raise LedgerError(str(error)) from error
+    except VehicleKeyError as error:  # unsigned is not recorded: what depends on it waits
+        raise LedgerError(f"it can't be signed: {error}") from error
     except LedgerFormatError as error:
         raise LedgerError(f"a fact that can't be recorded: {error}") from error

@@ -7,6 +7,8 @@ Invariants
 - A head is handed out only after the records under it are on the medium: a power cut can't take back what was told.
 - After a failed fsync the kernel may have thrown pages away and would confirm the next one all the same. Everything is
   refused then; the next start finds out what there is.
+- Where the device's key is another than the one that signed before, and statements lead from that one to it, the records that
+  say so (``KeyRotated``) come before anything that the new key signs.
 - A file is removed only after a record that says so is on the medium. Where a power cut came between the two, the
   removal is made up for at the next start.
 """
@@ -27,13 +29,23 @@ from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.ledger import FREEING, Fact, Head, LiveClip, Repaired, SegmentRemoved, Started
+from fsd_agent.records.ledger import (
+    FREEING,
+    Fact,
+    Head,
+    KeyRotated,
+    LiveClip,
+    Repaired,
+    SegmentRemoved,
+    Started,
+)
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.restore import DamagedError, restore
 from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
 from fsd_agent.wire.ledger import Signed
 from fsd_agent.wire.ledger_file import encode_start
+from fsd_agent.wire.rotation import path_between
 
 
 @dataclass(slots=True)
@@ -73,6 +85,7 @@ class LedgerFiles:
         self._limits = limits
         self._datasync = datasync
         self._signer = Signer(keys.sign, keys.device_key_id())
+        self._signed_by = self._signer.key_id
         self._lock = threading.RLock()
         self._files: list[_File] = []
         self._fd = -1
@@ -88,8 +101,10 @@ class LedgerFiles:
             cut_bytes = self._restore(found, events) if found else 0
             self._confirmed = self._state.size
             self._reserve.keep()
+            rotated = path_between(keys.rotations(), self._signed_by, self._signer.key_id) or ()
+        changes = [KeyRotated(one.old_key_id, one.new_key_id, one.data) for one in rotated]
         repaired = (Repaired(cut_bytes),) if cut_bytes else ()
-        self.append(*repaired, Started(__version__, self._signer.key_id))
+        self.append(*changes, *repaired, Started(__version__, self._signer.key_id))
         self.sync()
 
     def append(self, *facts: Fact) -> None:
@@ -109,7 +124,9 @@ class LedgerFiles:
         newest = self._files[-1]
         begun = self._state.size > newest.first  # A file is named by its first record
         full = newest.size_bytes - newest.start_bytes >= self._limits.segment_bytes
-        if begun and full and len(self._state.live) <= MAX_LIVE:
+        # A new file would begin with a signature by the new key, before the record that hands over to it.
+        handover = any(isinstance(fact, KeyRotated) for fact in facts)
+        if begun and full and len(self._state.live) <= MAX_LIVE and not handover:
             self._rotate()
         made = batch(
             self._state,
@@ -203,7 +220,7 @@ class LedgerFiles:
             found = restore(segment)
         except DamagedError as error:
             raise LedgerDamagedError(f"{newest.path}: {error}; {ADVICE}") from error
-        self._state, self._signed_size = found.state, found.signed_size
+        self._state, self._signed_size, self._signed_by = found.state, found.signed_size, found.key_id
         newest.start_bytes = segment.start_bytes
         cut_bytes = 0 if found.end is None else newest.size_bytes - found.end
         self._open(newest, newest.size_bytes - cut_bytes)

@@ -19,6 +19,7 @@ from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
+from fsd_agent.adapters.pkcs11_keys import Pkcs11Element
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.spool_files import SpoolFiles
@@ -28,7 +29,8 @@ from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.daemon.agent import Agent
-from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig
+from fsd_agent.daemon.config import AgentConfig, FirmwareConfig, PerceptionConfig, TokenConfig
+from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
@@ -59,6 +61,7 @@ from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.wire.floors import FloorError
+from fsd_agent.wire.rotation import linked_key_ids
 from fsd_firmware.codec import VideoCodec
 from fsd_firmware.contract import Firmware, FirmwareError, VehicleDescription
 from fsd_firmware.drive.replay import DriveReplay
@@ -122,7 +125,7 @@ def _build(
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
     detector, redactor = _detectors(config.perception, base)
     firmware = _firmware(config, base, speed or config.firmware.speed, codec)
-    parts = _parts(config, base / config.vehicle.dir, data, firmware, events)
+    parts = _parts(config, base, data, firmware, events)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
@@ -175,6 +178,7 @@ def _build(
         trouble=trouble,
         head=heads.tell,
         holds=holds.look,
+        certificate_until_ns=CertificateWatch(parts.keys, parts.clock, events).look,
     )
     return Agent(
         firmware=firmware,
@@ -205,11 +209,10 @@ def _build(
     )
 
 
-def _parts(
-    config: AgentConfig, vehicle_dir: Path, data: Path, firmware: Firmware, events: EventSink
-) -> _Parts:
+def _parts(config: AgentConfig, base: Path, data: Path, firmware: Firmware, events: EventSink) -> _Parts:
     """Open the stores, bring them to agree, and take up what was in force before the restart."""
-    clock, keys, description = SystemClock(), KeyFiles(vehicle_dir), firmware.describe()
+    clock, description, vehicle_dir = SystemClock(), firmware.describe(), base / config.vehicle.dir
+    keys = KeyFiles(vehicle_dir, _token(config.vehicle.token, base))
     journal = SqliteJournal(data / "journal.db")
     staging, spool = StagingFiles(data / "staging", keys), SpoolFiles(data / "spool", keys)
     ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
@@ -229,7 +232,7 @@ def _parts(
     residence = Residence(
         firmware.registration,
         TrustFiles(vehicle_dir),
-        device_key_id=keys.device_key_id(),
+        device_key_ids=lambda: linked_key_ids(keys.rotations(), keys.device_key_id()),
         journal=journal,
         clock=clock,
         events=events,
@@ -251,6 +254,12 @@ def _parts(
         clock=clock,
         events=events,
     )
+
+
+def _token(wanted: TokenConfig | None, base: Path) -> Pkcs11Element | None:
+    if wanted is None:
+        return None
+    return Pkcs11Element(Path(wanted.module), wanted.label, base / wanted.pin_file)
 
 
 def _sense(config: AgentConfig, parts: _Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:

@@ -34,10 +34,23 @@ class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Start the drive again when it ends; time goes on."""
 
 
+class TokenConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The PKCS #11 token that holds the vehicle's keys (extra ``pkcs11``)."""
+
+    module: Annotated[str, msgspec.Meta(pattern="^/")]
+    """The token's shared library, by its full path: no search path decides what is loaded."""
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+    """The token's own name (CKA label of the token)."""
+    pin_file: str
+    """File with the user PIN, which only its owner can read."""
+
+
 class VehicleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The vehicle's own keys and region policies, as ``fsdctl vehicle enrol`` lays them down."""
 
     dir: str
+    token: TokenConfig | None = None
+    """Leave the table out where the keys are files."""
 
 
 class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

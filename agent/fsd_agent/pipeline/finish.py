@@ -13,6 +13,8 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
     or a fault that nobody
     foresaw
+    the device's key      -> stays CAPTURED and is tried again: a token may come back
+    can't be used
     the ledger can't       -> stays CAPTURED and is tried again: what it can't record does not happen
     record it
 
@@ -42,7 +44,7 @@ from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullError, SpoolStore, Staging
-from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip
 from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
@@ -209,6 +211,9 @@ class Finisher:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
             self._disk_fault(row, error)
+        except VehicleKeyError as error:
+            self._rest(row)
+            self._pause("keys_failed", row.clip_id, error)
         except (JournalError, LedgerError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here

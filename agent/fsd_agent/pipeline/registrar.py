@@ -10,11 +10,12 @@ Threads: one at a time; the caller serialises.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustError, TrustStore
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.region import HoldReason, Registration
 from fsd_agent.rules.trust.registration import BelievedClock, accept_registration, raised
 from fsd_agent.wire.floors import (
@@ -37,13 +38,13 @@ class Registrar:
         document: Callable[[], bytes | None],
         trust: TrustStore,
         *,
-        device_key_id: str,
+        device_key_ids: Callable[[], Collection[str]],
         journal: StateStore,
         clock: Clock,
     ) -> None:
         self._document = document
         self._trust = trust
-        self._device_key_id = device_key_id
+        self._device_key_ids = device_key_ids
         self._journal = journal
         self._clock = clock
         self._believed = BelievedClock()
@@ -95,7 +96,7 @@ class Registrar:
             accepted = accept_registration(
                 document,
                 authorities=authorities,
-                device_key_id=self._device_key_id,
+                device_key_ids=self._device_key_ids(),
                 floor=floor,
                 clock_ns=wall_ns,
                 proved_ns=proved_ns,
@@ -106,6 +107,8 @@ class Registrar:
                 self._believed_ns = accepted.floor.clock_ns
         except RegistrationError as error:
             return error
+        except VehicleKeyError as error:
+            return RegistrationError(str(error), HoldReason.REGISTRATION_OTHER_VEHICLE)
         except JournalError as error:
             return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
         return accepted.registration

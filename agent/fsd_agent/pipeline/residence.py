@@ -18,7 +18,7 @@ Threads: any.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.policies import PolicyShelf
@@ -57,15 +57,15 @@ class Residence:
         registration: Callable[[], bytes | None],
         trust: TrustStore,
         *,
-        device_key_id: str,
+        device_key_ids: Callable[[], Collection[str]],
         journal: StateStore,
         clock: Clock,
         events: EventSink,
     ) -> None:
-        """Ask ``registration`` for firmware's document, and ``trust`` for whom to believe."""
+        """Ask ``registration`` for firmware's document, ``trust`` for whom to believe, ``device_key_ids`` for our own keys."""
         self._shelf = PolicyShelf(trust, journal, events)
         self._registrar = Registrar(
-            registration, trust, device_key_id=device_key_id, journal=journal, clock=clock
+            registration, trust, device_key_ids=device_key_ids, journal=journal, clock=clock
         )
         self._journal = journal
         self._clock = clock

@@ -35,6 +35,7 @@ class Teller:
         trouble: Callable[[], str],
         head: Callable[[], bytes],
         holds: Callable[[Route], tuple[HoldSpan, ...]],
+        certificate_until_ns: Callable[[str], int],
     ) -> None:
         self._journal = journal
         self._control = control
@@ -46,6 +47,7 @@ class Teller:
         self._trouble = trouble
         self._head = head
         self._holds = holds
+        self._certificate_until_ns = certificate_until_ns
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -72,6 +74,7 @@ class Teller:
             trouble=self._trouble(),
             ledger_head=head,
             holds=self._holds(where),
+            certificate_until_wall_ns=self._certificate_until_ns(region_id),
         )
 
 

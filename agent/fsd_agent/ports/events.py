@@ -10,7 +10,8 @@ EventName = Literal[
     "fired", "captured", "sealed", "dropped", "postponed",
     "connected", "disconnected", "refused", "sent", "delivered",
     "disk_full", "disk_failed", "journal_failed", "detector_failed",
-    "ledger_repaired", "ledger_failed",
+    "ledger_repaired", "ledger_failed", "keys_failed",
+    "certificate_expiring", "certificate_expired",
     "source_failed", "progress", "undelivered", "ended", "loop_failed",
 ]  # fmt: skip
 """Every event there is; what each means and holds is in ``docs/architecture.md``, "Events"."""

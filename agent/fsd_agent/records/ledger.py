@@ -27,6 +27,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,200}\Z")]
 """Printable ASCII without a space: ids, host names, rules, model names; too narrow for a sentence."""
 Receipt = Annotated[bytes, Meta(min_length=1, max_length=1024)]
+Statement = Annotated[bytes, Meta(min_length=1, max_length=512)]
 
 
 class Copy(StrEnum):
@@ -57,6 +58,15 @@ class Started:
 
     agent_version: Name
     device_key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotated:
+    """From this record on the device signs with another key; ``statement`` is the word of both keys (``wire.rotation``)."""
+
+    old_key_id: KeyId
+    new_key_id: KeyId
+    statement: Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +219,7 @@ class SegmentRemoved:
 ClipFact = Fired | Redacted | Sealed | Sent | Receipted | Dropped | Erased
 Fact = (
     Started
+    | KeyRotated
     | Repaired
     | Registered
     | Held

@@ -73,3 +73,5 @@ class Status:
     written to."""
     holds: tuple[HoldSpan, ...] = ()
     """The newest times on hold, the newest last: what could be told to nobody while it lasted."""
+    certificate_until_wall_ns: int = 0
+    """Until when the vehicle's certificate for this region is valid; 0 where that can't be told."""

@@ -6,7 +6,7 @@ import threading
 
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
-from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.ledger import FREEING, Entry, Fact, Head, LiveClip
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.state import LedgerState
@@ -56,6 +56,8 @@ class MemoryLedger:
                 )
             except LedgerFormatError as error:
                 raise LedgerError(f"a fact that can't be recorded: {error}") from error
+            except VehicleKeyError as error:
+                raise LedgerError(f"it can't be signed: {error}") from error
             for record in made.added:
                 self._state.add(*record)
             self._records.extend(made.added)
@@ -67,7 +69,10 @@ class MemoryLedger:
         with self._lock:
             self._check()
             self._durable = len(self._records)
-            return self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
+            try:
+                return self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
+            except VehicleKeyError as error:
+                raise LedgerError(f"it can't be signed: {error}") from error
 
     def clip(self, clip_id: str) -> LiveClip | None:
         """See the port."""

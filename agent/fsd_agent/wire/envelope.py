@@ -14,6 +14,7 @@ comparing two of them byte for byte is meaningful.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -31,6 +32,7 @@ RECEIPT = "receipt"
 EXPIRED = "expired"
 REGISTRATION = "registration"
 POLICY = "policy"
+ENROLMENT = "enrolment-request"
 
 _DOMAIN = b"fsd-envelope-1\0"
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
@@ -77,7 +79,12 @@ def public_key_of(private_key: bytes) -> bytes:
 
 
 def seal_envelope(context: str, payload: bytes, key_id: str, private_key: bytes) -> bytes:
-    """Sign ``payload`` for ``context`` with a raw Ed25519 key of 32 bytes.
+    """Sign ``payload`` for ``context`` with a raw Ed25519 key of 32 bytes; raises as :func:`sign_envelope`."""
+    return sign_envelope(context, payload, key_id, Ed25519PrivateKey.from_private_bytes(private_key).sign)
+
+
+def sign_envelope(context: str, payload: bytes, key_id: str, sign: Callable[[bytes], bytes]) -> bytes:
+    """Sign ``payload`` for ``context`` with a key that is elsewhere, such as in a token; ``sign`` gives Ed25519.
 
     Raises :class:`EnvelopeError` when the names or the size could not be opened again.
     """
@@ -85,8 +92,7 @@ def seal_envelope(context: str, payload: bytes, key_id: str, private_key: bytes)
         raise EnvelopeError(
             EnvelopeFault.MALFORMED, f"context and key id must be 1 to {MAX_NAME_BYTES} of ASCII"
         )
-    key = Ed25519PrivateKey.from_private_bytes(private_key)
-    sig = key.sign(_preimage(context, key_id, payload))
+    sig = sign(_preimage(context, key_id, payload))
     data = msgspec.msgpack.encode(_Envelope(VERSION, context, key_id, payload, sig))
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError(EnvelopeFault.TOO_LARGE, f"{len(data)} bytes, at most {MAX_ENVELOPE_BYTES}")

@@ -19,7 +19,7 @@ from fsd_agent.wire.ledger import LedgerFormatError, Signed, decode_head
 from fsd_agent.wire.ledger_file import Segment, read_segment
 from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.errors import ToolError, UsageError
-from fsd_tools.region.enrolled import load_device_key
+from fsd_tools.region.enrolled import load_enrolled
 from fsd_tools.region.expired import Expired, read_expiry
 from fsd_tools.region.heads import HeadStore
 from fsd_tools.region.layout import RegionDir
@@ -57,13 +57,27 @@ def parse_device_keys(texts: Sequence[str]) -> dict[str, bytes]:
 
 
 def enrolled_keys(region: RegionDir) -> dict[str, tuple[str, bytes]]:
-    """(vehicle, device key) of every vehicle enrolled with a region, by key id. Raises :class:`ToolError`."""
+    """(vehicle, device key) of every vehicle enrolled with a region, by key id; former keys too, however long ago.
+
+    Raises :class:`ToolError`.
+    """
     found = {}
     for path in sorted(region.vehicle("any").parent.glob("*.toml")):
-        key = load_device_key(path)
-        if key is not None:
-            found[key_id_of(key)] = path.stem, key
+        known = load_enrolled(path)
+        if known is not None:
+            keys = (known.device_key, *(former.key for former in known.former))
+            found.update({key_id_of(key): (path.stem, key) for key in keys})
     return found
+
+
+def former_keys(region_dirs: Sequence[Path]) -> frozenset[str]:
+    """Ids of keys that a region lists as former ones: it knows what came after them. Raises :class:`ToolError`."""
+    known = [
+        load_enrolled(path)
+        for one in region_dirs
+        for path in RegionDir(one).vehicle("any").parent.glob("*.toml")
+    ]
+    return frozenset(key_id_of(former.key) for one in known if one is not None for former in one.former)
 
 
 def known_keys(region_dirs: Sequence[Path], given: Mapping[str, bytes]) -> dict[str, bytes]:

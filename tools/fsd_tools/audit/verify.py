@@ -22,6 +22,7 @@ from fsd_agent.rules.audit.findings import Finding
 from fsd_agent.wire.ledger import Signed
 from fsd_tools.audit.sources import (
     enrolled_keys,
+    former_keys,
     known_keys,
     parse_device_keys,
     read_heads,
@@ -98,13 +99,13 @@ def run_audit(
     regions = [RegionDir(path) for path in region_dirs]
     enrolled = [enrolled_keys(region) for region in regions]
     known = known_keys(region_dirs, keys)
-    examined = examine(segments, known)
+    examined = examine(segments, known, former=former_keys(region_dirs))
     named = {segment.checkpoint.value.head.device_key_id for _, segment in segments}
     vehicles = {one[key_id][0] for one in enrolled for key_id in named & one.keys()} | _vehicles(examined)
     views = {view.region_id: view for view in (read_region(region, vehicles) for region in regions)}
     told = [*told, *(one for region in regions for one in told_heads(region, vehicles))]
     clips, said = account(examined.records, views, examined.start)
-    findings += [*examined.findings, *told_findings(examined, told, known), *said]
+    findings += [*examined.findings, *told_findings(examined, told, examined.keys), *said]
     return Audit(ledger, len(segments), examined, clips, views, len(told), tuple(findings))
 
 

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fsd_agent.wire.enrolment import device_uri
+
 AUTHORITY_LIFE = dt.timedelta(days=3650)
 CERTIFICATE_LIFE = dt.timedelta(days=730)
 CLOCK_SLACK = dt.timedelta(hours=1)
@@ -79,10 +81,16 @@ def request_client(common_name: str, key: ec.EllipticCurvePrivateKey) -> x509.Ce
 
 
 def issue_client(
-    authority: Authority, request: x509.CertificateSigningRequest, *, common_name: str, now: dt.datetime
+    authority: Authority,
+    request: x509.CertificateSigningRequest,
+    *,
+    common_name: str,
+    now: dt.datetime,
+    device_key_id: str = "",
 ) -> x509.Certificate:
     """A client's certificate for ``common_name``, whatever else the request may ask for.
 
+    A vehicle's names its device key too, as an alternative name: who reads it knows that both keys are one device's.
     Raises ValueError when the request names someone else or is not signed by the key that it is for.
     """
     key = request.public_key()
@@ -93,6 +101,9 @@ def issue_client(
             f"the certificate request is for {request.subject.rfc4514_string()}, not CN={common_name}"
         )
     builder = _issue(authority, request.subject, key, ExtendedKeyUsageOID.CLIENT_AUTH, now)
+    if device_key_id:
+        names = [x509.UniformResourceIdentifier(device_uri(device_key_id))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(authority.key, hashes.SHA256())
 
 

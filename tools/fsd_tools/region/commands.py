@@ -10,8 +10,13 @@ from typing import Annotated
 import cyclopts
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from fsd_agent.records.region import Endpoint, FaceRule, LocationRule, PlateRule, RegionPolicy
+from fsd_agent.wire.enrolment import MAX_REQUEST_BYTES
+from fsd_tools.files import read_input, write_output
+from fsd_tools.region.enrol import answer_request
+from fsd_tools.region.enrolled import FORMER_DAYS
 from fsd_tools.region.init import init_region
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.policy import RedactionChoice, server_name
@@ -24,6 +29,7 @@ app = cyclopts.App(
 
         fsdctl region init ./cn --id cn --jurisdiction CN
         fsdctl region policy sign ./cn
+        fsdctl region enrol ./cn car-1.request -o car-1.answer
         fsdctl region serve ./cn
     """,
 )
@@ -112,6 +118,55 @@ def init(
         served = ", ".join(policy.jurisdictions)
         print(f"Region {policy.region_id} for {served} at {host}:{port} made in {directory}")
         print(f"Vehicles get {RegionDir(directory).signed_policy}; every *.key stays where it is.")
+    return 0
+
+
+@app.command
+def enrol(
+    directory: Path,
+    request: Path,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    former_days: Annotated[int, Parameter(validator=Number(gte=0, lte=3650))] = FORMER_DAYS,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Answer a vehicle's REQUEST: enrol it with the region in DIRECTORY, renew its certificate, or take its new device key.
+
+    A name belongs to one device key; another takes its place only by a statement of that key. Give the answer to the vehicle
+    and, over another way, the root's fingerprint that is printed here.
+
+    Example: fsdctl region enrol ./cn car-1.request -o car-1.answer
+
+    Parameters
+    ----------
+    directory
+        The region's directory, with its authority's key.
+    request
+        As `fsdctl vehicle request` wrote it.
+    output
+        The answer: certificate and signed policy. Nothing in it is secret.
+    former_days
+        How long clips and ledger heads that a former device key signed are still taken.
+    json
+        Print what was done as one JSON object.
+    """
+    asked = read_input(request, MAX_REQUEST_BYTES)
+    done = answer_request(RegionDir(directory), asked, dt.datetime.now(dt.UTC), former_days=former_days)
+    write_output(output, done.answer)
+    if json:
+        facts = {
+            "vehicle": done.vehicle,
+            "region": done.region,
+            "device_key_id": done.device_key_id,
+            "root": done.root,
+            "certificate_expires": done.certificate_expires,
+            "answer": str(output),
+        }
+        print(msgspec.json.encode(facts).decode())
+    else:
+        print(f"Vehicle {done.vehicle} (device key {done.device_key_id}) enrolled with region {done.region}")
+        print(f"Certificate until {done.certificate_expires:%Y-%m-%d}; root {done.root}")
+        print(f"Now, at the vehicle: fsdctl vehicle accept VEHICLE_DIR {output} --root {done.root}")
     return 0
 
 

@@ -52,7 +52,7 @@ from fsd_agent.wire.transfer import (
     parse_up,
 )
 from fsd_tools.errors import ToolError
-from fsd_tools.region.enrolled import device_keys
+from fsd_tools.region.enrolled import AcceptedKeys
 from fsd_tools.region.expired import Expired, ExpiryFile
 from fsd_tools.region.heads import HeadStore, HeadStoreError, Taken
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
@@ -96,7 +96,7 @@ class Receiver:
         self.region_id = policy.region_id
         self._sealing_keys = _sealing_keys(region)
         self._receipt_key = read_private(region.receipt_key, 32)
-        self._device_key = device_keys(region)
+        self._device_keys = AcceptedKeys(region, wall_ns)
         self._wall_ns = wall_ns
         self._tell = on_event or (lambda _name, _fields: None)
         self._incoming = Incoming(region.incoming)
@@ -135,12 +135,15 @@ class Receiver:
     def _status(self, vehicle: str, payload: bytes) -> list[Answer]:
         """Keep and acknowledge the head of the vehicle's ledger; the rest of its status is for operators."""
         told = decode_status(payload).ledger_head
-        device_key = self._device_key(vehicle)
+        device_keys = self._device_keys(vehicle)
         if not told:
             return []
-        if device_key is None:
+        if not device_keys:
             raise _HeldError("the vehicle is not enrolled here")
         signed = decode_head(told)
+        device_key = device_keys.get(signed.value.device_key_id)
+        if device_key is None:
+            raise _HeldError(f"the ledger's head is {_not_accepted(signed.value.device_key_id)}")
         try:
             signed.verify(device_key)
         except LedgerSignatureError as error:
@@ -164,7 +167,7 @@ class Receiver:
         if address.kind is UpKind.SEGMENT:
             self._segment(address, payload)
             return []
-        if self._device_key(address.vehicle) is None:
+        if not self._device_keys(address.vehicle):
             raise _HeldError("the vehicle is not enrolled here")
         if address.kind is UpKind.INIT:
             return [self._question(address, decode(Init, payload))]
@@ -214,13 +217,14 @@ class Receiver:
         with transfer.open() as file:
             manifest = _manifest(file)
             self._check_owner(address, manifest)
+            key_id = manifest.device_key_id
             file.seek(0)
             try:
                 manifest, parts = open_sealed(
                     file,
                     region_id=self.region_id,
                     private_key=self._sealing_keys[manifest.sealing_key_id],
-                    device_public_key=self._device_key,
+                    device_public_key=lambda vehicle: self._device_keys(vehicle).get(key_id),
                     vehicle=address.vehicle,
                     clip_id=address.clip_id,
                 )
@@ -249,9 +253,8 @@ class Receiver:
         if manifest.sealing_key_id not in self._sealing_keys:
             held = ", ".join(sorted(self._sealing_keys))
             raise _HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {held}")
-        device_key = self._device_key(address.vehicle)
-        if device_key is not None and manifest.device_key_id != key_id_of(device_key):
-            raise _HeldError(f"signed by device key {manifest.device_key_id}, which is not the enrolled one")
+        if manifest.device_key_id not in self._device_keys(address.vehicle):
+            raise _HeldError(_not_accepted(manifest.device_key_id))
 
     def _facts(self, manifest: SealedManifest, whole: Whole, clip_bytes: int) -> StoredClip:
         return StoredClip(
@@ -295,6 +298,13 @@ class Receiver:
 
     def _topics(self, address: UpAddress) -> Topics:
         return Topics(self.region_id, address.vehicle)
+
+
+def _not_accepted(device_key_id: str) -> str:
+    return (
+        f"signed by device key {device_key_id}, which is not the enrolled one, nor a former one that still counts; see "
+        "`until` in the vehicle's file, or enrol the vehicle again"
+    )
 
 
 def _sealing_keys(region: RegionDir) -> dict[str, bytes]:

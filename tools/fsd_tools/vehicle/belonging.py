@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, VehicleDir
+from fsd_agent.adapters.key_files import KeyFileError, VehicleDir, own_key_ids
 from fsd_agent.adapters.sqlite_reader import JournalReading, ReadStates, read_journal
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.pipeline.residence import Belonging, Residence
@@ -44,13 +44,13 @@ def belonging_of(vehicle_dir: Path, reading: JournalReading | str, clock: Clock)
     if not vehicle_dir.is_dir():
         raise ToolError(f"{vehicle_dir}: is not a vehicle's directory")
     try:
-        device_key_id = KeyFiles(vehicle_dir).device_key_id()
+        key_ids = own_key_ids(vehicle_dir)
     except KeyFileError as error:
         raise ToolError(str(error)) from error
     return Residence(
         lambda: _document(VehicleDir(vehicle_dir).registration),
         TrustFiles(vehicle_dir),
-        device_key_id=device_key_id,
+        device_key_ids=lambda: key_ids,
         journal=ReadStates(reading),
         clock=clock,
         events=_NobodyListens(),

@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import msgspec
-from cryptography import x509
 
-from fsd_agent.adapters.key_files import VehicleDir
+from fsd_agent.adapters.key_files import KeyFileError, VehicleDir
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.sqlite_reader import JournalReading
 from fsd_agent.adapters.status_file import STATUS_FILE, boot_id, read_status
+from fsd_agent.adapters.tls_files import TlsFiles
 from fsd_agent.pipeline.residence import Belonging
 from fsd_agent.pipeline.retention import STATE_KEY as HELD_SINCE
 from fsd_agent.pipeline.tell_locally import belongs_of
@@ -177,13 +177,12 @@ def _held_since(reading: JournalReading) -> dict[str, int]:
 
 
 def _certificates(vehicle_dir: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted(VehicleDir(vehicle_dir).tls_certificate("any").parent.glob("*.pem")):
+    files, found = TlsFiles(VehicleDir(vehicle_dir)), dict[str, str]()
+    for region_id in files.regions():
         try:
-            certificate = x509.load_pem_x509_certificate(path.read_bytes())
-            found[path.stem] = str(int(certificate.not_valid_after_utc.timestamp()))
-        except (OSError, ValueError) as error:
-            found[path.stem] = f"can't be read: {error}"
+            found[region_id] = str(files.until_ns(region_id) // 1_000_000_000)
+        except KeyFileError as error:
+            found[region_id] = f"can't be read: {error}"
     return found
 
 

@@ -10,11 +10,14 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsd_agent.adapters.device_keys import DeviceKeys
 from fsd_agent.adapters.durable import write_file
-from fsd_agent.adapters.key_files import KeyFileError, KeyFiles, VehicleDir, create_keys
+from fsd_agent.adapters.key_files import VehicleDir, create_keys
 from fsd_agent.adapters.trust_files import public_key_text, read_public_keys
+from fsd_agent.ports.secure_element import SecureElement
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.ports.trust_store import TrustError
+from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.region import Registration
 from fsd_agent.wire.envelope import key_id_of, public_key_of
 from fsd_agent.wire.moments import NS_PER_S, MomentError, decode_moment
@@ -64,9 +67,11 @@ def register_vehicle(
     validity: Validity,
     trust: bool,
     now: dt.datetime,
+    element: SecureElement | None = None,
 ) -> Registration:
     """Write the signed document; ``serial`` None is the one after the present document's.
 
+    It is bound to the vehicle's device key; to the next one while that is being rotated, and counts before the switch too.
     ``trust`` makes the vehicle trust this authority beside those that it trusts already. Raises :class:`ToolError`,
     also for a serial that is not newer than the present one.
     """
@@ -78,8 +83,8 @@ def register_vehicle(
         serial = serial if serial is not None else (before.serial + 1 if before is not None else 1)
         # Checked with a stand-in first: what can't be registered leaves no key behind.
         encode_registration(Registration(vehicle, jurisdiction, serial, "0" * 16, not_before, not_after))
-        create_keys(vehicle_dir)
-        device_key_id = KeyFiles(vehicle_dir).device_key_id()
+        create_keys(vehicle_dir, element)
+        device_key_id = DeviceKeys(files, element).newest().key_id
         registration = Registration(vehicle, jurisdiction, serial, device_key_id, not_before, not_after)
         if before is not None and serial <= before.serial and not _same_place(registration, before):
             raise ToolError(
@@ -89,7 +94,7 @@ def register_vehicle(
             _give_authority(files, public_key_of(key), trust=trust)
             write_file(files.registration, [sign_registration(registration, key)])
             return registration
-    except (KeyFileError, RegistrationError, SpoolError, TrustError) as error:
+    except (VehicleKeyError, RegistrationError, SpoolError, TrustError) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(f"{error.filename}: {error.strerror}") from error

@@ -18,7 +18,9 @@ from rich.table import Table
 
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.records.status import Status
+from fsd_agent.rules.trust.certificates import CertificateState, certificate_life
 from fsd_agent.wire.ledger import LedgerFormatError, decode_head
+from fsd_agent.wire.moments import show_moment
 from fsd_agent.wire.status import StatusFormatError, decode_status
 from fsd_agent.wire.transfer import status_subscription
 from fsd_tools.errors import ToolError, UsageError
@@ -116,6 +118,18 @@ def _ledger(one: Status) -> str:
     return f"{head.size} records, root {head.root.hex()}"
 
 
+def _certificate(one: Status) -> str:
+    """Until when it serves, in words."""
+    until_ns = one.certificate_until_wall_ns
+    if not until_ns:
+        return "not told"
+    life = certificate_life(one.region, until_wall_ns=until_ns, now_wall_ns=time.time_ns())
+    until = show_moment(until_ns)
+    if life.state is CertificateState.SERVES:
+        return f"until {until}"
+    return f"[red]{life.state}, until {until}: {life.days_left} days left[/red]; fsdctl vehicle enrol --renew"
+
+
 def _show(one: Status, console: Console) -> None:
     age_s = max(0, time.time_ns() - one.wall_ns) // 1_000_000_000
     console.print(
@@ -125,6 +139,7 @@ def _show(one: Status, console: Console) -> None:
         highlight=False,
     )
     console.print(f"  ledger: {_ledger(one)}", highlight=False)
+    console.print(f"  certificate: {_certificate(one)}", highlight=False)
     for what, text in (
         ("refused push", one.refused_push),
         ("refused policy", one.refused_policy),

@@ -10,13 +10,14 @@ what it was told is needed (:func:`told_findings`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from fsd_agent.records.ledger import Checkpoint, Entry, Head, SegmentRemoved, Started
+from fsd_agent.records.ledger import Checkpoint, Entry, Head, KeyRotated, SegmentRemoved, Started
 from fsd_agent.rules.audit.findings import Finding, FindingKind
 from fsd_agent.rules.audit.heads import head_findings, not_as_signed, signature_fault, standing_heads
+from fsd_agent.rules.audit.keys import Signature, key_findings, learned_keys
 from fsd_agent.rules.audit.merkle import Frontier, Tree, leaf_hash
 from fsd_agent.rules.audit.order import Placed, order_findings, place
 from fsd_agent.rules.audit.state import LedgerState
@@ -52,21 +53,30 @@ class Examined:
     """Whether ``leaves`` holds every record."""
     signed_size: int = 0
     """Records that the newest sound signature covers."""
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    """Device public keys by id: those given, and those that the ledger hands over to."""
 
     def tree(self) -> Tree:
         """For roots and proofs."""
         return Tree(self.leaves, Frontier(self.first, self.start.peaks if self.start else ()))
 
 
-def examine(segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes]) -> Examined:
-    """Check files (name, content) in the order of their names; ``keys`` are device public keys by key id."""
-    found = Examined()
+def examine(
+    segments: Sequence[tuple[str, Segment]], keys: Mapping[str, bytes], *, former: Collection[str] = ()
+) -> Examined:
+    """Check files (name, content) in the order of their names; ``keys`` are device public keys by key id.
+
+    ``former``: ids of those whose successors are all among ``keys``.
+    """
+    keys = learned_keys(segments, keys, former)
+    found = Examined(keys=keys)
     if not segments:
         found.findings.append(Finding(_K.NO_LEDGER, "ledger", None, "there is no segment"))
     reader = _Reader(found, keys)
     for index, (file, segment) in enumerate(segments):
         following = segments[index + 1][1].checkpoint.value.head.size if index + 1 < len(segments) else None
         reader.read(file, segment, following)
+    found.findings.extend(_key_findings(found, reader.signatures))
     found.findings.extend(_beginning(found))
     found.findings.extend(_clocks(found.records))
     return found
@@ -102,6 +112,8 @@ class _Reader:
         """As the records make it; None from the first damage of a segment on."""
         self._roots: dict[int, bytes] = {}
         """By size, where a head is."""
+        self.signatures: list[Signature] = []
+        """Sound ones, in the order in which they stand."""
 
     def read(self, file: str, segment: Segment, following: int | None) -> None:
         """``following``: number of the next segment's first record, None for the newest."""
@@ -110,7 +122,9 @@ class _Reader:
         placed = place([frame for frame in segment.frames if frame.kind == RECORD], first)
         numbers = {one.frame.offset: one.number for one in placed}
         heads = standing_heads(segment.frames, numbers, first, self._keys)
-        sizes = {one.head.size for one in heads if one.head is not None}
+        sound = [one.head for one in heads if one.head is not None]
+        self.signatures += [Signature(file, head.size, head.device_key_id) for head in sound]
+        sizes = {head.size for head in sound}
         end = following if following is not None else max(sizes, default=None)
         order = [*_gaps(file, segment, newest=following is None), *order_findings(placed, first, end, file)]
         found.findings.extend(order)
@@ -135,6 +149,7 @@ class _Reader:
             found.findings.append(Finding(_K.BAD_SIGNATURE, file, None, f"its checkpoint {fault}"))
         else:
             found.signed_size = max(found.signed_size, head.size)
+            self.signatures.append(Signature(file, head.size, head.device_key_id))
         sound = _consistent(checkpoint)
         if not sound:
             detail = f"its checkpoint contradicts itself: root, subtrees or chain of {head.size} records"
@@ -225,6 +240,17 @@ def _changed(one: Placed, before: bytes | None, following: Placed | None) -> tup
     if following is not None and following.frame.continues(made):
         return "its check is not what the device wrote", made
     return one.why or "it is not what the device wrote", frame.check
+
+
+def _key_findings(found: Examined, signatures: Sequence[Signature]) -> Iterator[Finding]:
+    if not signatures:
+        return
+    rotations = [
+        (one.file, one.entry.number, one.entry.fact)
+        for one in found.records
+        if isinstance(one.entry.fact, KeyRotated)
+    ]
+    yield from key_findings(rotations, signatures, signatures[0].key_id)
 
 
 def _beginning(found: Examined) -> Iterator[Finding]:

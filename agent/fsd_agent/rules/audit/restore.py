@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsd_agent.records.ledger import SegmentRemoved
+from fsd_agent.records.ledger import Head, KeyRotated, SegmentRemoved
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.wire.ledger import LedgerFormatError, decode_entry, decode_head
 from fsd_agent.wire.ledger_file import HEAD, Frame, Segment
@@ -29,6 +29,8 @@ class Restored:
     """Records that the newest head, or checkpoint, covers."""
     removed_size: int
     """Records before this number were to be removed; 0 for none."""
+    key_id: str
+    """Of the device key that the newest record is to be signed with."""
     end: int | None
     """Offset to cut the file at; None where it is whole."""
 
@@ -40,18 +42,19 @@ def restore(segment: Segment) -> Restored:
         state = LedgerState.after(checkpoint)
     except ValueError as error:
         raise DamagedError(f"its checkpoint: {error}") from error
-    reading = _Reading(state, checkpoint.head.size)
+    reading = _Reading(state, checkpoint.head)
     end = reading.read(segment)
     if end is not None and _was_confirmed(segment, end, state.size):
         raise DamagedError(f"record {state.size} was confirmed and is damaged, at byte {end}")
-    return Restored(state, reading.signed_size, reading.removed, end)
+    return Restored(state, reading.signed_size, reading.removed, reading.key_id, end)
 
 
 class _Reading:
     """One segment being added to a state."""
 
-    def __init__(self, state: LedgerState, signed_size: int) -> None:
-        self.signed_size = signed_size
+    def __init__(self, state: LedgerState, signed: Head) -> None:
+        self.signed_size = signed.size
+        self.key_id = signed.device_key_id
         self.removed = 0
         self._state = state
 
@@ -70,8 +73,12 @@ class _Reading:
             return False
         try:
             if frame.kind == HEAD:
-                self.signed_size = decode_head(frame.body).value.size
-                return self.signed_size == self._state.size
+                head = decode_head(frame.body).value
+                self.signed_size = head.size
+                if head.size != self._state.size:
+                    return False
+                self.key_id = head.device_key_id
+                return True
             entry = decode_entry(frame.body)
         except LedgerFormatError:
             return False
@@ -80,6 +87,8 @@ class _Reading:
         self._state.add(entry, frame.body, frame.check)
         if isinstance(entry.fact, SegmentRemoved):
             self.removed = max(self.removed, entry.fact.size)
+        if isinstance(entry.fact, KeyRotated):
+            self.key_id = entry.fact.new_key_id
         return True
 
 

@@ -3,7 +3,8 @@
 The rules, in this order; the first that fails is the reason for which the vehicle holds:
 
 1. It is not larger than it may be, and signed by a registration authority that the vehicle was given to trust.
-2. Its payload is a registration of the format that this software knows, for this vehicle's device key.
+2. Its payload is a registration of the format that this software knows, for a device key of this vehicle: the present one,
+   or one that rotation statements link to it. So a key can be rotated before or after a document for the new one came.
 3. Its serial is not below the newest ever accepted; the same serial has the same content. Content counts and not the
    signature: an authority that changes its key may sign the same content anew.
 4. The present moment lies in its validity.
@@ -17,7 +18,7 @@ tell a wrong clock from time that has passed. A newer document is measured by th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,7 +43,7 @@ def accept_registration(
     document: bytes,
     *,
     authorities: Sequence[bytes],
-    device_key_id: str,
+    device_key_ids: Collection[str],
     floor: RegistrationFloor | None,
     clock_ns: int,
     proved_ns: int,
@@ -50,13 +51,13 @@ def accept_registration(
     """Decide on firmware's document; raises :class:`RegistrationError` with the reason.
 
     ``floor`` is None where none was ever accepted; ``clock_ns`` is the wall clock, ``proved_ns`` the newest time
-    that a signature proves. Unix time.
+    that a signature proves, Unix time; ``device_key_ids`` are this vehicle's own.
     """
     payload = open_registration(document, authorities)
     registration, digest = decode_registration(payload), digest_of(payload)
-    if registration.device_key_id != device_key_id:
+    if registration.device_key_id not in device_key_ids:
         raise RegistrationError(
-            f"device_key_id: {registration.device_key_id}, this vehicle's is {device_key_id}",
+            f"device_key_id: {registration.device_key_id}, this vehicle's is {', '.join(sorted(device_key_ids))}",
             HoldReason.REGISTRATION_OTHER_VEHICLE,
         )
     kept = _not_older(registration.serial, digest, floor)

@@ -1,0 +1,33 @@
+"""What an operator reads of a vehicle's certificate."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from rich.console import Console
+
+from fsd_agent.records.status import ProcessUse, Status
+from fsd_tools.vehicle.status import _show
+
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("left_days", "says"),
+    [
+        (None, "certificate: not told"),
+        (400, "certificate: until 20"),
+        (12.5, "12 days left"),
+        (-1, "expired, until"),
+    ],
+)
+def test_a_certificate_that_runs_out_is_shown(left_days: float | None, says: str) -> None:
+    until_ns = time.time_ns() + int(left_days * DAY_NS) if left_days is not None else 0
+    use = ProcessUse(0.0, 0, 0)
+    said = Status("car-1", "cn", 1, 1, 0, "0", 0, (), {}, "", "", {}, {}, use, "", b"", until_ns)
+    console = Console(record=True, width=200)
+    _show(said, console)
+    text = console.export_text()
+    assert says in text
+    assert ("--renew" in text) is (left_days is not None and left_days < 30)
