@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -412,3 +413,15 @@ def test_a_checkpoint_that_contradicts_itself_is_found(tmp_path: Path) -> None:
         alone = read_segment(start + b"".join(frame.signed + frame.check for frame in segment.frames))
         said = examine([(path.name, alone)], {KEYS.device_key_id(): KEYS.device_public_key}).findings
         assert "bad_file" in [str(one.kind) for one in said], lies
+
+
+def test_a_ledger_that_nobody_has_any_more_holds_no_descriptor(tmp_path: Path) -> None:
+    def held() -> int:
+        opened = [one.resolve() for one in list(Path("/proc/self/fd").iterdir())]
+        return sum(path.is_relative_to(tmp_path) for path in opened)
+
+    ledger = ledger_in(tmp_path)
+    assert held() == 1
+    del ledger
+    gc.collect()
+    assert held() == 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ class LedgerFiles:
         self._lock = threading.RLock()
         self._files: list[_File] = []
         self._fd = -1
+        self._release: Callable[[], object] = tuple
+        """Closes the descriptor, once; also where nobody does, because opening failed later or whoever had it is gone."""
         self._refusal: str | None = None
         self._reserve = Reserve(folder)
         with translated():
@@ -206,9 +209,8 @@ class LedgerFiles:
                     with translated():
                         self._sync()
             finally:
-                fd, self._fd = self._fd, -1
-                self._refusal = "closed"
-                os.close(fd)
+                self._fd, self._refusal = -1, "closed"
+                self._release()
 
     def _restore(self, paths: list[Path], events: EventSink) -> int:
         """Take up what is there; how many bytes of a torn end were cut off."""
@@ -244,9 +246,8 @@ class LedgerFiles:
                 os.close(fd)
                 raise
         file.size_bytes = size_bytes
-        before, self._fd = self._fd, fd
-        if before >= 0:
-            os.close(before)
+        self._release()
+        self._fd, self._release = fd, weakref.finalize(self, os.close, fd)
 
     def _new_file(self) -> None:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
