@@ -25,7 +25,25 @@ DAY_NS = 86_400 * 10**9
 def test_a_certificate_that_runs_out_is_shown(left_days: float | None, says: str) -> None:
     until_ns = time.time_ns() + int(left_days * DAY_NS) if left_days is not None else 0
     use = ProcessUse(0.0, 0, 0)
-    said = Status("car-1", "cn", 1, 1, 0, "0", 0, (), {}, "", "", {}, {}, use, "", b"", until_ns)
+    said = Status(
+        "car-1",
+        "cn",
+        1,
+        1,
+        0,
+        "0",
+        0,
+        (),
+        {},
+        "",
+        "",
+        {},
+        {},
+        use,
+        "",
+        b"",
+        certificate_until_wall_ns=until_ns,
+    )
     console = Console(record=True, width=200)
     _show(said, console)
     text = console.export_text()
