@@ -14,7 +14,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_decisions"),
-    "rules/privacy/location.py": ("test_privacy_plan", "test_privacy_decisions"),
+    "rules/privacy/location.py": ("test_privacy_plan", "test_privacy_location_decisions"),
     "rules/privacy/zones.py": ("test_privacy_zones", "test_privacy_decisions"),
     "rules/trust/registration.py": ("test_trust_registration", "test_trust_decisions"),
     "rules/trust/policies.py": ("test_trust_decisions",),
