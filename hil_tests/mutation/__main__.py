@@ -78,7 +78,9 @@ def _run(arguments: argparse.Namespace) -> int:
         result = _try(file, work[file], keys[file], arguments.jobs, progress)
         results[file] = result
         if not arguments.survivors:
-            write_results(RESULTS, results)
+            write_results(
+                RESULTS, read_results(RESULTS) | {file: result}
+            )  # another run may have written beside this
     if arguments.survivors:
         return _tell({file: judge(file, results[file], ()) for file in files}, propose=arguments.propose)
     code = _tell({file: judge(file, results[file], allowed) for file in files}, propose=arguments.propose)

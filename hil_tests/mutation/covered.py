@@ -38,6 +38,16 @@ COVERED: Mapping[str, tuple[str, ...]] = {
 """Paths from the root of the repository; files under ``rules/`` come first."""
 
 
+NOT_YET = tuple(
+    f"{_AGENT}/{file}.py"
+    for file in (
+        "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
+        "pipeline/turns", "adapters/tls",
+    )
+)  # fmt: skip
+"""These carry decisions too, and have tests; their mutants were not tried."""
+
+
 def module_of(file: str) -> str:
     """The import name of a covered file."""
     return file.removeprefix("agent/").removesuffix(".py").replace("/", ".")
