@@ -32,7 +32,7 @@ REGISTRATION = "registration"
 POLICY = "policy"
 
 _DOMAIN = b"fsd-envelope-1\0"
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
 
 
 class EnvelopeFault(StrEnum):
