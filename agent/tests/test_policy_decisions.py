@@ -87,7 +87,7 @@ CASES: list[tuple[tuple[str | int, ...], list[object], list[object]]] = [
     (("redaction", "max_gap_ms"), [0, 60_000], [-1, 60_001]),
     (("redaction", "location_grid_deg"), [5e-324, 10.0], [0.0, -1.0, 10.000001]),
     (("zones",), [[], [polygon()] * 500], [[polygon()] * 501, [{**polygon(), "type": "polygon"}]]),
-    (("zones",), [[polygon("x"), several("x" * 100)]], [[polygon("")], [polygon("x" * 101)]]),
+    (("zones",), [[polygon("x"), polygon("x" * 100)]], [[polygon("")], [polygon("x" * 101)]]),
     (("zones",), [[several("x"), several("x" * 100)]], [[several("")], [several("x" * 101)]]),
 ]  # fmt: skip
 
@@ -165,6 +165,10 @@ LABEL = "x" * 63
         ("a.b-", False),
         ("A.b", False),
         ("a.b\n", False),
+        ("a.bc", True),
+        ("a_b.c", False),
+        ("a.b_c", False),
+        ("a.b_", False),
         ("a_.b", False),
         ("axb", False),
         ("*.b", False),
@@ -332,3 +336,47 @@ def test_a_policy_that_can_not_be_written_is_named() -> None:
     for change in ({"version": 0}, {"issued_wall_ns": 1}):
         with pytest.raises(PolicyError, match=r"^policy of region 'cn': "):
             encode_policy(dataclasses.replace(REGION.policy, **change))
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(PolicyError) as caught:
+        decode_policy(text.encode(), "cn.toml")
+    return str(caught.value).removeprefix("cn.toml: one of them is given twice - at ")
+
+
+def test_what_is_given_twice_is_named() -> None:
+    text = TEXT.decode()
+    start, end = text.index("[[endpoints]]"), text.index("[keys]")
+    assert refusal(text.replace('["CN"]', '["CN", "CN"]')) == "`$.jurisdictions`"
+    assert refusal(text.replace('"signals"]', '"signals", "signals"]')) == "`$.data_classes`"
+    assert refusal(text[:end] + text[start:]) == "`$.endpoints`"
+    once, other = (
+        zoned("Polygon", [RING]).decode(),
+        f'[[zones]]\nname = "y"\ntype = "Polygon"\ncoordinates = [{RING}]\n',
+    )
+    assert refusal(once + other.replace('"y"', '"z"')) == "`$.zones`"
+    assert [zone.name for zone in decode_policy((once + other).encode(), "cn.toml").zones] == ["z", "y"]
+
+
+def test_endpoints_differ_in_host_or_in_port() -> None:
+    text = TEXT.decode()
+    start, end = text.index("[[endpoints]]"), text.index("[keys]")
+    first = text[start:end]
+    for second in (first.replace("8883", "8884"), first.replace("127.0.0.1", "127.0.0.2")):
+        assert len(decode_policy((text[:end] + second + text[end:]).encode(), "cn.toml").endpoints) == 2
+
+
+def test_faulty_pins_and_keys_are_named_by_their_table() -> None:
+    assert (
+        said("broker_pins = []", 'broker_pins = ["AAAA"]')
+        == "cn.toml: 3 bytes, expected 32 - at `$.broker_pins`"
+    )
+    short = base64.b64encode(bytes(31)).decode()
+    for purpose, keys_of in (
+        ("receipt", REGION.policy.receipt_keys),
+        ("campaigns", REGION.policy.campaign_keys),
+    ):
+        text = base64.b64encode(keys_of[0].public_key).decode()
+        assert said(text, short) == (
+            f"cn.toml: 31 bytes, expected 32 - at `$.keys.{purpose}.{keys_of[0].key_id}`"
+        )
