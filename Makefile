@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup system demo test lint format lock killtest residency bench clean
+.PHONY: help setup system demo test lint format lock killtest residency mutation bench clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/  make \1\t/' | expand -t 20
@@ -43,6 +43,9 @@ killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for 
 
 residency: setup ## SCHEDULES of faults (default 2000) against the walls, with a capture at every region; or REPLAY=seed
 	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY) $(if $(JOURNEY),--journey),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})
+
+mutation: setup  ## change the code that decides, and see that a test notices; write docs/mutation.md. ONLY=paths, AGAIN=1, CHECK=1
+	PYTHONHASHSEED=0 $(BIN)/python -m hil_tests.mutation $(ONLY) --jobs $${JOBS:-2} $(if $(AGAIN),--again) $(if $(CHECK),--check)
 
 bench: setup     ## run every benchmark and write docs/performance.md
 	$(BIN)/fsdctl bench report -o docs/performance.md

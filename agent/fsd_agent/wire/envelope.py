@@ -35,7 +35,7 @@ POLICY = "policy"
 ENROLMENT = "enrolment-request"
 
 _DOMAIN = b"fsd-envelope-1\0"
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_BYTES, pattern=r"^[\x21-\x7e]+\Z")]
 
 
 class EnvelopeFault(StrEnum):

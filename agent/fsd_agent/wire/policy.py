@@ -107,7 +107,7 @@ def decode_policy(data: bytes, name: str) -> RegionPolicy:
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise PolicyError(f"{name}: not TOML: {error}") from error
     try:
-        return _to_record(msgspec.convert(raw, PolicyFile, strict=True))
+        return _to_record(msgspec.convert(raw, PolicyFile))
     except (msgspec.ValidationError, FieldError) as error:
         raise PolicyError(f"{name}: {error}") from error
 

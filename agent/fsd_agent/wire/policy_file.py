@@ -24,7 +24,7 @@ Rings = list[list[Position]]
 class EndpointFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of ``endpoints``."""
 
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+\Z")]
+    host: Annotated[str, msgspec.Meta(max_length=253, pattern=r"^[A-Za-z0-9.:-]+\Z")]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
     server_name: str
     country: _Country

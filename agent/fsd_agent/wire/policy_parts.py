@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -100,7 +99,7 @@ def decode_key(field: str, text: str) -> bytes:
     """32 bytes out of base64."""
     try:
         key = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise FieldError(field, f"not base64: {error}") from error
     if len(key) != 32:
         raise FieldError(field, f"{len(key)} bytes, expected 32")

@@ -38,7 +38,7 @@ def locate(rules: RedactionRules, gnss: GnssFixes) -> tuple[GnssFixes, str] | Re
 def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
     """The centre of the cell of ``grid_deg`` that holds the first fix with a position; nothing for nothing."""
     known = np.flatnonzero(np.isfinite(gnss.lat_deg) & np.isfinite(gnss.lon_deg))
-    if not known.shape[0]:
+    if not known.size:
         return empty_gnss()
     first, unknown = int(known[0]), np.full(1, np.nan)
     return GnssFixes(
@@ -57,7 +57,7 @@ def may_leave(rules: RedactionRules, path: str) -> bool:
         return False
     if rules.location == LocationRule.KEEP:
         return True
-    return not (path.startswith(_POSITION_BRANCH) or path.rsplit(".", 1)[-1] in _POSITION_LEAVES)
+    return not (path.startswith(_POSITION_BRANCH) or path.rpartition(".")[2] in _POSITION_LEAVES)
 
 
 def _drop(_gnss: GnssFixes, _grid_deg: float) -> tuple[GnssFixes, str]:

@@ -29,6 +29,7 @@ from fsd_agent.rules.privacy.zones import (
     plate_bands,
     to_pixels,
     union_area,
+    upright,
     without_covered,
 )
 from fsd_firmware.samples import PERSON_KINDS, Detections
@@ -115,7 +116,7 @@ def plan_redaction(
         for t_ns in frame_t_ns
     ]
     return RedactionPlan(
-        first=np.cumsum([0] + [boxes.shape[0] for boxes in frames], dtype=np.int64),
+        first=np.cumsum([0] + [boxes.shape[0] for boxes in frames]),
         boxes=np.concatenate([np.empty((0, 4), np.int32), *frames]),
         persons=sum(_persons(one) for one in detections),
         filled_px=sum(union_area(boxes) for boxes in frames),
@@ -139,20 +140,20 @@ def _unlooked(
 
     A stretch without a frame in it, where the camera paused, shows nobody.
     """
-    if not frame_t_ns.shape[0]:
+    if not frame_t_ns.size:
         return None
     begin, end = int(frame_t_ns[0]), int(frame_t_ns[-1])
-    looks = np.unique(np.concatenate([np.empty(0, np.int64), *(one.frame_t_ns for one in detections)]))
+    looks = np.concatenate([np.empty(0, np.int64), *(one.frame_t_ns for one in detections)])
     looks = looks[(looks >= begin) & (looks <= end)]
-    if not looks.shape[0]:
+    if not looks.size:
         return Refused(
-            DropReason.REDACTION_NOT_LOOKED, f"no source looked at any of {frame_t_ns.shape[0]} frames"
+            DropReason.REDACTION_NOT_LOOKED, f"no source looked at any of {frame_t_ns.size} frames"
         )
     edges = np.unique(np.concatenate([[begin, end], looks]))
     unseen = frame_t_ns[~np.isin(frame_t_ns, looks)]
-    if not unseen.shape[0]:
+    if not unseen.size:
         return None
-    after = np.clip(np.searchsorted(edges, unseen, side="right"), 1, edges.shape[0] - 1)
+    after = np.maximum(np.searchsorted(edges, unseen), 1)  # the first frame is an edge itself
     gaps = edges[after] - edges[after - 1]
     worst = int(np.argmax(gaps))
     if gaps[worst] <= rules.max_gap_ns:
@@ -213,14 +214,14 @@ def _swept(
     swept = []
     for at in np.flatnonzero(np.diff(one.frame_t_ns) <= rules.max_gap_ns):
         begin, middle, end = np.searchsorted(look, [at, at + 1, at + 2])
-        if middle in (begin, end):
+        if middle == end:
             continue
         here, there = mine[begin:middle], mine[middle:end]
         a, b = _found_again(one, here, there)
         both_low = np.minimum(zone[begin:middle][a, :2], zone[middle:end][b, :2])
         both_high = np.maximum(zone[begin:middle][a, 2:], zone[middle:end][b, 2:])
-        start_ns = np.full(a.shape[0], one.frame_t_ns[at])
-        end_ns = np.full(a.shape[0], one.frame_t_ns[at + 1])
+        start_ns = np.full(a.size, one.frame_t_ns[at])
+        end_ns = np.full(a.size, one.frame_t_ns[at + 1])
         swept.append(_Strokes(start_ns, end_ns, np.concatenate([both_low, both_high], axis=1)))
     return swept
 
@@ -229,14 +230,17 @@ def _found_again(
     one: Detections, here: NDArray[np.intp], there: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs (place in ``here``, place in ``there``) of the same thing: by track, else by the best overlap."""
-    a, b = one.box[here].astype(np.float64), one.box[there].astype(np.float64)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a, area_b = (np.prod(np.abs(box[:, 2:] - box[:, :2]), axis=1) for box in (a, b))
-    iou = shared / np.maximum(area_a[:, None] + area_b[None, :] - shared, 1e-9)
-    track_a, track_b = one.track_id[here], one.track_id[there]
-    iou[(track_a[:, None] == track_b[None, :]) & (track_a[:, None] >= 0)] = 2.0
-    best = np.argmax(iou, axis=1)
-    found = np.flatnonzero(iou[np.arange(here.shape[0]), best] > SAME_BOX_IOU)
-    return found, best[found]
+    a, b = upright(one.box[here])[:, None], upright(one.box[there])
+    shared = _area(np.maximum(a[..., :2], b[:, :2]), np.minimum(a[..., 2:], b[:, 2:]))
+    together = _area(a[..., :2], a[..., 2:]) + _area(b[:, :2], b[:, 2:]) - shared
+    iou = shared / np.maximum(together, 1e-9)
+    track = one.track_id[here][:, None]
+    iou[(track == one.track_id[there]) & (track >= 0)] = 2.0
+    found = np.flatnonzero(iou.max(axis=1) > SAME_BOX_IOU)
+    return found, np.argmax(iou, axis=1)[found]
+
+
+def _area(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of rectangles from corner to corner, (..., 2) each; none where the corners are the wrong way round."""
+    area: NDArray[np.float64] = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    return area

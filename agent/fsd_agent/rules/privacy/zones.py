@@ -38,7 +38,7 @@ def has_plate(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def head_zones(box: NDArray[np.float32]) -> NDArray[np.float64]:
     """Head zones of person boxes: (n, 4) to (n, 4), x1, y1, x2, y2 in pixels, not clipped to the picture."""
-    x1, y1, x2, y2 = _sides(box)
+    x1, y1, x2, y2 = upright(box).T
     width, height = x2 - x1, y2 - y1
     return np.stack(
         [
@@ -53,7 +53,7 @@ def head_zones(box: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def plate_bands(box: NDArray[np.float32]) -> NDArray[np.float64]:
     """Plate bands of vehicle boxes: (n, 4) to (n, 4), x1, y1, x2, y2 in pixels, not clipped to the picture."""
-    x1, y1, x2, y2 = _sides(box)
+    x1, y1, x2, y2 = upright(box).T
     width, height = x2 - x1, y2 - y1
     return np.stack(
         [
@@ -63,6 +63,14 @@ def plate_bands(box: NDArray[np.float32]) -> NDArray[np.float64]:
             y2 + PLATE_MARGIN * height,
         ],
         axis=1,
+    )
+
+
+def upright(box: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n, 4) to (n, 4): x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, whatever corner came first."""
+    wide = box.astype(np.float64)
+    return np.concatenate(
+        [np.minimum(wide[:, :2], wide[:, 2:]), np.maximum(wide[:, :2], wide[:, 2:])], axis=1
     )
 
 
@@ -83,8 +91,8 @@ def to_pixels(zone: NDArray[np.float64], width: int, height: int) -> NDArray[np.
 def without_covered(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
     """``boxes`` (n, 4) without those that lie inside another one, and each only once."""
     once: NDArray[np.int32] = np.unique(boxes, axis=0)
-    starts_later = (once[:, None, :2] >= once[None, :, :2]).all(axis=2)
-    ends_sooner = (once[:, None, 2:] <= once[None, :, 2:]).all(axis=2)
+    starts_later = (once[:, None, :2] >= once[:, :2]).all(axis=2)
+    ends_sooner = (once[:, None, 2:] <= once[:, 2:]).all(axis=2)
     hosts = np.count_nonzero(starts_later & ends_sooner, axis=1)  # each box hosts itself
     alone: NDArray[np.bool_] = hosts == 1
     return once[alone]
@@ -95,21 +103,10 @@ def union_area(boxes: NDArray[np.int32]) -> int:
     if not boxes.shape[0]:
         return 0
     xs, ys = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
-    covered = np.zeros((ys.shape[0] - 1, xs.shape[0] - 1), np.bool_)
+    covered = np.zeros((ys.size - 1, xs.size - 1), np.bool_)
     lefts, rights = np.searchsorted(xs, boxes[:, 0]), np.searchsorted(xs, boxes[:, 2])
     tops, bottoms = np.searchsorted(ys, boxes[:, 1]), np.searchsorted(ys, boxes[:, 3])
     for left, right, top, bottom in zip(lefts, rights, tops, bottoms, strict=True):
         covered[top:bottom, left:right] = True
-    cell = np.diff(ys)[:, None].astype(np.int64) * np.diff(xs)[None, :].astype(np.int64)
+    cell = np.diff(ys)[:, None].astype(np.int64) * np.diff(xs).astype(np.int64)
     return int(cell[covered].sum())
-
-
-def _sides(box: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
-    """x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, whatever corner came first."""
-    wide = box.astype(np.float64)
-    return (
-        np.minimum(wide[:, 0], wide[:, 2]),
-        np.minimum(wide[:, 1], wide[:, 3]),
-        np.maximum(wide[:, 0], wide[:, 2]),
-        np.maximum(wide[:, 1], wide[:, 3]),
-    )

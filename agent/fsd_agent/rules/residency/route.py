@@ -37,8 +37,8 @@ def route(
 
 def _unfit(policies: Sequence[RegionPolicy | PolicyError], usable: Sequence[RegionPolicy]) -> Hold | None:
     """A hold where one of the policies can't be gone by."""
-    damaged = sorted(str(policy) for policy in policies if isinstance(policy, PolicyError))
-    if damaged or not policies:
+    if not policies or len(usable) < len(policies):
+        damaged = sorted(str(policy) for policy in policies if isinstance(policy, PolicyError))
         return Hold(HoldReason.NO_POLICY, "; ".join(damaged) or "the vehicle is enrolled with no region")
     forbidden = sorted(f"{policy.region_id}: {broken}" for policy in usable for broken in violations(policy))
     return Hold(HoldReason.POLICY_FORBIDDEN, "; ".join(forbidden)) if forbidden else None
@@ -53,7 +53,8 @@ def _only_one(registration: Registration, usable: Sequence[RegionPolicy]) -> Rou
         )
     if len(serving) > 1:
         return Hold(HoldReason.TWO_REGIONS, f"jurisdiction {registration.jurisdiction}: {_names(serving)}")
-    return Route(registration, serving[0])
+    (only,) = serving
+    return Route(registration, only)
 
 
 def _names(policies: Sequence[RegionPolicy]) -> str:

@@ -54,7 +54,7 @@ def collected_here(zones: Sequence[SensitiveZone], position: tuple[float, float]
     if position is None:
         return DropReason.POSITION_UNKNOWN
     latitude, longitude = (np.array([degrees]) for degrees in position)
-    inside = any(bool(_inside(zone, latitude, longitude)[0]) for zone in zones)
+    inside = any(bool(_inside(zone, latitude, longitude)) for zone in zones)
     return DropReason.SENSITIVE_ZONE if inside else None
 
 

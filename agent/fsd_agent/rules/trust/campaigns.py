@@ -60,7 +60,7 @@ def accept_campaigns(
     ``floor_version`` is the version of the newest set ever taken from this region, 0 if there was none; ``in_force`` is
     that set's envelope. To take up a kept envelope after a restart, give ``floor_version=0``.
     """
-    if in_force is not None and envelope == in_force:
+    if envelope == in_force:
         return AlreadyHave()
     try:
         campaigns = decode_set(open_envelope(envelope, CAMPAIGNS, *policy.campaign_public_keys))

@@ -1,0 +1,59 @@
+"""Which files are mutated, and which tests must notice: those that are about the file, and are fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_AGENT = "agent/fsd_agent"
+
+_TESTS: Mapping[str, tuple[str, ...]] = {
+    "rules/residency/route.py": ("test_residency_route", "test_residency_decisions"),
+    "rules/residency/jurisdictions.py": ("test_jurisdictions", "test_residency_decisions"),
+    "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
+    "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
+    "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_decisions"),
+    "rules/privacy/location.py": (
+        "test_privacy_plan",
+        "test_privacy_decisions",
+        "test_privacy_location_decisions",
+    ),
+    "rules/privacy/zones.py": ("test_privacy_zones", "test_privacy_decisions"),
+    "rules/trust/registration.py": ("test_trust_registration", "test_trust_decisions"),
+    "rules/trust/policies.py": ("test_trust_decisions",),
+    "rules/trust/campaigns.py": ("test_trust_campaigns", "test_trust_decisions"),
+    "wire/floors.py": ("test_trust_decisions",),
+    "wire/curve.py": ("test_curve", "test_wire_decisions"),
+    "wire/envelope.py": ("test_envelope", "test_wire_decisions"),
+    "wire/registration.py": ("test_registration", "test_wire_decisions"),
+    "wire/policy_file.py": ("test_policy_decisions",),
+    "wire/policy_parts.py": ("test_policy_decisions", "test_policy"),
+    "wire/policy.py": ("test_policy_decisions", "test_policy"),
+}
+
+COVERED: Mapping[str, tuple[str, ...]] = {
+    f"{_AGENT}/{file}": tuple(f"agent/tests/{test}.py" for test in tests) for file, tests in _TESTS.items()
+}
+"""Paths from the root of the repository; files under ``rules/`` come first."""
+
+
+NOT_YET = tuple(
+    f"{_AGENT}/{file}.py"
+    for file in (
+        "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
+        "pipeline/turns", "adapters/tls",
+    )
+)  # fmt: skip
+"""These carry decisions too, and have tests; their mutants were not tried."""
+
+
+def module_of(file: str) -> str:
+    """The import name of a covered file."""
+    return file.removeprefix("agent/").removesuffix(".py").replace("/", ".")
+
+
+def sources_of_enums() -> list[bytes]:
+    """Every source that may define an enumeration that a covered file names."""
+    roots = (ROOT / _AGENT, ROOT / "firmware_bindings/fsd_firmware")
+    return [path.read_bytes() for root in roots for path in sorted(root.rglob("*.py"))]
