@@ -79,7 +79,7 @@ class Vehicle:
         return Residence(
             lambda: document.read_bytes() if document.exists() else None,
             TrustFiles(self.root),
-            device_key_id=self.device_key_id,
+            device_key_ids=lambda: frozenset({self.device_key_id}),
             journal=self.journal,
             clock=self.clock,
             events=RememberedEvents(),

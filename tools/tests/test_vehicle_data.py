@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import tempfile
@@ -445,6 +446,29 @@ def test_a_vehicle_that_never_ran(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_stops_copying_leaves_nothing(car: Car, capsys: pytest.CaptureFixture[str]) -> None:
     assert car.ask("--copy", "/proc/nobody/mine") == 1
     assert "/proc/nobody" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_nothing(car: Car, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        assert car.ask("--copy", str(tmp_path / "mine")) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "nothing was left in" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_beginning_of_an_id_that_several_have(car: Car, capsys: pytest.CaptureFixture[str]) -> None:
+    assert car.ask("--clip", "000") == 1
+    assert "begins 5 clip ids" in capsys.readouterr().err
+
+
+def test_without_a_name_no_answer_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create_keys(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert main(["vehicle", "data", str(tmp_path), "--region", str(tmp_path)]) == 1
+    assert "nothing readable names the vehicle" in capsys.readouterr().err
 
 
 @needs_softhsm

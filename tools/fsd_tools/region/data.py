@@ -24,8 +24,8 @@ from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.store import ClipStore, StoredClip, StoreError
 from fsd_tools.rights.answers import RegionAnswer, RegionClip, RegionFiring
+from fsd_tools.rights.choose import choose
 from fsd_tools.rights.folder import CATALOGUE, CopyFolder, copy_folder
-from fsd_tools.rights.sources import choose
 from fsd_tools.rights.words import removed_in_words
 
 EXIT_ALL, EXIT_PART = 0, 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,12 @@ from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Examined, Located, examine
 from fsd_agent.rules.audit.clip_account import ClipAccount
-from fsd_agent.rules.audit.findings import FindingKind
+from fsd_agent.rules.audit.findings import Finding, FindingKind
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, STAGED_SUFFIX
 from fsd_agent.wire.envelope import key_id_of
+from fsd_agent.wire.ledger_file import Segment
 from fsd_agent.wire.receipt import verify_receipt
+from fsd_agent.wire.rotation import linked_key_ids
 from fsd_agent.wire.verdict import VerdictError
 from fsd_tools.audit.sources import read_ledger
 from fsd_tools.errors import ToolError
@@ -95,7 +97,7 @@ def _ledger(vehicle_dir: Path, data_dir: Path, said: list[str]) -> tuple[Examine
         with as_owner(data_dir):
             if not {path.name for path in data_dir.iterdir()} - FRESH:
                 return Examined(), {}
-            segments, unreadable = read_ledger(folder)
+            segments, unreadable = _segments(folder)
     except (ToolError, OSError) as error:
         said.append(f"ledger: {_words(folder, error)}")
         return Examined(), {}
@@ -105,6 +107,14 @@ def _ledger(vehicle_dir: Path, data_dir: Path, said: list[str]) -> tuple[Examine
     findings = [*unreadable, *examined.findings, *wrong]
     said += [f"ledger: {one}" for one in findings if one.kind is not FindingKind.TORN]
     return examined, accounts
+
+
+def _segments(folder: Path) -> tuple[list[tuple[str, Segment]], list[Finding]]:
+    """Once more where a file has gone in between: an agent that runs has just removed its oldest."""
+    try:
+        return read_ledger(folder)
+    except FileNotFoundError:
+        return read_ledger(folder)
 
 
 def _device_keys(vehicle_dir: Path, said: list[str]) -> tuple[dict[str, bytes], frozenset[str]]:
@@ -118,8 +128,10 @@ def _device_keys(vehicle_dir: Path, said: list[str]) -> tuple[dict[str, bytes], 
     except VehicleKeyError as error:
         said.append(f"device key: {error}")
         return {}, frozenset()
-    keys = [own, *(key for one in rotations for key in (one.old_key, one.new_key))]
-    return {key_id_of(key): key for key in keys}, frozenset(one.old_key_id for one in rotations)
+    own_ids = linked_key_ids(rotations, key_id_of(own))
+    mine = [one for one in rotations if one.old_key_id in own_ids]
+    keys = [own, *(key for one in mine for key in (one.old_key, one.new_key))]
+    return {key_id_of(key): key for key in keys}, frozenset(one.old_key_id for one in mine)
 
 
 def _journal(data_dir: Path, said: list[str]) -> CollectedReading:
@@ -249,23 +261,3 @@ def _words(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{path}: can't be read: {error.strerror}"
     return str(error)
-
-
-def chosen(entries: Sequence[Entry], wanted: Sequence[str]) -> tuple[Entry, ...]:
-    """Those whose ids begin so, or all where none is named. Raises :class:`ToolError` for one that names no clip, or several."""
-    ids = choose([one.clip_id for one in entries], wanted)
-    return tuple(one for one in entries if one.clip_id in ids)
-
-
-def choose(ids: Sequence[str], wanted: Sequence[str]) -> frozenset[str]:
-    """The ids that ``wanted`` are the beginnings of."""
-    found = []
-    for begin in wanted:
-        matching = [one for one in ids if one.startswith(begin)] if begin else []
-        if len(matching) != 1:
-            many = (
-                f"begins {len(matching)} clip ids; give more of it" if matching else "is no clip known here"
-            )
-            raise ToolError(f"--clip {begin!r}: {many}")
-        found += matching
-    return frozenset(found if wanted else ids)

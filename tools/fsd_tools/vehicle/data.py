@@ -20,11 +20,12 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_tools.errors import ToolError
 from fsd_tools.region.data import answer_of
 from fsd_tools.rights.answers import join, read_answer
+from fsd_tools.rights.choose import choose
 from fsd_tools.rights.copies import Copied, copy_clips
 from fsd_tools.rights.entries import CopyState, State
 from fsd_tools.rights.folder import CATALOGUE, copy_folder
 from fsd_tools.rights.show import Catalogue, facts, lines
-from fsd_tools.rights.sources import Collected, chosen, read_vehicle
+from fsd_tools.rights.sources import Collected, read_vehicle
 from fsd_tools.vehicle.token import NO_TOKEN, TokenChoice
 
 EXIT_ALL, EXIT_PART = 0, 3
@@ -74,10 +75,16 @@ def data(
     """
     storage = data or vehicle_dir / "data"
     found = read_vehicle(vehicle_dir, storage)
+    if (answers or region) and not found.vehicle:
+        raise ToolError(
+            f"{vehicle_dir}: nothing readable names the vehicle, so no region's answer is about it"
+        )
     replies = [*map(read_answer, answers), *(answer_of(one, found.vehicle) for one in region)]
     fits, wrong = join(found.vehicle, found.entries, replies, found.policies)
-    entries = chosen(found.entries, clip)
-    shown = Catalogue(found.vehicle, entries, found.dropped, fits, (*found.not_read, *wrong))
+    ids = choose([one.clip_id for one in found.entries], clip)
+    entries = tuple(one for one in found.entries if one.clip_id in ids)
+    dropped = () if clip else found.dropped
+    shown = Catalogue(found.vehicle, entries, dropped, fits, (*found.not_read, *wrong))
     if copy is not None:
         shown = _copy(shown, found, storage, _keys(vehicle_dir, token), copy)
     if json:
