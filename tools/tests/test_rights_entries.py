@@ -144,7 +144,7 @@ def test_every_reason_has_words_and_one_that_is_not_known_stays() -> None:
 
 
 def test_rules_in_words() -> None:
-    rules = ("faces=none", "plates=plate_band", "windows=all", "classes=location+signals")
+    rules = ("faces=none", "plates=plate_band", "windows=all", "location=drop", "classes=location+signals")
     assert removed_in_words(rules, "dropped") == (
         "number plates' part of vehicles painted over",
         "windows=all",

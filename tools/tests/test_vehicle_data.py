@@ -257,6 +257,8 @@ def test_the_catalogue_for_machines(car: Car, capsys: pytest.CaptureFixture[str]
     ]
     assert one["holds"]["cameras"] == ["front"]
     assert one["holds"]["bytes"] > 100_000
+    assert one["removed"][0] == "heads of persons painted over"
+    assert clips[CAPTURED]["removed"] is None
     assert clips[DROPPED]["reason"] == "redaction_failed"
     assert answer["dropped_firings"][1]["firings"] == 2
     (total,) = answer["totals"]
@@ -446,6 +448,18 @@ def test_a_vehicle_that_never_ran(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_stops_copying_leaves_nothing(car: Car, capsys: pytest.CaptureFixture[str]) -> None:
     assert car.ask("--copy", "/proc/nobody/mine") == 1
     assert "/proc/nobody" in capsys.readouterr().err
+
+
+def test_a_ledger_that_the_key_before_signed(car: Car, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vehicle", "rotate", str(car.root)]) == 0
+    assert main(["vehicle", "rotate", str(car.root), "--finish", "--anyway"]) == 0
+    assert KeyFiles(car.root).device_key_id() != car.keys.device_key_id()
+    capsys.readouterr()
+    assert car.ask("--json") == 0
+    assert said(capsys)["not_read"] == []
+    shutil.rmtree(car.root / "keys" / "rotations")
+    assert car.ask("--json") == 3, "nothing says any more whose key that was"
+    assert "bad_signature" in said(capsys)["not_read"][0]
 
 
 def test_a_full_disk_leaves_nothing(car: Car, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

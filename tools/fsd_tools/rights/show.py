@@ -122,16 +122,21 @@ def _line(entry: Entry, shown: Catalogue) -> str:
         dict.fromkeys(f"{one.campaign_id} v{one.campaign_version}" for one in entry.firings)
     )
     holds = ", ".join(_holds(entry)) or "content not known"
-    removed = ", ".join(removed_in_words(entry.rules, entry.location))
+    removed = _removed(entry)
     fit = shown.fits.get(entry.clip_id)
     parts = [
         f"{entry.clip_id} {when} {campaigns or 'campaign not known'} for {entry.purpose or '?'}, region {entry.region_id}",
         holds,
-        f"removed: {removed}" if removed else "",
+        "" if removed is None else f"removed: {', '.join(removed) or 'nothing had to be'}",
         state_says(entry) + (f" ({FIT_WORDS[fit]})" if fit is not None else ""),
         f"copy: {_copied(entry, shown)}",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _removed(entry: Entry) -> tuple[str, ...] | None:
+    """None before redaction, and where its record is in the ledger no longer: the region's answer has it then."""
+    return removed_in_words(entry.rules, entry.location) if entry.rules or entry.location else None
 
 
 def _holds(entry: Entry) -> Iterator[str]:
@@ -165,7 +170,7 @@ def _clip(entry: Entry, shown: Catalogue) -> dict[str, Any]:
         ],
         "holds": {"cameras": entry.cameras, "signals": entry.signals, "classes": classes_in(entry.rules)}
         | {"bytes": entry.size_bytes},
-        "removed": removed_in_words(entry.rules, entry.location),
+        "removed": _removed(entry),
         "rules": entry.rules,
         "location": entry.location,
         "state": entry.state,

@@ -41,6 +41,9 @@ _RULES: Final = {
 CLASSES: Final = "classes="
 """Begins the rule that names what the clip may hold at all."""
 
+_LOCATION: Final = "location="
+"""Begins the rule for positions; what was really done to them is said beside the rules."""
+
 
 def reason_in_words(reason: str) -> str:
     """Of a drop."""
@@ -61,7 +64,7 @@ def classes_in(rules: Sequence[str]) -> tuple[str, ...]:
 
 def _removed(rules: Sequence[str], location: str) -> Iterator[str]:
     for rule in rules:
-        text = "" if rule.startswith(CLASSES) else _RULES.get(rule, rule)
+        text = "" if rule.startswith((CLASSES, _LOCATION)) else _RULES.get(rule, rule)
         if text:
             yield text
     kind, _, degrees = location.partition(":")
