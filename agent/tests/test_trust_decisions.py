@@ -45,13 +45,14 @@ def document(serial: int = 5) -> Registration:
 
 
 def said(
-    registration: Registration, floor: RegistrationFloor | None, **more: int | str
+    registration: Registration, floor: RegistrationFloor | None, device_key_id: str = "", **more: int
 ) -> tuple[HoldReason, str]:
     with pytest.raises(RegistrationError) as caught:
         accept_registration(
             sign_registration(registration, AUTHORITY_KEY),
             authorities=[public_key_of(AUTHORITY_KEY)],
-            **{"device_key_id": registration.device_key_id, "clock_ns": NOW, "proved_ns": 0, **more},  # type: ignore[arg-type]
+            device_key_ids={device_key_id or registration.device_key_id},
+            **{"clock_ns": NOW, "proved_ns": 0, **more},
             floor=floor,
         )
     return caught.value.reason, str(caught.value)
@@ -60,7 +61,7 @@ def said(
 def test_the_floor_is_the_serial_and_the_digest_of_what_was_signed() -> None:
     signed = sign_registration(document(), AUTHORITY_KEY)
     accepted = accept_registration(
-        signed, authorities=[public_key_of(AUTHORITY_KEY)], device_key_id=document().device_key_id, floor=None,
+        signed, authorities=[public_key_of(AUTHORITY_KEY)], device_key_ids={document().device_key_id}, floor=None,
         clock_ns=NOW, proved_ns=0,
     )  # fmt: skip
     payload = encode_registration(document())

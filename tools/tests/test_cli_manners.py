@@ -12,7 +12,7 @@ from fsd_tools.main import GROUPS, main
 COMMANDS = [
     "drive generate", "drive info", "drive import comma2k19", "drive import jaad",
     "catalogue show", "catalogue check", "model assemble", "model verify", "model list",
-    "clip info", "clip sheet", "bench list", "bench report",
+    "clip info", "clip sheet", "vehicle data", "region data", "bench list", "bench report",
 ]  # fmt: skip
 
 

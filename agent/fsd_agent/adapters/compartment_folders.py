@@ -31,13 +31,7 @@ class CompartmentFolders:
 
     def path(self, compartment: Compartment, clip_id: str) -> Path:
         """Where a clip lies; raises :class:`SpoolError` for whatever is not an id."""
-        if not is_region_id(compartment.region_id):
-            raise SpoolError(f"region id {compartment.region_id!r}: not 1 to 32 of [a-z0-9-]")
-        if purpose_of(compartment.purpose) is None:
-            raise SpoolError(f"purpose {compartment.purpose!r}: unknown")
-        if not is_clip_id(clip_id):
-            raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
-        return self._folder / compartment.region_id / compartment.purpose / (clip_id + self._suffix)
+        return path_in(self._folder, self._suffix, compartment, clip_id)
 
     def make(self, compartment: Compartment, path: Path) -> None:
         """Make the folder of ``path``, durably."""
@@ -63,26 +57,42 @@ class CompartmentFolders:
 
     def entries(self) -> frozenset[tuple[Compartment, str]]:
         """Every file."""
-        return frozenset(
-            (compartment, clip_id)
-            for compartment, folder in self._compartments()
-            for entry in _entries(folder)
-            if (clip_id := clip_id_of(entry.name, self._suffix)) is not None
-            and entry.is_file(follow_symlinks=False)
-        )
+        return entries_in(self._folder, self._suffix)
 
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; how many."""
-        return sum(durable.sweep(folder) for _, folder in self._compartments())
+        return sum(durable.sweep(folder) for _, folder in _compartments(self._folder))
 
-    def _compartments(self) -> Iterator[tuple[Compartment, Path]]:
-        """Folders that exist."""
-        for region in _entries(self._folder):
-            if is_region_id(region.name) and region.is_dir(follow_symlinks=False):
-                for entry in _entries(self._folder / region.name):
-                    purpose = purpose_of(entry.name)
-                    if purpose is not None and entry.is_dir(follow_symlinks=False):
-                        yield Compartment(region.name, purpose), self._folder / region.name / entry.name
+
+def entries_in(folder: Path, suffix: str) -> frozenset[tuple[Compartment, str]]:
+    """Every file below ``folder``; makes nothing."""
+    return frozenset(
+        (compartment, clip_id)
+        for compartment, inside in _compartments(folder)
+        for entry in _entries(inside)
+        if (clip_id := clip_id_of(entry.name, suffix)) is not None and entry.is_file(follow_symlinks=False)
+    )
+
+
+def path_in(folder: Path, suffix: str, compartment: Compartment, clip_id: str) -> Path:
+    """Where a clip lies; raises :class:`SpoolError` for whatever is not an id."""
+    if not is_region_id(compartment.region_id):
+        raise SpoolError(f"region id {compartment.region_id!r}: not 1 to 32 of [a-z0-9-]")
+    if purpose_of(compartment.purpose) is None:
+        raise SpoolError(f"purpose {compartment.purpose!r}: unknown")
+    if not is_clip_id(clip_id):
+        raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
+    return folder / compartment.region_id / compartment.purpose / (clip_id + suffix)
+
+
+def _compartments(folder: Path) -> Iterator[tuple[Compartment, Path]]:
+    """Folders that exist."""
+    for region in _entries(folder):
+        if is_region_id(region.name) and region.is_dir(follow_symlinks=False):
+            for entry in _entries(folder / region.name):
+                purpose = purpose_of(entry.name)
+                if purpose is not None and entry.is_dir(follow_symlinks=False):
+                    yield Compartment(region.name, purpose), folder / region.name / entry.name
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -31,6 +31,7 @@ app = cyclopts.App(
         fsdctl region policy sign ./cn
         fsdctl region enrol ./cn car-1.request -o car-1.answer
         fsdctl region serve ./cn
+        fsdctl region data ./cn --vehicle car-1 --copy ./for-car-1
     """,
 )
 app.command(
@@ -47,6 +48,7 @@ app.command(
     """,
 )
 app.command("fsd_tools.region.retention:retention", name="retention")
+app.command("fsd_tools.region.data:data", name="data")
 
 
 @app.command

@@ -13,11 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from fsd_agent.adapters.key_files import KeyFileError, VehicleDir, own_key_ids
-from fsd_agent.adapters.sqlite_reader import JournalReading, ReadStates, read_journal
+from fsd_agent.adapters.sqlite_reader import (
+    CollectedReading,
+    JournalReading,
+    ReadStates,
+    read_collected,
+    read_journal,
+)
 from fsd_agent.adapters.trust_files import TrustFiles
 from fsd_agent.pipeline.residence import Belonging, Residence
 from fsd_agent.ports.clock import Clock
@@ -59,14 +66,26 @@ def belonging_of(vehicle_dir: Path, reading: JournalReading | str, clock: Clock)
 
 def read_kept(data_dir: Path) -> JournalReading | str:
     """The agent's journal, or in words why nobody can say what it keeps."""
+    return _read(data_dir, read_journal, JournalReading({}, ()))
+
+
+def read_all_collected(data_dir: Path) -> CollectedReading | str:
+    """Everything that the agent's journal says was collected, or in words why it can't be read."""
+    return _read(data_dir, read_collected, CollectedReading())
+
+
+_T = TypeVar("_T")
+
+
+def _read(data_dir: Path, read: Callable[[Path], _T], fresh: _T) -> _T | str:
     try:
         with as_owner(data_dir):
             present = {path.name for path in data_dir.iterdir()}
             if not present - FRESH:
-                return JournalReading({}, ())
+                return fresh
             if JOURNAL not in present:
                 return f"{data_dir}: has no {JOURNAL}; start the agent once, or give its [storage] dir with --data"
-            return read_journal(data_dir / JOURNAL)
+            return read(data_dir / JOURNAL)
     except JournalError as error:
         return str(error)
     except OSError as error:
