@@ -161,8 +161,9 @@ def _patterns(text: str) -> Iterator[str]:
         for group in (1, 2):
             if found[group] is not None:
                 begin, end = found.span(group)
-                for number in {int(found[group]) + 1, max(0, int(found[group]) - 1)}:
-                    yield f"{text[:begin]}{number}{text[end:]}"
+                number = int(found[group])
+                for other in (number + 1, *([number - 1] if number else [])):
+                    yield f"{text[:begin]}{other}{text[end:]}"
     for found in re.finditer(r"\[[^\]]+\]", text):
         yield f"{text[: found.start()]}.{text[found.end() :]}"
 

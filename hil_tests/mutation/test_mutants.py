@@ -47,6 +47,7 @@ def lines(source: str) -> list[str]:
                 r"x = '^[a-z]{0,8}\\Z'", r"x = '^[a-z]{2,8}\\Z'", r"x = '^[a-z]{1,7}\\Z'", r"x = '^[a-z]{1,9}\\Z'",
             },
         ),
+        (r"x = r'a{0}\Z'", {r"x = 'a{0}\\ZX'", "x = 'a{0}'", r"x = 'a{1}\\Z'"}),
         ("x = Colour.BLUE", {"x = (Colour.RED)"}),
         ("x = a if b else c", {"x = a if True else c", "x = a if False else c"}),
         ("x = [a, b]", {"x = ([b])", "x = ([a])"}),
