@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -270,7 +271,38 @@ def _encoder(
         "crf": str(settings.crf),
         "svtav1-params": ":".join(f"{name}={value}" for name, value in parameters.items()),
     }
+    with _at_ordinary_priority():
+        _open(camera, context)
     return context
+
+
+def _open(camera: str, context: VideoCodecContext) -> None:
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        raise CodecError(f"camera {camera}: the encoder can't be opened: {error}") from None
+
+
+@contextmanager
+def _at_ordinary_priority() -> Iterator[None]:
+    """Leave this thread, and those that begin inside, as this thread is scheduled now.
+
+    SVT-AV1 puts its threads, and the one that opens it, at SCHED_FIFO 99 where it may: as root, or with CAP_SYS_NICE.
+    There they would go before everything else on the computer, the driving stack included.
+    """
+    before, policy, parameters = _threads(), os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in (0, *(_threads() - before)):
+            # A thread that has ended meanwhile takes no time from anybody.
+            with suppress(ProcessLookupError):
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, parameters)
+
+
+def _threads() -> set[int]:
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
 
 def _packets(

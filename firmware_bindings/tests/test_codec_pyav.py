@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -41,6 +42,21 @@ def _encode(keyframe_every: int = 10) -> list[EncodedPacket]:
 @pytest.fixture(scope="module")
 def stream() -> list[EncodedPacket]:
     return _encode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's threads are given real-time priority by SVT-AV1")
+def test_encoding_leaves_no_thread_at_real_time_priority() -> None:
+    """At SCHED_FIFO 99 a video of ours would go before the driving stack."""
+
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+
+    frames = (frame_from_bgr(i * STEP_NS, picture) for i, picture in enumerate(_pictures()))
+    packets = PyAvCodec().encode("front", frames, fps=20, keyframe_every=10)
+    next(packets)
+    assert policies() == {os.SCHED_OTHER}, "in the middle of a stream"
+    assert len(list(packets)) == N - 1
+    assert policies() == {os.SCHED_OTHER}
 
 
 def _foreign(encoder: str, name: str) -> list[EncodedPacket]:
