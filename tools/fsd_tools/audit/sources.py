@@ -17,9 +17,8 @@ from fsd_agent.rules.audit.findings import Finding, FindingKind
 from fsd_agent.wire.envelope import key_id_of
 from fsd_agent.wire.ledger import LedgerFormatError, Signed, decode_head
 from fsd_agent.wire.ledger_file import Segment, read_segment
-from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.errors import ToolError, UsageError
-from fsd_tools.region.enrolled import load_enrolled
+from fsd_tools.region.enrolled import is_vehicle, load_enrolled
 from fsd_tools.region.expired import Expired, read_expiry
 from fsd_tools.region.heads import HeadStore
 from fsd_tools.region.layout import RegionDir
@@ -91,7 +90,7 @@ def read_region(region: RegionDir, vehicles: Collection[str]) -> RegionView:
     policy = load_policy(region)
     clips: dict[str, AtRegion] = {}
     for vehicle in sorted(set(vehicles)):
-        if not _is_vehicle(vehicle):
+        if not is_vehicle(vehicle):
             continue
         for path in sorted((region.store / vehicle).glob("*.json")):
             try:
@@ -109,7 +108,7 @@ def _expired(region: RegionDir, vehicles: Iterable[str]) -> dict[str, GoneAtRegi
     found: dict[str, GoneAtRegion] = {}
     records = Expired(region.expired)
     for vehicle in sorted(set(vehicles)):
-        for path in records.files(vehicle) if _is_vehicle(vehicle) else ():
+        for path in records.files(vehicle) if is_vehicle(vehicle) else ():
             try:
                 one = read_expiry(path)
                 held = AtRegion(one.vehicle, bytes.fromhex(one.sealed_sha256), str(path))
@@ -122,17 +121,8 @@ def _expired(region: RegionDir, vehicles: Iterable[str]) -> dict[str, GoneAtRegi
 def told_heads(region: RegionDir, vehicles: Iterable[str]) -> list[tuple[str, Signed[Head]]]:
     """What these vehicles told a region of their ledgers. Raises :class:`ToolError`."""
     store = HeadStore(region.heads)
-    checked = [vehicle for vehicle in sorted(set(vehicles)) if _is_vehicle(vehicle)]
+    checked = [vehicle for vehicle in sorted(set(vehicles)) if is_vehicle(vehicle)]
     return read_heads([path for vehicle in checked for path in store.files(vehicle)])
-
-
-def _is_vehicle(name: str) -> bool:
-    """A name out of the ledger; nothing is ever stored under one that is none."""
-    try:
-        check_vehicle(name)
-    except RegistrationError:
-        return False
-    return True
 
 
 def read_heads(paths: Sequence[Path]) -> list[tuple[str, Signed[Head]]]:

@@ -140,7 +140,7 @@ def device_keys(region: RegionDir) -> Callable[[str], bytes | None]:
     """Look up the keys that vehicles sign with now."""
 
     def find(vehicle: str) -> bytes | None:
-        return load_device_key(region.vehicle(vehicle)) if _is_vehicle(vehicle) else None
+        return load_device_key(region.vehicle(vehicle)) if is_vehicle(vehicle) else None
 
     return find
 
@@ -154,7 +154,7 @@ class AcceptedKeys:
 
     def __call__(self, vehicle: str) -> Mapping[str, bytes]:
         """Keys by id whose signatures are taken from ``vehicle``; none where it is not enrolled. Raises :class:`ToolError`."""
-        known = load_enrolled(self.region.vehicle(vehicle)) if _is_vehicle(vehicle) else None
+        known = load_enrolled(self.region.vehicle(vehicle)) if is_vehicle(vehicle) else None
         if known is None:
             return {}
         keys = [known.device_key]
@@ -164,7 +164,8 @@ class AcceptedKeys:
         return {key_id_of(key): key for key in keys}
 
 
-def _is_vehicle(name: str) -> bool:
+def is_vehicle(name: str) -> bool:
+    """Whether anything can be stored under a name."""
     try:
         check_vehicle(name)
     except RegistrationError:
