@@ -166,8 +166,8 @@ _HEAD = """# Mutation report
 
 Made by `make mutation`; don't edit. Each mutant is one small change to the code that decides what a vehicle trusts, where
 data goes and what is removed from it: a limit moved by one, a condition turned, a check, an argument or an entry of a
-table left out, another reason given (`hil_tests/mutation/operators.py` has them all; `mutants.py` beside it says what is
-left alone, because it decides nothing). A mutant is killed when a test fails that passes without it. `covered.py` lists the
+table left out, another reason given (`hil_tests/mutation/operators.py` has them all; `hil_tests/mutation/mutants.py` says what is
+left alone, because it decides nothing). A mutant is killed when a test fails that passes without it. `hil_tests/mutation/covered.py` lists the
 files, and for each the tests that must notice: its own, not the whole suite.
 
 {killed} of {total} mutants were killed. Each of the others is below with the reason why it changes no decision, from

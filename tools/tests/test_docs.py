@@ -22,7 +22,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "hil_tests" / "README.md", *(ROOT / "
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_files_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`([a-z_][\w./]*\.(?:py|md|toml|yaml|txt))`", text))
     links = {link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not link.startswith("http")}
     made_by_users = {"agent.toml", "model.toml", "region.toml", "braking.yaml", "city.toml"}
