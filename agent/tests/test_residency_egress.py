@@ -73,6 +73,13 @@ def test_it_lets_exactly_the_given_destinations_through_and_no_longer(
     assert text.count("accept") == 3, "the base chain's policy is for other users"
 
 
+def test_a_family_without_an_address_has_a_set_without_the_word() -> None:
+    """nft refuses braces with nothing in them, and then the whole list."""
+    v4, v6 = Destination("10.0.0.2", 8883), Destination("2001:db8::1", 8883)
+    for allowed, lines in (((v4, v6), 2), ((v4,), 1), ((v6,), 1), ((), 0)):
+        assert egress_ruleset(7, Opening(allowed, 0, S)).count("elements") == lines
+
+
 @pytest.mark.parametrize(
     ("address", "port", "reason"),
     [

@@ -13,6 +13,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/jurisdictions.py": ("test_jurisdictions", "test_residency_decisions"),
     "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
+    "rules/residency/holds.py": ("test_holds_decisions", "test_holds"),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_decisions"),
     "rules/privacy/location.py": (
         "test_privacy_plan",
@@ -20,10 +21,14 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
         "test_privacy_location_decisions",
     ),
     "rules/privacy/zones.py": ("test_privacy_zones", "test_privacy_decisions"),
+    "rules/privacy/consent.py": ("test_consent_decisions", "test_consent"),
     "rules/trust/registration.py": ("test_trust_registration", "test_trust_decisions"),
     "rules/trust/policies.py": ("test_trust_decisions",),
     "rules/trust/campaigns.py": ("test_trust_campaigns", "test_trust_decisions"),
-    "wire/floors.py": ("test_trust_decisions",),
+    "rules/trust/consent.py": ("test_consent_decisions", "test_consent"),
+    "rules/trust/certificates.py": ("test_certificate_decisions", "test_certificates"),
+    "rules/trust/enrolment.py": ("test_enrolment_decisions",),
+    "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),
     "wire/envelope.py": ("test_envelope", "test_wire_decisions"),
     "wire/registration.py": ("test_registration", "test_wire_decisions"),
@@ -42,7 +47,9 @@ NOT_YET = tuple(
     f"{_AGENT}/{file}.py"
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
-        "pipeline/turns", "adapters/tls",
+        "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
+        "pipeline/withdrawn", "rules/audit/keys", "rules/spool/retention", "wire/consent", "wire/compartment",
+        "wire/enrolment", "wire/rotation", "wire/holds", "adapters/tls",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""
