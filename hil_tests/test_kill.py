@@ -3,7 +3,7 @@
 Afterwards every firing that was ever accepted has ended as one receipted clip or a counted drop; the region holds
 no clip twice, no firing in two clips, and no torn clip. The ledger, through all of it, passes its audit.
 
-Two vehicles are killed side by side. ``FSD_KILLS`` sets the number of kills (50 by default), ``FSD_KILL_SEED`` the
+Two vehicles are killed side by side. ``FSD_KILLS`` sets the number of kills (24 by default), ``FSD_KILL_SEED`` the
 moments. Run it longer with ``make killtest KILLS=1000``.
 """
 
@@ -30,7 +30,7 @@ from fsd_agent.wire.clip import decode_clip
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
-KILLS = int(os.environ.get("FSD_KILLS", "50"))
+KILLS = int(os.environ.get("FSD_KILLS", "24"))
 SEED = int(os.environ.get("FSD_KILL_SEED", "20261120"))
 VEHICLES = ("car-a", "car-b")
 REGION = "cn"
