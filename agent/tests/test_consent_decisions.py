@@ -114,6 +114,8 @@ def test_the_floor_as_bytes_has_its_purposes_sorted() -> None:
     data = encode_consent_floor(ConsentSetting(7, OTHER))
     assert data == b"\x93\x01\x07\x92\xb1automated_driving\xa6safety"
     assert decode_consent_floor(data) == ConsentSetting(7, OTHER)
+    every = encode_consent_floor(ConsentSetting(7, frozenset(Purpose)))
+    assert every == b"\x93\x01\x07\x93\xb1automated_driving\xabdiagnostics\xa6safety"
 
 
 def test_the_least_floor_of_consent_is_one() -> None:

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.wire.envelope import (
+    ENROLMENT,
+    EXPIRED,
     MAX_ENVELOPE_BYTES,
     EnvelopeError,
     EnvelopeFault,
@@ -35,6 +37,7 @@ def test_the_format_does_not_drift() -> None:
         "fd1c98d291aad763dc29c1cb46099824e8cb86ef5de14921b681fdb8a671e8a5934365c8ed989d7b4a7fe63a12dfbb9365d25b363198db72ec55bfbae8800405"
     )
     assert open_envelope(GOLDEN, "receipt", PUBLIC) == b"payload"
+    assert (EXPIRED, ENROLMENT) == ("expired", "enrolment-request"), "they are signed too"
 
 
 @settings(max_examples=40)
