@@ -20,8 +20,9 @@ from pathlib import Path
 import fsd_agent
 from fsd_agent.adapters.event_log import StreamEvents
 from fsd_agent.daemon.agent import Ended, RunOptions
-from fsd_agent.daemon.build import StartError, build_agent
+from fsd_agent.daemon.build import build_agent
 from fsd_agent.daemon.config import ConfigError, load_config
+from fsd_agent.daemon.parts import StartError
 
 EXIT_OF = {
     Ended.DONE: 0,

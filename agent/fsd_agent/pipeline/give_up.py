@@ -1,7 +1,8 @@
 """Giving up a clip whose window is closed: ledger and journal first, then each copy's erasure is recorded and done.
 
 Only from a thread that nothing is done with the clip on meanwhile: finishing for CAPTURED, delivering for SEALED, and
-finishing also for SEALED clips of regions that delivery is not about. Nothing goes on with a clip that was given up.
+finishing also for SEALED clips of regions that delivery is not about, and of purposes that are not consented to any more,
+which delivery leaves alone. Nothing goes on with a clip that was given up.
 
 Threads: any. Two that find the same clip for different reasons give it up once.
 """
