@@ -30,7 +30,7 @@ VEHICLE = "car-a"
 CAN_NOT_START, SOURCE_FAILED, UNDELIVERED = 1, 3, 4
 JOURNAL_BYTES = 200 * 1024
 """Room for the journal to work, not for the window of an event."""
-RUN_S = 90.0
+RUN_S = 240.0
 
 
 class Bench:
@@ -41,7 +41,7 @@ class Bench:
         self.drive = drive
         self.events: list[Mapping[str, Any]] = []
 
-    def run(self, *, drain_s: float = 60.0, wait_s: float = 10.0) -> int:
+    def run(self, *, drain_s: float = 180.0, wait_s: float = 10.0) -> int:
         """One life of the agent; returns its exit code."""
         agent = self.rig.start_agent(
             VEHICLE, "--wait-for-campaigns", str(wait_s), "--drain", str(drain_s), on_event=self.events.append

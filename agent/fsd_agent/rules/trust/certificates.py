@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from fsd_agent.wire.moments import DAY_NS, show_moment
+from fsd_agent.wire.moments import show_moment
 
+DAY_NS: Final = 86_400_000_000_000
 WARN_NS: Final = 30 * DAY_NS
 """A vehicle that is driven once a month is still reached in time."""
 
