@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup system demo test lint format lock killtest residency mutation bench clean
+.PHONY: help setup system demo test test-code test-benches lint format lock killtest residency mutation bench clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/  make \1\t/' | expand -t 20
@@ -25,8 +25,14 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: setup      ## two regions, two vehicles, one drive, end to end
 	$(BIN)/fsdctl demo
 
-test: setup      ## the whole test suite
-	$(BIN)/pytest -q
+test: setup      ## the whole test suite: tests of the code and the benches, beside each other
+	@$(MAKE) --no-print-directory -j2 test-code test-benches
+
+test-code:
+	$(BIN)/pytest -q agent firmware_bindings models tools
+
+test-benches:
+	$(BIN)/pytest -q hil_tests
 
 lint: setup      ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
