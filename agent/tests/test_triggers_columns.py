@@ -26,6 +26,7 @@ from fsd_agent.testing.samples import (
     meaning,
     timed,
 )
+from fsd_firmware.samples import Signals
 
 SPEED, BRAKE, STEER, GEAR, ON = range(5)
 ALL = {row: set(LITERALS) for row in range(5)}
@@ -56,7 +57,7 @@ def run(state: SignalState, stream: Sequence[Sample], ends: Sequence[int], begin
         kept.all_samples += meant(samples)
         active = state.active(samples)
         if active is not None:
-            kept.samples += meant(Samples(active.t_ns, active.signal, active.value, active.known))
+            kept.samples += meant(Samples(Signals(active.t_ns, active.signal, active.value), active.known))
             assert [(t_ns, row, known) for t_ns, row, _, known in active.items] == list(
                 zip(active.t_ns.tolist(), active.signal.tolist(), active.known.tolist(), strict=True)
             )
@@ -224,7 +225,7 @@ def test_column_at_all_instants(stream: list[Sample], cuts: set[int]) -> None:
 
 
 def own(t_ns: int, row: int, value: float, *, known: bool = True) -> Samples:
-    return Samples(np.array([t_ns]), np.array([row], np.int32), np.array([value]), np.array([known]))
+    return Samples(Signals.of_lists([t_ns], [row], [value]), np.array([known]))
 
 
 def test_rows_of_the_engine_move_and_those_of_the_catalogue_stay() -> None:
@@ -259,5 +260,7 @@ def test_samples_that_are_there_as_numbers_are_those_of_arrays() -> None:
     listed = ListedSamples(items)
     assert listed.items == items
     assert listed.row_set == {SPEED, BRAKE}
-    same = ActiveSamples(Samples(listed.t_ns, listed.signal, listed.value, listed.known), np.arange(3))
+    same = ActiveSamples(
+        Samples(Signals(listed.t_ns, listed.signal, listed.value), listed.known), np.arange(3)
+    )
     assert same.items == items

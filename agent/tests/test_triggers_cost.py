@@ -17,8 +17,9 @@ from fsd_agent.records.program import Program
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.triggers.firing.cost import Costs
 from fsd_agent.rules.triggers.firing.prices import FRAMES, price
+from fsd_agent.rules.triggers.signals.columns import Samples
 from fsd_agent.testing.campaigns import plain_campaign
-from fsd_firmware.samples import Detections
+from fsd_firmware.samples import Detections, Signals
 
 ROW_COUNT = 9
 
@@ -155,12 +156,9 @@ def detections_of(arrivals: list[Arrival]) -> list[Detections]:
 def count(costs: Costs, arrivals: list[Arrival], until_ns: int) -> list[tuple[int, int, int]]:
     # Those of one row together: their times need not be in order.
     samples = sorted((one for one in arrivals if one.row != FRAMES), key=lambda one: one.row)
-    return costs.count(
-        np.array([one.t_ns for one in samples], np.int64),
-        np.array([one.row for one in samples], np.int32),
-        detections_of(arrivals),
-        until_ns,
-    )
+    t_ns, rows = [one.t_ns for one in samples], [one.row for one in samples]
+    arrived = Samples(Signals.of_lists(t_ns, rows, [0.0] * len(rows)))
+    return costs.count(arrived, detections_of(arrivals), until_ns)
 
 
 def costs_of(campaigns: list[Campaign], limit: int) -> Costs:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fsd_agent.rules.triggers.signals.columns import Column, Samples
 from fsd_agent.rules.triggers.signals.guard import Guard
 from fsd_agent.testing.samples import CATALOGUE, INF, LITERALS, NAN, VALUES
+from fsd_firmware.samples import Signals
 
 ALL: Final = 10**9
 WAYS: Final = {
@@ -29,13 +30,7 @@ RANGE: Final = (
 
 def samples_of(row: list[int], value: list[float], sound: list[bool] | None) -> Samples:
     known = None if sound is None else np.array(sound, np.bool_)
-    return Samples(
-        np.arange(len(row), dtype=np.int64),
-        np.array(row, np.int32),
-        np.array(value, np.float64),
-        known,
-        RANGE,
-    )
+    return Samples(Signals.of_lists(list(range(len(row))), row, value), known, RANGE)
 
 
 @st.composite

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,19 +75,70 @@ class CanFrames:
         return int(self.t_ns.shape[0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Signals:
-    """Decoded samples in long form: one row a sample, in order of ``t_ns``."""
+    """Decoded samples in long form: one row a sample, in order of ``t_ns``.
 
-    t_ns: NDArray[np.int64]
-    signal: NDArray[np.int32]
-    """Row of the vehicle's signal catalogue (:attr:`contract.VehicleDescription.catalogue`)."""
-    value: NDArray[np.float64]
-    """Physical value in the catalogue's unit; booleans and enumerations as their number."""
+    The columns are arrays of length n, and lists of as many numbers. A tick's handful is made and read as numbers, much
+    as arrays; the other form is made when somebody asks for it, and kept.
+    """
+
+    __slots__ = ("_columns", "_listed")
+
+    def __init__(
+        self, t_ns: NDArray[np.int64], signal: NDArray[np.int32], value: NDArray[np.float64]
+    ) -> None:
+        self._columns: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]] | None = (
+            t_ns,
+            signal,
+            value,
+        )
+        self._listed: tuple[list[int], list[int], list[float]] | None = None
+
+    @classmethod
+    def of_lists(cls, t_ns: list[int], signal: list[int], value: list[float]) -> Self:
+        """From lists, which are the object's from then on."""
+        made = cls.__new__(cls)
+        made._columns, made._listed = None, (t_ns, signal, value)  # noqa: SLF001 - its own
+        return made
+
+    @property
+    def t_ns(self) -> NDArray[np.int64]:
+        """When each sample came."""
+        return (self._columns or self._made())[0]
+
+    @property
+    def signal(self) -> NDArray[np.int32]:
+        """Row of the vehicle's signal catalogue (:attr:`contract.VehicleDescription.catalogue`)."""
+        return (self._columns or self._made())[1]
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """Physical value in the catalogue's unit; booleans and enumerations as their number."""
+        return (self._columns or self._made())[2]
+
+    @property
+    def listed(self) -> tuple[list[int], list[int], list[float]]:
+        """Times, rows and values as lists, never to be changed."""
+        if self._listed is None:
+            self._listed = self.t_ns.tolist(), self.signal.tolist(), self.value.tolist()
+        return self._listed
+
+    def packed(self) -> Signals:
+        """The same as arrays alone, a tenth of the memory: for who keeps them."""
+        return Signals(self.t_ns, self.signal, self.value)
 
     def __len__(self) -> int:
         """Count samples."""
-        return int(self.t_ns.shape[0])
+        return len(self._listed[0]) if self._listed is not None else int(self.t_ns.shape[0])
+
+    def _made(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+        t_ns, signal, value = self.listed
+        self._columns = made = (
+            np.array(t_ns, np.int64),
+            np.array(signal, np.int32),
+            np.array(value, np.float64),
+        )
+        return made
 
 
 @dataclass(frozen=True, slots=True)

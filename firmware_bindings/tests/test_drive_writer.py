@@ -116,7 +116,7 @@ def test_what_the_description_does_not_know_is_refused(kit: Any, tmp_path: Path)
         with pytest.raises(ValueError, match="codec 'mjpeg'"):
             writer.write_packet(EncodedPacket("front", 1, "mjpeg", True, b""))
         with pytest.raises(ValueError, match="rows 0 to 1"):
-            writer.write_signals(replace(_speed(1), signal=np.array([2], np.int32)))
+            writer.write_signals(Signals(_speed(1).t_ns, np.array([2], np.int32), _speed(1).value))
     with pytest.raises(ValueError, match="inside its with block"):
         _writer(kit, tmp_path / "y.mcap").write_signals(_speed(1))
     with pytest.raises(ValueError, match=r"vehicle_description\.msgpack is written by the writer"):

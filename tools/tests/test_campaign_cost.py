@@ -10,8 +10,9 @@ import pytest
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.program import SIGNALS, Op
 from fsd_agent.rules.triggers.firing.cost import Costs
+from fsd_agent.rules.triggers.signals.columns import Samples
 from fsd_agent.testing.streams import looks
-from fsd_firmware.samples import Detections, Kind
+from fsd_firmware.samples import Detections, Kind, Signals
 from fsd_tools.campaign.compiler import compile_campaign
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.drive.vehicles import fsd_demo
@@ -37,4 +38,5 @@ def test_a_family_needs_under_five_hundredths_of_its_budget(path: Path) -> None:
     end_ns = 10 * SECOND_NS
     t_ns = np.repeat(np.arange(0, end_ns, 10 * MS), len(rows))
     row = np.tile(np.arange(len(rows), dtype=np.int32), end_ns // (10 * MS))
-    assert costs.count(t_ns, row, [crowd(camera, end_ns) for camera in CAMERAS], end_ns) == []
+    arrived = Samples(Signals(t_ns, row, np.zeros(row.shape)))
+    assert costs.count(arrived, [crowd(camera, end_ns) for camera in CAMERAS], end_ns) == []

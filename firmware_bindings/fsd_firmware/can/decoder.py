@@ -83,7 +83,7 @@ class Decoder:
             self._unknown += unknown
         else:
             samples = self._many(plan, one, frames)
-        self._samples += samples.value.shape[0]
+        self._samples += len(samples)
         return samples
 
     def _prepare(self, width: int) -> Paths:

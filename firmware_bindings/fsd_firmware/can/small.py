@@ -22,8 +22,6 @@ from itertools import repeat
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
-import numpy as np
-
 from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.samples import CanFrames, Signals
@@ -33,7 +31,6 @@ MORE_THAN_ANY: Final = 256
 """Bytes that no frame has."""
 MAX_FRAMES: Final = 24
 """Beyond, arrays win while caches are warm. While they are cold, arrays win from about twice as many."""
-_INT64, _INT32, _FLOAT64 = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.float64)
 
 Frames = Callable[[bytes], Iterable[tuple[int]]]
 """Each frame of a batch's data as one integer."""
@@ -44,14 +41,14 @@ class _Message(NamedTuple):
     """How frames of one message are read."""
 
     read: Read
-    rows: bytes
-    """The fields' catalogue rows, as int32."""
+    rows: tuple[int, ...]
+    """The fields' catalogue rows."""
     fields: int
     needed: int
     """Bytes that hold all fields."""
 
 
-_UNREAD: Final = _Message(lambda _w, _b: (), b"", 0, MORE_THAN_ANY)
+_UNREAD: Final = _Message(lambda _w, _b: (), (), 0, MORE_THAN_ANY)
 """A message that is not prepared, or can't be."""
 
 
@@ -71,7 +68,7 @@ class SmallBatches:
         """All samples, and how many frames no message describes; None when the batch needs the array path."""
         known, width, last, unknown = self._messages.get, self._width, -(1 << 63), 0
         times: list[int] = []
-        rows: list[bytes] = []
+        rows: list[int] = []
         values: list[float] = []
         raw = frames.data.tobytes()
         for t_ns, bus, can_id, length, (w,), (b,) in zip(  # one call, since each costs when caches are cold
@@ -93,10 +90,9 @@ class SmallBatches:
             if length < needed:
                 return self.decode(frames) if self._prepared(bus << 32 | can_id) else None
             values += read(w, b)
-            rows.append(row)
+            rows += row
             times += (t_ns,) * fields
-        signal = np.frombuffer(b"".join(rows), _INT32)
-        return Signals(np.array(times, _INT64), signal, np.array(values, _FLOAT64)), unknown
+        return Signals.of_lists(times, rows, values), unknown
 
     def _prepared(self, key: int) -> bool:
         """Whether the message was new and can now be read."""
@@ -106,7 +102,7 @@ class SmallBatches:
         first, end = int(table.first[number - 1]), int(table.first[number])
         self._messages[key] = _Message(
             _compiled([self._text(field) for field in range(first, end)]),
-            table.catalogue_row[first:end].tobytes(),
+            tuple(table.catalogue_row[first:end].tolist()),
             end - first,
             int(table.min_bytes[first:end].max()),
         )
@@ -128,7 +124,7 @@ class SmallBatches:
             text = f"(({text}) ^ {sign}) - {sign}"
         scale, offset = float(table.scale[field]), float(table.offset[field])
         if scale == 1 and offset == 0:
-            return text  # becomes a double with the others
+            return f"({text}) * 1.0"
         text = f"({text}) * {scale!r}"
         # Adding zero matters only to a product of -0.0, which a positive scale doesn't give.
         return text if scale > 0 and offset == 0 else f"{text} + {offset!r}"

@@ -5,10 +5,11 @@ Rows keep their order; every function returns views where it can and never write
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,25 @@ Table = TypeVar("Table", CanFrames, Signals, GnssFixes)
 BOX_COLUMNS = ("kind", "score", "box", "distance_m", "track_id", "ttc_s")
 """Columns of :class:`Detections` that have one row a box, beside ``frame``."""
 
-_NAMES: dict[type, tuple[str, ...]] = {
-    kind: tuple(field.name for field in fields(kind)) for kind in (CanFrames, Signals, GnssFixes)
+_columns: Final[Mapping[type, Callable[[Any], tuple[NDArray[Any], ...]]]] = {
+    CanFrames: attrgetter("t_ns", "bus", "can_id", "length", "data"),
+    Signals: attrgetter("t_ns", "signal", "value"),
+    GnssFixes: attrgetter("t_ns", "lat_deg", "lon_deg", "alt_m", "speed_mps", "heading_deg"),
 }
+"""All columns of a table, as it is made of them."""
 
 
 def rows(table: Table, low: int, high: int) -> Table:
     """Rows ``low`` to ``high`` (exclusive)."""
-    return type(table)(*(getattr(table, name)[low:high] for name in _NAMES[type(table)]))
+    return type(table)(*[column[low:high] for column in _columns[type(table)](table)])
 
 
 def join(tables: Sequence[Table]) -> Table:
     """One after the other; at least one. CAN frames of both widths become wide ones."""
     if len(tables) == 1:
         return tables[0]
-    names = _NAMES[type(tables[0])]
-    return type(tables[0])(*(_end_to_end([getattr(table, name) for table in tables]) for name in names))
+    columns = _columns[type(tables[0])]
+    return type(tables[0])(*map(_end_to_end, zip(*map(columns, tables), strict=True)))
 
 
 def _end_to_end(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -55,7 +59,8 @@ def _widened(data: NDArray[Any], width: int) -> NDArray[Any]:
 
 def shifted_table(table: Table, by_ns: int) -> Table:
     """The same rows later."""
-    return replace(table, t_ns=table.t_ns + by_ns)
+    t_ns, *others = _columns[type(table)](table)
+    return type(table)(t_ns + by_ns, *others)
 
 
 def shifted_detections(detections: Detections, by_ns: int) -> Detections:

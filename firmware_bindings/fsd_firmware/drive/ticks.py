@@ -109,10 +109,10 @@ def _slices(batch: SensedBatch, ends: np.ndarray[tuple[int], np.dtype[np.int64]]
             rows(batch.signals, signals[i], signals[j]) if signals[i] < signals[j] else _NO_SIGNALS,
             batch.packets[packets[i] : packets[j]],
             (),
-            _seen(batch.detections, [(edge[i], edge[j]) for edge in seen]),
+            _seen(batch.detections, [(edge[i], edge[j]) for edge in seen]) if seen else (),
             rows(batch.gnss, gnss[i], gnss[j]) if gnss[i] < gnss[j] else _NO_GNSS,
             batch.modes[modes[i] : modes[j]],
-            _known(batch.features, [(edge[i], edge[j]) for edge in known]),
+            _known(batch.features, [(edge[i], edge[j]) for edge in known]) if known else (),
         )
 
 

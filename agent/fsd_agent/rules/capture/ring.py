@@ -104,7 +104,7 @@ class Ring:
         size = _columns_bytes(signals, detections, batch.gnss)
         if size or batch.modes:
             self._slices.append(
-                _Slice(batch.until_ns, signals, detections, batch.gnss, batch.modes, size),
+                _Slice(batch.until_ns, signals.packed(), detections, batch.gnss, batch.modes, size),
             )
             self.size_bytes += size
         self._forget_before(batch.until_ns - self._horizon_ns)

@@ -18,7 +18,7 @@ from fsd_agent.records.program import Op
 from fsd_agent.rules.triggers.heads import SCORE_STALE_NS, HeadBank
 from fsd_agent.rules.triggers.plan import Own
 from fsd_agent.rules.triggers.signals.columns import Samples, join_samples
-from fsd_firmware.samples import Features, GnssFixes, ModeChange, empty_gnss
+from fsd_firmware.samples import Features, GnssFixes, ModeChange, Signals, empty_gnss
 
 FIX_STALE_NS: Final = 3_000_000_000
 """Three fixes of the slowest receivers: at 130 km/h the car is 110 m further on."""
@@ -103,7 +103,7 @@ class Arrivals:
                 for zone, row in self._zones
             ]
         for one in self._heads.samples(arrived.features) if arrived.features else ():
-            parts.append(Samples(one.t_ns, one.row, one.value, one.known))
+            parts.append(Samples(Signals(one.t_ns, one.row, one.value), one.known))
         parts = [part for part in parts if len(part)]
         return join_samples(parts) if parts else None
 
@@ -125,4 +125,4 @@ def _rows(table: Timed, which: slice) -> Timed:
 
 def _bools(t_ns: NDArray[np.int64], row: int, true: NDArray[np.bool_]) -> Samples:
     rows = np.full(t_ns.shape, row, np.int32)
-    return Samples(t_ns, rows, true.astype(np.float64), np.ones(t_ns.shape, np.bool_))
+    return Samples(Signals(t_ns, rows, true.astype(np.float64)), np.ones(t_ns.shape, np.bool_))

@@ -124,8 +124,11 @@ class Cascade:
                 else:
                     newest[row] = now
                     asked |= wakes[row]
-                if row in crossings:
-                    asked |= crossings[row].take(value, self._fresh, known=known)
+                crossing = crossings.get(row)
+                if crossing is not None and (
+                    not known or not crossing.low <= value < crossing.high or self._fresh
+                ):
+                    asked |= crossing.take(value, self._fresh, known=known)
             due = self._due(t_ns) if timers and timers[0][0] == t_ns else _NOTHING
             if found.rest is not None:
                 self._run(t_ns, asked, due, self._single, found)
@@ -176,9 +179,11 @@ class Cascade:
                 newest[row] = value if known else None
                 if self._tells or found.rest is not None:
                     found.results.append((t_ns, row, value, known))
-                woken = wakes[row]
-                if row in crossings:
-                    woken |= crossings[row].take(value, self._fresh, known=known)
+                woken, crossing = wakes[row], crossings.get(row)
+                if crossing is not None and (
+                    not known or not crossing.low <= value < crossing.high or self._fresh
+                ):
+                    woken |= crossing.take(value, self._fresh, known=known)
                 asked |= woken
                 todo |= woken & which
         if self._fresh:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import inf
 from operator import or_
 from typing import Final
 
@@ -32,6 +33,9 @@ class Crossing:
     """All of them."""
     gap: int = _UNKNOWN
     """How many edges are at most its value."""
+    low: float = inf
+    high: float = -inf
+    """A known value of at least ``low`` and less than ``high`` is in the same gap; of what is no gap there is none."""
 
     def take(self, value: float, fresh: int, *, known: bool) -> int:
         """Take up a new value; the steps that are asked, those of them that are ``fresh`` in any case."""
@@ -42,6 +46,8 @@ class Crossing:
             self.gap = bisect_right(self.edges, value) if value == value else _NAN  # noqa: PLR0124 - NaN alone differs from itself
         if self.gap == before:
             return self.everyone & fresh
+        self.low = inf if self.gap < 0 else (self.edges[self.gap - 1] if self.gap else -inf)
+        self.high = -inf if self.gap < 0 else (self.edges[self.gap] if self.gap < len(self.edges) else inf)
         low, high = (before, self.gap) if before < self.gap else (self.gap, before)
         if low < 0 or high - low > _FAR_EDGES:
             return self.everyone

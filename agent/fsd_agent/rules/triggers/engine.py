@@ -41,7 +41,7 @@ from fsd_agent.rules.triggers.arrivals import NOTHING, Arrived
 from fsd_agent.rules.triggers.detections.looks import DetectionState, Looks
 from fsd_agent.rules.triggers.force import Force, Member
 from fsd_agent.rules.triggers.plan import missing_signal
-from fsd_agent.rules.triggers.signals.columns import HANDFUL, Times
+from fsd_agent.rules.triggers.signals.columns import HANDFUL
 from fsd_agent.rules.triggers.signals.state import SignalState
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import Detections, Features, GnssFixes, ModeChange, SensedBatch, Signals, empty_gnss
@@ -188,9 +188,9 @@ class TriggerEngine:
 
     def _in_time(self, signals: Signals) -> Signals:
         """The samples that are in time and in order: none older than one before it."""
-        t_ns = signals.t_ns
-        if not t_ns.shape[0] or (int(t_ns[0]) >= self._since_ns and _in_order(t_ns)):
+        if not len(signals) or _in_order(signals, self._since_ns):
             return signals
+        t_ns = signals.t_ns
         keep = t_ns >= np.maximum(np.maximum.accumulate(t_ns), self._since_ns)
         self.late_samples += int(np.count_nonzero(~keep))
         return Signals(t_ns[keep], signals.signal[keep], signals.value[keep])
@@ -219,11 +219,12 @@ class TriggerEngine:
         return self._watermark_ns if self._watermark_ns is not None else _BEFORE_ALL_NS
 
 
-def _in_order(t_ns: Times) -> bool:
-    if t_ns.shape[0] <= HANDFUL:
-        times: list[int] = t_ns.tolist()
-        return times == sorted(times)
-    return not np.count_nonzero(t_ns[1:] < t_ns[:-1])
+def _in_order(signals: Signals, since_ns: int) -> bool:
+    if len(signals) <= HANDFUL:
+        times = signals.listed[0]
+        return times[0] >= since_ns and times == sorted(times)
+    t_ns = signals.t_ns
+    return int(t_ns[0]) >= since_ns and not np.count_nonzero(t_ns[1:] < t_ns[:-1])
 
 
 def _unchanged(a: Campaign, b: Campaign) -> bool:

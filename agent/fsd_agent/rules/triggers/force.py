@@ -185,7 +185,7 @@ class Force:
         self, arrived: Samples, detections: Sequence[Detections], until_ns: int
     ) -> dict[int, tuple[int, str]]:
         """Members that are suspended: from when on, and why. ``arrived`` is everything that the batch brought."""
-        over = self.costs.count(arrived.t_ns, arrived.row, detections, until_ns)
+        over = self.costs.count(arrived, detections, until_ns)
         if not over and not self._failed and not self.arrivals.any_refused:
             return {}
         stops = {

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.head import FEATURE_MAX, HIDDEN_MAX, Head, HeadLayer
 from fsd_agent.rules.triggers.signals.columns import Samples
-from fsd_firmware.samples import Features
+from fsd_firmware.samples import Features, Signals
 
 SCORE_STALE_NS: Final = 500_000_000
 """So long after a camera's newest features their scores are good: as long as its detections."""
@@ -88,7 +88,7 @@ class HeadBank:
             until = [self._refused[row].t_ns if row in self._refused else _NEVER for row in rows.tolist()]
             known &= times < np.tile(np.array(until, np.int64), t_ns.shape[0])
         row = np.broadcast_to(rows, (t_ns.shape[0], heads)).ravel()
-        return Samples(times, row, np.where(known, score, 0.0), known)
+        return Samples(Signals(times, row, np.where(known, score, 0.0)), known)
 
 
 _NEVER: Final = 2**62

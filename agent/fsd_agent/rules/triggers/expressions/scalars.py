@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from math import copysign, fmod, inf, isnan, nan
 from typing import Any, Final
 
-from fsd_agent.records.program import ARITHMETIC, COMPARISONS, EQUALITIES, INT_LIMIT, Op, ValueType
+from fsd_agent.records.program import ARITHMETIC, COMPARISONS, EQUALITIES, INT_LIMIT, Node, Op, ValueType
 from fsd_agent.rules.triggers.expressions.graph import Vertex
 from fsd_agent.rules.triggers.expressions.operations import literal_number
 from fsd_agent.rules.triggers.past.temporal import Scalar
@@ -37,11 +37,11 @@ def ask(vertices: Sequence[Vertex], at: int, newest: Sequence[Scalar]) -> Ask:
     if node.op is Op.LITERAL:
         value = node.value if isinstance(node.value, bool) else literal_number(node)
         return lambda: value
+    if node.op in COMPARISONS | EQUALITIES:
+        return _comparison(vertices, node, newest)
     args = [ask(vertices, arg, newest) for arg in node.args]
     if node.op is Op.NEG:
         return _negated(args[0], 0.0 if vertex.type is ValueType.INT else -0.0)
-    if node.op in COMPARISONS | EQUALITIES:
-        return _pair(_COMPARE[node.op], *args)
     if node.op in ARITHMETIC:
         return _pair(_WHOLE[node.op] if vertex.type is ValueType.INT else _DOUBLE[node.op], *args)
     return _MADE[node.op](*args)
@@ -57,6 +57,20 @@ def _row(vertex: Vertex, newest: Sequence[Scalar]) -> Ask:
         return None if value is None or isnan(value) else value != 0
 
     return boolean
+
+
+def _comparison(vertices: Sequence[Vertex], node: Node, newest: Sequence[Scalar]) -> Ask:
+    compare, (first, second) = _COMPARE[node.op], (vertices[arg] for arg in node.args)
+    is_literal = second.node.op is Op.LITERAL and not isinstance(second.node.value, bool)
+    if first.row < 0 or first.type is ValueType.BOOL or not is_literal:
+        return _pair(compare, *(ask(vertices, arg, newest) for arg in node.args))
+    row, literal = first.row, literal_number(second.node)  # What most conditions consist of, in one call.
+
+    def value() -> Scalar:
+        a = newest[row]
+        return None if a is None else compare(a, literal)
+
+    return value
 
 
 def _pair(function: Callable[[Any, Any], Scalar], first: Ask, second: Ask) -> Ask:

@@ -12,7 +12,7 @@ second or the one before, summed over the streams: an older frame is stale.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,25 @@ from fsd_firmware.samples import Detections
 _LONG_AGO_NS: Final = -(2**62)
 
 Whole = NDArray[np.int64]
+
+
+class Arrived(Protocol):
+    """What a batch brought. Arrays of length n."""
+
+    @property
+    def t_ns(self) -> Whole:
+        """When each sample came."""
+        ...
+
+    @property
+    def row(self) -> NDArray[np.int32]:
+        """Its row."""
+        ...
+
+    @property
+    def listed(self) -> tuple[list[int], list[int], list[float]]:
+        """Times, rows and values as lists."""
+        ...
 
 
 class Costs:
@@ -55,7 +74,7 @@ class Costs:
         """The first second that is judged."""
         self._over = np.zeros(len(campaigns), np.bool_)
         self._counts = np.zeros(self._width + 1, np.int64)
-        self._waiting: list[NDArray[np.int32]] = []
+        self._waiting: list[int] = []
         """Rows of what arrived in the running second and was not counted yet."""
         self._most: dict[tuple[str, str], int] = {}
         """Boxes of the fullest frame of this second, by stream."""
@@ -79,24 +98,24 @@ class Costs:
                 self._counts[self._column[row]] = before._counts[there]
 
     def count(
-        self, t_ns: Whole, rows: NDArray[np.int32], detections: Sequence[Detections], until_ns: int
+        self, arrived: Arrived, detections: Sequence[Detections], until_ns: int
     ) -> list[tuple[int, int, int]]:
-        """Count every arrival in ``[previous until_ns, until_ns)``; ``rows[i]`` had one at ``t_ns[i]``.
+        """Count every arrival in ``[previous until_ns, until_ns)``.
 
         Returns each campaign that is over the limit, once: (campaign, from when on it is suspended, operations).
         """
         self._until_ns = until_ns
         if until_ns < self._end_ns and not detections:
-            self._waiting.append(rows)
+            self._waiting += arrived.listed[1]
             return []
         self._take_up_waiting()
         frames = [(one, np.bincount(one.frame, minlength=len(one.frame_t_ns))) for one in detections]
         if until_ns < self._end_ns:
-            self._take_up(rows)
+            self._take_up(arrived.row)
             for one, boxes in frames:
                 self._look(one, boxes)
             return []
-        parts = self._by_second(t_ns, rows)
+        parts = self._by_second(arrived.t_ns, arrived.row)
         looks_of = [np.maximum(one.frame_t_ns // SECOND_NS, self._second) for one in detections]
         found: list[tuple[int, int, int]] = []
         seconds = {self._second, *parts}
@@ -135,7 +154,7 @@ class Costs:
     def _take_up_waiting(self) -> None:
         """Count what came in the running second; by then it is counted at once."""
         if self._waiting:
-            self._take_up(np.concatenate(self._waiting))
+            self._take_up(np.array(self._waiting, np.int32))
             self._waiting.clear()
 
     def _take_up(self, rows: NDArray[np.int32]) -> None:

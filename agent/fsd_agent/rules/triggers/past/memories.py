@@ -47,7 +47,10 @@ class _Memory:
     def _show(self, value: Scalar) -> bool:
         """The result is ``value`` now; whether that changes it."""
         before = self.shown
-        if value is before or (value and value == before) or same(value, before):
+        if value is before or (value and value == before):
+            return False
+        # Where both are numbers and differ they are not the same: asked first, because it is what mostly happens.
+        if (value == before or value != value) and same(value, before):  # noqa: PLR0124 - NaN alone differs from itself
             return False
         self.shown = value
         return True

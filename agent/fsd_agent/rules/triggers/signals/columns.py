@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_firmware.samples import Signals, empty_signals
+
 Times = NDArray[np.int64]
 Plane = NDArray[np.bool_]
 Column = NDArray[np.float64]
@@ -29,29 +31,39 @@ in_time: Final = itemgetter(0)
 class Samples:
     """Samples of rows in long form, in order of time. Arrays of length n, never written to."""
 
-    __slots__ = ("_known", "_listed", "_ranges", "row", "sound", "t_ns", "value")
+    __slots__ = ("_known", "_ranges", "_signals", "sound")
 
     def __init__(
         self,
-        t_ns: Times,
-        row: NDArray[np.int32],
-        value: Column,
+        signals: Signals,
         known: Plane | None = None,
         ranges: tuple[Column, Column] | None = None,
     ) -> None:
         """``known`` is None where every sample is known that lies in the ``ranges`` (minimum, maximum by row)."""
-        self.t_ns = t_ns
-        self.row = row
-        self.value = value
+        self._signals = signals
         self.sound = known
         """Where a sample is known if it is in range; None is everywhere."""
         self._ranges = ranges
         self._known: Plane | None = None
-        self._listed: tuple[list[int], list[int], list[float]] | None = None
 
     def __len__(self) -> int:
         """Count samples."""
-        return int(self.t_ns.shape[0])
+        return len(self._signals)
+
+    @property
+    def t_ns(self) -> Times:
+        """When each sample came."""
+        return self._signals.t_ns
+
+    @property
+    def row(self) -> NDArray[np.int32]:
+        """Its row."""
+        return self._signals.signal
+
+    @property
+    def value(self) -> Column:
+        """What it says."""
+        return self._signals.value
 
     @property
     def known(self) -> Plane:
@@ -62,10 +74,8 @@ class Samples:
 
     @property
     def listed(self) -> tuple[list[int], list[int], list[float]]:
-        """Times, rows and values as numbers. Made when they are asked for."""
-        if self._listed is None:
-            self._listed = self.t_ns.tolist(), self.row.tolist(), self.value.tolist()
-        return self._listed
+        """Times, rows and values as numbers."""
+        return self._signals.listed
 
     def last_of(self, row: int, t_ns: int) -> int | None:
         """The position of a row's last sample at ``t_ns`` or before: the way for a handful."""
@@ -84,11 +94,12 @@ class Samples:
 
     def item(self, at: int) -> Event:
         """Time, row, value and whether it is known, of one sample."""
-        row, value = int(self.row[at]), float(self.value[at])
+        times, rows, values = self.listed
+        row, value = rows[at], values[at]
         known = self.sound is None or bool(self.sound[at])
         if known and self._ranges is not None:
             known = not (value < self._ranges[0][row] or value > self._ranges[1][row])
-        return int(self.t_ns[at]), row, value, known
+        return times[at], row, value, known
 
     def items(self, at: NDArray[np.intp]) -> list[tuple[int, int, float, bool]]:
         """Time, row, value and whether it is known, of many samples."""
@@ -110,9 +121,11 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
     t_ns = np.concatenate([part.t_ns for part in parts])
     order = np.argsort(t_ns, kind="stable")
     return Samples(
-        t_ns[order],
-        np.concatenate([part.row for part in parts])[order],
-        np.concatenate([part.value for part in parts])[order],
+        Signals(
+            t_ns[order],
+            np.concatenate([part.row for part in parts])[order],
+            np.concatenate([part.value for part in parts])[order],
+        ),
         np.concatenate([part.known for part in parts])[order],
     )
 
@@ -197,7 +210,7 @@ class ListedSamples(ActiveSamples):
         return frozenset(row for _, row, _, _ in self.items)
 
 
-_NO_SAMPLES: Final = Samples(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64))
+_NO_SAMPLES: Final = Samples(empty_signals())
 
 
 def outside(row: NDArray[np.integer], value: Column, ranges: tuple[Column, Column]) -> Plane:

@@ -129,7 +129,7 @@ class SignalState:
     def samples(self, signals: Signals, until_ns: int, arrived: Samples | None = None) -> Samples:
         """What arrives before ``until_ns`` as samples: signals, ``arrived`` on other rows, and what goes stale."""
         self._until_ns = until_ns
-        found = Samples(signals.t_ns, signals.signal, signals.value, None, self._range)
+        found = Samples(signals, None, self._range)
         if arrived is not None:
             found = join_samples([found, arrived])
         if self._next_stale_ns >= until_ns:
@@ -166,7 +166,7 @@ class SignalState:
         """What was the newest of new rows before this batch. Samples of other rows are left out."""
         keep = np.isin(samples.row, list(rows))
         self._waiting.append(
-            Samples(samples.t_ns[keep], samples.row[keep], samples.value[keep], samples.known[keep])
+            Samples(Signals(samples.t_ns[keep], samples.row[keep], samples.value[keep]), samples.known[keep])
         )
         self._take_in()
 
@@ -263,7 +263,7 @@ class SignalState:
         if not found.t_ns.shape[0]:
             return None
         shape = found.t_ns.shape
-        return Samples(found.t_ns, found.row, np.full(shape, np.nan), np.zeros(shape, np.bool_))
+        return Samples(Signals(found.t_ns, found.row, np.full(shape, np.nan)), np.zeros(shape, np.bool_))
 
     def _as_of(self, row: int, t_ns: Times, value: Column, known: Plane, instants: Times) -> Number:
         at = np.searchsorted(t_ns, instants, side="right") - 1
