@@ -62,9 +62,9 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sensing loop."""
 
-    tick_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 9
-    """Samples are evaluated in batches of this length: latency against CPU time, of which most goes by the batch. Not
-    10, which would alias with CAN periods of 10 ms."""
+    tick_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
+    """Samples are evaluated in batches of this length: a firing waits for half of it on average and for all of it at
+    worst, and half of the CPU time goes by the batch. Not 10, which would alias with CAN periods of 10 ms."""
     ring_seconds: Annotated[int, msgspec.Meta(ge=1, le=120)] = 30
     """How far back a campaign's before-window can reach."""
     ring_max_bytes: Positive = 64_000_000

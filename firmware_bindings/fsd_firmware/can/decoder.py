@@ -59,6 +59,7 @@ class Decoder:
         self._index = MessageIndex(table.message_key)
         self._of_width: dict[int, Paths] = {}
         self._numbers = np.arange(0, dtype=np.int64)
+        self._prepare(min(CAN_WIDTHS))  # The first tick shall not be later than others.
         self._frames = self._unknown = self._short = self._overlong = self._disordered = self._samples = 0
 
     @property

@@ -1,13 +1,13 @@
 """A tick's worth of frames, one by one in plain Python: for batches of at most ``MAX_FRAMES``.
 
-The array path makes some 35 calls into NumPy whatever the batch holds. In a car a batch of 10 to 20 frames comes
-every 7 to 11 ms, and in between others have filled the processor's caches: each call then waits for its own code
+The array path makes some 35 calls into NumPy whatever the batch holds. In a car a batch of 15 to 40 frames comes
+every 9 to 13 ms, and in between others have filled the processor's caches: each call then waits for its own code
 and tables from memory, and the batch costs ten times what it costs in a loop that repeats it. Few frames are
 cheaper in the interpreter, which touches little: one dictionary, and one function a message.
 
 A message's function takes a frame as two integers, its bytes read little-endian and big-endian, and returns the
 values of all its fields, each written as its definition (see :mod:`table`): ``(b >> 40 & 32767) * 0.01 + -67.67``.
-It is compiled from text when the message is first seen. Into the text go the shifts, masks, scales and offsets of a
+It is compiled from text before the first frame comes. Into the text go the shifts, masks, scales and offsets of a
 table that was checked, as Python writes integers and finite doubles, and nothing else: no name and no string of a
 table gets there, so a table can't bring in code; and the text can't call anything, for no builtins are in reach.
 
@@ -27,10 +27,8 @@ from fsd_firmware.can.table import SignalTable
 from fsd_firmware.samples import CanFrames, Signals
 
 _WORD_BYTES: Final = 8
-MORE_THAN_ANY: Final = 256
-"""Bytes that no frame has."""
-MAX_FRAMES: Final = 24
-"""Beyond, arrays win while caches are warm. While they are cold, arrays win from about twice as many."""
+MAX_FRAMES: Final = 48
+"""Beyond, arrays win while caches are cold, as they are in a car. While they are warm, arrays win from about half as many."""
 
 Frames = Callable[[bytes], Iterable[tuple[int]]]
 """Each frame of a batch's data as one integer."""
@@ -48,18 +46,21 @@ class _Message(NamedTuple):
     """Bytes that hold all fields."""
 
 
-_UNREAD: Final = _Message(lambda _w, _b: (), (), 0, MORE_THAN_ANY)
-"""A message that is not prepared, or can't be."""
+_LEFT: Final = _Message(lambda _w, _b: (), (), 0, needed=1 << 8)
+"""A message for the array path: no frame has so many bytes."""
 
 
 class SmallBatches:
     """Reads batches of frames of ``plan``'s width. Used by one thread."""
 
     def __init__(self, table: SignalTable, plan: Plan) -> None:
-        self._table, self._plan, self._width = table, plan, plan.width
-        self._new = {key: number for number, key in enumerate(table.message_key.tolist(), 1)}
-        """Numbers of the messages that no frame has asked for."""
-        self._messages = dict.fromkeys(self._new, _UNREAD)
+        self._table, self._width = table, plan.width
+        self._messages = {
+            key: _LEFT if odd else self._message(number)
+            for number, (key, odd) in enumerate(
+                zip(table.message_key.tolist(), plan.odd.tolist()[1:], strict=True)
+            )
+        }
         any_big, any_little = bool(table.big_endian.any()), not table.big_endian.all()
         self._little = _whole_frames("little", self._width) if any_little else _nothing
         self._big = _whole_frames("big", self._width) if any_big else _nothing
@@ -88,25 +89,20 @@ class SmallBatches:
                 continue
             read, row, fields, needed = message
             if length < needed:
-                return self.decode(frames) if self._prepared(bus << 32 | can_id) else None
+                return None
             values += read(w, b)
             rows += row
             times += (t_ns,) * fields
         return Signals.of_lists(times, rows, values), unknown
 
-    def _prepared(self, key: int) -> bool:
-        """Whether the message was new and can now be read."""
-        number, table = self._new.pop(key, None), self._table
-        if number is None or self._plan.odd[number]:
-            return False
-        first, end = int(table.first[number - 1]), int(table.first[number])
-        self._messages[key] = _Message(
+    def _message(self, number: int) -> _Message:
+        table, first, end = self._table, int(self._table.first[number]), int(self._table.first[number + 1])
+        return _Message(
             _compiled([self._text(field) for field in range(first, end)]),
             tuple(table.catalogue_row[first:end].tolist()),
             end - first,
             int(table.min_bytes[first:end].max()),
         )
-        return True
 
     def _text(self, field: int) -> str:
         """The field's value as an expression of ``w`` and ``b``, the frame in either byte order."""

@@ -61,7 +61,7 @@ def bench_decode(rounds: int, progress: Progress) -> BenchResult:
     the peer is cantools' `Message.decode` with choices off, a frame at a time, messages looked up in a dictionary.
     Both check lengths. The second load is a message of the minute with four signals (a radar track), and one with
     eight (wheel speeds and their fault bits), each repeated to 50,000 frames; ours takes 10,000 a batch, the peer is
-    `Message.decode` in a loop. The third is the minute's first 400 ticks of 9 ms, each at its time and asleep in
+    `Message.decode` in a loop. The third is the minute's first 400 ticks of 12 ms, each at its time and asleep in
     between, so that caches are as cold as in a car; the median tick counts, and the peer has its messages and bytes
     ready. Before anything is timed all values of the first two are compared, exactly; a difference ends the benchmark.
     Rates count all received frames, also those that no DBC knows; in each turn everybody decodes for 0.1 s. One thread.

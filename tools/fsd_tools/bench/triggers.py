@@ -71,7 +71,7 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
     conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
-    ticks of 9 ms, in a process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
+    ticks of 12 ms, in a process that does nothing else. Latency is from a frame's time of arrival to its firing in hand.
     """
     figures: list[Figure] = []
     for smooth in (True, False):
