@@ -30,6 +30,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
+    "pipeline/retention.py": ("test_retention_decisions",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),
     "wire/envelope.py": ("test_envelope", "test_wire_decisions"),
@@ -50,7 +51,7 @@ NOT_YET = tuple(
     f"{_AGENT}/{file}.py"
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
-        "pipeline/certificates", "pipeline/holds", "pipeline/retention",
+        "pipeline/certificates", "pipeline/holds",
         "pipeline/withdrawn", "rules/audit/keys", "rules/spool/retention", "wire/consent", "wire/compartment",
         "wire/enrolment", "wire/rotation", "wire/holds",
     )
