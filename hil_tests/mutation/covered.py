@@ -28,6 +28,9 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/consent.py": ("test_consent_decisions", "test_consent"),
     "rules/trust/certificates.py": ("test_certificate_decisions", "test_certificates"),
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
+    "pipeline/consent.py": ("test_consent_keeper_decisions",),
+    "pipeline/turns.py": ("test_turns_decisions",),
+    "pipeline/retention.py": ("test_retention_decisions",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),
     "wire/envelope.py": ("test_envelope", "test_wire_decisions"),
@@ -35,6 +38,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/policy_file.py": ("test_policy_decisions",),
     "wire/policy_parts.py": ("test_policy_decisions", "test_policy"),
     "wire/policy.py": ("test_policy_decisions", "test_policy"),
+    "adapters/tls.py": ("test_tls_decisions",),
 }
 
 COVERED: Mapping[str, tuple[str, ...]] = {
@@ -47,9 +51,9 @@ NOT_YET = tuple(
     f"{_AGENT}/{file}.py"
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
-        "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
+        "pipeline/certificates", "pipeline/holds",
         "pipeline/withdrawn", "rules/audit/keys", "rules/spool/retention", "wire/consent", "wire/compartment",
-        "wire/enrolment", "wire/rotation", "wire/holds", "adapters/tls",
+        "wire/enrolment", "wire/rotation", "wire/holds",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""

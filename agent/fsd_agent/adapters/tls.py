@@ -7,8 +7,9 @@ region's identity as its one URI, no wildcard, and a key that the policy pins if
 All three are decided before the vehicle's certificate is sent. OpenSSL does (a) and (b) when the peer's Certificate
 message arrives. It has no rule for URIs, so (c) looks at that same message as it is read, through the context's
 message callback; where the identity is wrong the socket is shut down under OpenSSL, whose next flight, the one with
-the vehicle's certificate, then has nowhere to go. The callback is a private name of Python's ssl module: if it ever
-stops being called, the check after the handshake notices that nobody looked, and refuses every peer.
+the vehicle's certificate, then has nowhere to go. A certificate that can't be judged, for whatever cause, is refused
+there too. The callback is a private name of Python's ssl module: if it ever stops being called, the check after the
+handshake notices that nobody looked, and refuses every peer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fsd_agent.records.region import Endpoint, RegionPolicy
@@ -42,14 +42,14 @@ def region_context(policy: RegionPolicy, endpoint: Endpoint, cert: Path, key: Pa
     """A client context for this broker of the region and no other; ``cert`` and ``key`` are the vehicle's PEM files.
 
     Sockets that it wraps ignore the ``server_hostname`` they are given. Their handshake raises
-    :class:`BrokerRefusedError` for a peer that is not the region's broker, and ssl.SSLError or OSError for broken connections. A broker that refuses the *vehicle's* certificate shows on the first read, as an
+    :class:`BrokerRefusedError` for a peer that is not the region's broker, and closes the socket; ssl.SSLError or OSError
+    for broken connections. A broker that refuses the *vehicle's* certificate shows on the first read, as an
     ssl.SSLError (RFC 8446, section 4.4.2.4). Raises OSError (ssl.SSLError included) when the files can't be used.
     """
+    # This protocol demands a certificate, and the name that was asked for.
     context = _RegionContext(ssl.PROTOCOL_TLS_CLIENT)
     context.policy, context.endpoint = policy, endpoint
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = True
-    context.verify_mode = ssl.CERT_REQUIRED
     context.hostname_checks_common_name = False
     context.load_verify_locations(cadata=policy.authority_pem.decode("ascii"))
     context.load_cert_chain(cert, key)
@@ -58,7 +58,10 @@ def region_context(policy: RegionPolicy, endpoint: Endpoint, cert: Path, key: Pa
 
 
 def identity_fault(certificate: bytes, policy: RegionPolicy, endpoint: Endpoint) -> str | None:
-    """What is wrong with a broker's DER certificate as this region's identity; None where nothing is."""
+    """What is wrong with a broker's DER certificate as this region's identity; None where nothing is.
+
+    Raises what ``cryptography.x509`` raises for certificates that it does not understand.
+    """
     try:
         leaf = x509.load_der_x509_certificate(certificate)
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -76,11 +79,8 @@ def identity_fault(certificate: bytes, policy: RegionPolicy, endpoint: Endpoint)
 
 
 def _key_hash(certificate: x509.Certificate) -> bytes:
-    """SHA-256 of its SubjectPublicKeyInfo; empty for a key of a kind that nobody knows."""
-    try:
-        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        return b""
+    """SHA-256 of its SubjectPublicKeyInfo."""
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(key).digest()
 
 
@@ -97,8 +97,8 @@ def identity_of(certificate: bytes) -> str:
 class _RegionSocket(ssl.SSLSocket):
     """Refuses a peer that is not the region's broker."""
 
-    region_peer: bytes | None = None
-    """The certificate that (c) was decided on, DER."""
+    region_judged: tuple[bytes, ...] = ()
+    """The certificate that (c) was decided on, DER; none until it was."""
     region_fault: str | None = None
 
     def do_handshake(self, block: bool = False) -> None:
@@ -107,21 +107,19 @@ class _RegionSocket(ssl.SSLSocket):
             super().do_handshake(block)
         except ssl.SSLCertVerificationError as error:
             raise self._refusal(error.verify_message) from error
-        except OSError as error:
+        except OSError:
             if self.region_fault is None:
                 raise
-            raise self._refusal(f"its certificate {self.region_fault}") from error
         if self.region_fault is not None:
-            self.close()
             raise self._refusal(f"its certificate {self.region_fault}")
-        if self.region_peer is None or self.region_peer != self.getpeercert(binary_form=True):
-            self.close()
+        if self.region_judged != (self.getpeercert(binary_form=True),):
             raise self._refusal("its identity was not checked during the handshake")
 
     def _refusal(self, reason: str) -> BrokerRefusedError:
-        context = self.context
-        region = context.policy.region_id if isinstance(context, _RegionContext) else "unknown"
-        return BrokerRefusedError(f"the peer is not the broker of region {region!r}: {reason}")
+        self.close()
+        context: Any = self.context  # A _RegionContext: nothing else makes such sockets
+        region_id = context.policy.region_id
+        return BrokerRefusedError(f"the peer is not the broker of region {region_id!r}: {reason}")
 
 
 class _RegionContext(ssl.SSLContext):
@@ -157,17 +155,27 @@ def _look(connection: Any, direction: str, _version: Any, content: Any, kind: An
     """
     if direction != "read" or content != _HANDSHAKE or kind != _CERTIFICATE:
         return
-    leaf = _leaf(data)
-    connection.region_peer = leaf
-    context = connection.context
-    connection.region_fault = identity_fault(leaf, context.policy, context.endpoint)
-    if connection.region_fault is not None:
+    leaf, context = _leaf(data), connection.context
+    connection.region_judged = (leaf,)
+    try:
+        fault = identity_fault(leaf, context.policy, context.endpoint)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the vehicle's certificate must not be sent
+        fault = f"can't be judged: {error}"
+    if fault is not None:
+        connection.region_fault = fault
         # Not SSLSocket.shutdown, which would forget the TLS state that OpenSSL is using at this moment.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _leaf(message: bytes) -> bytes:
     """The first certificate (DER) of a TLS 1.3 Certificate message (RFC 8446, section 4.4.2); empty if there is none."""
-    entries = 4 + 1 + message[4] + 3 if len(message) > 4 else len(message)
-    length = int.from_bytes(message[entries : entries + 3], "big")
-    return message[entries + 3 : entries + 3 + length]
+    _, behind = _vector(message[4:], 1)  # The request's context, behind type and length
+    certificates, _ = _vector(behind, 3)
+    leaf, _ = _vector(certificates, 3)
+    return leaf
+
+
+def _vector(data: bytes, width: int) -> tuple[bytes, bytes]:
+    """What is announced in the first ``width`` bytes (RFC 8446, section 3.4), as far as it is there; what comes behind."""
+    end = width + int.from_bytes(data[:width], "big")
+    return data[width:end], data[end:]

@@ -27,7 +27,6 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
-from fsd_agent.ports.spool import SpoolError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.consent import Consented, ConsentFault, ConsentSetting
@@ -91,10 +90,10 @@ class ConsentKeeper:
         self._unsettled = True
         """Keys of before may be left."""
         self._told: object = None
-        self._fault_told = ""
+        self._fault_told: str | None = None
         self.trouble = ""
         """Why there is less consent than there could be; empty where there is no fault."""
-        self._now = Consented(_NOTHING, self._in_force(), 0)
+        self._now = Consented(_NOTHING, _NOTHING, 0)
         if ledger.consent() is None and (floor := self._floor()) is not None and floor.given:
             ledger.append(*(ConsentChanged(purpose, given=True) for purpose in sorted(floor.given)))
 
@@ -180,10 +179,10 @@ class ConsentKeeper:
             self._fail("ledger_failed", error)
         except JournalError as error:
             self._fail("journal_failed", error)
-        except (VehicleKeyError, SpoolError) as error:
+        except VehicleKeyError as error:
             self._fail("disk_failed", error)
         else:
-            self._unsettled, self._fault_told = bool(acts.destroy), ""
+            self._unsettled, self._fault_told = bool(acts.destroy), None
 
     def _decide(self, in_force: frozenset[Purpose], wanted: frozenset[Purpose] | None) -> ConsentActs:
         """Clips count only for consent that is new; there may be thousands, and sensing may be who asks."""

@@ -4,7 +4,7 @@ The rule is ``rules.spool.retention``; it is asked on hold too, and whether ther
 that has no policy in force stay: nobody says how long they may be kept.
 
 When a clip was seen first is kept in the journal's state, for every clip that is on board. What a full disk has no room
-to keep of it counts until the agent ends.
+to keep of it counts all the same, and is kept once there is room.
 
 Threads: any; each gives up what is in the states that belong to it.
 """
@@ -61,8 +61,10 @@ class Retention:
         self._lock = threading.Lock()
         self._noted: dict[str, int] | None = None
         """When each clip fired, by all that is known; None until it was read."""
-        self._seen_ns: dict[str, int] = {}
-        """Monotonic time when this run saw a clip that no earlier one had noted."""
+        self._kept: dict[str, int] = {}
+        """The same, as far as the journal has it."""
+        self._seen_ns: dict[str, int | None] = {}
+        """Monotonic time when this run saw a clip first; None where an earlier one had noted it."""
         self._next_ns: dict[ClipState, int] = {}
 
     def step(self, state: ClipState) -> tuple[str, ...]:
@@ -104,20 +106,19 @@ class Retention:
     def _note(self, rows: Collection[ClipRow], now_ns: int, proved_ns: int) -> Mapping[str, int]:
         before = self._noted if self._noted is not None else self._read()
         clock_ns = self._clock.wall_ns()
+        seen: dict[str, int | None] = {}
         noted: dict[str, int] = {}
         for clip_id in (row.clip_id for row in rows):
-            if clip_id not in before:
-                self._seen_ns[clip_id] = now_ns
-            seen_ns = self._seen_ns.get(clip_id)
+            first_ns = self._seen_ns.get(clip_id) if clip_id in before else now_ns
+            seen[clip_id] = first_ns
             noted[clip_id] = held_since(
                 before.get(clip_id),
-                elapsed_ns=now_ns - seen_ns if seen_ns is not None else None,
+                elapsed_ns=now_ns - first_ns if first_ns is not None else None,
                 proved_ns=proved_ns,
                 clock_ns=clock_ns,
             )
-        self._seen_ns = {clip_id: seen for clip_id, seen in self._seen_ns.items() if clip_id in noted}
-        self._noted = noted
-        if noted != before:
+        self._seen_ns, self._noted = seen, noted
+        if noted != self._kept:
             self._keep(noted)
         return noted
 
@@ -125,15 +126,16 @@ class Retention:
         """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""
         kept = self._journal.get_state(STATE_KEY)
         if kept is None:
-            return {}
+            return self._kept
         try:
-            return msgspec.msgpack.decode(kept, type=dict[str, int])
+            self._kept = msgspec.msgpack.decode(kept, type=dict[str, int])
         except msgspec.DecodeError as error:
             self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
-            return {}
+        return self._kept
 
-    def _keep(self, noted: Mapping[str, int]) -> None:
+    def _keep(self, noted: dict[str, int]) -> None:
         try:
             self._journal.set_state(STATE_KEY, msgspec.msgpack.encode(noted))
+            self._kept = noted
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))

@@ -65,7 +65,7 @@ class Turns:
             self._rest_until_ns = now_ns + FIRST_REST_NS
         self._look(now_ns)
         self._end(left, now_ns)
-        if self._turn is None and now_ns >= (self._rest_until_ns or 0):
+        if self._turn is None and now_ns >= self._rest_until_ns:
             self._begin(left, now_ns)
         return left[self._turn.region_id] if self._turn is not None else own
 
@@ -98,5 +98,5 @@ class Turns:
         if turn.region_id in left and waiting and now_ns < turn.until_ns:
             return
         self._vain = 0 if waiting < turn.waiting else self._vain + 1
-        self._rest_until_ns = now_ns + min(REST_MOST_NS, REST_NS << min(self._vain, 10))
+        self._rest_until_ns = now_ns + min(REST_MOST_NS, REST_NS << self._vain)
         self._turn = None
