@@ -37,6 +37,9 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/policy_file.py": ("test_policy_decisions",),
     "wire/policy_parts.py": ("test_policy_decisions", "test_policy"),
     "wire/policy.py": ("test_policy_decisions", "test_policy"),
+    "wire/compartment.py": ("test_compartment_decisions",),
+    "wire/holds.py": ("test_holds_kept_decisions",),
+    "wire/consent.py": ("test_consent_document_decisions",),
 }
 
 COVERED: Mapping[str, tuple[str, ...]] = {
@@ -50,8 +53,8 @@ NOT_YET = tuple(
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
         "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
-        "pipeline/withdrawn", "wire/consent", "wire/compartment",
-        "wire/enrolment", "wire/rotation", "wire/holds", "adapters/tls",
+        "pipeline/withdrawn",
+        "wire/enrolment", "wire/rotation", "adapters/tls",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""
