@@ -40,6 +40,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/compartment.py": ("test_compartment_decisions",),
     "wire/holds.py": ("test_holds_kept_decisions",),
     "wire/consent.py": ("test_consent_document_decisions",),
+    "wire/rotation.py": ("test_rotation_decisions",),
 }
 
 COVERED: Mapping[str, tuple[str, ...]] = {
@@ -54,7 +55,7 @@ NOT_YET = tuple(
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
         "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
         "pipeline/withdrawn",
-        "wire/enrolment", "wire/rotation", "adapters/tls",
+        "wire/enrolment", "adapters/tls",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""
