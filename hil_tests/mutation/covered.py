@@ -41,6 +41,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/holds.py": ("test_holds_kept_decisions",),
     "wire/consent.py": ("test_consent_document_decisions",),
     "wire/rotation.py": ("test_rotation_decisions",),
+    "wire/enrolment.py": ("test_enrolment_wire_decisions",),
 }
 
 COVERED: Mapping[str, tuple[str, ...]] = {
@@ -55,7 +56,7 @@ NOT_YET = tuple(
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
         "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
         "pipeline/withdrawn",
-        "wire/enrolment", "adapters/tls",
+        "adapters/tls",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""
