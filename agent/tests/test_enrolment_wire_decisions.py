@@ -137,6 +137,13 @@ def test_region_ids_beyond_are_refused(region_id: str) -> None:
     assert refused_answer(answer(region_id=region_id)) == f"not an enrolment answer: {says}"
 
 
+def not_by(needed: MemoryVehicleKeys, named: MemoryVehicleKeys) -> str:
+    fault = (
+        f"bad_signature: not by key {needed.device_key_id()} (the envelope names '{named.device_key_id()}')"
+    )
+    return f"not signed as an enrolment request: {fault}"
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -171,13 +178,11 @@ def test_region_ids_beyond_are_refused(region_id: str) -> None:
         ),
         (
             {"sign": STRANGER},
-            f"not signed as an enrolment request: bad_signature: not by key {CAR.device_key_id()} "
-            f"(the envelope names '{STRANGER.device_key_id()}')",
+            not_by(CAR, STRANGER),
         ),
         (
             {"device_key": BEFORE.device_public_key},
-            f"not signed as an enrolment request: bad_signature: not by key {BEFORE.device_key_id()} "
-            f"(the envelope names '{CAR.device_key_id()}')",
+            not_by(BEFORE, CAR),
         ),
     ],
 )
@@ -208,11 +213,11 @@ def test_the_certificate_request_is_signed_by_the_elliptic_curve_key_in_it(csr: 
 
 
 def test_nothing_is_asked_that_the_region_would_refuse() -> None:
-    with pytest.raises(EnrolmentError, match="^vehicle: 'Car 1' is not 1 to 64"):
+    with pytest.raises(EnrolmentError, match=r"^vehicle: 'Car 1' is not 1 to 64"):
         encoded(vehicle="Car 1")
-    with pytest.raises(EnrolmentError, match="^not signed as an enrolment request: bad_signature"):
+    with pytest.raises(EnrolmentError, match=r"^not signed as an enrolment request: bad_signature"):
         encoded(sign=STRANGER.sign)
-    with pytest.raises(EnrolmentError, match="^too_large: [0-9]+ bytes, at most 4194304$"):
+    with pytest.raises(EnrolmentError, match=r"^too_large: [0-9]+ bytes, at most 4194304$"):
         encoded(csr=bytes(4 << 20))
 
 

@@ -42,6 +42,9 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/consent.py": ("test_consent_document_decisions",),
     "wire/rotation.py": ("test_rotation_decisions",),
     "wire/enrolment.py": ("test_enrolment_wire_decisions",),
+    "pipeline/certificates.py": ("test_certificate_watch_decisions",),
+    "pipeline/holds.py": ("test_holds_keeper_decisions",),
+    "pipeline/withdrawn.py": ("test_withdrawn_decisions",),
 }
 
 COVERED: Mapping[str, tuple[str, ...]] = {
@@ -54,8 +57,7 @@ NOT_YET = tuple(
     f"{_AGENT}/{file}.py"
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
-        "pipeline/turns", "pipeline/consent", "pipeline/certificates", "pipeline/holds", "pipeline/retention",
-        "pipeline/withdrawn",
+        "pipeline/turns", "pipeline/consent", "pipeline/retention",
         "adapters/tls",
     )
 )  # fmt: skip
