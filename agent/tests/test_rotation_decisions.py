@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.wire.envelope import key_id_of
@@ -129,6 +129,15 @@ def test_a_statement_has_one_spelling() -> None:
     longer = b"\xdc\x00\x06" + GOOD[1:]
     assert msgspec.msgpack.decode(longer) == msgspec.msgpack.decode(GOOD)
     assert refused(longer) == "not the canonical encoding of a rotation statement"
+
+
+@settings(max_examples=50)
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
+def test_no_byte_of_it_can_be_changed(where: int, flip: int) -> None:
+    data = bytearray(GOOD)
+    data[where] ^= flip
+    with pytest.raises(RotationError):
+        decode_rotation(bytes(data))
 
 
 def test_bytes_beyond_the_limit_are_not_looked_at() -> None:

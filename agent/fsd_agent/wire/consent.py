@@ -59,10 +59,7 @@ def decode_consent(data: bytes) -> ConsentSetting:
         raise ConsentError(f"not JSON: {error}") from error
     try:
         document = msgspec.convert(raw, _Document)
-    except (
-        msgspec.ValidationError,
-        UnicodeEncodeError,
-    ) as error:  # the latter: JSON can spell half a character
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON can spell half a character
         raise ConsentError(str(error)) from error
     given = frozenset(document.given)
     if len(given) != len(document.given):
