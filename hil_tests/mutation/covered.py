@@ -28,9 +28,14 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/consent.py": ("test_consent_decisions", "test_consent"),
     "rules/trust/certificates.py": ("test_certificate_decisions", "test_certificates"),
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
+    "rules/audit/keys.py": ("test_audit_keys_decisions",),
+    "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
     "pipeline/retention.py": ("test_retention_decisions",),
+    "pipeline/certificates.py": ("test_certificate_watch_decisions",),
+    "pipeline/holds.py": ("test_holds_keeper_decisions",),
+    "pipeline/withdrawn.py": ("test_withdrawn_decisions",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),
     "wire/envelope.py": ("test_envelope", "test_wire_decisions"),
@@ -38,6 +43,11 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/policy_file.py": ("test_policy_decisions",),
     "wire/policy_parts.py": ("test_policy_decisions", "test_policy"),
     "wire/policy.py": ("test_policy_decisions", "test_policy"),
+    "wire/compartment.py": ("test_compartment_decisions",),
+    "wire/holds.py": ("test_holds_kept_decisions",),
+    "wire/consent.py": ("test_consent_document_decisions",),
+    "wire/rotation.py": ("test_rotation_decisions",),
+    "wire/enrolment.py": ("test_enrolment_wire_decisions",),
     "adapters/tls.py": ("test_tls_decisions",),
 }
 
@@ -51,9 +61,6 @@ NOT_YET = tuple(
     f"{_AGENT}/{file}.py"
     for file in (
         "pipeline/residence", "pipeline/registrar", "pipeline/policies", "pipeline/whereabouts", "pipeline/left",
-        "pipeline/certificates", "pipeline/holds",
-        "pipeline/withdrawn", "rules/audit/keys", "rules/spool/retention", "wire/consent", "wire/compartment",
-        "wire/enrolment", "wire/rotation", "wire/holds",
     )
 )  # fmt: skip
 """These carry decisions too, and have tests; their mutants were not tried."""

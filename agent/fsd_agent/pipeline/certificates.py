@@ -1,4 +1,4 @@
-"""Tells how long the vehicle's certificate for the region of the route still serves: once, and again every day.
+"""Tells how long the vehicle's certificate for the region of the route still serves: once a day, and once that it has expired.
 
 What cannot be read is told by whoever needs it to connect; here it says nothing.
 

@@ -34,7 +34,7 @@ class WithdrawnClips:
         self._events = events
         self._cleared = 0
         """Withdrawals after which nothing is left."""
-        self._not_before_ns = 0
+        self._not_before_ns = clock.monotonic_ns()
 
     def step(self) -> None:
         """Give up what is to be given up."""

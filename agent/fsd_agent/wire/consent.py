@@ -38,7 +38,7 @@ class ConsentError(Exception):
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: Literal[1]
     revision: Annotated[int, msgspec.Meta(ge=1, le=MAX_REVISION)]
-    given: Annotated[tuple[Purpose, ...], msgspec.Meta(max_length=len(Purpose))]
+    given: tuple[Purpose, ...]
 
 
 def encode_consent(setting: ConsentSetting) -> bytes:
@@ -58,8 +58,8 @@ def decode_consent(data: bytes) -> ConsentSetting:
     except (ValueError, RecursionError) as error:  # json and UTF-8 errors are ValueErrors
         raise ConsentError(f"not JSON: {error}") from error
     try:
-        document = msgspec.convert(raw, _Document, strict=True)
-    except msgspec.ValidationError as error:
+        document = msgspec.convert(raw, _Document)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON can spell half a character
         raise ConsentError(str(error)) from error
     given = frozenset(document.given)
     if len(given) != len(document.given):

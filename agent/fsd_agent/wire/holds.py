@@ -22,6 +22,6 @@ def decode_holds(data: bytes) -> tuple[HoldSpan, ...]:
     """What :func:`encode_holds` wrote; raises :class:`HoldsError`."""
     try:
         _, spans = msgspec.msgpack.decode(data, type=tuple[Literal[1], tuple[HoldSpan, ...]])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HoldsError(str(error)) from error
     return spans

@@ -76,8 +76,8 @@ def decode_rotation(data: bytes) -> Rotation:
         raise RotationError(f"a rotation statement of {len(data)} bytes, at most {MAX_ROTATION_BYTES}")
     form = tuple[int, _Key, _Key, int, _Signature, _Signature]
     try:
-        parts = msgspec.msgpack.decode(data, type=form, strict=True)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        parts = msgspec.msgpack.decode(data, type=form)
+    except msgspec.DecodeError as error:
         raise RotationError(f"not a rotation statement: {error}") from error
     version, old_key, new_key, wall_ns, old_signature, new_signature = parts
     if version != VERSION:
@@ -101,7 +101,10 @@ def decode_rotation(data: bytes) -> Rotation:
 def path_between(
     rotations: Iterable[Rotation], old_key_id: str, new_key_id: str
 ) -> tuple[Rotation, ...] | None:
-    """The statements that lead from one key to another, in order; empty for the same key, None where none lead there."""
+    """The statements that lead from one key to another, in order; empty for the same key, None where none lead there.
+
+    A key comes after one other: of several statements for it, the last counts.
+    """
     before = {one.new_key_id: one for one in rotations}
     path: list[Rotation] = []
     at = new_key_id

@@ -77,15 +77,16 @@ def key_findings(
 
 def _in_force(size: int, first_key_id: str, steps: Sequence[tuple[int, str]]) -> list[str]:
     """Keys that may sign over the first ``size`` records."""
-    allowed, behind = [first_key_id], -1
+    allowed: list[str] = [first_key_id]
+    following: int | None = None
     for number, key_id in steps:
         if number < size:
-            allowed, behind = [key_id], number
-        elif behind == number - 1 and behind >= size - 1:
+            allowed = [key_id]
+        elif number == following:
             allowed.append(key_id)
-            behind = number
         else:
             break
+        following = number + 1
     return allowed
 
 
