@@ -29,7 +29,7 @@ def changed(region: SampleRegion = CN, **changes: object) -> SampleRegion:
     return dataclasses.replace(region, policy=policy)
 
 
-V2, V3, V4 = (changed(version=version, retention_days=version) for version in (2, 3, 4))
+V2, V4 = (changed(version=version, retention_days=version) for version in (2, 4))
 ABROAD = changed(version=5, jurisdictions=("CN", "HK"))
 ABROAD_SAYS = f"policies/cn.signed: {'; '.join(violations(ABROAD.policy))}"
 TORN = "malformed: Expected `object`, got `int`"
