@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hil_tests.mutation.allowed import Allowed
-from hil_tests.mutation.covered import NOT_YET
 from hil_tests.mutation.mutants import Mutant
 
 _TOOL = ("operators.py", "mutants.py", "trial.py", "court.py")
@@ -114,9 +113,7 @@ def as_markdown(
     explained = sum(len(one.explained) for one in judged.values())
     unexplained = sum(len(one.unexplained) for one in judged.values())
     lines = [
-        _HEAD.format(
-            total=total, killed=killed, commit=commit, not_yet=", ".join(f"`{one}`" for one in NOT_YET)
-        ),
+        _HEAD.format(total=total, killed=killed, commit=commit),
         "| file | mutants | killed | survive, explained | unexplained | content |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
         *rows,
@@ -177,6 +174,4 @@ a survivor is unexplained or an entry is stale.
 `content` is a hash over a file, its tests and the tool; `make mutation` tries again only the files where it has changed, and
 `make mutation CHECK=1` names them. It doesn't see changes elsewhere that a test depends on: `AGAIN=1` tries everything.
 Run on commit {commit}.
-
-Not tried yet, though they carry decisions: {not_yet}.
 """

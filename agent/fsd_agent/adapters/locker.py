@@ -53,7 +53,7 @@ class Locker:
             name, secret = msgspec.msgpack.decode(
                 self.element.unwrap(data[len(MAGIC) :]), type=tuple[str, bytes]
             )
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KeyFileError(f"{path}: {error}") from error
         except VehicleKeyError as error:
             raise VehicleKeyError(f"{path}: {error}") from error

@@ -45,7 +45,7 @@ class LeftClips:
         self._residence = residence
         self._clock = clock
         self._events = events
-        self._not_before_ns = 0
+        self._not_before_ns = clock.monotonic_ns()
 
     def step(self) -> None:
         """Erase what is to be erased, now and then."""

@@ -5,8 +5,9 @@
 
 A region is one of the vehicle's while its root key is pinned. What is laid down is looked at on every call, so that a
 new version counts without a restart. A policy that is refused changes nothing: the one in force goes on, and the
-refusal is told once and stays readable. The newest one ever accepted is kept with its version, under the root key that
-signed it, before it is in force; so an older one never comes back, and the file may be gone or torn at a restart.
+refusal is told once and stays readable while that policy lies there. The newest one ever accepted is kept with its
+version, under the root key that signed it, before it is in force; so an older one never comes back, and the file may be
+gone or torn at a restart.
 
 Threads: one at a time; the caller serialises.
 """
@@ -34,9 +35,12 @@ class _Region:
     root: bytes
     floor: PolicyFloor | None
     policy: RegionPolicy | None
-    looked_at: LaidPolicy | TrustError | None = None
-    """The newest that was decided on."""
-    refused: str = ""
+    lost: str | None = None
+    """Why what was kept can't be gone by; None once something can."""
+    looked_at: LaidPolicy | None = None
+    """What lies there and was decided on: the answer would be the same again."""
+    refused: str | None = None
+    """Why what lies there is not in force."""
 
 
 class PolicyShelf:
@@ -52,14 +56,16 @@ class PolicyShelf:
     @property
     def refused(self) -> Mapping[str, str]:
         """Why what is laid down for a region is not in force, by region id; nothing for those where it is."""
-        mine = {region_id: one.refused for region_id, one in self._regions.items() if one.refused}
+        mine = {
+            region_id: why for region_id, one in self._regions.items() if (why := one.refused or one.lost)
+        }
         return self._strangers | mine
 
     def look(self) -> tuple[RegionPolicy | PolicyError, ...]:
         """What is in force, by region id: one policy for each region of the vehicle, or why there is none."""
         roots, laid = self._trust.roots(), self._trust.policies()
         self._forget_others(roots)
-        self._look_at_strangers(laid.keys() - roots.keys())
+        self._look_at_strangers(set(laid) - set(roots))
         return tuple(
             self._look_at(region_id, roots[region_id], laid.get(region_id)) for region_id in sorted(roots)
         )
@@ -70,11 +76,13 @@ class PolicyShelf:
                 del self._regions[region_id]
 
     def _look_at_strangers(self, found: set[str]) -> None:
-        for region_id in sorted(found - self._strangers.keys()):
-            self._tell_refused(region_id, f"the vehicle pins no root key of region {region_id!r}")
-        self._strangers = {
-            region_id: f"the vehicle pins no root key of region {region_id!r}" for region_id in found
+        now = {
+            region_id: f"the vehicle pins no root key of region {region_id!r}" for region_id in sorted(found)
         }
+        for region_id, reason in now.items():
+            if region_id not in self._strangers:
+                self._tell_refused(region_id, reason)
+        self._strangers = now
 
     def _look_at(
         self, region_id: str, root: bytes | TrustError, laid: LaidPolicy | TrustError | None
@@ -91,11 +99,13 @@ class PolicyShelf:
             ) as error:  # what was accepted before is unknown: nothing is accepted
                 return PolicyError(f"region {region_id!r}: what was accepted before can't be read: {error}")
             self._regions[region_id] = known
-        if laid is not None and not _same(laid, known.looked_at):
+        if laid is None:
+            known.looked_at = known.refused = None
+        elif laid != known.looked_at:
             self._decide(region_id, known, laid)
         if known.policy is not None:
             return known.policy
-        return PolicyError(known.refused or f"region {region_id!r}: no policy was laid down")
+        return PolicyError(known.refused or known.lost or f"region {region_id!r}: no policy was laid down")
 
     def _restore(self, region_id: str, root: bytes) -> _Region:
         """What was in force before the restart, verified as if it had just arrived."""
@@ -109,13 +119,13 @@ class PolicyShelf:
         except (
             PolicyError
         ) as error:  # e.g. a format that this software has given up: its version counts all the same
-            return _Region(root, floor, None, refused=str(error))
+            return _Region(root, floor, None, lost=str(error))
         self._tell_in_force(accepted.policy)
         return _Region(root, floor, accepted.policy)
 
     def _decide(self, region_id: str, known: _Region, laid: LaidPolicy | TrustError) -> None:
+        known.looked_at = None
         if isinstance(laid, TrustError):
-            known.looked_at = laid
             self._refuse(region_id, known, str(laid))
             return
         try:
@@ -131,7 +141,7 @@ class PolicyShelf:
             known.looked_at = laid
             self._refuse(region_id, known, str(error))
             return
-        known.looked_at, known.refused = laid, ""
+        known.looked_at, known.refused, known.lost = laid, None, None
         if accepted.policy != known.policy:
             known.floor, known.policy = accepted.floor, accepted.policy
             self._tell_in_force(accepted.policy)
@@ -155,13 +165,6 @@ class PolicyShelf:
 
     def _tell_in_force(self, policy: RegionPolicy) -> None:
         self._events.emit("policy", region=policy.region_id, version=policy.version)
-
-
-def _same(laid: LaidPolicy | TrustError, before: LaidPolicy | TrustError | None) -> bool:
-    """Whether this was decided on already; errors by what they say."""
-    return laid == before or (
-        isinstance(laid, TrustError) and isinstance(before, TrustError) and str(laid) == str(before)
-    )
 
 
 def _state_key(region_id: str, root: bytes) -> str:

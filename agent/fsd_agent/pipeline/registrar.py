@@ -11,6 +11,7 @@ Threads: one at a time; the caller serialises.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import JournalError, StateStore
@@ -48,8 +49,6 @@ class Registrar:
         self._journal = journal
         self._clock = clock
         self._believed = BelievedClock()
-        self._unkept_ns = 0
-        """The newest believed time that the journal could not take, for the serial that it has."""
         self._believed_ns = 0
 
     @property
@@ -77,11 +76,14 @@ class Registrar:
     def _look_at_floor(self, wall_ns: int) -> RegistrationFloor | RegistrationError | None:
         """What is kept, with the newest time that is believed; the error where nobody can say what was accepted."""
         believed_ns = self._believed.look(monotonic_ns=self._clock.monotonic_ns(), wall_ns=wall_ns)
+        if believed_ns is not None:
+            self._believed_ns = max(believed_ns, self._believed_ns)
         try:
-            floor = self._raised(self._floor(), believed_ns or 0)
+            kept = self._floor()
         except (JournalError, FloorError) as error:
             return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
-        self._believed_ns = floor.clock_ns if floor is not None else 0
+        floor = None if kept is None else self._raised(kept)
+        self._believed_ns = 0 if floor is None else floor.clock_ns
         return floor
 
     def _judge(
@@ -103,7 +105,6 @@ class Registrar:
             )
             if accepted.floor != floor:
                 self._keep(accepted.floor)
-                self._unkept_ns = 0
                 self._believed_ns = accepted.floor.clock_ns
         except RegistrationError as error:
             return error
@@ -117,17 +118,13 @@ class Registrar:
         kept = self._journal.get_state(STATE_KEY)
         return None if kept is None else decode_registration_floor(kept)
 
-    def _raised(self, kept: RegistrationFloor | None, believed_ns: int) -> RegistrationFloor | None:
+    def _raised(self, kept: RegistrationFloor) -> RegistrationFloor:
         """What is kept, with the newest time that is believed."""
-        if kept is None:
-            return None
-        floor = raised(kept, max(believed_ns, self._unkept_ns))
+        floor = raised(kept, self._believed_ns)
         if floor != kept:
-            try:
+            # What can't be kept counts as long as we live, and is offered again at the next look.
+            with suppress(JournalError):
                 self._keep(floor)
-                self._unkept_ns = 0
-            except JournalError:  # it counts here, and is offered again at the next look
-                self._unkept_ns = floor.clock_ns
         return floor
 
     def _keep(self, floor: RegistrationFloor) -> None:

@@ -10,7 +10,8 @@ what the agent keeps: so there is one decision, floors and time included.
 
 Regions that the vehicle has left. The registration under which it belonged to a region is kept in the journal. Clips of
 that region stay its own: where its policy says ``deliver``, ``left`` gives the way back to it; where it says ``erase``,
-``erased`` names it. On hold there is neither: the vehicle has not arrived anywhere.
+``erased`` names it. On hold there is neither: the vehicle has not arrived anywhere. A registration that was kept and can't
+be read is no way back: that is told once, and its clips stay.
 
 Threads: any.
 """
@@ -18,7 +19,7 @@ Threads: any.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.policies import PolicyShelf
@@ -27,7 +28,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustStore
-from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Registration, Route
+from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Route
 from fsd_agent.rules.residency.route import route
 from fsd_agent.wire.registration import RegistrationError, decode_registration, encode_registration
 
@@ -72,7 +73,8 @@ class Residence:
         self._events = events
         self._lock = threading.Lock()
         self._looked_ns = clock.monotonic_ns()
-        self._known: dict[str, Registration] = {}
+        self._lost: Mapping[str, str] = {}
+        """Why there is no way back to a region that was left, as told."""
         self._picture = self._look()
         self._tell()
 
@@ -129,38 +131,37 @@ class Residence:
             where,
             usable,
             refused,
-            left=tuple(way for policy in others if (way := self._way_back(policy)) is not None),
+            left=self._ways_back([one for one in others if one.left_clips is LeftClips.DELIVER]),
             erased=frozenset(one.region_id for one in others if one.left_clips is LeftClips.ERASE),
             proved_ns=proved_ns,
         )
 
     def _remember(self, where: Route) -> Route | Hold:
         """Keep under which registration the vehicle belongs to this region, before anything is collected for it."""
-        region_id = where.policy.region_id
-        if self._known.get(region_id) != where.registration:
-            registered = encode_registration(where.registration)
-            try:
-                if self._journal.get_state(_state_key(region_id)) != registered:
-                    self._journal.set_state(_state_key(region_id), registered)
-            except JournalError as error:
-                return Hold(HoldReason.REGISTRATION_NOT_KEPT, str(error))
-            self._known[region_id] = where.registration
+        key, registered = _state_key(where.policy.region_id), encode_registration(where.registration)
+        try:
+            if self._journal.get_state(key) != registered:
+                self._journal.set_state(key, registered)
+        except JournalError as error:
+            return Hold(HoldReason.REGISTRATION_NOT_KEPT, str(error))
         return where
 
-    def _way_back(self, policy: RegionPolicy) -> Route | None:
-        """To a region that the vehicle belonged to before and that wants its clips."""
-        if policy.left_clips is not LeftClips.DELIVER:
-            return None
-        region_id = policy.region_id
-        if region_id not in self._known:
+    def _ways_back(self, policies: Sequence[RegionPolicy]) -> tuple[Route, ...]:
+        """To those of these regions that the vehicle belonged to before."""
+        found, lost = [], {}
+        for policy in policies:
+            key = _state_key(policy.region_id)
             try:
-                kept = self._journal.get_state(_state_key(region_id))
-                if kept is None:
-                    return None
-                self._known[region_id] = decode_registration(kept)
-            except (JournalError, RegistrationError):  # without it nothing is sent there: the clips stay
-                return None
-        return Route(self._known[region_id], policy)
+                kept = self._journal.get_state(key)
+                if kept is not None:
+                    found.append(Route(decode_registration(kept), policy))
+            except (JournalError, RegistrationError) as error:  # nothing is sent there: the clips stay
+                lost[key] = f"{key}: {error}"
+        for key, fault in lost.items():
+            if self._lost.get(key) != fault:
+                self._events.emit("journal_failed", clip="", what=fault)
+        self._lost = lost
+        return tuple(found)
 
     def _tell(self) -> None:
         where = self._picture.where

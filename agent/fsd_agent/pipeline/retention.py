@@ -129,7 +129,7 @@ class Retention:
             return self._kept
         try:
             self._kept = msgspec.msgpack.decode(kept, type=dict[str, int])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
         return self._kept
 

@@ -67,7 +67,7 @@ class RecordedWhereabouts:
         self._recorded: Route | Held | None = None
         self._refused: Mapping[str, str] = {}
         """As recorded."""
-        self._told = ""
+        self._told: str | None = None
         """The fault that was told last, so that it is told once."""
 
     @property
@@ -104,16 +104,15 @@ class RecordedWhereabouts:
         with self._lock:
             found = self._source.now
             state = Held(found.where.reason) if isinstance(found.where, Hold) else found.where
-            news = [*self._refusals(found)]
+            news = self._refusals(found)
             if state != self._recorded:
                 news.append(_fact(state))
-            if not news:
-                return found
-            try:
-                self._ledger.append(*news)
-            except LedgerError as error:
-                return self._held(found, str(error))
-            self._recorded, self._refused, self._told = state, found.refused, ""
+            if news:
+                try:
+                    self._ledger.append(*news)
+                except LedgerError as error:
+                    return self._held(found, str(error))
+            self._recorded, self._refused, self._told = state, found.refused, None
             return found
 
     def _refusals(self, found: Belonging) -> list[Fact]:

@@ -15,10 +15,13 @@ from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
 
 
 class MemoryJournal:
-    """See :class:`fsd_agent.ports.journal.Journal`. Set ``full`` to make every change find the disk full."""
+    """See :class:`fsd_agent.ports.journal.Journal`."""
 
     def __init__(self) -> None:
         self.full = False
+        """Set to make every change find the disk full."""
+        self.broken = False
+        """Set to make every call fail, as on a disk that can't be read."""
         self.receipts: dict[str, bytes] = {}
         self._clips: dict[str, ClipRow] = {}
         self._firings: dict[str, JudgedFiring] = {}
@@ -168,6 +171,8 @@ class MemoryJournal:
     def _open(self) -> None:
         if self._closed:
             raise JournalError("memory journal: closed")
+        if self.broken:
+            raise JournalError("memory journal: can't be read")
 
     def _writable(self) -> None:
         self._open()

@@ -91,6 +91,6 @@ def decode_consent_floor(data: bytes) -> ConsentSetting:
         _, revision, given = msgspec.msgpack.decode(
             data, type=tuple[Literal[1], _Number, tuple[Purpose, ...]]
         )
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FloorError(str(error)) from error
     return ConsentSetting(revision, frozenset(given))

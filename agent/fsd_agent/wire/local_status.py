@@ -32,5 +32,5 @@ def decode_local_status(data: bytes) -> LocalStatus:
         raise LocalStatusError(f"more than {MAX_BYTES} bytes")
     try:
         return msgspec.json.decode(data, type=_File).status
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LocalStatusError(str(error)) from error

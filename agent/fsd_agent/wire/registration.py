@@ -127,7 +127,7 @@ def decode_registration(data: bytes) -> Registration:
         raise RegistrationError(f"not JSON: {error}") from error
     try:
         document = msgspec.convert(raw, _Document)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON can spell half a character
         raise RegistrationError(str(error)) from error
     not_before, not_after = (
         _moment("not_before", document.not_before),

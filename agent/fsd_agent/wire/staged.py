@@ -102,7 +102,7 @@ def decode_part(data: bytes) -> StagedPart:
     """The part in ``data``. Raises :class:`StagedPartError`."""
     try:
         raw = _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StagedPartError(f"staged part: {error}") from error
     if raw.v != VERSION:
         raise StagedPartError(f"staged part: v: {raw.v}, this reader knows {VERSION}")

@@ -26,7 +26,7 @@ def decode_status(data: bytes) -> Status:
         raise StatusFormatError(f"status: {len(data)} bytes, more than {MAX_BYTES}")
     try:
         version, status = msgspec.msgpack.decode(data, type=tuple[int, Status], strict=True)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StatusFormatError(f"status: {error}") from error
     if version != VERSION:
         raise StatusFormatError(f"status: version {version}, this program reads {VERSION}")

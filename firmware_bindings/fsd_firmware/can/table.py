@@ -91,7 +91,7 @@ class SignalTable:
         """Parse and check. Raises ``ValueError`` naming the field for anything that isn't a sound table."""
         try:
             raw = msgspec.msgpack.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(f"signal table: not a msgpack map: {error}") from None
         version = raw.pop("v", None)
         if version not in {1, TABLE_VERSION}:

@@ -44,7 +44,7 @@ def decode_description(data: bytes) -> VehicleDescription:
     """Inverse of :func:`encode_description`. Raises ``ValueError`` naming the field."""
     try:
         raw = msgspec.msgpack.decode(data, type=_Description, strict=True)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"vehicle description: {error}") from None
     if raw.v != DESCRIPTION_VERSION:
         raise ValueError(f"vehicle description: v: {raw.v}; this software reads {DESCRIPTION_VERSION}")

@@ -41,7 +41,7 @@ def decode_features(data: bytes) -> Features:
     """Inverse of :func:`encode_features`. Raises :class:`BadMessage`."""
     try:
         found = msgspec.msgpack.decode(data, type=_Message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadMessage(f"not features: {error}") from None
     if len(found.t_ns) % 8:
         raise BadMessage("t_ns: expected whole rows of 8 bytes")

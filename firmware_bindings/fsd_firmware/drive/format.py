@@ -259,7 +259,7 @@ def _pack(source: object, dtypes: dict[str, str]) -> dict[str, bytes]:
 def _map(data: bytes, names: dict[str, str], optional: frozenset[str] = frozenset()) -> dict[str, Any]:
     try:
         fields = msgspec.msgpack.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadMessage(f"not a msgpack map: {error}") from None
     if fields.keys() - optional != names.keys():
         wrong = sorted((fields.keys() - optional) ^ names.keys())

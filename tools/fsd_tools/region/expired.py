@@ -89,5 +89,5 @@ def read_expiry(path: Path) -> ExpiryFile:
     """One record; raises :class:`StoreError`."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=ExpiryFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: {error}") from error

@@ -51,7 +51,7 @@ class ClipStore:
             return msgspec.json.decode(path.read_bytes(), type=StoredClip)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: {error}") from error
 
     def put(

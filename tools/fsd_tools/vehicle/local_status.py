@@ -172,7 +172,7 @@ def _held_since(reading: JournalReading) -> dict[str, int]:
     """What can't be read here is made anew by the agent, which tells it."""
     try:
         return msgspec.msgpack.decode(reading.state.get(HELD_SINCE, b"\x80"), type=dict[str, int])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 
