@@ -195,6 +195,9 @@ def test_a_wrapped_secret_is_of_one_file_and_one_size(tmp_path: Path) -> None:
     one.write_bytes(MAGIC + one.read_bytes()[len(MAGIC) : -1] + b"\0")
     with pytest.raises(VehicleKeyError, match=f"{one}: "):
         locker.read(one, 32)
+    one.write_bytes(MAGIC + element.wrap(b"\x92\xa1\xff\xc4\x00"))
+    with pytest.raises(KeyFileError, match="utf-8"):
+        locker.read(one, 32)
     one.write_bytes(bytes(32))
     with pytest.raises(KeyFileError, match="is not wrapped by token"):
         locker.read(one, 32)

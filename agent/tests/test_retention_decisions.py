@@ -276,6 +276,7 @@ def test_what_can_not_be_noted_does_not_keep_others_from_being_given_up(bench: B
     ("kept", "says"),
     [
         (b"\xc1", "MessagePack data is malformed: invalid opcode '\\xc1' (byte 0)"),
+        (b"\x81\xa1\xff\x01", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         (msgspec.msgpack.encode({"0" * 32: "long ago"}), "Expected `int`, got `str` - at `$[...]`"),
     ],
 )

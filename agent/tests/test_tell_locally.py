@@ -163,6 +163,7 @@ def test_a_file_that_can_not_be_written_or_read(tmp_path: Path) -> None:
         (lambda data: data[: len(data) // 2], "truncated"),
         (lambda data: data.replace(b'{"v":1', b'{"v":2'), r"\$\.v"),
         (lambda data: data.replace(b'"mono_ns":', b'"mono":'), "mono_ns"),
+        (lambda data: data.replace(b'"none"', b'"n\xff"'), "utf-8"),
         (lambda data: bytes(MAX_BYTES + 1), "more than"),
     ],
 )

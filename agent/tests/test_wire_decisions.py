@@ -139,6 +139,11 @@ def test_a_field_is_nothing_but_its_pattern(field: str, bad: str) -> None:
         decode_registration(text.encode())
 
 
+def test_half_a_character_is_refused_like_any_other_damage() -> None:
+    with pytest.raises(RegistrationError, match="surrogates not allowed"):
+        decode_registration(TEXT.replace('"serial"', '"\\ud800": 1, "serial"').encode())
+
+
 @pytest.mark.parametrize(("serial", "fine"), [(1, True), (0, False), (2**53 - 1, True), (2**53, False)])
 def test_the_first_and_the_last_serial(serial: int, fine: bool) -> None:
     document = dataclasses.replace(REGISTERED, serial=serial)

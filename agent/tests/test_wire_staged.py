@@ -95,6 +95,7 @@ def damaged(**changes: object) -> bytes:
     [
         (b"", "truncated"),
         (b"\x00" * 40, "Expected `object`"),
+        (b"\x81\xa1\xff\x01", "'utf-8' codec"),
         (damaged(v=2), "v: 2, this reader knows 1"),
         (damaged(packets=None), "missing required field `packets`"),
         (damaged(extra=1), "unknown field `extra`"),

@@ -61,6 +61,7 @@ def test_what_is_written_is_read(status: Status) -> None:
     [
         (b"", "status:"),
         (b"\xc1", "status:"),
+        (b"\x92\x01\x81\xa7vehicle\xa1\xff", "status: 'utf-8'"),
         (msgspec.msgpack.encode([1, {"vehicle": 3}]), "vehicle"),
         (b"\x00" * (MAX_BYTES + 1), "more than"),
     ],

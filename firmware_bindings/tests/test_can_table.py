@@ -80,7 +80,9 @@ def test_a_damaged_table_is_refused_by_column(changes: dict[str, object], named:
         SignalTable.from_bytes(_raw(**changes))
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01\x02\x03", build_table(_fields()).to_bytes()[:-5]])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa1\xff\x01", build_table(_fields()).to_bytes()[:-5]]
+)
 def test_bytes_that_are_no_map_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="signal table"):
         SignalTable.from_bytes(data)

@@ -37,3 +37,9 @@ def test_labels_and_staleness_come_back() -> None:
 def test_what_cannot_be_used_is_refused(entry: CatalogueEntry, camera: CameraDescription, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         encode_description(VehicleDescription((camera,), Catalogue((entry,)), None))
+
+
+def test_text_that_is_not_utf_8_is_refused() -> None:
+    data = encode_description(VehicleDescription((CAMERA,), Catalogue((GEAR,)), None))
+    with pytest.raises(ValueError, match="vehicle description: 'utf-8'"):
+        decode_description(data.replace(b"Vehicle.Gear", b"Vehicle.G\xffar"))

@@ -154,6 +154,7 @@ def _can_map(**changes: object) -> bytes:
     ("data", "reason"),
     [
         (b"\xc1", "not a msgpack map"),
+        (b"\x81\xa1\xff\x01", "not a msgpack map: 'utf-8'"),
         (msgspec.msgpack.encode([1]), "not a msgpack map"),
         (_can_map(bus=None), "columns missing or unknown: bus"),
         (_can_map(more=b""), "columns missing or unknown: more"),
@@ -225,3 +226,5 @@ def test_what_are_no_features_is_refused_by_field(wrong: dict[str, Any], reason:
     assert decode_features(msgspec.msgpack.encode(good)).value.tolist() == [[0, 0], [0, 0]]
     with pytest.raises(fmt.BadMessage, match=reason):
         decode_features(msgspec.msgpack.encode(good | wrong))
+    with pytest.raises(fmt.BadMessage, match="not features: 'utf-8'"):
+        decode_features(msgspec.msgpack.encode(good).replace(b"front", b"fr\xffnt"))

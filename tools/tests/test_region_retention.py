@@ -217,6 +217,11 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(StoreError, match=r"x\.json"):
         read_expiry(path)
+    path.write_bytes(b'{"\xff": 1}')
+    with pytest.raises(StoreError, match=r"x\.json: 'utf-8'"):
+        read_expiry(path)
+    with pytest.raises(StoreError, match=r"x\.json: 'utf-8'"):
+        ClipStore(tmp_path.parent).find(tmp_path.name, "x")
 
 
 def test_expire_is_lazy(region: RegionDir) -> None:
