@@ -126,7 +126,7 @@ class Cascade:
                     asked |= wakes[row]
                 crossing = crossings.get(row)
                 if crossing is not None and (
-                    not known or not crossing.low <= value < crossing.high or self._fresh
+                    not known or not crossing.low <= value < crossing.high or crossing.everyone & self._fresh
                 ):
                     asked |= crossing.take(value, self._fresh, known=known)
             due = self._due(t_ns) if timers and timers[0][0] == t_ns else _NOTHING
@@ -181,7 +181,7 @@ class Cascade:
                     found.results.append((t_ns, row, value, known))
                 woken, crossing = wakes[row], crossings.get(row)
                 if crossing is not None and (
-                    not known or not crossing.low <= value < crossing.high or self._fresh
+                    not known or not crossing.low <= value < crossing.high or crossing.everyone & self._fresh
                 ):
                     woken |= crossing.take(value, self._fresh, known=known)
                 asked |= woken

@@ -156,9 +156,9 @@ class SignalState:
         """The batch is over: its last samples are the newest."""
         self._since_ns = self._until_ns
         self._asked = None
-        if len(samples):
+        if count := len(samples):
             self._waiting.append(samples)
-            self._waiting_samples += len(samples)
+            self._waiting_samples += count
             if len(self._waiting) >= _WAITING_BATCHES or self._waiting_samples >= _WAITING_SAMPLES:
                 self._take_in()
 
