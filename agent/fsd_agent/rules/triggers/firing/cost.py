@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign
 from fsd_agent.records.nodes import Node
 from fsd_agent.rules.triggers.firing.prices import FRAMES, Arrivals, price
+from fsd_agent.rules.triggers.signals.columns import HANDFUL
 from fsd_firmware.samples import Detections
 
 _LONG_AGO_NS: Final = -(2**62)
@@ -29,6 +30,10 @@ Whole = NDArray[np.int64]
 
 class Arrived(Protocol):
     """What a batch brought. Arrays of length n."""
+
+    def __len__(self) -> int:
+        """Count samples."""
+        ...
 
     @property
     def t_ns(self) -> Whole:
@@ -75,7 +80,7 @@ class Costs:
         self._over = np.zeros(len(campaigns), np.bool_)
         self._counts = np.zeros(self._width + 1, np.int64)
         self._waiting: list[int] = []
-        """Rows of what arrived in the running second and was not counted yet."""
+        """Rows of what arrived in the running second, a handful at a time, and was not counted yet."""
         self._most: dict[tuple[str, str], int] = {}
         """Boxes of the fullest frame of this second, by stream."""
         self._most_before: dict[tuple[str, str], int] = {}
@@ -106,7 +111,10 @@ class Costs:
         """
         self._until_ns = until_ns
         if until_ns < self._end_ns and not detections:
-            self._waiting += arrived.listed[1]
+            if len(arrived) <= HANDFUL:
+                self._waiting += arrived.listed[1]
+            else:
+                self._take_up(arrived.row)
             return []
         self._take_up_waiting()
         frames = [(one, np.bincount(one.frame, minlength=len(one.frame_t_ns))) for one in detections]

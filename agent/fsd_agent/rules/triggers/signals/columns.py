@@ -80,6 +80,8 @@ class Samples:
     def last_of(self, row: int, t_ns: int) -> int | None:
         """The position of a row's last sample at ``t_ns`` or before: the way for a handful."""
         times, rows, _ = self.listed
+        if row not in rows:
+            return None
         for at in range(len(rows) - 1, -1, -1):
             if rows[at] == row and times[at] <= t_ns:
                 return at
@@ -94,12 +96,15 @@ class Samples:
 
     def item(self, at: int) -> Event:
         """Time, row, value and whether it is known, of one sample."""
-        times, rows, values = self.listed
-        row, value = rows[at], values[at]
+        if len(self) <= HANDFUL:
+            times, rows, values = self.listed
+            t_ns, row, value = times[at], rows[at], values[at]
+        else:
+            t_ns, row, value = int(self.t_ns[at]), int(self.row[at]), float(self.value[at])
         known = self.sound is None or bool(self.sound[at])
         if known and self._ranges is not None:
             known = not (value < self._ranges[0][row] or value > self._ranges[1][row])
-        return times[at], row, value, known
+        return t_ns, row, value, known
 
     def items(self, at: NDArray[np.intp]) -> list[tuple[int, int, float, bool]]:
         """Time, row, value and whether it is known, of many samples."""
