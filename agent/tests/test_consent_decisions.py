@@ -139,3 +139,8 @@ def test_the_least_floor_of_consent_is_one() -> None:
 def test_what_is_no_floor_of_consent_is_refused(row: tuple[object, ...]) -> None:
     with pytest.raises(FloorError):
         decode_consent_floor(msgspec.msgpack.encode(row))
+
+
+def test_a_kept_setting_that_is_no_text_is_refused() -> None:
+    with pytest.raises(FloorError, match="utf-8"):
+        decode_consent_floor(b"\x93\x01\x07\x91\xa1\xff")

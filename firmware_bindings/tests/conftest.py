@@ -65,6 +65,9 @@ class Content:
         )
 
 
+COLUMNS = {Signals: ("t_ns", "signal", "value"), CanFrames: ("t_ns", "bus", "can_id", "length", "data")}
+
+
 def same(a: object, b: object) -> bool:
     """Equal values, columns included; NaN equals NaN. Fixes travel through radians, so to 1e-9."""
     if isinstance(a, tuple) and isinstance(b, tuple):
@@ -76,7 +79,7 @@ def same(a: object, b: object) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, (Content, CanFrames, Signals, GnssFixes, Detections, Features)):
-        names = ("t_ns", "signal", "value") if isinstance(a, Signals) else [f.name for f in fields(a)]
+        names = COLUMNS.get(type(a)) or [field.name for field in fields(a)]
         return all(same(getattr(a, name), getattr(b, name)) for name in names)
     return a == b
 

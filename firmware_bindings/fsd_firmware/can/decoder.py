@@ -74,7 +74,7 @@ class Decoder:
 
         Raises ``ValueError`` for data that is neither 8 nor 64 bytes wide.
         """
-        n, width = len(frames), frames.data.shape[1]
+        n, width = len(frames), frames.width
         if n == 0:
             return empty_signals()
         plan, small, one = self._of_width.get(width) or self._prepare(width)

@@ -71,12 +71,9 @@ class SmallBatches:
         times: list[int] = []
         rows: list[int] = []
         values: list[float] = []
-        raw = frames.data.tobytes()
+        *columns, raw = frames.listed
         for t_ns, bus, can_id, length, (w,), (b,) in zip(  # one call, since each costs when caches are cold
-            frames.t_ns.tolist(),
-            frames.bus.tolist(),
-            frames.can_id.tolist(),
-            frames.length.tolist(),
+            *columns,
             self._little(raw),
             self._big(raw),
             strict=False,

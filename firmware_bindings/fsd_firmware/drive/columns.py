@@ -31,6 +31,8 @@ _columns: Final[Mapping[type, Callable[[Any], tuple[NDArray[Any], ...]]]] = {
 
 def rows(table: Table, low: int, high: int) -> Table:
     """Rows ``low`` to ``high`` (exclusive)."""
+    if isinstance(table, CanFrames):
+        return table.rows(low, high)
     return type(table)(*[column[low:high] for column in _columns[type(table)](table)])
 
 

