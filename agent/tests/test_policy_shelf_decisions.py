@@ -40,23 +40,11 @@ def _not_by(root: bytes, named: bytes) -> str:
     return f"bad_signature: not by key {key_id_of(root)} (the envelope names '{key_id_of(named)}')"
 
 
-class _Journal(MemoryJournal):
-    """Counts what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[str] = []
-
-    def set_state(self, key: str, value: bytes) -> None:
-        super().set_state(key, value)
-        self.written.append(key)
-
-
 class Bench:
     """A vehicle's shelf, over any number of restarts."""
 
     def __init__(self, *regions: SampleRegion) -> None:
-        self.trust, self.journal, self.events = MemoryTrust.of(*regions), _Journal(), RememberedEvents()
+        self.trust, self.journal, self.events = MemoryTrust.of(*regions), MemoryJournal(), RememberedEvents()
         self.restart()
 
     def restart(self) -> None:
@@ -103,11 +91,11 @@ def test_what_is_taken_up_is_kept_whole_before_it_is_told_and_once() -> None:
     assert bench.journal.state == {KEY: kept(CN)}
     bench.restart()
     assert bench.look() == [CN.policy]
-    assert bench.journal.written == [KEY]
+    assert bench.journal.state_writes == [KEY]
     bench.trust.enrol(V2)
     assert bench.look() == [V2.policy]
     assert bench.journal.state == {KEY: kept(V2)}
-    assert bench.journal.written == [KEY, KEY]
+    assert bench.journal.state_writes == [KEY, KEY]
     assert bench.in_force() == [{"region": "cn", "version": version} for version in (1, 1, 2)]
     assert (bench.told(), bench.shelf.refused) == ([], {})
 

@@ -28,25 +28,13 @@ FIRST, SECOND = sample_registration(), sample_registration(serial=2)
 DOCUMENTS = {one.serial: sample_document(one) for one in (FIRST, SECOND)}
 
 
-class _Journal(MemoryJournal):
-    """Counts what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[str] = []
-
-    def set_state(self, key: str, value: bytes) -> None:
-        super().set_state(key, value)
-        self.written.append(key)
-
-
 class Bench:
     """A registrar, over any number of restarts."""
 
     def __init__(self) -> None:
         self.document: bytes | Exception | None = DOCUMENTS[1]
         self.keys: set[str] | Exception = {FIRST.device_key_id}
-        self.trust, self.journal, self.clock = MemoryTrust(), _Journal(), ManualClock(wall_ns=T0)
+        self.trust, self.journal, self.clock = MemoryTrust(), MemoryJournal(), ManualClock(wall_ns=T0)
         self.restart()
 
     def restart(self) -> None:
@@ -86,10 +74,10 @@ def test_what_is_accepted_is_kept_before_it_is_said_and_only_once() -> None:
     bench = Bench()
     assert [bench.look(), bench.look()] == [FIRST, FIRST]
     assert bench.journal.state == {"registration": bench.keep(FIRST, 0)}
-    assert bench.journal.written == ["registration"], "a write each second would wear the disk out"
+    assert bench.journal.state_writes == ["registration"], "a write each second would wear the disk out"
     bench.restart()
     assert bench.look() == FIRST
-    assert bench.journal.written == ["registration"]
+    assert bench.journal.state_writes == ["registration"]
     bench.document = DOCUMENTS[2]
     assert bench.look() == SECOND
     assert bench.journal.state == {"registration": bench.keep(SECOND, 0)}
@@ -191,7 +179,7 @@ def test_a_time_is_believed_once_the_clock_has_gone_on_from_it_and_outlives_a_re
     assert bench.look() == FIRST
     assert bench.registrar.believed_ns == T0
     assert bench.journal.state == {"registration": bench.keep(FIRST, T0)}
-    assert bench.journal.written == ["registration"] * 2
+    assert bench.journal.state_writes == ["registration"] * 2
     bench.restart()
     assert bench.registrar.believed_ns == 0
     bench.look()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from agent.tests.tls_records import record_types
 from fsd_agent.adapters import tls
 from fsd_agent.adapters.mqtt_dial import Dial, dial_tls
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
@@ -83,14 +84,6 @@ class Server:
                         incoming.write(data)
             except OSError:
                 return  # The client went away, which is what most of these tests are about.
-
-    def records(self) -> list[int]:
-        """Content types of the TLS records that arrived (RFC 8446, section 5.1)."""
-        types, rest = [], self.raw
-        while rest:
-            types.append(rest[0])
-            rest = rest[5 + int.from_bytes(rest[3:5], "big") :]
-        return types
 
     def join(self) -> None:
         self._thread.join(10)
@@ -160,8 +153,8 @@ def refused(context: ssl.SSLContext, server: Server, match: str) -> None:
     assert server.client_certificate is None
     assert server.heard == b""
     # Everything from the vehicle's certificate on travels in records of type "application data".
-    assert server.records()[0] == HANDSHAKE
-    assert APPLICATION_DATA not in server.records()[1:]
+    assert record_types(server.raw)[0] == HANDSHAKE
+    assert APPLICATION_DATA not in record_types(server.raw)[1:]
 
 
 def test_the_regions_broker_is_talked_to(tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]) -> None:

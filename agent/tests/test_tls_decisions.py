@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.tests.tls_records import record_types
 from fsd_agent.adapters import tls
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_fault, identity_of, region_context
 from fsd_agent.records.region import Endpoint, RegionPolicy
@@ -104,14 +105,6 @@ class Server:
             with suppress(BrokenPipeError, ConnectionResetError):  # The vehicle is gone
                 connection.send(answer)
 
-    def records(self) -> list[int]:
-        """Content types of the TLS records that arrived (RFC 8446, section 5.1)."""
-        types, rest = [], self.raw
-        while rest:
-            types.append(rest[0])
-            rest = rest[5 + int.from_bytes(rest[3:5], "big") :]
-        return types
-
 
 class Line:
     """One connection, from the vehicle's side, and the server behind it."""
@@ -153,8 +146,8 @@ class Line:
             self.shake_hands()
         assert (self.server.vehicle, self.server.heard) == (None, b"")
         # Everything from the vehicle's certificate on travels in records of type "application data".
-        assert self.server.records()[0] == HANDSHAKE
-        assert APPLICATION_DATA not in self.server.records()
+        assert record_types(self.server.raw)[0] == HANDSHAKE
+        assert APPLICATION_DATA not in record_types(self.server.raw)
         assert self.near.fileno() == -1, "a refused connection is left open"
         return str(refused.value)
 

@@ -78,7 +78,7 @@ class CanFrames:
         self._listed: _CanLists | None = None
 
     def rows(self, low: int, high: int) -> CanFrames:
-        """Frames ``low`` to ``high`` (exclusive). Costs next to nothing until somebody asks for a column."""
+        """Frames ``low`` to ``high`` (exclusive), which are among them. Costs next to nothing until a column is asked for."""
         made = CanFrames.__new__(CanFrames)
         made._columns, made._cut, made._listed = None, (self, slice(low, high)), None  # noqa: SLF001 - its own
         return made

@@ -26,6 +26,8 @@ class MemoryJournal:
         self._clips: dict[str, ClipRow] = {}
         self._firings: dict[str, JudgedFiring] = {}
         self.state: dict[str, bytes] = {}
+        self.state_writes: list[str] = []
+        """Its keys as they were written, each time anew."""
         self._lock = threading.RLock()
         self._closed = False
 
@@ -125,6 +127,7 @@ class MemoryJournal:
         with self._lock:
             self._writable()
             self.state[key] = value
+            self.state_writes.append(key)
 
     def close(self) -> None:
         """See the port."""
