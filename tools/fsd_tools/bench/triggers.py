@@ -168,7 +168,7 @@ def _played(argv: list[str]) -> Measured:
 def _figures(runs: Sequence[Measured]) -> list[Figure]:
     name = f"the real minute in real time, {CONDITIONS} campaigns"
     wall_s = float(np.median([one.wall_s for one in runs]))
-    cpu_s = np.median([one.cpu_s for one in runs], axis=0).sum()
+    cpu_s = float(np.median([one.cpu_s for one in runs], axis=0).sum())
     p50, p99 = np.percentile(np.median([one.latency_ms for one in runs], axis=0), [50, 99]).tolist()
     worst = np.median([np.percentile(one.latency_ms, 99) for one in runs])
     return [
