@@ -73,7 +73,7 @@ from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
-from fsd_firmware.codec import DecodedFrame, VideoCodec
+from fsd_firmware.codec import CodecStalledError, DecodedFrame, VideoCodec
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
 from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescription
 from fsd_firmware.samples import (
@@ -646,18 +646,18 @@ def test_staging_that_can_not_be_erased_stops_nothing() -> None:
 
 
 class _BuggyCodec(PyAvCodec):
-    """Breaks on the first stream in a way that no contract foresees."""
+    """Breaks on its first streams, by default in a way that no contract foresees."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, error: Exception | None = None) -> None:
         super().__init__()
-        self.times = times
+        self.times, self.error = times, error or IndexError("a bug")
 
     def encode(
         self, camera: str, frames: Iterable[DecodedFrame], *, fps: float, keyframe_every: int
     ) -> Iterator[EncodedPacket]:
         if self.times:
             self.times -= 1
-            raise IndexError("a bug")
+            raise self.error
         return super().encode(camera, frames, fps=fps, keyframe_every=keyframe_every)
 
 
@@ -682,6 +682,21 @@ def test_an_unexpected_fault_costs_that_clip_alone_and_only_when_it_stays() -> N
     (told,) = bench.events.of("dropped")
     assert "IndexError: a bug" in str(told["detail"])
     assert not bench.spool.entries()
+
+
+def test_a_codec_that_stalls_once_costs_no_clip() -> None:
+    stalled = CodecStalledError("camera front: 5 ns: video encoder: not back after 60 s")
+    bench = Bench(drive(12, (3.0, 8.0)), codec=_BuggyCodec(times=1, error=stalled))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    (told,) = bench.events.of("postponed")
+    assert (told["reason"], told["detail"]) == (DropReason.REDACTION_FAILED, str(stalled))
+    assert str(stalled) in bench.finisher.trouble
+    bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
 
 
 def test_a_drop_that_the_journal_has_no_room_for_waits() -> None:

@@ -21,6 +21,10 @@ class CodecError(Exception):
     """A packet can't be decoded or a frame can't be encoded; the message names camera, time and reason."""
 
 
+class CodecStalledError(Exception):
+    """The codec has given nothing for far too long, and was left behind. The same frames may well pass another time."""
+
+
 class DecodedFrame(Protocol):
     """One picture in the codec's own memory."""
 
@@ -66,5 +70,8 @@ class VideoCodec(Protocol):
     def encode(
         self, camera: str, frames: Iterable[DecodedFrame], *, fps: float, keyframe_every: int
     ) -> Iterator[EncodedPacket]:
-        """One packet for each frame, in order, times kept; the codec is the implementation's own choice."""
+        """One packet for each frame, in order, times kept; the codec is the implementation's own choice.
+
+        Raises :class:`CodecError` on a frame that can't be encoded, :class:`CodecStalledError` instead of waiting for ever.
+        """
         ...

@@ -28,7 +28,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from fsd_firmware.codec import CodecError, DecodedFrame
+from fsd_firmware.codec import CodecError, CodecStalledError, DecodedFrame
+from fsd_firmware.in_time import in_time
 from fsd_firmware.samples import EncodedPacket
 
 DECODERS = {"av1": "libdav1d", "h264": "h264", "h265": "hevc", "vp9": "vp9"}
@@ -50,6 +51,8 @@ class EncoderSettings:
     """Quality, 1 best to 63. Constant, so that bytes don't depend on what came before the stream."""
     threads: int = 1
     """Level of parallelism. The bytes don't depend on it."""
+    patience_s: float = 60.0
+    """A frame takes some hundredths of a second. SVT-AV1 was seen waiting for itself for ever; then the stream is given up."""
 
 
 class PyAvFrame:
@@ -175,7 +178,7 @@ class PyAvCodec:
     def encode(
         self, camera: str, frames: Iterable[DecodedFrame], *, fps: float, keyframe_every: int
     ) -> Iterator[EncodedPacket]:
-        """AV1, one packet for each frame, in order, times kept. Raises :class:`CodecError`."""
+        """AV1, one packet for each frame, in order, times kept. Raises as in the contract."""
         context: VideoCodecContext | None = None
         times: deque[int] = deque()
         for number, frame in enumerate(frames):
@@ -187,9 +190,9 @@ class PyAvCodec:
             picture.pts, picture.time_base = number, context.time_base
             picture.pict_type = 0  # a decoded picture carries its old type, which would force key frames
             times.append(frame.t_ns)
-            yield from _packets(camera, context, picture, times)
+            yield from _packets(camera, context, picture, times, self._settings.patience_s)
         if context is not None:
-            yield from _packets(camera, context, None, times)
+            yield from _packets(camera, context, None, times, self._settings.patience_s)
         if times:
             raise CodecError(f"camera {camera}: {times[0]} ns: {len(times)} frames gave no packet")
 
@@ -306,14 +309,23 @@ def _threads() -> set[int]:
 
 
 def _packets(
-    camera: str, context: VideoCodecContext, picture: VideoFrame | None, times: deque[int]
+    camera: str,
+    context: VideoCodecContext,
+    picture: VideoFrame | None,
+    times: deque[int],
+    patience_s: float,
 ) -> Iterator[EncodedPacket]:
     try:
-        packets = context.encode(picture)
+        packets = in_time(lambda: context.encode(picture), within_s=patience_s, name="video encoder")
     except av.FFmpegError as error:
-        at = times[-1] if times else 0
-        raise CodecError(f"camera {camera}: {at} ns: can't be encoded: {error}") from None
+        raise CodecError(f"camera {camera}: {_newest(times)} ns: can't be encoded: {error}") from None
+    except TimeoutError as error:
+        raise CodecStalledError(f"camera {camera}: {_newest(times)} ns: {error}") from None
     for packet in packets:
         if not times:
             raise CodecError(f"camera {camera}: the encoder gave more packets than frames")
         yield EncodedPacket(camera, times.popleft(), "av1", packet.is_keyframe, bytes(packet))
+
+
+def _newest(times: deque[int]) -> int:
+    return times[-1] if times else 0

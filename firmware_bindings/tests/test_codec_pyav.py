@@ -16,8 +16,15 @@ av = pytest.importorskip("av", reason="the video part is not installed")
 
 from av.video.frame import VideoFrame  # noqa: E402  # after the check that it is there
 
-from fsd_firmware.codec import CodecError, VideoCodec  # noqa: E402
-from fsd_firmware.codec_pyav import PyAvCodec, PyAvFrame, file_fps, frame_from_bgr, frames_of_file  # noqa: E402
+from fsd_firmware.codec import CodecError, CodecStalledError, VideoCodec  # noqa: E402
+from fsd_firmware.codec_pyav import (  # noqa: E402
+    EncoderSettings,
+    PyAvCodec,
+    PyAvFrame,
+    file_fps,
+    frame_from_bgr,
+    frames_of_file,
+)
 from fsd_firmware.samples import EncodedPacket  # noqa: E402
 
 W, H, N = 160, 128, 25
@@ -215,6 +222,13 @@ def test_what_cannot_be_encoded_is_refused() -> None:
         list(PyAvCodec().encode("front", [frame(64, 64), frame(96, 64)], fps=20, keyframe_every=10))
     with pytest.raises(CodecError, match="must be positive"):
         list(PyAvCodec().encode("front", [frame(64, 64)], fps=0, keyframe_every=10))
+
+
+def test_an_encoder_that_gives_nothing_is_given_up() -> None:
+    picture = frame_from_bgr(5, np.zeros((720, 1280, 3), np.uint8))
+    codec = PyAvCodec(EncoderSettings(patience_s=0.0))
+    with pytest.raises(CodecStalledError, match=r"^camera front: 5 ns: video encoder: not back after 0 s$"):
+        list(codec.encode("front", [picture], fps=20, keyframe_every=20))
 
 
 def test_nothing_in_nothing_out() -> None:

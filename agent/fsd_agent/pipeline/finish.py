@@ -11,8 +11,8 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     can't be written, or      disk's fault
     a key can't be read
     staging can't be read, -> stays CAPTURED and is tried again, :data:`ATTEMPTS` times in all, then DROPPED
-    or a fault that nobody
-    foresaw
+    the codec stalls, or a
+    fault nobody foresaw
     the device's key      -> stays CAPTURED and is tried again: a token may come back
     can't be used
     the ledger can't       -> stays CAPTURED and is tried again: what it can't record does not happen
@@ -54,7 +54,7 @@ from fsd_agent.rules.residency.zones import zone_reached
 from fsd_agent.wire.clip import ClipFormatError, encode_clip
 from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
-from fsd_firmware.codec import VideoCodec
+from fsd_firmware.codec import CodecStalledError, VideoCodec
 
 _log = logging.getLogger(__name__)
 
@@ -214,6 +214,8 @@ class Finisher:
         except VehicleKeyError as error:
             self._rest(row)
             self._pause("keys_failed", row.clip_id, error)
+        except CodecStalledError as error:
+            self._try_again(row, DropReason.REDACTION_FAILED, str(error))
         except (JournalError, LedgerError, RedactionStoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
