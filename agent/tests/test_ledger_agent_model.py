@@ -70,8 +70,9 @@ from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import Signed, decode_entry, decode_head
 from fsd_agent.wire.ledger_file import RECORD, read_segment
 from fsd_agent.wire.transfer import Topics, parse_up, receiver_subscription
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
-from fsd_firmware.samples import SensedBatch, Signals, empty_can, empty_gnss
+from fsd_firmware.samples import SensedBatch, Signals, empty_gnss
 
 KEYS = MemoryVehicleKeys()
 KNOWN = {KEYS.device_key_id(): KEYS.device_public_key}

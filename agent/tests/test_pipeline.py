@@ -72,6 +72,7 @@ from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_en
 from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.sealed import open_sealed
 from fsd_agent.wire.transfer import campaigns_topic
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.codec import CodecStalledError, DecodedFrame, VideoCodec
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
@@ -84,7 +85,6 @@ from fsd_firmware.samples import (
     Kind,
     SensedBatch,
     Signals,
-    empty_can,
     empty_gnss,
 )
 

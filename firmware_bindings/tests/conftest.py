@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from fsd_firmware.can.build import Field, build_table
+from fsd_firmware.can_frames import CanFrames, empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.columns import detection_rows, join, join_detections, rows
 from fsd_firmware.drive.features import feature_rows, join_features
 from fsd_firmware.drive.writer import DriveWriter
 from fsd_firmware.samples import (
-    CanFrames,
     Detections,
     DriveMode,
     EncodedPacket,
@@ -27,7 +27,6 @@ from fsd_firmware.samples import (
     ModeChange,
     SensedBatch,
     Signals,
-    empty_can,
     empty_gnss,
     empty_signals,
 )

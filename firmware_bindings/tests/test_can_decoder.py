@@ -17,8 +17,8 @@ from fsd_firmware.can.decoder import DecodeCounts, Decoder
 from fsd_firmware.can.one import MIN_FRAMES
 from fsd_firmware.can.small import MAX_FRAMES
 from fsd_firmware.can.words import CHUNK_FRAMES
+from fsd_firmware.can_frames import CAN_EFF_FLAG, CanFrames, empty_can
 from fsd_firmware.drive.columns import join, rows
-from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, empty_can
 
 
 def _frames(rows: list[tuple[int, int, bytes]], width: int = 8) -> CanFrames:

@@ -10,13 +10,13 @@ import pytest
 
 from fsd_firmware.can.build import Field, build_table
 from fsd_firmware.can.decoder import Decoder
+from fsd_firmware.can_frames import CAN_LENGTHS, CanFrames, empty_can
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive.columns import join, rows
 from fsd_firmware.drive.format import BadMessage, decode_can, encode_can
 from fsd_firmware.drive.reader import DriveReader
 from fsd_firmware.drive.replay import DriveReplay
 from fsd_firmware.drive.writer import DriveWriter
-from fsd_firmware.samples import CAN_LENGTHS, CanFrames, empty_can
 
 SECOND = 1_000_000_000
 TABLE = build_table(

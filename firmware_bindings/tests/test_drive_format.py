@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.features import decode_features, encode_features
 from fsd_firmware.samples import (
-    CanFrames,
     Detections,
     DriveMode,
     EncodedPacket,

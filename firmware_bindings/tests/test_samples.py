@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_firmware.samples import CAN_EFF_FLAG, CAN_WIDTHS, CanFrames, Signals
+from fsd_firmware.can_frames import CAN_EFF_FLAG, CAN_WIDTHS, CanFrames
+from fsd_firmware.samples import Signals
 
 WHOLE = st.integers(-(2**62), 2**62)
 VALUES = st.floats(allow_nan=False)

@@ -16,9 +16,10 @@ from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.broker import Broker, BrokerEvent, Connected, Disconnected
 from fsd_agent.records.region import Endpoint, Hold, RegionPolicy, Route
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
-from fsd_firmware.samples import SensedBatch, Signals, empty_can, empty_gnss
+from fsd_firmware.samples import SensedBatch, Signals, empty_gnss
 
 S = 1_000_000_000
 CATALOGUE = Catalogue((CatalogueEntry("Vehicle.Speed", "double", "km/h", 0, 300, "speed"),))

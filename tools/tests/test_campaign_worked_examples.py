@@ -45,16 +45,10 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
 from fsd_agent.wire.transfer import campaigns_topic
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
-from fsd_firmware.samples import (
-    DriveMode,
-    GnssFixes,
-    ModeChange,
-    SensedBatch,
-    Signals,
-    empty_can,
-)
+from fsd_firmware.samples import DriveMode, GnssFixes, ModeChange, SensedBatch, Signals
 from fsd_tools.campaign.compiler import compile_campaign
 
 MS, S = 1_000_000, 1_000_000_000

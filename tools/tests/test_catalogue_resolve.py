@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsd_firmware.can.decoder import Decoder
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
-from fsd_firmware.samples import CanFrames
 from fsd_tools.catalogue.mapping import load_mapping, parse_mapping
 from fsd_tools.catalogue.resolve import compile_line, resolve
 from fsd_tools.catalogue.units import conversion

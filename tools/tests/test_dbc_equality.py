@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_firmware.can.decoder import DecodeCounts, Decoder
+from fsd_firmware.can_frames import CAN_EFF_FLAG, CAN_LENGTHS, CanFrames
 from fsd_firmware.drive.columns import join, rows
-from fsd_firmware.samples import CAN_EFF_FLAG, CAN_LENGTHS, CanFrames
 from fsd_tools.bench.decode import load_minute
 from fsd_tools.data import data_dir
 from fsd_tools.drive.dbc_compile import DbcSource, MappedSignal, Mapping, compile_table

@@ -9,18 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fsd_firmware.can_frames import CAN_EFF_FLAG, CanFrames
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
-from fsd_firmware.samples import (
-    CAN_EFF_FLAG,
-    CanFrames,
-    Detections,
-    DriveMode,
-    EncodedPacket,
-    Kind,
-    ModeChange,
-)
+from fsd_firmware.samples import Detections, DriveMode, EncodedPacket, Kind, ModeChange
 from fsd_tools.main import main
 
 SECOND = 1_000_000_000

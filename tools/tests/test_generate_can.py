@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fsd_firmware.can.decoder import Decoder
-from fsd_firmware.samples import CanFrames, DriveMode, Signals
+from fsd_firmware.can_frames import CanFrames
+from fsd_firmware.samples import DriveMode, Signals
 from fsd_tools.drive.generate.bus_values import values_of
 from fsd_tools.drive.generate.can import FILLER, can_frames, pack
 from fsd_tools.drive.generate.extras import make_actors

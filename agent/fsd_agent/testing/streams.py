@@ -10,6 +10,7 @@ import numpy as np
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.staged import StagedPart, cut_detections
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.samples import (
     Detections,
@@ -19,7 +20,6 @@ from fsd_firmware.samples import (
     ModeChange,
     SensedBatch,
     Signals,
-    empty_can,
 )
 
 CATALOGUE = Catalogue(

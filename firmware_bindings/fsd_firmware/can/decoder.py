@@ -29,7 +29,8 @@ from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.small import MAX_FRAMES, SmallBatches
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.can.words import CHUNK_FRAMES
-from fsd_firmware.samples import CAN_WIDTHS, CanFrames, Signals, empty_signals
+from fsd_firmware.can_frames import CAN_WIDTHS, CanFrames
+from fsd_firmware.samples import Signals, empty_signals
 
 Rows = NDArray[np.int64]
 Paths = tuple[Plan, SmallBatches, OneMessage]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fsd_firmware.can.index import MessageIndex
 from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.words import form_of
-from fsd_firmware.samples import CanFrames, Signals
+from fsd_firmware.can_frames import CanFrames
+from fsd_firmware.samples import Signals
 
 MIN_FRAMES: Final = 128
 """Fewer are decoded as fast together with others."""

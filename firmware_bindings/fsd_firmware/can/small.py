@@ -24,7 +24,8 @@ from typing import Final, Literal, NamedTuple
 
 from fsd_firmware.can.plan import Plan
 from fsd_firmware.can.table import SignalTable
-from fsd_firmware.samples import CanFrames, Signals
+from fsd_firmware.can_frames import CanFrames
+from fsd_firmware.samples import Signals
 
 _WORD_BYTES: Final = 8
 MAX_FRAMES: Final = 48

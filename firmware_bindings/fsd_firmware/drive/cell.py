@@ -8,18 +8,11 @@ from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 from google.protobuf.descriptor import Descriptor
 
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.columns import join, join_detections
 from fsd_firmware.drive.features import encode_features, join_features
-from fsd_firmware.samples import (
-    CanFrames,
-    Detections,
-    EncodedPacket,
-    Features,
-    GnssFixes,
-    ModeChange,
-    Signals,
-)
+from fsd_firmware.samples import Detections, EncodedPacket, Features, GnssFixes, ModeChange, Signals
 
 
 @dataclass(frozen=True, slots=True)

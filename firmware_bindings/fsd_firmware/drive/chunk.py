@@ -6,11 +6,11 @@ import numpy as np
 from mcap.records import Channel, Chunk, Message
 from mcap.stream_reader import breakup_chunk
 
+from fsd_firmware.can_frames import CanFrames, empty_can
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.columns import join, join_detections
 from fsd_firmware.drive.features import decode_features, join_features
 from fsd_firmware.samples import (
-    CanFrames,
     Detections,
     EncodedPacket,
     Features,
@@ -18,7 +18,6 @@ from fsd_firmware.samples import (
     ModeChange,
     SensedBatch,
     Signals,
-    empty_can,
     empty_gnss,
     empty_signals,
 )

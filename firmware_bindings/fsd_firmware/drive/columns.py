@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_firmware.samples import CanFrames, Detections, GnssFixes, Signals
+from fsd_firmware.can_frames import CanFrames
+from fsd_firmware.samples import Detections, GnssFixes, Signals
 
 Table = TypeVar("Table", CanFrames, Signals, GnssFixes)
 

@@ -43,18 +43,9 @@ from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 from google.protobuf.message import DecodeError
 
+from fsd_firmware.can_frames import CAN_LENGTHS, CAN_WIDTHS, CanFrames
 from fsd_firmware.contract import FirmwareError
-from fsd_firmware.samples import (
-    CAN_LENGTHS,
-    CAN_WIDTHS,
-    CanFrames,
-    Detections,
-    DriveMode,
-    EncodedPacket,
-    GnssFixes,
-    ModeChange,
-    Signals,
-)
+from fsd_firmware.samples import Detections, DriveMode, EncodedPacket, GnssFixes, ModeChange, Signals
 
 PROFILE: Final = "fsd-drive"
 VERSION: Final = 1

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from fsd_firmware.can_frames import empty_can
 from fsd_firmware.drive.columns import detection_rows, join, join_detections, rows
 from fsd_firmware.drive.features import feature_rows, join_features
 from fsd_firmware.drive.format import DriveCut
@@ -20,7 +21,6 @@ from fsd_firmware.samples import (
     Features,
     ModeChange,
     SensedBatch,
-    empty_can,
     empty_gnss,
     empty_signals,
 )

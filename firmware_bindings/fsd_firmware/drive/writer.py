@@ -21,6 +21,7 @@ from typing import IO, Any, Final, Self
 import numpy as np
 from mcap.writer import CompressionType, Writer
 
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.drive import format as fmt
 from fsd_firmware.drive.cell import Cell, Outgoing
@@ -28,15 +29,7 @@ from fsd_firmware.drive.columns import detection_rows, rows, spans
 from fsd_firmware.drive.description import encode_description
 from fsd_firmware.drive.descriptors import descriptor_set
 from fsd_firmware.drive.features import feature_rows
-from fsd_firmware.samples import (
-    CanFrames,
-    Detections,
-    EncodedPacket,
-    Features,
-    GnssFixes,
-    ModeChange,
-    Signals,
-)
+from fsd_firmware.samples import Detections, EncodedPacket, Features, GnssFixes, ModeChange, Signals
 
 REORDER_NS: Final = 2_000_000_000
 """Cells are held back this long for channels that lag: a slice of a second, twice."""

@@ -16,9 +16,10 @@ from cantools.database.errors import Error as CantoolsError
 from fsd_agent.daemon.config import SenseConfig
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.can.table import SignalTable
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.drive.columns import rows
-from fsd_firmware.samples import CanFrames, Signals
+from fsd_firmware.samples import Signals
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.paced import median_at_pace
 from fsd_tools.data import data_dir

@@ -18,8 +18,8 @@ from cantools.database.errors import Error as CantoolsError
 from fsd_firmware.can.build import Field, build_table
 from fsd_firmware.can.checks import FLOAT_BITS, FRAME_BYTES, MAX_FIELD_BITS, NO_ROW
 from fsd_firmware.can.table import SignalTable
+from fsd_firmware.can_frames import CAN_EFF_FLAG
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry, SignalType
-from fsd_firmware.samples import CAN_EFF_FLAG
 from fsd_tools.catalogue.units import AS_IS, Conversion
 from fsd_tools.errors import ToolError
 

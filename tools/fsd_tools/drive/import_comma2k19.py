@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.can.table import SignalTable
+from fsd_firmware.can_frames import CAN_EFF_FLAG, CanFrames
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.contract import FirmwareError, VehicleDescription
 from fsd_firmware.drive.columns import rows
 from fsd_firmware.drive.writer import DriveWriter
-from fsd_firmware.samples import CAN_EFF_FLAG, CanFrames, DriveMode, GnssFixes, ModeChange
+from fsd_firmware.samples import DriveMode, GnssFixes, ModeChange
 from fsd_tools.catalogue.resolve import compile_line
 from fsd_tools.drive.camera_file import CameraFile
 from fsd_tools.drive.dbc_compile import DbcSource, load_dbc

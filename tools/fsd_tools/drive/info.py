@@ -18,10 +18,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_firmware.can_frames import CAN_EFF_FLAG
 from fsd_firmware.contract import CameraDescription, FirmwareError
 from fsd_firmware.drive.format import DriveError
 from fsd_firmware.drive.reader import DriveReader
-from fsd_firmware.samples import CAN_EFF_FLAG, Kind, SensedBatch
+from fsd_firmware.samples import Kind, SensedBatch
 from fsd_tools.errors import ToolError
 
 GAP_PERIODS: Final = 3

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_firmware.samples import CanFrames, ModeChange
+from fsd_firmware.can_frames import CanFrames
+from fsd_firmware.samples import ModeChange
 from fsd_tools.drive.dbc_compile import DbcSource, load_dbc
 from fsd_tools.drive.generate.actors import Actor
 from fsd_tools.drive.generate.bus_values import values_of

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fsd_firmware.can_frames import CanFrames
 from fsd_firmware.contract import CameraDescription, VehicleDescription
 from fsd_firmware.drive.writer import DriveWriter
-from fsd_firmware.samples import CanFrames, GnssFixes
+from fsd_firmware.samples import GnssFixes
 from fsd_tools.drive.generate.camera import Lens, lens_of
 from fsd_tools.drive.generate.can import can_frames, compass_deg, metres_per_degree, modes
 from fsd_tools.drive.generate.course import inside

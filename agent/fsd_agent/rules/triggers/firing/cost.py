@@ -12,7 +12,7 @@ second or the one before, summed over the streams: an older frame is stale.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,35 +20,12 @@ from numpy.typing import NDArray
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Campaign
 from fsd_agent.records.nodes import Node
 from fsd_agent.rules.triggers.firing.prices import FRAMES, Arrivals, price
-from fsd_agent.rules.triggers.signals.columns import HANDFUL
+from fsd_agent.rules.triggers.signals.columns import HANDFUL, Samples
 from fsd_firmware.samples import Detections
 
 _LONG_AGO_NS: Final = -(2**62)
 
 Whole = NDArray[np.int64]
-
-
-class Arrived(Protocol):
-    """What a batch brought. Arrays of length n."""
-
-    def __len__(self) -> int:
-        """Count samples."""
-        ...
-
-    @property
-    def t_ns(self) -> Whole:
-        """When each sample came."""
-        ...
-
-    @property
-    def row(self) -> NDArray[np.int32]:
-        """Its row."""
-        ...
-
-    @property
-    def listed(self) -> tuple[list[int], list[int], list[float]]:
-        """Times, rows and values as lists."""
-        ...
 
 
 class Costs:
@@ -103,7 +80,7 @@ class Costs:
                 self._counts[self._column[row]] = before._counts[there]
 
     def count(
-        self, arrived: Arrived, detections: Sequence[Detections], until_ns: int
+        self, arrived: Samples, detections: Sequence[Detections], until_ns: int
     ) -> list[tuple[int, int, int]]:
         """Count every arrival in ``[previous until_ns, until_ns)``.
 
