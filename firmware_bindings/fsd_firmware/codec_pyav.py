@@ -8,13 +8,17 @@ key frame opens with its sequence header. So each packet is a message as ``foxgl
 (AV1 specification 7.5, "temporal unit"), and decoding may begin at any key frame.
 
 Pictures are planar 4:2:0 with 8 bits; others are converted when they are decoded.
+
+Stalls. SVT-AV1 (4.1.0) now and then waits for itself for ever: its caller and all of its threads on semaphores. So each call has a
+limit, and the pictures since the last key frame are kept for another encoder.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,8 +55,8 @@ class EncoderSettings:
     """Quality, 1 best to 63. Constant, so that bytes don't depend on what came before the stream."""
     threads: int = 1
     """Level of parallelism. The bytes don't depend on it."""
-    patience_s: float = 60.0
-    """A frame takes some hundredths of a second. SVT-AV1 was seen waiting for itself for ever; then the stream is given up."""
+    patience_s: float = 30.0
+    """A frame takes some hundredths of a second. SVT-AV1 was seen waiting for itself for ever, once in a thousand streams."""
 
 
 class PyAvFrame:
@@ -152,11 +156,16 @@ def file_fps(path: Path) -> float:
     return float(rate)
 
 
+OpenEncoder = Callable[[str, VideoFrame, float, int, EncoderSettings], VideoCodecContext]
+"""Opens an encoder for a camera and pictures like this one; frames a second, frames a key frame."""
+
+
 class PyAvCodec:
     """Implements :class:`fsd_firmware.codec.VideoCodec`. Streams are independent of each other."""
 
-    def __init__(self, settings: EncoderSettings | None = None) -> None:
+    def __init__(self, settings: EncoderSettings | None = None, open_with: OpenEncoder | None = None) -> None:
         self._settings = settings or EncoderSettings()
+        self._open = open_with or open_encoder
 
     def decode(self, packets: Iterable[EncodedPacket]) -> Iterator[PyAvFrame]:
         """One frame for each packet, in order. Raises :class:`CodecError`; see the contract."""
@@ -178,23 +187,86 @@ class PyAvCodec:
     def encode(
         self, camera: str, frames: Iterable[DecodedFrame], *, fps: float, keyframe_every: int
     ) -> Iterator[EncodedPacket]:
-        """AV1, one packet for each frame, in order, times kept. Raises as in the contract."""
-        context: VideoCodecContext | None = None
-        times: deque[int] = deque()
-        for number, frame in enumerate(frames):
-            picture = _picture_of(frame)
-            if context is None:
-                context = _encoder(camera, picture, fps, keyframe_every, self._settings)
-            elif (picture.width, picture.height) != (context.width, context.height):
-                raise CodecError(f"camera {camera}: {frame.t_ns} ns: picture size changes inside the stream")
-            picture.pts, picture.time_base = number, context.time_base
+        """AV1, one packet for each frame, in order, times kept. Raises as in the contract.
+
+        A key frame's group is given when all of it is encoded: where the encoder stalls, another one begins with that group
+        again. Where that one stalls, too, the stream is given up.
+        """
+        stream: _Stream | None = None
+        for group in _groups(frames, keyframe_every):
+            pictures = [(frame.t_ns, _picture_of(frame)) for frame in group]
+
+            def begin(first: VideoFrame = pictures[0][1]) -> _Stream:
+                context = self._open(camera, first, fps, keyframe_every, self._settings)
+                return _Stream(camera, context, self._settings.patience_s)
+
+            stream = stream or begin()
+            lags = stream.lags
+            try:
+                packets = list(stream.encode(pictures))
+            except CodecStalledError:
+                if lags:
+                    raise
+                stream = begin()
+                packets = list(stream.encode(pictures))
+            yield from packets
+        if stream is not None:
+            yield from stream.end()
+
+
+def _groups(frames: Iterable[DecodedFrame], size: int) -> Iterator[list[DecodedFrame]]:
+    rest = iter(frames)
+    while group := list(itertools.islice(rest, max(size, 1))):
+        yield group
+
+
+class _Stream:
+    """What one encoder is given and gives."""
+
+    def __init__(self, camera: str, context: VideoCodecContext, patience_s: float) -> None:
+        self._camera, self._context, self._patience_s = camera, context, patience_s
+        self._numbers = itertools.count()
+        self._times: deque[int] = deque()
+        """Of frames that gave no packet yet."""
+
+    @property
+    def lags(self) -> bool:
+        """Whether a frame gave no packet yet."""
+        return bool(self._times)
+
+    def encode(self, pictures: Iterable[tuple[int, VideoFrame]]) -> Iterator[EncodedPacket]:
+        """Packets as they come; pictures have their times."""
+        context = self._context
+        for t_ns, picture in pictures:
+            if (picture.width, picture.height) != (context.width, context.height):
+                raise CodecError(f"camera {self._camera}: {t_ns} ns: picture size changes inside the stream")
+            picture.pts, picture.time_base = next(self._numbers), context.time_base
             picture.pict_type = 0  # a decoded picture carries its old type, which would force key frames
-            times.append(frame.t_ns)
-            yield from _packets(camera, context, picture, times, self._settings.patience_s)
-        if context is not None:
-            yield from _packets(camera, context, None, times, self._settings.patience_s)
-        if times:
-            raise CodecError(f"camera {camera}: {times[0]} ns: {len(times)} frames gave no packet")
+            self._times.append(t_ns)
+            yield from self._packets(picture)
+
+    def end(self) -> Iterator[EncodedPacket]:
+        """The rest; raises :class:`CodecError` where a frame gave no packet."""
+        yield from self._packets(None)
+        if times := self._times:
+            raise CodecError(f"camera {self._camera}: {times[0]} ns: {len(times)} frames gave no packet")
+
+    def _packets(self, picture: VideoFrame | None) -> Iterator[EncodedPacket]:
+        times, camera = self._times, self._camera
+        try:
+            packets = in_time(
+                lambda: self._context.encode(picture), within_s=self._patience_s, name="video encoder"
+            )
+        except av.FFmpegError as error:
+            raise CodecError(
+                f"camera {camera}: {times[-1] if times else 0} ns: can't be encoded: {error}"
+            ) from None
+        except TimeoutError as error:
+            raise CodecStalledError(f"camera {camera}: {times[-1] if times else 0} ns: {error}") from None
+        for packet in packets:
+            if not times:
+                raise CodecError(f"camera {camera}: the encoder gave more packets than frames")
+            yield EncodedPacket(camera, times.popleft(), "av1", packet.is_keyframe, bytes(packet))
 
 
 def _refusal(packet: EncodedPacket, reason: object) -> CodecError:
@@ -245,9 +317,10 @@ def _picture_of(frame: DecodedFrame) -> VideoFrame:
     return frame_from_bgr(frame.t_ns, frame.bgr()).picture
 
 
-def _encoder(
+def open_encoder(
     camera: str, picture: VideoFrame, fps: float, keyframe_every: int, settings: EncoderSettings
 ) -> VideoCodecContext:
+    """SVT-AV1 for pictures of this size; raises :class:`CodecError`."""
     width, height = picture.width, picture.height
     if width % 2 or height % 2 or min(width, height) < MIN_SIDE_PX:
         raise CodecError(
@@ -306,26 +379,3 @@ def _at_ordinary_priority() -> Iterator[None]:
 
 def _threads() -> set[int]:
     return {int(task.name) for task in Path("/proc/self/task").iterdir()}
-
-
-def _packets(
-    camera: str,
-    context: VideoCodecContext,
-    picture: VideoFrame | None,
-    times: deque[int],
-    patience_s: float,
-) -> Iterator[EncodedPacket]:
-    try:
-        packets = in_time(lambda: context.encode(picture), within_s=patience_s, name="video encoder")
-    except av.FFmpegError as error:
-        raise CodecError(f"camera {camera}: {_newest(times)} ns: can't be encoded: {error}") from None
-    except TimeoutError as error:
-        raise CodecStalledError(f"camera {camera}: {_newest(times)} ns: {error}") from None
-    for packet in packets:
-        if not times:
-            raise CodecError(f"camera {camera}: the encoder gave more packets than frames")
-        yield EncodedPacket(camera, times.popleft(), "av1", packet.is_keyframe, bytes(packet))
-
-
-def _newest(times: deque[int]) -> int:
-    return times[-1] if times else 0

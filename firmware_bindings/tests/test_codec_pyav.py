@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from fsd_firmware.codec_pyav import (  # noqa: E402
     file_fps,
     frame_from_bgr,
     frames_of_file,
+    open_encoder,
 )
 from fsd_firmware.samples import EncodedPacket  # noqa: E402
 
@@ -224,7 +227,49 @@ def test_what_cannot_be_encoded_is_refused() -> None:
         list(PyAvCodec().encode("front", [frame(64, 64)], fps=0, keyframe_every=10))
 
 
-def test_an_encoder_that_gives_nothing_is_given_up() -> None:
+class StallsOnce:
+    """Opens encoders, of which the first never comes back from its picture number ``at``."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.opened, self.release = at, 0, threading.Event()
+
+    def __call__(
+        self, camera: str, picture: VideoFrame, fps: float, every: int, settings: EncoderSettings
+    ) -> Any:
+        self.opened += 1
+        context = open_encoder(camera, picture, fps, every, settings)
+        return _Stalls(context, self.at, self.release) if self.opened == 1 else context
+
+
+class _Stalls:
+    def __init__(self, context: Any, at: int, release: threading.Event) -> None:
+        self._context, self._at, self._release, self._count = context, at, release, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def encode(self, picture: VideoFrame | None) -> Any:
+        if self._count == self._at:
+            self._release.wait()
+        self._count += 1
+        return self._context.encode(picture)
+
+
+@pytest.mark.parametrize("at", [0, 9, 10, 15])
+def test_another_encoder_takes_over_from_one_that_stalls_with_the_same_bytes(at: int) -> None:
+    def pictures() -> Iterator[PyAvFrame]:
+        rng = np.random.default_rng(3)
+        return (frame_from_bgr(5 * n, rng.integers(0, 255, (96, 128, 3), np.uint8)) for n in range(24))
+
+    stalls = StallsOnce(at)
+    codec = PyAvCodec(EncoderSettings(patience_s=2.0), stalls)
+    found = list(codec.encode("front", pictures(), fps=20, keyframe_every=10))
+    assert stalls.opened == 2
+    assert found == list(PyAvCodec().encode("front", pictures(), fps=20, keyframe_every=10))
+    stalls.release.set()
+
+
+def test_encoders_that_stall_again_are_given_up() -> None:
     picture = frame_from_bgr(5, np.zeros((720, 1280, 3), np.uint8))
     codec = PyAvCodec(EncoderSettings(patience_s=0.0))
     with pytest.raises(CodecStalledError, match=r"^camera front: 5 ns: video encoder: not back after 0 s$"):
