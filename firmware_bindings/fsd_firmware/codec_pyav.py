@@ -189,35 +189,34 @@ class PyAvCodec:
     ) -> Iterator[EncodedPacket]:
         """AV1, one packet for each frame, in order, times kept. Raises as in the contract.
 
-        A key frame's group is given when all of it is encoded: where the encoder stalls, another one begins with that group
-        again. Where that one stalls, too, the stream is given up.
+        Where the encoder stalls, another one is given the pictures since the last key frame, and goes on. Where that one
+        stalls as well, the stream is given up.
         """
         stream: _Stream | None = None
-        for group in _groups(frames, keyframe_every):
-            pictures = [(frame.t_ns, _picture_of(frame)) for frame in group]
-
-            def begin(first: VideoFrame = pictures[0][1]) -> _Stream:
-                context = self._open(camera, first, fps, keyframe_every, self._settings)
-                return _Stream(camera, context, self._settings.patience_s)
-
-            stream = stream or begin()
-            lags = stream.lags
+        since_key: list[tuple[int, VideoFrame]] = []
+        given, owed = 0, False
+        for number, frame in enumerate(frames):
+            if number % max(keyframe_every, 1) == 0:
+                since_key.clear()
+                given, owed = 0, stream is not None and stream.lags
+            since_key.append((frame.t_ns, _picture_of(frame)))
+            first = since_key[0][1]
+            stream = stream or self._begin(camera, first, fps, keyframe_every)
             try:
-                packets = list(stream.encode(pictures))
+                packets = list(stream.encode(*since_key[-1]))
             except CodecStalledError:
-                if lags:
+                if owed:  # To pictures that are not kept any more
                     raise
-                stream = begin()
-                packets = list(stream.encode(pictures))
+                stream = self._begin(camera, first, fps, keyframe_every)
+                packets = [packet for one in since_key for packet in stream.encode(*one)][given:]
+            given += len(packets)
             yield from packets
         if stream is not None:
             yield from stream.end()
 
-
-def _groups(frames: Iterable[DecodedFrame], size: int) -> Iterator[list[DecodedFrame]]:
-    rest = iter(frames)
-    while group := list(itertools.islice(rest, max(size, 1))):
-        yield group
+    def _begin(self, camera: str, picture: VideoFrame, fps: float, keyframe_every: int) -> _Stream:
+        context = self._open(camera, picture, fps, keyframe_every, self._settings)
+        return _Stream(camera, context, self._settings.patience_s)
 
 
 class _Stream:
@@ -234,16 +233,15 @@ class _Stream:
         """Whether a frame gave no packet yet."""
         return bool(self._times)
 
-    def encode(self, pictures: Iterable[tuple[int, VideoFrame]]) -> Iterator[EncodedPacket]:
-        """Packets as they come; pictures have their times."""
+    def encode(self, t_ns: int, picture: VideoFrame) -> Iterator[EncodedPacket]:
+        """What comes of one more picture."""
         context = self._context
-        for t_ns, picture in pictures:
-            if (picture.width, picture.height) != (context.width, context.height):
-                raise CodecError(f"camera {self._camera}: {t_ns} ns: picture size changes inside the stream")
-            picture.pts, picture.time_base = next(self._numbers), context.time_base
-            picture.pict_type = 0  # a decoded picture carries its old type, which would force key frames
-            self._times.append(t_ns)
-            yield from self._packets(picture)
+        if (picture.width, picture.height) != (context.width, context.height):
+            raise CodecError(f"camera {self._camera}: {t_ns} ns: picture size changes inside the stream")
+        picture.pts, picture.time_base = next(self._numbers), context.time_base
+        picture.pict_type = 0  # a decoded picture carries its old type, which would force key frames
+        self._times.append(t_ns)
+        yield from self._packets(picture)
 
     def end(self) -> Iterator[EncodedPacket]:
         """The rest; raises :class:`CodecError` where a frame gave no packet."""
