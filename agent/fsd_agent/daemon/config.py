@@ -29,6 +29,9 @@ class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """File in which the maker's firmware keeps the vehicle's registration."""
     consent: str = "consent.json"
     """File in which it keeps the user's consent; where there is none, nothing is collected."""
+    link: str = "link.json"
+    """File in which it keeps which link is up and how long there is power; where there is none, the link counts as metered
+    and roaming."""
     speed: Literal["real", "max"] = "real"
     loop: bool = False
     """Start the drive again when it ends; time goes on."""
