@@ -207,4 +207,6 @@ class Sense:
 
 
 def _kept(firing_id: str, firing: Firing, wall_ns: int, campaign: Campaign) -> KeptFiring:
-    return KeptFiring(firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose)
+    return KeptFiring(
+        firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose, campaign.uplink
+    )

@@ -12,6 +12,8 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
+    IGNITION_OFF = "ignition_off"
+    """The car was not in use: nothing new is kept."""
     # Consent
     NO_CONSENT = "no_consent"
     """The user has not consented to the campaign's purpose."""
@@ -46,3 +48,5 @@ class DropReason(StrEnum):
     REFUSED_BY_REGION = "refused_by_region"
     RETENTION_OVER = "retention_over"
     """It has waited on the vehicle for as long as its region would have kept it."""
+    DEADLINE_PASSED = "deadline_passed"
+    """It has waited for as long as it was worth anything to its campaigns."""
