@@ -1,4 +1,4 @@
-"""Why data was not delivered. Every drop carries one of these, and they are counted per campaign."""
+"""Why data was not delivered. Every drop carries one of these, and they are counted per campaign; and why clips wait."""
 
 from __future__ import annotations
 
@@ -50,3 +50,18 @@ class DropReason(StrEnum):
     """It has waited on the vehicle for as long as its region would have kept it."""
     DEADLINE_PASSED = "deadline_passed"
     """It has waited for as long as it was worth anything to its campaigns."""
+
+
+class Waits(StrEnum):
+    """Why a sealed clip may not be sent now. It stays, and goes when that changes."""
+
+    IGNITION_OFF = "ignition_off"
+    """The agent sleeps."""
+    NO_LINK = "no_link"
+    FOR_WIFI = "waits_for_wifi"
+    FOR_UNMETERED = "waits_for_unmetered"
+    ROAMING = "roaming"
+    """The link is in another operator's network."""
+    BUDGET_DAY = "budget_day"
+    BUDGET_MONTH = "budget_month"
+    """The bytes that may go over metered links are used up."""
