@@ -61,6 +61,8 @@ def test_from_cellular_to_the_garage(tmp_path: Path, city_drive: Path, campaigns
             timeout_s=60,
             what="it collects again",
         )
-        assert [one["phase"] for one in events("power")] == ["draining", "asleep", "given_back", "on"]
+        phases = [one["phase"] for one in events("power")]
+        assert phases[-3:] == ["asleep", "given_back", "on"]
+        assert phases[:-3] in (["draining"], []), "with nothing left to do there is nothing to drain"
         assert [one["kind"] for one in events("link")] == ["cellular", "wifi"]
         assert agent.stop() == 0
