@@ -17,7 +17,7 @@ from fsd_agent.pipeline.power import Loop, PowerKeeper
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.byte_limits import NO_LIMITS, ByteLimits
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.link_rule import LinkRule, Links
+from fsd_agent.records.link_rule import EVERYTHING, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import Waits
 from fsd_agent.rules.uplink.budget import MESSAGE_BYTES, STEADY_NS, charged
@@ -291,14 +291,14 @@ def test_a_link_that_costs_nothing_has_no_budget() -> None:
 def test_power_cuts_give_no_bytes_for_nothing(lives: list[int], seed: int) -> None:
     """Whenever the power goes: what the broker saw is never more than what was kept as used."""
     chance = random.Random(seed)
-    car = Car(CELLULAR, ByteLimits(6 * MB, None))
-    for number in range(1, 5):
-        car.add(number, chance.choice([ANY, URGENT]), 700_000)
+    car = Car(CELLULAR, ByteLimits(4 * MB, None))
+    for number in range(1, 4):
+        car.add(number, chance.choice([ANY, URGENT]), 300_000)
     for steps in lives:
         car.run(lambda: False, steps=steps)
         kept = car.journal.get_state(STATE_KEY)
         used = decode_spent(kept).day.used_bytes if kept is not None else 0
-        assert car.cost() <= used <= 6 * MB
+        assert car.cost() <= used <= 4 * MB
         car.broker.cut()
         car.start()
 
@@ -459,3 +459,21 @@ def test_a_window_that_cannot_be_given_back_is_told_and_tried_again() -> None:
     car.stuck = ""
     car.rest(1)
     assert (car.power.trouble, car.given_back) == ("", 1)
+
+
+def test_a_car_that_starts_with_the_ignition_off_uses_what_is_left_of_the_window() -> None:
+    car = Car(WIFI)
+    clip = car.add(1, HOME)
+    car.power_state = off(60)
+    car.start()
+    assert car.power.phase is Phase.DRAINING
+    assert car.run(lambda: car.has(clip))
+    assert car.run(lambda: car.power.phase is Phase.ASLEEP)
+
+
+def test_before_the_first_look_any_clip_may_turn_out_to_go_and_none_is_said_to_wait() -> None:
+    car = Car(CELLULAR)
+    assert car.gate.admits() is EVERYTHING
+    assert car.gate.link is UNKNOWN_LINK
+    with pytest.raises(AssertionError, match="nobody has looked"):
+        car.gate.waits(ANY)

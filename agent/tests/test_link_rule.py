@@ -70,3 +70,7 @@ def test_what_may_go_for_one_of_its_firings_may_go(
 def test_everything_and_nothing(rule: LinkRule) -> None:
     assert EVERYTHING.admits(rule)
     assert not NOTHING.admits(rule)
+
+
+def test_the_words_of_campaign_files_and_of_the_journal() -> None:
+    assert [str(links) for links in Links] == ["wifi", "unmetered", "any"]

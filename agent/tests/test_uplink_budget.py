@@ -409,6 +409,11 @@ def test_what_is_kept_reads_back(used: int, until: int, month_used: int, month_u
     assert decode_spent(encode_spent(spent)) == spent
 
 
+def test_the_largest_numbers_are_kept() -> None:
+    most = Period(2**63 - 1, 2**63 - 1)
+    assert decode_spent(encode_spent(Spent(most, most))) == Spent(most, most)
+
+
 def test_golden() -> None:
     spent = Spent(Period(5, 1_773_187_200 * S), Period(300, 1_775_001_600 * S))
     assert encode_spent(spent).hex() == "93019205cf189ba05d1845000092cd012ccf18a2128d03c00000"
@@ -422,6 +427,8 @@ def test_golden() -> None:
         b"\x93\x02\x92\x00\x00\x92\x00\x00",
         b"\x93\x01\x92\xff\x00\x92\x00\x00",
         b"\x92\x01\x92\x00\x00",
+        b"\x94\x01\x92\x00\x00\x92\x00\x00\x00",
+        b"\x93\x01\x92\x00\xcf\x80\x00\x00\x00\x00\x00\x00\x00\x92\x00\x00",
     ],
 )
 def test_what_was_not_written_by_us_is_refused(data: bytes) -> None:

@@ -40,3 +40,7 @@ def test_a_window_is_used_once(before: Phase, left_ns: int, work_left: bool, aft
 
 def test_a_clean_end_fits_into_what_is_kept_back() -> None:
     assert RESERVE_NS == 3_000_000_000
+
+
+def test_the_words_that_are_told() -> None:
+    assert [str(one) for one in Phase] == ["on", "draining", "asleep"]

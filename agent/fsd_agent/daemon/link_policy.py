@@ -10,9 +10,10 @@ from fsd_agent.daemon.parts import Parts
 from fsd_agent.pipeline.gate import LinkGate
 from fsd_agent.pipeline.power import PowerKeeper
 from fsd_agent.pipeline.surroundings import SurroundingsWatch
-from fsd_agent.ports.journal import Journal, JournalError
+from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.byte_limits import ByteLimits
 from fsd_agent.records.clip import ClipState
+from fsd_agent.records.region import Hold
 from fsd_agent.rules.uplink.rate import Rate
 from fsd_firmware.surroundings import LinkKind
 from fsd_firmware.surroundings_file import boot_ns
@@ -40,7 +41,7 @@ def open_link_policy(config: UplinkConfig, parts: Parts) -> LinkPolicy:
     watch = SurroundingsWatch(parts.firmware.surroundings, parts.clock, parts.events)
     power = PowerKeeper(
         lambda: watch.now.power,
-        work_left=lambda: _work_left(parts.journal, gate),
+        work_left=lambda: _work_left(parts, gate),
         give_back=parts.firmware.give_back,
         clock=parts.clock,
         events=parts.events,
@@ -67,11 +68,17 @@ def _rates(config: UplinkConfig) -> dict[LinkKind, Rate]:
     return {kind: Rate(bytes_per_s, BURST_NS) for kind, bytes_per_s in wanted.items() if bytes_per_s}
 
 
-def _work_left(journal: Journal, gate: LinkGate) -> bool:
-    """Whether a clip is to be finished, or may be sent. Where nobody can say, there may be."""
+def _work_left(parts: Parts, gate: LinkGate) -> bool:
+    """Whether a window is open, or a clip is to be finished or may be sent. Where nobody can say, there may be."""
+    journal = parts.journal
     try:
-        if journal.clips({ClipState.STAGED, ClipState.CAPTURED}, limit=1):
+        if journal.clips({ClipState.STAGED}, limit=1):
             return True
-        return bool(journal.clips({ClipState.SEALED}, limit=1, admits=gate.admits()))
+        if isinstance(parts.residence.current, Hold):  # Then nothing is finished or sent
+            return False
+        return bool(
+            journal.clips({ClipState.CAPTURED}, limit=1)
+            or journal.clips({ClipState.SEALED}, limit=1, admits=gate.admits())
+        )
     except JournalError:
         return True

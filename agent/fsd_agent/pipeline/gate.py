@@ -6,7 +6,7 @@ fast bytes may go. The rules are ``rules.uplink.links``, ``budget`` and ``rate``
 Small messages (the status) have an allowance of their own on metered links, :data:`SMALL`, and none of the budget: that a
 budget is used up can still be told. A newer one takes the place of one that waits.
 
-Threads: ``way``, ``admits``, ``waits`` and ``trouble`` are for any; the rest is the delivering loop's.
+Threads: ``admits`` and ``trouble`` are for any; the rest is the delivering loop's.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class LinkGate:
         self._lost = ""
         self._trouble = ""
         self._meter = self._restore()
-        self.way = Way(UNKNOWN_LINK, asleep=False, budget=Waits.BUDGET_DAY, urgent_budget=Waits.BUDGET_DAY)
-        """As of the newest look; before the first nothing is known, and nothing that costs may go."""
+        self._way: Way | None = None
+        """As of the newest look; None before the first."""
 
     def _restore(self) -> Meter:
         kept = self._journal.get_state(STATE_KEY)
@@ -143,7 +143,7 @@ class LinkGate:
     @property
     def link(self) -> LinkState:
         """See :class:`Gate`."""
-        return self.way.link
+        return self._way.link if self._way is not None else UNKNOWN_LINK
 
     @property
     def trouble(self) -> str:
@@ -154,21 +154,23 @@ class LinkGate:
         """See :class:`Gate`."""
         self._limits = smaller(self._own, region)
         self._meter.look(boot_ns=self._boot_ns(), wall_ns=self._clock.wall_ns())
-        self.way = Way(
+        way = self._way = Way(
             self._surroundings().link,
             self._asleep(),
             self._meter.used_up(self._limits, urgent=False),
             self._meter.used_up(self._limits, urgent=True),
         )
-        return self.admits()
+        return admits(way)
 
     def admits(self) -> Admits:
-        """Which clips may go, as of the newest look."""
-        return admits(self.way)
+        """Which clips may go, as of the newest look. Before the first any may turn out to."""
+        return EVERYTHING if self._way is None else admits(self._way)
 
     def waits(self, rule: LinkRule) -> Waits | None:
         """See :class:`Gate`."""
-        return waits(rule, self.way)
+        if self._way is None:
+            raise AssertionError("nobody has looked")
+        return waits(rule, self._way)
 
     def due_ns(self, *, small: bool) -> int:
         """See :class:`Gate`."""

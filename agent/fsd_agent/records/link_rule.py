@@ -72,10 +72,13 @@ def wider(one: LinkRule, other: LinkRule) -> LinkRule:
     It may go as soon, as far and as late as either of them allows: each campaign has agreed to what its clip costs, and
     a clip is worth something while it is worth something to one of them.
     """
-    deadlines = (one.deadline_ns, other.deadline_ns)
     return LinkRule(
         links=max(one.links, other.links, key=WIDTH.__getitem__),
         roaming=one.roaming or other.roaming,
         urgent=one.urgent or other.urgent,
-        deadline_ns=None if None in deadlines else max(each for each in deadlines if each is not None),
+        deadline_ns=_later(one.deadline_ns, other.deadline_ns),
     )
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)

@@ -36,6 +36,6 @@ def decode_spent(data: bytes) -> Spent:
     """What was encoded; raises :class:`SpentError`."""
     try:
         found = msgspec.msgpack.decode(data, type=_Spent)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise SpentError(f"what was sent over metered links can't be read: {error}") from error
     return Spent(Period(*found.day), Period(*found.month))
