@@ -211,6 +211,20 @@ def test_a_clip_under_way_is_left_when_the_link_begins_to_cost_and_goes_on_witho
     assert len(segments) <= -(-60_000 // 1024) + 4, "at most what was in the window is sent again"
 
 
+def test_a_receipt_counts_though_its_clip_may_not_go_any_more() -> None:
+    car = Car(WIFI)
+    clip = car.add(1, FREE)
+    car.broker.forget = lambda topic: "/fin/" in topic  # The region is slow
+    assert car.run(lambda: any("/fin/" in one.topic for one in car.broker.published), tick_ns=0)
+    car.link = UNKNOWN_LINK
+    car.rest(6)
+    (fin,) = (one for one in car.broker.published if "/fin/" in one.topic)
+    for topic, payload in car.region.handle(fin.topic, fin.payload):
+        car.broker.publish(topic, payload)
+    assert car.run(lambda: car.has(clip), steps=3)
+    assert car.deliverer.stats().unknown_clips == 0
+
+
 def test_a_link_of_which_nothing_is_known_is_no_other_link() -> None:
     car = Car(WIFI)
     far = car.add(1, LinkRule(Links.ANY, roaming=True))

@@ -41,9 +41,17 @@ class Lane:
         )
 
     def refresh(self, journal: Journal, in_force: frozenset[Purpose], admits: Admits) -> None:
-        """Take over the journal's sealed clips of this region, of these purposes, that may go. Raises ``JournalError``."""
+        """Take over the journal's sealed clips of this region, of these purposes, that may go. Raises ``JournalError``.
+
+        What was asked about may not go any more, and is kept: its receipt may be on the way.
+        """
         wanted = CLIPS_AT_ONCE + self.schedule.failing
-        self.schedule.update(_sealed(journal, self.topics.region, in_force, admits, wanted))
+        rows = _sealed(journal, self.topics.region, in_force, admits, wanted)
+        for clip_id in self.schedule.asked - {row.clip_id for row in rows}:
+            row = journal.clip(clip_id)
+            if row is not None and row.state is ClipState.SEALED and row.purpose in in_force:
+                rows.append(row)
+        self.schedule.update(rows)
 
 
 def _sealed(

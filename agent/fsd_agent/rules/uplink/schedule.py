@@ -94,6 +94,11 @@ class Schedule:
         """Clips whose last attempt got nowhere."""
         return sum(transfer.failing for transfer in self._transfers.values())
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """Clips that the region was asked about, or told to be whole, since they are known here."""
+        return frozenset(clip_id for clip_id, transfer in self._transfers.items() if transfer.asked)
+
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
         return self._transfers[clip_id].row

@@ -124,6 +124,11 @@ class Transfer:
         return self.attempt > 0
 
     @property
+    def asked(self) -> bool:
+        """Whether a question about it was ever published."""
+        return self._ask >= 0
+
+    @property
     def rank(self) -> tuple[bool, int]:
         """Grows with what goes first: urgent ones, then by priority."""
         return (self.row.link.urgent, self.row.priority)
