@@ -31,7 +31,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/audit/keys.py": ("test_audit_keys_decisions",),
     "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
     "rules/uplink/links.py": ("test_uplink_links",),
-    "rules/uplink/budget.py": ("test_uplink_budget",),
+    "rules/uplink/budget.py": ("test_uplink_budget_decisions", "test_uplink_budget"),
     "rules/uplink/rate.py": ("test_uplink_rate",),
     "rules/uplink/power.py": ("test_uplink_power",),
     "records/link_rule.py": ("test_link_rule",),
