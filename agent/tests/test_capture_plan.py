@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import Firing
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.capture.plan import (
     Close,
@@ -92,11 +94,13 @@ def test_a_second_firing_widens_the_open_clip_and_asks_for_what_it_lacks() -> No
     new_id = ids()
     opened = apply((), decide((), [kept("f", 20)], 22, new_id=new_id), 22)
     second = kept("g", 23, 12, 9, cameras=("front", "rear"), signals=("b",), priority=7)
+    second = replace(second, link=LinkRule(Links.ANY, urgent=True, deadline_ns=5))
     (decision,) = decide(opened, [second], 24, new_id=new_id)
     assert isinstance(decision, Extend)
     row = decision.row
     assert (row.start_ns, row.end_ns, row.priority) == (11, 32, 7)
     assert (row.cameras, row.signals) == (("front", "rear"), ("a", "b"))
+    assert row.link == LinkRule(Links.ANY, urgent=True, deadline_ns=None), "the first asks for no deadline"
     assert decision.backfill == (
         Window(11, 15, ("front",), ("a",), lead_in=True),
         Window(11, 22, ("rear",), ("b",), lead_in=True),

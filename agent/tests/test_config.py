@@ -26,6 +26,10 @@ def test_a_short_configuration_gets_the_defaults(tmp_path: Path) -> None:
     assert base == tmp_path
     assert config.firmware.speed == "real"
     assert config.perception is None
+    assert config.firmware.link == "link.json"
+    uplink = config.uplink
+    assert (uplink.dscp, uplink.cellular_bytes_per_s, uplink.wifi_bytes_per_s) == (1, 500_000, 0)
+    assert (uplink.metered_bytes_per_day, uplink.metered_bytes_per_month) == (10**8, 10**9)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,12 @@ def test_a_short_configuration_gets_the_defaults(tmp_path: Path) -> None:
         (("drive:city.mcap", "can:0"), r"\$.firmware.source"),
         (("drive:city.mcap", "drive:"), r"\$.firmware.source"),
         (("[vehicle]", "[vehicle"), "is not TOML"),
+        (("[storage]", "[uplink]\ndscp = 64\n[storage]"), r"\$.uplink.dscp"),
+        (
+            ("[storage]", "[uplink]\nmetered_bytes_per_day = -1\n[storage]"),
+            r"\$.uplink.metered_bytes_per_day",
+        ),
+        (("[storage]", "[uplink]\ncellular_bytes_per_s = 0.5\n[storage]"), r"\$.uplink.cellular_bytes_per_s"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], says: str) -> None:

@@ -18,6 +18,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
@@ -55,6 +56,9 @@ class JournalModel(RuleBasedStateMachine):
         region=st.sampled_from(["eu", "eu", "eu", "cn"]),
         start_ns=st.integers(0, 50),
         priority=st.integers(0, 2),
+        link=st.builds(
+            LinkRule, st.sampled_from(Links), st.booleans(), st.booleans(), st.none() | st.integers(1, 9)
+        ),
         known_again=st.booleans(),
         with_row=st.sampled_from([True, True, False]),
     )
@@ -66,6 +70,7 @@ class JournalModel(RuleBasedStateMachine):
         region: str,
         start_ns: int,
         priority: int,
+        link: LinkRule,
         known_again: bool,
         with_row: bool,
     ) -> None:
@@ -80,6 +85,7 @@ class JournalModel(RuleBasedStateMachine):
             ("front",),
             (f"S{priority}",),
             priority,
+            link=link,
         )
         firings = []
         for campaign in campaigns:
@@ -120,6 +126,10 @@ class JournalModel(RuleBasedStateMachine):
     def same_account(self) -> None:
         assert self.real.totals() == self.model.totals()
         assert self.real.clips(tuple(ClipState)) == self.model.clips(tuple(ClipState))
+        for admits in (NOTHING, Admits(frozenset({Links.ANY}), urgent_only=True)):
+            found = self.real.clips({ClipState.SEALED}, admits=admits)
+            assert found == self.model.clips({ClipState.SEALED}, admits=admits)
+        assert self.real.waiting("eu") == self.model.waiting("eu")
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.sqlite_reader import read_journal
 from fsd_agent.ports.journal import IllegalMoveError, Journal, JournalError, StorageFullError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.journal import MemoryJournal
@@ -198,9 +201,129 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     db.close()
-    assert "version 3, this agent knows 2" in refusal(path)
+    assert "version 4, this agent knows 3" in refusal(path)
+
+
+V2 = Path(__file__).parent / "data" / "journal_v2.db"
+"""Written by the agent whose tables were version 2: clips 1 to 5, one in each state, and a firing that was dropped."""
+
+
+@pytest.fixture
+def of_before(tmp_path: Path) -> Path:
+    path = tmp_path / "journal.db"
+    path.write_bytes(V2.read_bytes())
+    return path
+
+
+def schema(path: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as db:
+        tables = ("clips", "firings", "tallies", "state")
+        columns = [(table, *row) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
+        indexes = db.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name"
+        ).fetchall()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    db.close()
+    return [*columns, *indexes, (version,)]
+
+
+def test_a_journal_of_version_2_is_brought_up(of_before: Path, tmp_path: Path) -> None:
+    journal = SqliteJournal(of_before)
+    rows = {int(one.clip_id, 16): one for one in journal.clips(tuple(ClipState))}
+    states = [rows[n].state for n in range(1, 6)]
+    assert states == [
+        ClipState.STAGED,
+        ClipState.CAPTURED,
+        ClipState.SEALED,
+        ClipState.DELIVERED,
+        ClipState.DROPPED,
+    ]
+    assert {one.link for one in rows.values()} == {LinkRule()}
+    assert (rows[2].cut, rows[2].priority, rows[3].size_bytes, rows[5].drop) == (
+        True,
+        9,
+        300,
+        DropReason.SPOOL_DAMAGED,
+    )
+    (total,) = journal.totals()
+    assert (total.fired, total.in_progress, total.delivered, total.delivered_bytes) == (6, 3, 1, 400)
+    assert journal.get_state("consent") == b"kept"
+    urgent = replace(row(7), link=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=5))
+    journal.accept([firing(7, clip=7)], [urgent])
+    journal.close()
+    again = SqliteJournal(of_before)
+    assert again.clip(clip_id(7)) == urgent
+    assert len(again.clips(tuple(ClipState))) == 6
+    again.close()
+    SqliteJournal(tmp_path / "new.db").close()
+    assert schema(of_before) == schema(tmp_path / "new.db"), (
+        "a new file and one that was brought up are the same"
+    )
+
+
+def test_a_journal_that_cannot_be_brought_up_is_left_as_it_is(of_before: Path) -> None:
+    with sqlite3.connect(of_before) as db:  # The last step but one of the change has nothing to take away
+        db.execute("DROP INDEX clips_in_order")
+    db.close()
+    before = schema(of_before)
+    assert "no such index: clips_in_order" in refusal(of_before)
+    assert schema(of_before) == before, "no column was added"
+
+
+def test_a_journal_that_is_too_old_is_refused(of_before: Path) -> None:
+    with sqlite3.connect(of_before) as db:
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    assert "version 1, older than any that this agent can bring up to 3" in refusal(of_before)
+
+
+def test_who_only_reads_does_not_bring_a_journal_up(of_before: Path) -> None:
+    with pytest.raises(JournalError, match="version 2; the agent makes them version 3 when it starts"):
+        read_journal(of_before)
+    with sqlite3.connect(of_before) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    db.close()
+
+
+RULES = [
+    LinkRule(links, roaming, urgent)
+    for links in Links
+    for roaming in (False, True)
+    for urgent in (False, True)
+]
+
+
+def test_only_clips_that_may_go_are_found_urgent_ones_first(journal: Journal) -> None:
+    for n, rule in enumerate(RULES):
+        made = replace(row(n, priority=n % 3), link=replace(rule, deadline_ns=n or None))
+        journal.accept([firing(n, clip=n)], [made])
+        journal.captured(clip_id(n), cut=False)
+        journal.sealed(SealedClip(clip_id(n), "eu", 1, bytes(32)))
+    every = journal.clips({ClipState.SEALED})
+    assert [one.link.urgent for one in every] == [True] * 6 + [False] * 6
+    assert [one.priority for one in every] == sorted(
+        (one.priority for one in every[:6]), reverse=True
+    ) + sorted((one.priority for one in every[6:]), reverse=True)
+    for some in (Admits(frozenset({Links.ANY})), Admits(frozenset(Links), roaming_only=True), NOTHING):
+        for admits in (some, replace(some, urgent_only=True)):
+            wanted = tuple(one for one in every if admits.admits(one.link))
+            assert journal.clips({ClipState.SEALED}, admits=admits) == wanted
+            assert journal.clips({ClipState.SEALED}, admits=admits, limit=1) == wanted[:1]
+    assert journal.waiting("eu") == dict.fromkeys(RULES, 1)
+    assert journal.waiting("cn") == {}
+
+
+def test_a_second_firing_widens_the_link_rule(journal: Journal) -> None:
+    journal.accept(
+        [firing(1, clip=1)], [replace(row(1), link=LinkRule(Links.WIFI, roaming=True, deadline_ns=5))]
+    )
+    more = LinkRule(Links.ANY, urgent=True, deadline_ns=9)
+    journal.accept([firing(2, clip=1)], [replace(row(1), link=more)])
+    found = journal.clip(clip_id(1))
+    assert found is not None
+    assert found.link == LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=9)
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:

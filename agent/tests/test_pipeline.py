@@ -21,6 +21,7 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
@@ -45,6 +46,7 @@ from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import ClipAccount, Where
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.rules.uplink.power import Phase
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.codec import PictureCodec
 from fsd_agent.testing.consent import consent_document
@@ -168,7 +170,9 @@ class Bench:
         staging: MemoryStaging | None = None,
         region: SampleRegion | None = None,
         keys: MemoryVehicleKeys | None = None,
+        power: Power | None = None,
     ) -> None:
+        self.power = power
         self.region = region or sample_region()
         document = sample_document(sample_registration("car-1", jurisdiction))
         self.firmware = ScriptedFirmware(
@@ -222,6 +226,7 @@ class Bench:
             keys=self.keys,
             clock=self.clock,
             events=self.events,
+            power=power,
         )
 
     def _sense(self, detector: Detector | None) -> Sense:
@@ -252,6 +257,7 @@ class Bench:
             journal=self.journal,
             events=self.events,
             new_id=new_id,
+            power=self.power,
         )
 
     def push(self, *campaigns: Campaign, version: int = 1, region: str = "cn") -> bytes:
@@ -1166,3 +1172,74 @@ def test_the_status_says_until_when_the_certificate_serves() -> None:
     bench.keys.until_ns = bench.clock.wall_ns() + 10**15
     assert teller.status(route).certificate_until_wall_ns == bench.keys.until_ns
     assert [one["days_left"] for one in bench.events.of("certificate_expiring")] == [11]
+
+
+class Ignition:
+    """A power whose phase a test sets."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.ON
+        self.rested: set[Loop] = set()
+
+    def rest(self, loop: Loop) -> None:
+        self.rested.add(loop)
+
+
+def test_with_the_ignition_off_open_windows_end_and_nothing_new_is_kept() -> None:
+    ignition = Ignition()
+    bench = Bench(drive(8, (1.0, 5.0)), power=ignition)
+    bench.push(campaign())
+    for _ in range(6):
+        bench.sense.step()
+    (clip_id,) = bench.clips(ClipState.STAGED)
+    ignition.phase = Phase.DRAINING
+    bench.drive()
+    assert [(one.fired, one.dropped) for one in bench.journal.totals()] == [
+        (2, ((DropReason.IGNITION_OFF, 1),))
+    ]
+    (captured,) = bench.events.of("captured")
+    assert captured == {"clip": clip_id, "cut": False}
+    assert ignition.rested == set()
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    audited(bench)
+
+
+def test_asleep_nothing_is_looked_at_and_nothing_finished_until_the_ignition_is_on() -> None:
+    ignition = Ignition()
+    bench = Bench(drive(12, (1.0, 3.0, 8.0)), power=ignition)
+    bench.push(campaign())
+    for _ in range(6):
+        assert bench.sense.step()
+    ignition.phase = Phase.ASLEEP
+    for _ in range(24):
+        assert bench.sense.step()
+    assert [one["cut"] for one in bench.events.of("captured")] == [True]
+    assert not bench.finisher.step()
+    assert ignition.rested == {Loop.SENSE, Loop.FINISH}
+    ignition.phase = Phase.ON
+    bench.drive()
+    assert sum(one.fired for one in bench.journal.totals()) == 2, "nobody saw the second walker"
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    audited(bench)
+
+
+def test_a_redaction_that_the_sleep_finds_under_way_is_left_for_the_next_ignition() -> None:
+    ignition = Ignition()
+
+    class Slow(PyAvCodec):
+        def decode(self, packets: Iterable[EncodedPacket]) -> Iterator[DecodedFrame]:
+            for number, frame in enumerate(super().decode(packets)):
+                ignition.phase = Phase.ASLEEP if number == 3 and not ignition.rested else ignition.phase
+                yield frame
+
+    bench = Bench(drive(6, (3.0,)), codec=Slow(), power=ignition)
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.finisher.step()
+    assert bench.clips(ClipState.CAPTURED)
+    assert not bench.finisher.step()
+    ignition.phase = Phase.ON
+    bench.finish()
+    assert bench.clips(ClipState.SEALED)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsd_agent.records.byte_limits import ByteLimits
 from fsd_agent.records.region import (
     DataClass,
     Endpoint,
@@ -104,6 +105,7 @@ POLICIES = st.builds(
     retention_days=st.integers(1, 36_500),
     export=st.sampled_from(ExportRule),
     left_clips=st.sampled_from(LeftClips),
+    metered=st.builds(ByteLimits, st.none() | st.integers(0, 2**50), st.none() | st.integers(0, 2**50)),
     zones=ZONES,
     receipt_keys=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=8, unique=True).map(
         lambda keys: tuple(sample_key(public_key_of(key)) for key in keys)

@@ -74,6 +74,8 @@ CASES: list[tuple[tuple[str | int, ...], list[object], list[object]]] = [
      ["urn:", "urn::", "urn:A", "urn:a_", "urn:a\n", "xurn:a", "\nurn:a", "urn:" + "x" * 125, "urn:a b"]),
     (("data_classes",), [[], [str(one) for one in DataClass]], [["audio"] * (len(DataClass) + 1)]),
     (("retention_days",), [1, 36_500], [0, 36_501]),
+    (("metered_bytes_per_day",), [0, 2**50], [-1, 2**50 + 1, 0.5]),
+    (("metered_bytes_per_month",), [0, 2**50], [-1, 2**50 + 1, 0.5]),
     (("broker_pins",), [[], ["x"] * 8], [["x"] * 9]),
     (("endpoints",), [[ENDPOINT], [ENDPOINT] * 16], [[], [ENDPOINT] * 17]),
     (("endpoints", 0, "host"), ["a", "x" * 253, "Az09.:-"], ["", "x" * 254, "a b", "a\n", " a", "a/", "é"]),

@@ -11,6 +11,7 @@ from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.ledger import Dropped, Fired
+from fsd_agent.records.link_rule import LinkRule
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy
@@ -68,10 +69,11 @@ class Bench:
             events=self.events,
         )
 
-    def add(self, region_id: str, state: ClipState = CAPTURED) -> str:
+    def add(self, region_id: str, state: ClipState = CAPTURED, *, deadline_ns: int | None = None) -> str:
         self._clips += 1
         clip_id = f"{self._clips:032x}"
         row = ClipRow(clip_id, region_id, Purpose.SAFETY, STAGED, 0, 1, 0, (), (), 0)
+        row = dataclasses.replace(row, link=LinkRule(deadline_ns=deadline_ns))
         self.journal.accept((), (row,))
         self.ledger.append(Fired(clip_id, region_id, Purpose.SAFETY, f"f{self._clips}", "c", 1))
         if state is not STAGED:
@@ -127,6 +129,23 @@ def test_at_the_very_moment(bench: Bench) -> None:
     clip = bench.add("cn")
     bench.later(0)
     assert bench.later(3 * DAY) == (clip,)
+
+
+def test_a_clip_is_dropped_when_its_deadline_has_passed_with_a_policy_or_without(bench: Bench) -> None:
+    soon = bench.add("cn", deadline_ns=2 * 3600 * S)
+    nobodys, kept = bench.add("us", SEALED, deadline_ns=2 * 3600 * S), bench.add("cn", deadline_ns=9 * DAY)
+    bench.later(0)
+    assert bench.later(2 * 3600 * S - NS) == ()
+    assert bench.later(LOOK) == (soon,)
+    assert bench.later(0, SEALED) == (nobodys,)
+    row = bench.journal.clip(soon)
+    assert row is not None
+    detail = "it was worth something for 7200 s after its firing"
+    assert (row.drop, row.drop_detail) == (DropReason.DEADLINE_PASSED, detail)
+    assert bench.later(3 * DAY) == (kept,)
+    row = bench.journal.clip(kept)
+    assert row is not None
+    assert row.drop is DropReason.RETENTION_OVER, "whichever comes first"
 
 
 def test_each_region_has_its_own_days_and_one_without_a_policy_has_none(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsd_agent.rules.spool.retention import held_since, is_over
+from fsd_agent.rules.spool.retention import held_since, is_late, is_over
 
 DAY_NS = 86_400_000_000_000
 
@@ -57,3 +57,10 @@ def test_a_clip_is_over_once_its_days_have_passed_as_far_as_time_is_proved(days:
     assert is_over(1_000, proved_ns=end_ns, retention_days=days)
     assert is_over(1_000, proved_ns=end_ns + 1, retention_days=days)
     assert not is_over(1_000, proved_ns=0, retention_days=days)
+
+
+def test_a_clip_is_late_once_its_deadline_has_passed_as_far_as_time_is_proved() -> None:
+    assert not is_late(1_000, proved_ns=1_499, deadline_ns=500)
+    assert is_late(1_000, proved_ns=1_500, deadline_ns=500)
+    assert is_late(1_000, proved_ns=1_501, deadline_ns=500)
+    assert not is_late(1_000, proved_ns=10**18, deadline_ns=None)

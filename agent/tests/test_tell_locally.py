@@ -42,7 +42,7 @@ class Bench:
         self.where: Route | Hold = CN.route()
         self.stats = SimpleNamespace(
             region_id="cn", connected=False, connections=0, connection_failures=2, brokers_refused=1,
-            delivered_clips=3,
+            delivered_clips=3, waits={"roaming": 2},
         )  # fmt: skip
         self.teller = LocalTeller(
             store=self.store,
@@ -83,6 +83,7 @@ def test_a_route_and_everything_about_it() -> None:
     assert told.policies == {"cn": 1}
     assert told.refused_policies == {"eu": "eu.signed: torn"}
     assert (told.uplink.failures, told.uplink.refused, told.uplink.delivered_clips) == (2, 1, 3)
+    assert told.uplink.waits == {"roaming": 2}
     assert told.trouble == "broker: refused"
     assert decode_head(told.ledger_head).value.size == 0
     assert told.ended == ""

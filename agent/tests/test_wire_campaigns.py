@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head, HeadLayer
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.program import (
     MAX_DEPTH,
     MAX_NODES,
@@ -104,9 +105,12 @@ FULL = replace(
     schedule=WEEK,
     zones=(DEPOT,),
     heads=(HEAD,),
+    uplink=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=86_400 * SECOND_NS),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
+GOLDEN_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
+GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
+"""Of the same set without its link rules, as version 3 wrote it."""
 
 
 def test_golden() -> None:
@@ -114,6 +118,18 @@ def test_golden() -> None:
     data = encode_set(SET)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_SHA256
     assert decode_set(data) == SET
+
+
+def test_a_set_of_before_the_link_rules_is_still_read() -> None:
+    def back(raw: dict[str, Any]) -> None:
+        raw["v"] = 3
+        for one in raw["campaigns"]:
+            del one["uplink"]
+
+    data = edited(back)
+    assert hashlib.sha256(data).hexdigest() == GOLDEN_3_SHA256
+    says_nothing = tuple(replace(one, uplink=LinkRule()) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=says_nothing)
 
 
 def test_literals_keep_their_types() -> None:
@@ -152,7 +168,7 @@ def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3 and 4"),
     (lambda raw: campaign(raw).update(purpose="hobby"), "braking", "purpose", "Invalid enum value 'hobby'"),
     (lambda raw: campaign(raw).pop("purpose"), "braking", "format", "purpose"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
@@ -234,6 +250,12 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
      "2 different corners"),
     (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
     (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
+    (lambda raw: raw.update(v=3), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: full(raw).pop("uplink"), "everything", "format", "missing required field `uplink`"),
+    (lambda raw: full(raw)["uplink"].update(links="cellular"), "everything", "uplink.links", "Invalid enum value"),
+    (lambda raw: full(raw)["uplink"].update(deadline_ns=600 * 10**9 - 1), "everything", "uplink.deadline_ns", ">="),
+    (lambda raw: full(raw)["uplink"].update(deadline_ns=367 * 86_400 * 10**9), "everything", "uplink.deadline_ns", "<="),
+    (lambda raw: full(raw)["uplink"].update(cost=1), "everything", "uplink", "unknown field"),
     (lambda raw: full(raw)["heads"][0].update(camera=""), "everything", "heads[0].camera", "length >= 1"),
 ]  # fmt: skip
 

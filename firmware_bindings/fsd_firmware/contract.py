@@ -1,6 +1,7 @@
 """What a vehicle's firmware implements for the agent, in Python terms.
 
-Thread contract: one thread calls ``poll``; ``registration`` and ``consent`` may be called from any thread.
+Thread contract: one thread calls ``poll``; ``registration``, ``consent``, ``surroundings`` and ``give_back`` may be called
+from any thread.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Protocol
 from fsd_firmware.can.table import SignalTable
 from fsd_firmware.catalogue import Catalogue
 from fsd_firmware.samples import SensedBatch
+from fsd_firmware.surroundings import Surroundings
 
 
 class FirmwareError(Exception):
@@ -60,9 +62,22 @@ class Firmware(Protocol):
         """
         ...
 
+    def surroundings(self) -> Surroundings:
+        """Which link is up and how long there is power, at this moment. Never raises: what is unknown has its own answer."""
+        ...
+
+    def give_back(self) -> None:
+        """The agent needs no more of the drain window: nothing is under way, and nobody is connected.
+
+        Called once for each time that the ignition is off, whether the window is over or not. From then on firmware may
+        take the power away; the agent sleeps until the ignition is on again. Raises :class:`FirmwareError`.
+        """
+        ...
+
     def poll(self) -> SensedBatch | None:
         """Wait for the next batch (some milliseconds of samples); None when the source has ended.
 
+        A source that has nothing to give returns an empty batch at least once a second, also while the ignition is off.
         Raises :class:`FirmwareError` when the source breaks; what was given before stays valid.
         """
         ...

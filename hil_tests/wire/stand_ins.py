@@ -20,6 +20,7 @@ from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.contract import VehicleDescription
 from fsd_firmware.samples import SensedBatch, Signals, empty_gnss
+from fsd_firmware.surroundings import POWERED, LinkKind, LinkState, Surroundings
 
 S = 1_000_000_000
 CATALOGUE = Catalogue((CatalogueEntry("Vehicle.Speed", "double", "km/h", 0, 300, "speed"),))
@@ -61,6 +62,14 @@ class Speeds:
     def consent(self) -> bytes | None:
         """See :class:`fsd_firmware.contract.Firmware`."""
         return _document(self._files.consent)
+
+    def surroundings(self) -> Surroundings:
+        """Parked at home. See :class:`fsd_firmware.contract.Firmware`."""
+        return Surroundings(LinkState(LinkKind.WIFI, metered=False, roaming=False), POWERED)
+
+    def give_back(self) -> None:
+        """See :class:`fsd_firmware.contract.Firmware`."""
+        return
 
     def drive(self, *speeds: float) -> int:
         """Have these speeds in the next batches, one second each; how many."""

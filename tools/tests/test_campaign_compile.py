@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.drive.vehicles import DEMO_CAMERAS, fsd_demo
@@ -68,7 +69,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("after: 2.5s", "after: 2min", "capture.after", "'2min' is more than 60 s: a longer window is a recording"),
     ("before: 3s, after: 2.5s", "before: 0s, after: 0ms", "capture", "before '0s' and after '0ms': the clip would be empty"),
     ("before: 3s", "before: 3", "capture.before", "3: Expected `str`, got `int`"),
-    ("before: 3s", "before: 3 s", "capture.before", "'3 s' is not a duration such as 300ms, 5s, 1.5min or 2h"),
+    ("before: 3s", "before: 3 s", "capture.before", "'3 s' is not a duration such as 300ms, 5s, 1.5min, 2h or 3d"),
     ("before: 3s", "before: -3s", "capture.before", "'-3s' is not a duration"),
     ("region: cn", "region: [cn, eu]", "region", "['cn', 'eu']: a campaign is for one region; push one file to each"),
     ("region: cn", "regions: [cn, eu]", "region", "['cn', 'eu']: a campaign is for one region"),
@@ -90,6 +91,10 @@ BAD: list[tuple[str, str, str, str]] = [
     ("from: 2026-01-01", "from: 2027-01-01", "valid", "until 2026-12-31 12:00:00+08:00 is not after from 2027-01-01"),
     ("from: 2026-01-01", "from: '2026-01-01'", "valid.from", "'2026-01-01' is not a date such as 2026-11-20 (without quotes)"),
     ("T12:00:00+08:00", "T12:00:00", "valid.until", "2026-12-31T12:00:00: needs a zone, as in 2026-12-31T12:00:00Z"),
+    ("priority: 7", "uplink: {links: cellular}", "uplink.links", "'cellular': Invalid enum value"),
+    ("priority: 7", "uplink: {link: any}", "uplink", "unknown field `link`"),
+    ("priority: 7", "uplink: {deadline: 9min}", "uplink.deadline", "'9min' is less than 600 s: the vehicle looks no oftener"),
+    ("priority: 7", "uplink: {deadline: 367d}", "uplink.deadline", "is more than 3.16224e+07 s: leave it out"),
     ("id: braking", "id: Braking!", "id", "'Braking!'"),
     ("Longitudinal < -4", "Longitudinal < -4" + " " * 4096 + "|| true", "condition", "|| true': Expected `str` of length <= 4096"),
     ("description: Brakes.", f"description: {'x' * 1025}", "description", "xxx': Expected `str` of length <= 1024"),
@@ -119,3 +124,20 @@ def test_families_are_templates_that_suit_the_shipped_vehicle() -> None:
             path.read_text(), file=path.name, catalogue=CATALOGUE, cameras=DEMO_CAMERAS, region_id="eu"
         )
         assert (f"{found.id}.yaml", found.region_id) == (path.name, "eu")
+
+
+@pytest.mark.parametrize(
+    ("uplink", "rule"),
+    [
+        ("", LinkRule(Links.UNMETERED, roaming=False, urgent=False, deadline_ns=None)),
+        ("uplink: {}", LinkRule()),
+        ("uplink: {links: wifi}", LinkRule(Links.WIFI)),
+        (
+            "uplink: {links: any, roaming: true, urgent: true, deadline: 2d}",
+            LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=2 * 86_400 * 10**9),
+        ),
+        ("uplink: {deadline: 10min}", LinkRule(deadline_ns=600 * 10**9)),
+    ],
+)
+def test_what_a_file_says_of_links(uplink: str, rule: LinkRule) -> None:
+    assert compiled(GOOD.replace("priority: 7", uplink)).uplink == rule

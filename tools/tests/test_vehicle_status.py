@@ -29,7 +29,7 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_tools.main import main
 from fsd_tools.rig.namespaces import why_not
 from fsd_tools.vehicle.advice import ADVICE
-from fsd_tools.vehicle.local_show import duration
+from fsd_tools.vehicle.local_show import duration, wait_lines
 
 S = 1_000_000_000
 REASON = why_not()
@@ -239,3 +239,10 @@ def test_durations() -> None:
     assert [duration(s) for s in (0, 59, 60, 3661, 90_000)] == [
         "0 s", "59 s", "1 min 0 s", "1 h 1 min", "1 d 1 h",
     ]  # fmt: skip
+
+
+def test_why_clips_are_not_sent_now() -> None:
+    assert list(wait_lines({})) == []
+    assert list(wait_lines({"roaming": 2, "waits_for_wifi": 9, "budget_day": 2})) == [
+        "not sent now: 9 waits_for_wifi, 2 budget_day, 2 roaming"
+    ]

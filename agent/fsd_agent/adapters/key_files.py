@@ -4,6 +4,7 @@
 
     registration.signed      what firmware says of where the vehicle belongs (``wire.registration``)
     consent.json             what firmware says of the user's consent (``wire.consent``)
+    link.json                what it says of link and power (``fsd_firmware.surroundings_file``)
     keys/device.key          raw Ed25519 private key, 32 bytes: signs manifests and the ledger; or
     keys/device.token        raw public key, 32 bytes: its private half is in a token (``ports.secure_element``)
     keys/device.next.*       the same of a key that is prepared to come after it (:mod:`.device_keys`)

@@ -34,6 +34,7 @@ class MqttBroker:
     ) -> None:
         self._keys = keys
         self._wall_ns = wall_ns
+        self._dscp = options.dscp
         self._link = MqttLink(options)
 
     def connect(self, route: Route, endpoint: Endpoint, subscriptions: tuple[str, ...]) -> None:
@@ -57,7 +58,7 @@ class MqttBroker:
             self._link.fail(f"this vehicle's certificate can't be used: {error}", refused=False)
             return
         client_id = route.registration.vehicle
-        self._link.connect(Dial(endpoint, context, client_id, subscriptions))
+        self._link.connect(Dial(endpoint, context, client_id, subscriptions, self._dscp))
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """See the port."""

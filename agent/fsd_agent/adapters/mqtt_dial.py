@@ -1,4 +1,4 @@
-"""The socket below MQTT: TCP without Nagle's delay, then TLS to a peer whose identity is settled.
+"""The socket below MQTT: TCP without Nagle's delay, marked as of lower effort, then TLS to a peer whose identity is settled.
 
 Everything that can be wrong with the peer is found here, before anything of MQTT exists.
 """
@@ -9,6 +9,7 @@ import hashlib
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -16,6 +17,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
 from fsd_agent.ports.broker import Peer
 from fsd_agent.records.region import Endpoint
+
+LOWER_EFFORT: Final = 1
+"""LE, RFC 8622: the car's other traffic goes first. It took the place of CS1, which some networks take for better than best
+effort; a network that does not know LE takes it for best effort, which harms nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Dial:
     context: ssl.SSLContext
     client_id: str
     subscriptions: tuple[str, ...]
+    dscp: int = LOWER_EFFORT
+    """Marks every packet for the car's gateway and the network: 0 to 63, RFC 2474."""
 
 
 class Client(paho.Client):
@@ -65,6 +72,7 @@ def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:
     """
     plain = _dial_tcp(dial.endpoint, timeout_s)
     try:
+        _mark(plain, dial.dscp)
         # 64 KiB messages with few in flight crawl at 1.5 MB/s with Nagle's algorithm on.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secure = dial.context.wrap_socket(
@@ -79,6 +87,14 @@ def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:
         secure.close()
         raise
     return secure
+
+
+def _mark(sock: socket.socket, dscp: int) -> None:
+    """Everything after the TCP handshake. The lower two bits are the network's (ECN, RFC 3168)."""
+    if sock.family is socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def _dial_tcp(endpoint: Endpoint, timeout_s: float) -> socket.socket:

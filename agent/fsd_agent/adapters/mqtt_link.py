@@ -30,7 +30,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fsd_agent.adapters.mqtt_dial import Client, Dial, explain
+from fsd_agent.adapters.mqtt_dial import LOWER_EFFORT, Client, Dial, explain
 from fsd_agent.adapters.tls import BrokerRefusedError
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.wire.envelope import MAX_ENVELOPE_BYTES
@@ -56,6 +56,8 @@ class MqttOptions:
     """Largest packet that the broker may send us: a campaign set."""
     inbound_messages: int = 64
     """Taken from the socket in one call of ``events``, and Receive Maximum that we announce."""
+    dscp: int = LOWER_EFFORT
+    """Of every packet, 0 to 63."""
     close_timeout_s: float = 1.0
     """For what is already in paho's hands, at a clean end."""
 

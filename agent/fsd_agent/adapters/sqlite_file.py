@@ -4,7 +4,7 @@ Invariants
 - WAL with synchronous=FULL: a commit has been fsynced before it returns (with NORMAL a power cut takes commits
   back; with a rollback journal an unsynced unlink can). The folder is fsynced when the file is new.
 - One connection, one lock: calls from many threads run one after the other.
-- A damaged, foreign or newer file is refused by name and left exactly as it is. It is never recreated: the
+- A damaged, foreign, newer or too old file is refused by name and left exactly as it is. It is never recreated: the
   journal is the only thing that knows which files on the disk were promised to anybody.
 - A transaction that fails leaves what was committed before, and the connection usable.
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsd_agent.adapters import durable
-from fsd_agent.adapters.sqlite_schema import APPLICATION_ID, TABLES, VERSION
+from fsd_agent.adapters.sqlite_schema import APPLICATION_ID, TABLES, UPGRADES, VERSION
 from fsd_agent.ports.journal import JournalError, StorageFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 
@@ -77,6 +77,11 @@ class SqliteFile:
                 f"{self._path}: its tables are version {version}, this agent knows {VERSION}: it was written by a "
                 "newer agent. Start that one"
             )
+        if 0 < version < VERSION and version not in UPGRADES:
+            raise JournalError(
+                f"{self._path}: its tables are version {version}, older than any that this agent can bring up to "
+                f"{VERSION}. {_ADVICE}"
+            )
         connection.execute("PRAGMA foreign_keys = ON")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
@@ -95,6 +100,16 @@ class SqliteFile:
         finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if finding != "ok":
             raise JournalError(f"{self._path}: damaged ({finding}). {_ADVICE}")
+        if 0 < version < VERSION:
+            self._bring_up(version)
+
+    def _bring_up(self, version: int) -> None:
+        """Make the tables those of now, all of it or nothing; only of a file that is sound."""
+        with self.change() as raised:
+            for before in range(version, VERSION):
+                for statement in UPGRADES[before]:
+                    raised.execute(statement)
+            raised.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ Every change is one transaction that first reads the clip's state, asks the tabl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters.sqlite_file import SqliteFile
@@ -18,20 +18,24 @@ from fsd_agent.adapters.sqlite_rows import (
     clip_values,
     firing_of,
     firing_values,
+    rule_of,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 
 # Names of our own columns are put into these statements, values never.
 _SELECT_CLIP = f"SELECT {CLIP_COLUMNS} FROM clips WHERE clip_id = ?"  # noqa: S608 - see above
 _PUT_CLIP = f"""
-    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (clip_id) DO UPDATE SET start_ns = excluded.start_ns, end_ns = excluded.end_ns,
-        cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority
+        cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority,
+        links = excluded.links, roaming = excluded.roaming, urgent = excluded.urgent,
+        deadline_ns = excluded.deadline_ns
 """  # noqa: S608 - see above
 _PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
 _TALLY_FIRING = """
@@ -102,16 +106,32 @@ class SqliteJournal:
             )
             _tally_end(db, row, reason, clips=0, size_bytes=0)
 
-    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
+    def clips(
+        self, states: Collection[ClipState], *, limit: int | None = None, admits: Admits = EVERYTHING
+    ) -> tuple[ClipRow, ...]:
         """See the port."""
-        marks = ", ".join("?" * len(states))
+        marks, links = ", ".join("?" * len(states)), ", ".join("?" * len(admits.links))
         query = (
-            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ({marks}) "  # noqa: S608 - marks are question marks
-            "ORDER BY priority DESC, seq LIMIT ?"
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ({marks}) AND links IN ({links}) "  # noqa: S608 - marks are question marks
+            "AND roaming >= ? AND urgent >= ? ORDER BY urgent DESC, priority DESC, seq LIMIT ?"
+        )
+        asked = (*states, *admits.links, admits.roaming_only, admits.urgent_only)
+        with self._file.read() as db:
+            rows = db.execute(query, (*asked, -1 if limit is None else limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def waiting(self, region_id: str) -> Mapping[LinkRule, int]:
+        """See the port."""
+        query = (
+            "SELECT links, roaming, urgent, NULL, count(*) FROM clips WHERE state = 'sealed' AND region_id = ? "
+            "GROUP BY links, roaming, urgent"
         )
         with self._file.read() as db:
-            rows = db.execute(query, (*states, -1 if limit is None else limit)).fetchall()
-        return tuple(map(clip_of, rows))
+            rows = db.execute(query, (region_id,)).fetchall()
+        try:
+            return {rule_of(*rule): count for *rule, count in rows}
+        except ValueError as error:
+            raise JournalError(f"{self._path}: a clip's link rule is damaged: {error}") from error
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from fsd_agent.adapters.sqlite_file import BUSY_TIMEOUT_S
 from fsd_agent.adapters.sqlite_rows import CLIP_COLUMNS, FIRING_COLUMNS, Row, clip_of, firing_of
-from fsd_agent.adapters.sqlite_schema import APPLICATION_ID, VERSION
+from fsd_agent.adapters.sqlite_schema import APPLICATION_ID, UPGRADES, VERSION
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
@@ -142,5 +142,9 @@ def _check(path: Path, db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
         raise JournalError(f"{path}: is not an agent's journal")
+    if version in UPGRADES:
+        raise JournalError(
+            f"{path}: its tables are version {version}; the agent makes them version {VERSION} when it starts"
+        )
     if version != VERSION:
         raise JournalError(f"{path}: its tables are version {version}, this program knows {VERSION}")

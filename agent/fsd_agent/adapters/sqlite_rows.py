@@ -9,12 +9,13 @@ import msgspec
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 
 CLIP_COLUMNS = (
     "clip_id, region_id, purpose, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
-    "size_bytes, sha256, drop_reason, drop_detail"
+    "size_bytes, sha256, drop_reason, drop_detail, links, roaming, urgent, deadline_ns"
 )
 FIRING_COLUMNS = "firing_id, campaign_id, campaign_version, t_ns, wall_ns, evidence, clip_id, drop_reason"
 
@@ -30,13 +31,14 @@ def clip_values(row: ClipRow) -> Row:
         row.clip_id, row.region_id, row.purpose, row.state, row.start_ns, row.end_ns, row.wall_minus_mono_ns,
         _pack(row.cameras), _pack(row.signals), row.priority, int(row.cut),
         row.size_bytes, row.sha256, row.drop, row.drop_detail,
+        row.link.links, int(row.link.roaming), int(row.link.urgent), row.link.deadline_ns,
     )  # fmt: skip
 
 
 def clip_of(row: Row) -> ClipRow:
     """From the order of ``CLIP_COLUMNS``. Raises :class:`JournalError` for values that we never wrote."""
     clip_id, region_id, purpose, state, start_ns, end_ns, offset_ns, cameras, signals, priority = row[:10]
-    cut, size_bytes, sha256, drop, detail = row[10:]
+    cut, size_bytes, sha256, drop, detail, *link = row[10:]
     try:
         return ClipRow(
             clip_id=clip_id,
@@ -54,9 +56,15 @@ def clip_of(row: Row) -> ClipRow:
             sha256=sha256,
             drop=None if drop is None else DropReason(drop),
             drop_detail=detail,
+            link=rule_of(*link),
         )
     except (ValueError, msgspec.MsgspecError) as error:
         raise JournalError(f"journal: the row of clip {clip_id} is damaged: {error}") from error
+
+
+def rule_of(links: str, roaming: int, urgent: int, deadline_ns: int | None) -> LinkRule:
+    """From its columns; raises ``ValueError`` for a word that we never wrote."""
+    return LinkRule(Links(links), bool(roaming), bool(urgent), deadline_ns)
 
 
 def firing_values(judged: JudgedFiring) -> Row:

@@ -1,4 +1,4 @@
-"""The journal's tables, version 2, and how a file is recognised as one.
+"""The journal's tables, version 3, and how a file is recognised as one.
 
     clips     one row a clip, for ever; ``seq`` is the order of acceptance
     firings   one row a firing; exactly one of ``clip_id`` and ``drop_reason``
@@ -9,13 +9,23 @@
 
 ``application_id`` says the file is ours; ``user_version`` is the version of the tables. Both are set in the
 transaction that creates the tables: a file has all of it or none.
+
+A file of version 2 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under it knows nothing of
+links and gets the rule of a campaign that says nothing. Older ones are refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 APPLICATION_ID = 0x46534A4C
 """ASCII "FSJL"."""
-VERSION = 2
+VERSION = 3
+
+# The link rule comes last in each, so that thousands of clips that may not go are passed over without a look at their rows.
+_IN_ORDER = "CREATE INDEX clips_in_order ON clips (state, urgent DESC, priority DESC, seq, links, roaming)"
+_WAITING = "CREATE INDEX clips_waiting ON clips (region_id, links, roaming, urgent) WHERE state = 'sealed'"
 
 TABLES = (
     """CREATE TABLE clips (
@@ -36,10 +46,15 @@ TABLES = (
         drop_reason TEXT,
         drop_detail TEXT NOT NULL,
         receipt BLOB,
+        links TEXT NOT NULL DEFAULT 'unmetered',
+        roaming INTEGER NOT NULL DEFAULT 0,
+        urgent INTEGER NOT NULL DEFAULT 0,
+        deadline_ns INTEGER,
         CHECK ((state = 'dropped') = (drop_reason IS NOT NULL)),
         CHECK ((state = 'delivered') = (receipt IS NOT NULL))
     ) STRICT""",
-    "CREATE INDEX clips_in_order ON clips (state, priority DESC, seq)",
+    _IN_ORDER,
+    _WAITING,
     """CREATE TABLE firings (
         seq INTEGER PRIMARY KEY,
         firing_id TEXT NOT NULL UNIQUE,
@@ -64,6 +79,21 @@ TABLES = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
 )
+
+UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        2: (
+            "ALTER TABLE clips ADD COLUMN links TEXT NOT NULL DEFAULT 'unmetered'",
+            "ALTER TABLE clips ADD COLUMN roaming INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE clips ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE clips ADD COLUMN deadline_ns INTEGER",
+            "DROP INDEX clips_in_order",
+            _IN_ORDER,
+            _WAITING,
+        ),
+    }
+)
+"""By version: what makes the next one of it."""
 
 IN_PROGRESS = "in_progress"
 DELIVERED = "delivered"

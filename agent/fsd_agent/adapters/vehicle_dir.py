@@ -27,6 +27,11 @@ class VehicleDir:
         return self.root / "consent.json"
 
     @property
+    def link(self) -> Path:
+        """Which link is up and how long there is power, as firmware would say it."""
+        return self.root / "link.json"
+
+    @property
     def keys(self) -> Path:
         """Folder of the device's own keys."""
         return self.root / "keys"

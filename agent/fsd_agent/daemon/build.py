@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
+from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
@@ -91,9 +92,10 @@ def _build(
     detector, redactor = _detectors(config.perception, base)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     parts = open_parts(config, base, data, firmware, events)
+    policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
-    sense = _sense(config, parts, engine, detector)
-    finisher = _finisher(parts, codec, redactor)
+    sense = _sense(config, parts, engine, detector, policy)
+    finisher = _finisher(parts, codec, redactor, policy)
     heads = Heads(parts.ledger, events)
     give_up = GiveUp(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
@@ -101,10 +103,15 @@ def _build(
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
     )
-    deliverer = _deliverer(config, parts, heads, retention)
+    deliverer = _deliverer(config, parts, heads, retention, policy)
 
     def trouble() -> str:
-        return heads.trouble or finisher.trouble or deliverer.stats().trouble or parts.consent.trouble
+        own = heads.trouble or finisher.trouble or deliverer.stats().trouble
+        return own or parts.consent.trouble or policy.trouble
+
+    def waits(region_id: str) -> Mapping[str, int]:
+        stats = deliverer.stats()
+        return stats.waits if stats.region_id == region_id else {}
 
     holds = Holds(parts.journal, parts.clock, events)
     local = _local_teller(config, data, parts, deliverer, holds, trouble)
@@ -120,6 +127,7 @@ def _build(
         head=heads.tell,
         holds=holds.look,
         certificate_until_ns=CertificateWatch(parts.keys, parts.clock, events).look,
+        waits=waits,
     )
     return Agent(
         firmware=firmware,
@@ -150,7 +158,9 @@ def _build(
     )
 
 
-def _sense(config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:
+def _sense(
+    config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: Detector | None, policy: LinkPolicy
+) -> Sense:
     ring = Ring(
         parts.description.catalogue, horizon_ns=ring_ns(config), max_bytes=config.sense.ring_max_bytes
     )
@@ -174,10 +184,13 @@ def _sense(config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: D
         journal=parts.journal,
         events=parts.events,
         new_id=_new_id,
+        power=policy.power,
     )
 
 
-def _finisher(parts: Parts, codec: VideoCodec | None, detector: Detector | None) -> Finisher:
+def _finisher(
+    parts: Parts, codec: VideoCodec | None, detector: Detector | None, policy: LinkPolicy
+) -> Finisher:
     return Finisher(
         journal=parts.journal,
         staging=parts.staging,
@@ -191,12 +204,16 @@ def _finisher(parts: Parts, codec: VideoCodec | None, detector: Detector | None)
         keys=parts.keys,
         clock=parts.clock,
         events=parts.events,
+        power=policy.power,
     )
 
 
-def _deliverer(config: AgentConfig, parts: Parts, heads: Heads, retention: Retention) -> Deliverer:
+def _deliverer(
+    config: AgentConfig, parts: Parts, heads: Heads, retention: Retention, policy: LinkPolicy
+) -> Deliverer:
+    options = MqttOptions(window=config.uplink.window, dscp=config.uplink.dscp)
     return Deliverer(
-        broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
+        broker=MqttBroker(parts.keys, options),
         journal=parts.journal,
         spool=parts.spool,
         ledger=parts.ledger,
@@ -207,6 +224,8 @@ def _deliverer(config: AgentConfig, parts: Parts, heads: Heads, retention: Reten
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
         overdue=lambda: retention.step(ClipState.SEALED),
+        gate=policy.gate,
+        power=policy.power,
     )
 
 

@@ -29,6 +29,9 @@ class FirmwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """File in which the maker's firmware keeps the vehicle's registration."""
     consent: str = "consent.json"
     """File in which it keeps the user's consent; where there is none, nothing is collected."""
+    link: str = "link.json"
+    """File in which it keeps which link is up and how long there is power; where there is none, the link counts as metered
+    and roaming."""
     speed: Literal["real", "max"] = "real"
     loop: bool = False
     """Start the drive again when it ends; time goes on."""
@@ -89,6 +92,17 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
     """Segments that may be unacknowledged."""
     status_every_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    """On a metered link statuses come as their own allowance lets them."""
+    dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 1
+    """Marks packets for the car's gateway and the network; 1 is "lower effort" (RFC 8622)."""
+    metered_bytes_per_day: Annotated[int, msgspec.Meta(ge=0)] = 100_000_000
+    metered_bytes_per_month: Annotated[int, msgspec.Meta(ge=0)] = 1_000_000_000
+    """The owner's limits, of days and months of UTC; those of the region's policy count beside them."""
+    wifi_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    ethernet_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cellular_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 500_000
+    """How fast clips may go over each kind of link, so that the car's other traffic has room; 0 is as fast as it can. What
+    is of no known kind goes as fast as cellular."""
 
 
 class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

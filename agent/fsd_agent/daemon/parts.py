@@ -119,6 +119,7 @@ def open_firmware(
         base / wanted.source.removeprefix("drive:"),
         registration=base / wanted.registration,
         consent=base / wanted.consent,
+        link=base / wanted.link,
         speed=speed,
         tick_ns=config.sense.tick_ms * 1_000_000,
         frames_hz=config.perception.rate_hz if config.perception is not None else 0.0,

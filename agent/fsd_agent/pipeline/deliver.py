@@ -2,7 +2,9 @@
 
 - Where: one of the current route's endpoints. On hold nothing is connected and nothing is sent. When the route changes,
   the connection is closed first, and everything about the old region is forgotten here (not on disk).
-- What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says.
+- What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says, as far as
+  :mod:`fsd_agent.pipeline.gate` lets them: a clip that may not go now waits and holds up nobody.
+- A connection belongs to the link that it was made over. When firmware names another, it is made anew.
 - Before the first byte of a clip goes to a connection, the ledger holds to whom; where it can't, the clip waits.
 - A clip without consent to its purpose is not sent, and where consent was withdrawn, nothing more of it is given to the
   connection; a receipt that comes after that changes nothing.
@@ -19,9 +21,12 @@ from collections.abc import Callable, Sequence
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.endings import Endings
+from fsd_agent.pipeline.gate import Gate, OpenGate
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
+from fsd_agent.pipeline.passage import Passage
+from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
 from fsd_agent.pipeline.sealed_files import DamagedError
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
@@ -29,10 +34,12 @@ from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolStore
+from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.consent import Consented
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
+from fsd_agent.rules.uplink.power import Phase
 from fsd_agent.rules.uplink.schedule import Decision, Delivered, UplinkCounts
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, UplinkLimits
 
@@ -63,11 +70,14 @@ class Deliverer:
         limits: UplinkLimits = UPLINK_LIMITS,
         link_limits: LinkLimits = LINK_LIMITS,
         overdue: Callable[[], Sequence[str]] = tuple,
+        gate: Gate | None = None,
+        power: Power | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
+        Without a ``gate`` everything may go, and without ``power`` at any time; asleep, nobody is connected.
         """
         self._journal = journal
         self._spool = spool
@@ -83,6 +93,9 @@ class Deliverer:
         self._random = random
         self._limits = limits
         self._overdue = overdue
+        self._gate = gate or OpenGate()
+        self._power = power or AlwaysOn()
+        self._passage = Passage(self._gate)
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
@@ -124,13 +137,17 @@ class Deliverer:
     def step(self, timeout_s: float) -> None:
         """Follow the route, fill the window, and wait up to ``timeout_s`` for what comes back."""
         now_ns = self._clock.monotonic_ns()
-        self._follow(self._route_source(), now_ns)
+        asleep = self._power.phase is Phase.ASLEEP
+        self._follow(None if asleep else self._route_source(), now_ns)
+        if asleep:
+            self._power.rest(Loop.DELIVER)
         for clip_id in self._overdue():
             if self._lane is not None:
                 self._ended(self._lane, clip_id, ended=True)
         wait_s = timeout_s
         if self._lane is not None:
             lane = self._lane
+            self._follow_link(lane, now_ns)
             dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
@@ -147,9 +164,10 @@ class Deliverer:
         """Disconnect. Safe to call twice; a later step connects again."""
         self._interrupt(self._clock.monotonic_ns())
         self._link.close()
+        self._passage.close()
         self._stats = self._picture()
 
-    def _follow(self, wanted: Route | Hold, now_ns: int) -> None:
+    def _follow(self, wanted: Route | Hold | None, now_ns: int) -> None:
         """Make ``wanted`` the route that everything below works for."""
         route = wanted if isinstance(wanted, Route) else None
         current = self._lane.route if self._lane is not None else None
@@ -157,12 +175,20 @@ class Deliverer:
             return
         self._interrupt(now_ns)
         self._link.close()
+        self._passage.close()
         self._past = self._counts()
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
             self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
             self._stale = True
+
+    def _follow_link(self, lane: Lane, now_ns: int) -> None:
+        """Let only go what may go over the link that there is, and make the connection anew where that is another one."""
+        self._stale = self._passage.look(lane, now_ns) or self._stale
+        if self._passage.is_another_link():
+            self._interrupt(now_ns)
+            self._link.close()
 
     def _refresh(self, lane: Lane, now_ns: int) -> None:
         """Take over the journal's sealed clips, when asked to and now and then."""
@@ -175,37 +201,51 @@ class Deliverer:
                 if consented.withdrawals != self._withdrawals:  # What is known here may be erased by now
                     lane.schedule.update(())
                     self._withdrawals = consented.withdrawals
-                lane.refresh(self._journal, consented.in_force)
+                lane.refresh(self._journal, consented.in_force, self._passage.admits)
+            self._passage.count(self._journal, lane.topics.region)
         except JournalError as error:
             self._trouble = f"journal: {error}"
 
     def _fill(self, lane: Lane, now_ns: int) -> None:
-        """Publish until the window is full or there is nothing to say."""
+        """Publish until the window is full, the rate is reached, or there is nothing to say."""
         while self._link.room > 0:
-            small = self._outbox.take(lane.topics)
-            if small is not None:
-                self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+            if self._publish_small(lane, now_ns):
                 continue
-            emission = lane.schedule.next(now_ns)
+            emission = lane.schedule.next(now_ns) if now_ns >= self._gate.due_ns(small=False) else None
             if emission is None:
                 return
-            try:
-                if not self._given_up_before(lane, emission.clip_id):
-                    self._publish(lane, emission, now_ns)
-            except LedgerError as error:
-                self._trouble = f"ledger: {error}"
-                self._events.emit("ledger_failed", clip=emission.clip_id, what=str(error))
-                lane.schedule.postpone(emission.clip_id, now_ns, self._random())
-            except (DamagedError, SpoolDamagedError) as error:
+            self._try_to_publish(lane, emission, now_ns)
+
+    def _publish_small(self, lane: Lane, now_ns: int) -> bool:
+        small = self._outbox.take(lane.topics) if now_ns >= self._gate.due_ns(small=True) else None
+        if small is None:
+            return False
+        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
+        self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+        return True
+
+    def _try_to_publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
+        """Publish one message about a clip, or say what becomes of the clip."""
+        try:
+            if not self._given_up_before(lane, emission.clip_id):
+                self._publish(lane, emission, now_ns)
+        except JournalError as error:  # What it would cost can't be kept
+            self._trouble = f"journal: {error}"
+            lane.schedule.postpone(emission.clip_id, now_ns, self._random())
+        except LedgerError as error:
+            self._trouble = f"ledger: {error}"
+            self._events.emit("ledger_failed", clip=emission.clip_id, what=str(error))
+            lane.schedule.postpone(emission.clip_id, now_ns, self._random())
+        except (DamagedError, SpoolDamagedError) as error:
+            self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
+        except CompartmentKeyError as error:
+            # No fault of the clip: it stays, and is tried again however often.
+            self._trouble = f"spool: {error}"
+            lane.schedule.postpone(emission.clip_id, now_ns, self._random())
+        except SpoolError as error:
+            self._trouble = f"spool: {error}"
+            if lane.schedule.unreadable(emission.clip_id, now_ns, self._random()):
                 self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
-            except CompartmentKeyError as error:
-                # No fault of the clip: it stays, and is tried again however often.
-                self._trouble = f"spool: {error}"
-                lane.schedule.postpone(emission.clip_id, now_ns, self._random())
-            except SpoolError as error:
-                self._trouble = f"spool: {error}"
-                if lane.schedule.unreadable(emission.clip_id, now_ns, self._random()):
-                    self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
 
     def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Give one message about a clip to the connection, if there is consent at that very moment."""
@@ -217,9 +257,17 @@ class Deliverer:
             elif row.purpose not in consented.given:
                 self._trouble = f"no consent to {row.purpose} now"
                 lane.schedule.postpone(row.clip_id, now_ns, self._random())
+            elif not self._gate.charge(row.link, len(topic) + len(payload), now_ns):
+                self._used_up(lane, row, now_ns)
             else:
                 self._record_sending(lane, row.clip_id)
                 self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+
+    def _used_up(self, lane: Lane, row: ClipRow, now_ns: int) -> None:
+        """The budget does not reach for a message of the clip: it waits, and asks anew what is missing when it goes on."""
+        self._follow_link(lane, now_ns)
+        if self._passage.admits.admits(row.link):  # It reaches for smaller ones
+            lane.schedule.postpone(row.clip_id, now_ns, self._random())
 
     def _is_stale(self, consented: Consented) -> bool:
         """Whether clips that are known here may be gone; then nothing is done about any before they are looked up anew."""
@@ -246,7 +294,10 @@ class Deliverer:
     def _next_due_ns(self, lane: Lane, now_ns: int) -> int:
         """When there may be something to do without an event."""
         due_ns = min(self._refresh_at_ns, self._link.next_due_ns(now_ns))
-        return min(due_ns, lane.schedule.next_due_ns(now_ns)) if self._link.connected else due_ns
+        if not self._link.connected:
+            return due_ns
+        rated_ns = self._gate.due_ns(small=False)
+        return min(due_ns, rated_ns if now_ns < rated_ns else lane.schedule.next_due_ns(now_ns))
 
     def _on_event(self, event: BrokerEvent, now_ns: int) -> None:
         match event:
@@ -363,5 +414,6 @@ class Deliverer:
             unknown_clips=counts.unknown_clips,
             answer_timeouts=counts.timeouts,
             outbox_dropped=self._outbox.dropped,
-            trouble=self._trouble,
+            trouble=self._trouble or self._gate.trouble,
+            waits=self._passage.waits,
         )

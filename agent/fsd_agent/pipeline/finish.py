@@ -15,6 +15,7 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     fault nobody foresaw
     the device's key      -> stays CAPTURED and is tried again: a token may come back
     can't be used
+    the agent sleeps       -> left as it is until the ignition is on
     the ledger can't       -> stays CAPTURED and is tried again: what it can't record does not happen
     record it
 
@@ -36,6 +37,7 @@ from fsd_agent import __version__
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
+from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
@@ -51,6 +53,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.rules.residency.zones import zone_reached
+from fsd_agent.rules.uplink.power import Phase
 from fsd_agent.wire.clip import ClipFormatError, encode_clip
 from fsd_agent.wire.sealed import SealError, seal_clip
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
@@ -95,8 +98,13 @@ class Finisher:
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
+        power: Power | None = None,
     ) -> None:
-        """``sizes``: width and height in pixels of each camera that the vehicle describes."""
+        """``sizes``: width and height in pixels of each camera that the vehicle describes.
+
+        Without ``power`` the ignition is always on.
+        """
+        self._power = power or AlwaysOn()
         self._journal = journal
         self._staging = staging
         self._spool = spool
@@ -126,7 +134,8 @@ class Finisher:
     def step(self) -> bool:
         """Finish one clip; False when there is none that can be finished now."""
         now_ns = self._clock.monotonic_ns()
-        if self._stopping.is_set() or now_ns < self._not_before_ns:
+        if self._must_stop() or now_ns < self._not_before_ns:
+            self._power.rest(Loop.FINISH)
             return False
         where = self._residence.current
         if not isinstance(where, Route):
@@ -163,6 +172,9 @@ class Finisher:
     def _is_withdrawn(self, row: ClipRow) -> bool:
         """There is no consent for this clip now: whatever went wrong with it, nothing is decided about it here."""
         return row.purpose not in self._consent.now.given
+
+    def _must_stop(self) -> bool:
+        return self._stopping.is_set() or self._power.phase is Phase.ASLEEP
 
     def _tries(self, row: ClipRow) -> _Resting:
         return self._resting.get(row.clip_id, _FRESH)
@@ -201,7 +213,7 @@ class Finisher:
                 self._codec,
                 self._detector,
                 sizes=self._sizes,
-                stopped=lambda: self._stopping.is_set() or self._is_withdrawn(row),
+                stopped=lambda: self._must_stop() or self._is_withdrawn(row),
             )
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)

@@ -9,6 +9,7 @@ from fsd_agent.pipeline.sealed_files import SealedFiles
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.spool import SpoolStore
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.link_rule import Admits
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.schedule import Schedule
@@ -39,17 +40,27 @@ class Lane:
             SealedFiles(spool.region(topics.region), topics),
         )
 
-    def refresh(self, journal: Journal, in_force: frozenset[Purpose]) -> None:
-        """Take over the journal's sealed clips of this region and of these purposes. Raises ``JournalError``."""
+    def refresh(self, journal: Journal, in_force: frozenset[Purpose], admits: Admits) -> None:
+        """Take over the journal's sealed clips of this region, of these purposes, that may go. Raises ``JournalError``.
+
+        What was asked about may not go any more, and is kept: its receipt may be on the way.
+        """
         wanted = CLIPS_AT_ONCE + self.schedule.failing
-        self.schedule.update(_sealed(journal, self.topics.region, in_force, wanted))
+        rows = _sealed(journal, self.topics.region, in_force, admits, wanted)
+        for clip_id in self.schedule.asked - {row.clip_id for row in rows}:
+            row = journal.clip(clip_id)
+            if row is not None and row.state is ClipState.SEALED and row.purpose in in_force:
+                rows.append(row)
+        self.schedule.update(rows)
 
 
-def _sealed(journal: Journal, region_id: str, in_force: frozenset[Purpose], wanted: int) -> list[ClipRow]:
+def _sealed(
+    journal: Journal, region_id: str, in_force: frozenset[Purpose], admits: Admits, wanted: int
+) -> list[ClipRow]:
     """The best clips of this region and of these purposes; looks deeper while others are in the way."""
     limit = wanted
     while True:
-        rows = journal.clips({ClipState.SEALED}, limit=limit)
+        rows = journal.clips({ClipState.SEALED}, limit=limit, admits=admits)
         mine = [row for row in rows if row.region_id == region_id and row.purpose in in_force]
         if len(rows) < limit or len(mine) >= wanted:
             return mine[:wanted]

@@ -1,7 +1,7 @@
-"""Clips that have waited on board for as long as their region would keep them: given up with that reason.
+"""Clips that have waited on board past their region's retention or their campaigns' deadline: given up with that reason.
 
 The rule is ``rules.spool.retention``; it is asked on hold too, and whether there is a connection or not. Clips of a region
-that has no policy in force stay: nobody says how long they may be kept.
+that has no policy in force stay until their deadline: nobody says how long they may be kept.
 
 When a clip was seen first is kept in the journal's state, for every clip that is on board. What a full disk has no room
 to keep of it counts all the same, and is kept once there is room.
@@ -26,11 +26,12 @@ from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.spool.lifecycle import LIVE
-from fsd_agent.rules.spool.retention import held_since, is_over
+from fsd_agent.rules.spool.retention import held_since, is_late, is_over
 
 LOOK_EVERY_NS = 300_000_000_000
 """Retention is counted in days; each look reads every clip that is on board."""
 STATE_KEY = "held-since"
+_S = 1_000_000_000
 
 
 class PolicyTime(Protocol):
@@ -76,12 +77,9 @@ class Retention:
             self._next_ns[state] = now_ns + LOOK_EVERY_NS
         given_up: list[str] = []
         try:
-            for row, days in self._over(now_ns):
+            for row, reason, detail in self._over(now_ns):
                 if row.state is state:
-                    detail = (
-                        f"it has waited on board for the {days} days that region {row.region_id} keeps clips"
-                    )
-                    self._give_up.drop(row, DropReason.RETENTION_OVER, detail)
+                    self._give_up.drop(row, reason, detail)
                     given_up.append(row.clip_id)
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))
@@ -89,19 +87,25 @@ class Retention:
             self._events.emit("ledger_failed", clip="", what=str(error))
         return tuple(given_up)
 
-    def _over(self, now_ns: int) -> list[tuple[ClipRow, int]]:
-        """Every clip on board that is over, with its region's days."""
+    def _over(self, now_ns: int) -> list[tuple[ClipRow, DropReason, str]]:
+        """Every clip on board that is over, and why."""
         days = {policy.region_id: policy.retention_days for policy in self._source.policies}
         proved_ns = self._source.proved_ns
         with self._lock:
             rows = self._journal.clips(LIVE)
             noted = self._note(rows, now_ns, proved_ns)
-        return [
-            (row, days[row.region_id])
-            for row in rows
-            if row.region_id in days
-            and is_over(noted[row.clip_id], proved_ns=proved_ns, retention_days=days[row.region_id])
-        ]
+        found = []
+        for row in rows:
+            since_ns, kept_days = noted[row.clip_id], days.get(row.region_id)
+            if kept_days is not None and is_over(since_ns, proved_ns=proved_ns, retention_days=kept_days):
+                detail = (
+                    f"it has waited on board for the {kept_days} days that region {row.region_id} keeps clips"
+                )
+                found.append((row, DropReason.RETENTION_OVER, detail))
+            elif is_late(since_ns, proved_ns=proved_ns, deadline_ns=row.link.deadline_ns):
+                detail = f"it was worth something for {(row.link.deadline_ns or 0) // _S} s after its firing"
+                found.append((row, DropReason.DEADLINE_PASSED, detail))
+        return found
 
     def _note(self, rows: Collection[ClipRow], now_ns: int, proved_ns: int) -> Mapping[str, int]:
         before = self._noted if self._noted is not None else self._read()

@@ -7,6 +7,9 @@ One step handles one batch of the firmware, in this order, so that a firing alwa
 Everything keeps arriving whatever happens downstream: redaction, sealing and delivery run on other threads and
 are reached only through staging and the journal.
 
+With the ignition off nothing new is kept; what firmware gives while the agent sleeps is thrown away unlooked at
+(:mod:`fsd_agent.rules.uplink.power`).
+
 Without consent to a campaign's purpose its firings are dropped and counted, and nothing of what it saw is noted.
 
 Threads: one.
@@ -19,6 +22,7 @@ from dataclasses import replace
 
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
@@ -34,6 +38,7 @@ from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.residency.zones import Positions, collected_here
 from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
 from fsd_agent.rules.triggers.engine import TriggerEngine
+from fsd_agent.rules.uplink.power import Phase
 from fsd_firmware.can.decoder import Decoder
 from fsd_firmware.contract import Firmware
 from fsd_firmware.samples import SensedBatch, Signals, merge_signals
@@ -57,7 +62,11 @@ class Sense:
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],
+        power: Power | None = None,
     ) -> None:
+        """Without ``power`` the ignition is always on."""
+        self._power = power or AlwaysOn()
+        self._phase = Phase.ON
         self._firmware = firmware
         table = firmware.describe().signal_table
         self._decoder = Decoder(table) if table is not None else None
@@ -118,6 +127,11 @@ class Sense:
         if batch is None:
             self._recorder.close_all()
             return False
+        self._phase = self._power.phase
+        if self._phase is Phase.ASLEEP:
+            self._recorder.close_all()
+            self._power.rest(Loop.SENSE)
+            return True
         if self._first_ns is None:
             self._first_ns = batch.until_ns
         self.sensed_ns = batch.until_ns - self._first_ns
@@ -184,8 +198,11 @@ class Sense:
         for firing in firings:
             campaign = self._campaigns[firing.campaign_id]
             wall_ns = firing.t_ns + wall_minus_mono_ns
-            if campaign.purpose not in given:
-                reason: DropReason | None = DropReason.NO_CONSENT
+            if self._phase is not Phase.ON:
+                reason: DropReason | None = DropReason.IGNITION_OFF
+                firing = replace(firing, evidence=())  # noqa: PLW2901 - what it saw is data, too
+            elif campaign.purpose not in given:
+                reason = DropReason.NO_CONSENT
                 firing = replace(firing, evidence=())  # noqa: PLW2901 - what it saw is data, too
             else:
                 reason = self._verdict(firing, campaign, wall_ns, kept)
@@ -207,4 +224,6 @@ class Sense:
 
 
 def _kept(firing_id: str, firing: Firing, wall_ns: int, campaign: Campaign) -> KeptFiring:
-    return KeptFiring(firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose)
+    return KeptFiring(
+        firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose, campaign.uplink
+    )

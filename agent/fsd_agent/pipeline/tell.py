@@ -36,7 +36,9 @@ class Teller:
         head: Callable[[], bytes],
         holds: Callable[[Route], tuple[HoldSpan, ...]],
         certificate_until_ns: Callable[[str], int],
+        waits: Callable[[str], Mapping[str, int]] = lambda _region_id: {},
     ) -> None:
+        """``waits`` says of a region how many of its clips may not be sent now, by reason."""
         self._journal = journal
         self._control = control
         self._refused_policies = refused_policies
@@ -48,6 +50,7 @@ class Teller:
         self._head = head
         self._holds = holds
         self._certificate_until_ns = certificate_until_ns
+        self._waits = waits
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -75,6 +78,7 @@ class Teller:
             ledger_head=head,
             holds=self._holds(where),
             certificate_until_wall_ns=self._certificate_until_ns(region_id),
+            waits=dict(self._waits(region_id)),
         )
 
 

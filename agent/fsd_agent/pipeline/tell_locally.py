@@ -113,6 +113,7 @@ class LocalTeller:
             failures=stats.connection_failures,
             refused=stats.brokers_refused,
             delivered_clips=stats.delivered_clips,
+            waits=dict(stats.waits),
         )
 
     def _head(self) -> bytes:

@@ -12,6 +12,7 @@ EventName = Literal[
     "disk_full", "disk_failed", "journal_failed", "detector_failed",
     "ledger_repaired", "ledger_failed", "keys_failed",
     "certificate_expiring", "certificate_expired",
+    "link", "power",
     "source_failed", "progress", "undelivered", "ended", "loop_failed",
 ]  # fmt: skip
 """Every event there is; what each means and holds is in ``docs/architecture.md``, "Events"."""

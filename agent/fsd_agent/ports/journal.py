@@ -8,12 +8,13 @@ Threads. Any thread; calls are serialised inside.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
 
 
@@ -88,11 +89,17 @@ class Journal(StateStore, Protocol):
         """Any state but DELIVERED and DROPPED to DROPPED."""
         ...
 
-    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
-        """Clips in any of ``states``, by priority (highest first), then oldest (accepted) first.
+    def clips(
+        self, states: Collection[ClipState], *, limit: int | None = None, admits: Admits = EVERYTHING
+    ) -> tuple[ClipRow, ...]:
+        """Clips in any of ``states``: urgent ones first, then by priority (highest first), then oldest (accepted) first.
 
-        At most ``limit`` of them; a loop that needs only the next few says so.
+        At most ``limit`` of them, of those whose link rule ``admits``; a loop that needs only the next few says so.
         """
+        ...
+
+    def waiting(self, region_id: str) -> Mapping[LinkRule, int]:
+        """How many SEALED clips of a region there are, by link rule; deadlines are left out of the rules."""
         ...
 
     def clip(self, clip_id: str) -> ClipRow | None:

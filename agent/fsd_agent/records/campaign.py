@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fsd_agent.records.head import Head
+from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.program import Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
@@ -47,6 +48,10 @@ class CampaignLimits:
     """Of a schedule."""
     offsets: int = 256
     """Of a schedule: two a year for a century."""
+    deadline_min_ns: int = 600 * SECOND_NS
+    """The vehicle looks every five minutes whether a deadline has passed, and believes a clock after another five."""
+    deadline_max_ns: int = 366 * 86_400 * SECOND_NS
+    """A year; a region's retention ends what has none."""
     operations_per_s: int = 2_000_000
     """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.firing.cost``).
     A family that ships needs under 5 % of it with forty boxes in view."""
@@ -105,6 +110,7 @@ class Campaign:
     schedule: Schedule | None = None
     zones: tuple[Zone, ...] = ()
     heads: tuple[Head, ...] = ()
+    uplink: LinkRule = SAYS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_firmware.catalogue import CatalogueEntry
@@ -58,6 +59,8 @@ class ClipRow:
     """Of the sealed file; what a receipt must name."""
     drop: DropReason | None = None
     drop_detail: str = ""
+    link: LinkRule = SAYS_NOTHING
+    """The widest of its campaigns'."""
 
     @property
     def compartment(self) -> Compartment:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class DeliveryStats:
     """Where it sends; empty on hold."""
     connected: bool
     waiting_clips: int
-    """Sealed clips of this region that have no receipt yet."""
+    """Sealed clips of this region that have no receipt yet and may be sent now."""
     in_flight: int
     """Publishes the broker has not acknowledged."""
     sent: tuple[BytesSent, ...]
@@ -50,3 +51,5 @@ class DeliveryStats:
     outbox_dropped: int
     trouble: str
     """The newest fault, empty before the first."""
+    waits: Mapping[str, int] = field(default_factory=dict)
+    """Sealed clips of this region that may not be sent now, by :class:`~fsd_agent.records.reasons.Waits`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fsd_agent.records.status import HoldSpan, ProcessUse
 
@@ -33,6 +33,8 @@ class Uplink:
     refused: int
     """Of those: the peer was not this region's broker, or refused this vehicle."""
     delivered_clips: int
+    waits: dict[str, int] = field(default_factory=dict)
+    """Sealed clips that may not be sent now, by :class:`~fsd_agent.records.reasons.Waits`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Why data was not delivered. Every drop carries one of these, and they are counted per campaign."""
+"""Why data was not delivered. Every drop carries one of these, and they are counted per campaign; and why clips wait."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ class DropReason(StrEnum):
     BUDGET_CLIPS = "budget_clips"
     BUDGET_BYTES = "budget_bytes"
     SAMPLED_OUT = "sampled_out"
+    IGNITION_OFF = "ignition_off"
+    """The car was not in use: nothing new is kept."""
     # Consent
     NO_CONSENT = "no_consent"
     """The user has not consented to the campaign's purpose."""
@@ -46,3 +48,20 @@ class DropReason(StrEnum):
     REFUSED_BY_REGION = "refused_by_region"
     RETENTION_OVER = "retention_over"
     """It has waited on the vehicle for as long as its region would have kept it."""
+    DEADLINE_PASSED = "deadline_passed"
+    """It has waited for as long as it was worth anything to its campaigns."""
+
+
+class Waits(StrEnum):
+    """Why a sealed clip may not be sent now. It stays, and goes when that changes."""
+
+    IGNITION_OFF = "ignition_off"
+    """The agent sleeps."""
+    NO_LINK = "no_link"
+    FOR_WIFI = "waits_for_wifi"
+    FOR_UNMETERED = "waits_for_unmetered"
+    ROAMING = "roaming"
+    """The link is in another operator's network."""
+    BUDGET_DAY = "budget_day"
+    BUDGET_MONTH = "budget_month"
+    """The bytes that may go over metered links are used up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fsd_agent.records.byte_limits import NO_LIMITS, ByteLimits
 from fsd_agent.records.zone import Zone
 
 
@@ -153,6 +154,8 @@ class RegionPolicy:
     """How long the region keeps a clip; carried with each clip."""
     export: ExportRule
     left_clips: LeftClips
+    metered: ByteLimits = NO_LIMITS
+    """What may go to it over metered links; the owner's limits count beside it."""
 
     @property
     def sealing_key_id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,5 @@ class Status:
     """The newest times on hold, the newest last: what could be told to nobody while it lasted."""
     certificate_until_wall_ns: int = 0
     """Until when the vehicle's certificate for this region is valid; 0 where that can't be told."""
+    waits: dict[str, int] = field(default_factory=dict)
+    """Sealed clips that may not be sent now, by :class:`~fsd_agent.records.reasons.Waits`."""

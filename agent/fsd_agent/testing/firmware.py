@@ -1,4 +1,4 @@
-"""A firmware source that plays batches it was given; registration and consent can be changed at any moment."""
+"""A firmware source that plays batches it was given; its documents and surroundings can be changed at any moment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 from fsd_firmware.contract import FirmwareError, VehicleDescription
 from fsd_firmware.samples import SensedBatch
+from fsd_firmware.surroundings import POWERED, LinkKind, LinkState, Surroundings
+
+HOME = Surroundings(LinkState(LinkKind.WIFI, metered=False, roaming=False), POWERED)
+"""Everything may go."""
 
 
 class ScriptedFirmware:
@@ -27,6 +31,10 @@ class ScriptedFirmware:
         """What :meth:`registration` answers; may be set while the agent runs."""
         self.consent_document = consent
         """What :meth:`consent` answers; may be set while the agent runs."""
+        self.around = HOME
+        """What :meth:`surroundings` answers; may be set while the agent runs."""
+        self.given_back = 0
+        """How often a drain window was given back."""
         self.closed = False
         self._description = description
         self._batches = iter(batches)
@@ -43,6 +51,14 @@ class ScriptedFirmware:
     def consent(self) -> bytes | None:
         """See the contract."""
         return self.consent_document
+
+    def surroundings(self) -> Surroundings:
+        """See the contract."""
+        return self.around
+
+    def give_back(self) -> None:
+        """See the contract."""
+        self.given_back += 1
 
     def poll(self) -> SensedBatch | None:
         """See the contract."""

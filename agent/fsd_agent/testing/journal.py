@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, StorageFullError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
 
@@ -78,12 +79,19 @@ class MemoryJournal:
             row = self._movable(clip_id, ClipState.DROPPED)
             self._clips[clip_id] = replace(row, state=ClipState.DROPPED, drop=reason, drop_detail=detail)
 
-    def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
+    def clips(
+        self, states: Collection[ClipState], *, limit: int | None = None, admits: Admits = EVERYTHING
+    ) -> tuple[ClipRow, ...]:
         """See the port."""
         with self._lock:
             self._open()
-            found = [row for row in self._clips.values() if row.state in states]
-            return tuple(sorted(found, key=lambda row: -row.priority)[:limit])
+            found = [row for row in self._clips.values() if row.state in states and admits.admits(row.link)]
+            return tuple(sorted(found, key=lambda row: (not row.link.urgent, -row.priority))[:limit])
+
+    def waiting(self, region_id: str) -> Mapping[LinkRule, int]:
+        """See the port."""
+        rows = self.clips({ClipState.SEALED})
+        return Counter(replace(row.link, deadline_ns=None) for row in rows if row.region_id == region_id)
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

@@ -1,4 +1,4 @@
-"""Parts of a campaign on the wire: its program, schedule, zones and heads. ``wire.campaigns`` has the whole.
+"""Parts of a campaign on the wire: its program, schedule, zones, heads and link rule. ``wire.campaigns`` has the whole.
 
 A node is an array ``[op, [argument positions], value, window_ns]``; a span, an offset and a corner are pairs. Each
 ``unpack`` gives a record, whose own checks raise its own ``ValueError``.
@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS
 from fsd_agent.records.head import MAX_HIDDEN, MAX_LAYERS, Head, HeadLayer
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.program import MAX_NODES, MAX_TEXT, MAX_WINDOW_NS, LiteralValue, Node, Op, Program
 from fsd_agent.records.schedule import LocalOffset, Schedule, WeekSpan
 from fsd_agent.records.zone import Zone
@@ -131,3 +132,21 @@ class WireHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The head. Raises :class:`~fsd_agent.records.head.HeadError`."""
         layers = tuple(layer.unpack() for layer in self.layers)
         return Head(self.name, self.source, self.camera, self.input_bits, layers, self.scale)
+
+
+class WireLinkRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A :class:`LinkRule`."""
+
+    links: Links
+    roaming: bool
+    urgent: bool
+    deadline_ns: Annotated[int, Meta(ge=LIMITS.deadline_min_ns, le=LIMITS.deadline_max_ns)] | None
+
+    @classmethod
+    def pack(cls, rule: LinkRule) -> WireLinkRule:
+        """What is sent."""
+        return cls(rule.links, rule.roaming, rule.urgent, rule.deadline_ns)
+
+    def unpack(self) -> LinkRule:
+        """The rule."""
+        return LinkRule(self.links, self.roaming, self.urgent, self.deadline_ns)

@@ -1,4 +1,4 @@
-r"""A campaign set as msgpack, version 3.
+r"""A campaign set as msgpack, version 4.
 
 A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
 ``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
@@ -17,13 +17,24 @@ from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import HeadError
+from fsd_agent.records.link_rule import SAYS_NOTHING
 from fsd_agent.records.program import Op, ProgramError, names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
 from fsd_agent.records.zone import ZoneError
-from fsd_agent.wire.campaign_parts import Name, Text, WireHead, WireProgram, WireSchedule, WireZone
+from fsd_agent.wire.campaign_parts import (
+    Name,
+    Text,
+    WireHead,
+    WireLinkRule,
+    WireProgram,
+    WireSchedule,
+    WireZone,
+)
 
-VERSION: Final = 3
+VERSION: Final = 4
+BEFORE_UPLINK: Final = 3
+"""Still read, from a vehicle's disk and from regions that have not pushed since: its campaigns say nothing of links."""
 _PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError)
 _From = TypeVar("_From")
 _To = TypeVar("_To")
@@ -77,10 +88,11 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: WireSchedule | None
     zones: Annotated[tuple[WireZone, ...], Meta(max_length=LIMITS.zones)]
     heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
+    uplink: WireLinkRule
 
 
 class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: Literal[3]
+    v: Literal[4]
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
@@ -105,8 +117,11 @@ def decode_set(data: bytes) -> CampaignSet:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CampaignFormatError("set", "bytes", str(error)) from None
     version = raw.get("v") if isinstance(raw, dict) else None
-    if version != VERSION:
-        raise CampaignFormatError("set", "v", f"version {version!r}; this software reads {VERSION}")
+    if version == BEFORE_UPLINK:
+        _bring_up(raw)
+    elif version != VERSION:
+        reads = f"{BEFORE_UPLINK} and {VERSION}"
+        raise CampaignFormatError("set", "v", f"version {version!r}; this software reads {reads}")
     found: _Set = _convert("set", raw, _Set)
     campaigns = tuple(_unpack(at, one) for at, one in enumerate(found.campaigns))
     seen: set[str] = set()
@@ -118,6 +133,18 @@ def decode_set(data: bytes) -> CampaignSet:
             reason = f"{campaign.region_id!r} in a set for {found.region_id!r}"
             raise CampaignFormatError(campaign.id, "region_id", reason)
     return CampaignSet(found.region_id, found.version, campaigns)
+
+
+def _bring_up(raw: dict[str, Any]) -> None:
+    """Make a set of the version before one of this."""
+    raw["v"] = VERSION
+    campaigns = raw.get("campaigns")
+    for one in campaigns if isinstance(campaigns, list) else ():
+        if isinstance(one, dict):
+            if "uplink" in one:
+                reason = f"version {BEFORE_UPLINK} has no such field"
+                raise CampaignFormatError(str(one.get("id")), "uplink", reason)
+            one["uplink"] = msgspec.to_builtins(WireLinkRule.pack(SAYS_NOTHING))
 
 
 def _pack(campaign: Campaign) -> _Campaign:
@@ -142,6 +169,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         schedule=WireSchedule.pack(campaign.schedule) if campaign.schedule else None,
         zones=tuple(WireZone.pack(zone) for zone in campaign.zones),
         heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
+        uplink=WireLinkRule.pack(campaign.uplink),
     )
 
 
@@ -176,6 +204,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         schedule=_part(name, "schedule", WireSchedule.unpack, raw.schedule) if raw.schedule else None,
         zones=tuple(_part(name, f"zones.{zone.name}", WireZone.unpack, zone) for zone in raw.zones),
         heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
+        uplink=raw.uplink.unpack(),
     )
     _check_together(campaign)
     return campaign

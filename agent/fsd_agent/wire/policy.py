@@ -13,6 +13,8 @@ region's operator edits: format 2, TOML, unknown keys refused; keys are base64 o
     retention_days = 365                   # how long the region keeps a clip
     export = "never"                       # or at_data_centre_after_approval
     left_clips = "deliver"                 # or erase: clips of this region when the vehicle belongs elsewhere
+    metered_bytes_per_day = 50_000_000     # most that a vehicle may send it over metered links; left out: no limit
+    metered_bytes_per_month = 500_000_000  # the same of a month, of UTC; the vehicle's owner has limits beside it
     broker_pins = []                       # SHA-256 of the keys that brokers may have, base64; none: any certified
     authority = '''-----BEGIN CERTIFICATE-----...'''   # exactly one, of a certificate authority
 
@@ -50,6 +52,7 @@ from collections.abc import Hashable, Sequence
 
 import msgspec
 
+from fsd_agent.records.byte_limits import ByteLimits
 from fsd_agent.records.region import RedactionRules, RegionPolicy
 from fsd_agent.wire.envelope import (
     POLICY,
@@ -161,6 +164,7 @@ def _to_record(file: PolicyFile) -> RegionPolicy:
         retention_days=file.retention_days,
         export=file.export,
         left_clips=file.left_clips,
+        metered=ByteLimits(file.metered_bytes_per_day, file.metered_bytes_per_month),
     )
 
 

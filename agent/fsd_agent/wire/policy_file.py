@@ -16,6 +16,7 @@ MAX_ZONES = 500
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
 _Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 _Keys = Annotated[dict[str, str], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
 Position = tuple[float, float]
 """Longitude, then latitude, as GeoJSON has it (RFC 7946, section 3.1.1)."""
 Rings = list[list[Position]]
@@ -87,3 +88,5 @@ class PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysFile
     redaction: RedactionFile
     zones: Annotated[tuple[PolygonFile | MultiPolygonFile, ...], msgspec.Meta(max_length=MAX_ZONES)] = ()
+    metered_bytes_per_day: _Bytes | None = None
+    metered_bytes_per_month: _Bytes | None = None

@@ -54,6 +54,10 @@ def _head(policy: RegionPolicy) -> Iterator[tuple[str, object]]:
     yield "retention_days", policy.retention_days
     yield "export", policy.export
     yield "left_clips", policy.left_clips
+    if policy.metered.day_bytes is not None:
+        yield "metered_bytes_per_day", policy.metered.day_bytes
+    if policy.metered.month_bytes is not None:
+        yield "metered_bytes_per_month", policy.metered.month_bytes
     yield "broker_pins", [_base64(pin) for pin in policy.broker_pins]
 
 

@@ -28,6 +28,8 @@ from fsd_firmware.drive.frames import FrameTap
 from fsd_firmware.drive.reader import DriveReader
 from fsd_firmware.drive.ticks import first_ns, in_ticks
 from fsd_firmware.samples import SensedBatch
+from fsd_firmware.surroundings import Surroundings, unknown
+from fsd_firmware.surroundings_file import given_back_path, read_surroundings, write_given_back
 
 DEFAULT_TICK_NS: Final = 7_000_000
 """Short enough for the latency of a trigger; not 10 ms, which would alias with CAN periods of 10 ms."""
@@ -36,7 +38,8 @@ DEFAULT_TICK_NS: Final = 7_000_000
 class DriveReplay:
     """Implements :class:`fsd_firmware.contract.Firmware`. ``close`` may be called from any thread.
 
-    ``registration`` and ``consent`` are files that are read anew on every call, because firmware may change them.
+    ``registration``, ``consent`` and ``link`` (:mod:`fsd_firmware.surroundings_file`) are files that are read anew on
+    every call, because firmware may change them.
     With ``frames_hz`` above zero, raw frames are decoded through ``codec`` at that rate. ``max_seconds`` ends
     the replay after so much of the drive's time.
 
@@ -50,6 +53,7 @@ class DriveReplay:
         *,
         registration: Path | None = None,
         consent: Path | None = None,
+        link: Path | None = None,
         speed: Literal["real", "max"] = "real",
         tick_ns: int = DEFAULT_TICK_NS,
         frames_hz: float = 0.0,
@@ -64,6 +68,7 @@ class DriveReplay:
         self._reader = DriveReader(path)
         self._registration = registration
         self._consent = consent
+        self._link = link
         self._real = speed == "real"
         self._tick_ns = tick_ns
         self._loop = loop
@@ -87,6 +92,19 @@ class DriveReplay:
     def consent(self) -> bytes | None:
         """The consent file as it is now; None when there is none."""
         return _document(self._consent, "consent")
+
+    def surroundings(self) -> Surroundings:
+        """What the link file says now; the careful answer where there is none that can be used."""
+        return unknown() if self._link is None else read_surroundings(self._link)
+
+    def give_back(self) -> None:
+        """Written beside the link file. Raises :class:`FirmwareError` where that can't be done."""
+        if self._link is None:
+            return
+        try:
+            write_given_back(self._link)
+        except OSError as error:
+            raise FirmwareError(f"{given_back_path(self._link)}: {error.strerror}") from error
 
     def poll(self) -> SensedBatch | None:
         """The next tick, or None at the end and after ``close``. Raises :class:`FirmwareError`."""

@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
+from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head
+from fsd_agent.records.link_rule import LinkRule
 from fsd_agent.records.program import Op, Program, names
 from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
@@ -22,6 +23,7 @@ from fsd_tools.campaign.schema import (
     CampaignFile,
     CaptureFile,
     FieldError,
+    UplinkFile,
     duration_ns,
     parse_file,
     read_text,
@@ -34,6 +36,7 @@ UNASSIGNED: Final = "unassigned"
 """Stands for the region of a template that is checked or backtested, never of one that is pushed."""
 _HOLD_WHY: Final = "a condition that must hold longer is a state, not an event"
 _REARM_WHY: Final = "use cooldown for a longer rest"
+_DEADLINE_WHY: Final = "leave it out; the region's retention ends it"
 _COOLDOWN_WHY: Final = "end the campaign earlier instead, with valid.until"
 
 
@@ -139,7 +142,18 @@ def _build(
         schedule=compile_schedule(parsed.schedule, valid_from, valid_until) if parsed.schedule else None,
         zones=zones,
         heads=heads,
+        uplink=_uplink(parsed.uplink),
     )
+
+
+def _uplink(uplink: UplinkFile) -> LinkRule:
+    if uplink.deadline is None:
+        return LinkRule(uplink.links, uplink.roaming, uplink.urgent)
+    deadline = duration_ns("uplink.deadline", uplink.deadline, LIMITS.deadline_max_ns, _DEADLINE_WHY)
+    if deadline < LIMITS.deadline_min_ns:
+        reason = f"{uplink.deadline!r} is less than {LIMITS.deadline_min_ns / SECOND_NS:g} s: the vehicle looks no oftener"
+        raise FieldError("uplink.deadline", reason)
+    return LinkRule(uplink.links, uplink.roaming, uplink.urgent, deadline)
 
 
 def _heads(parsed: CampaignFile, cameras: tuple[str, ...], folder: Path) -> tuple[Head, ...]:

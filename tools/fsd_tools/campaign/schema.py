@@ -16,12 +16,19 @@ import yaml
 from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
+from fsd_agent.records.link_rule import Links
 from fsd_agent.records.purpose import Purpose
 from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
 
-UNITS_NS: Final = {"ms": 1_000_000, "s": SECOND_NS, "min": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
-_DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|min|h)\Z")
+UNITS_NS: Final = {
+    "ms": 1_000_000,
+    "s": SECOND_NS,
+    "min": 60 * SECOND_NS,
+    "h": 3600 * SECOND_NS,
+    "d": 86_400 * SECOND_NS,
+}
+_DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|min|h|d)\Z")
 _AT: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
 _SHOWN: Final = 100
 """Characters of a refused value: one that is refused for its length is not repeated whole."""
@@ -69,6 +76,15 @@ class GeofenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outside: tuple[Text, ...] = ()
 
 
+class UplinkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``uplink``; left out, clips wait for a link that costs nothing by the byte, and there is no deadline."""
+
+    links: Links = Links.UNMETERED
+    roaming: bool = False
+    urgent: bool = False
+    deadline: str | None = None
+
+
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
@@ -93,6 +109,7 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: BudgetFile = BudgetFile()
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
+    uplink: UplinkFile = UplinkFile()
 
 
 def parse_file(text: str) -> CampaignFile:
@@ -113,10 +130,10 @@ def parse_file(text: str) -> CampaignFile:
 
 
 def duration_ns(field: str, text: str, limit_ns: int, why: str) -> int:
-    """``300ms``, ``5s``, ``1.5min`` or ``2h`` in nanoseconds, at most ``limit_ns``. Raises :class:`FieldError`."""
+    """``300ms``, ``5s``, ``1.5min``, ``2h`` or ``3d`` in nanoseconds, at most ``limit_ns``. Raises :class:`FieldError`."""
     found = _DURATION.match(text)
     if found is None:
-        raise FieldError(field, f"{text!r} is not a duration such as 300ms, 5s, 1.5min or 2h")
+        raise FieldError(field, f"{text!r} is not a duration such as 300ms, 5s, 1.5min, 2h or 3d")
     value = Decimal(found["number"]) * UNITS_NS[found["unit"]]
     if value > limit_ns:
         raise FieldError(field, f"{text!r} is more than {limit_ns / SECOND_NS:g} s: {why}")

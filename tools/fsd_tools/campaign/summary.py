@@ -14,6 +14,7 @@ import msgspec
 from rich.table import Table
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
+from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.program import NAMED, SIGNALS, TEMPORAL, Op
 from fsd_agent.rules.triggers.firing.prices import FRAMES, price
 
@@ -95,7 +96,7 @@ def campaign_table(title: str, campaigns: Sequence[Campaign]) -> Table:
     """When each may fire, and what it keeps."""
     table = Table(title=title, title_justify="left")
     table.add_column("campaign", no_wrap=True)
-    for column in ("hold", "cool-down", "window", "a day at most"):
+    for column in ("hold", "cool-down", "window", "a day at most", "uplink"):
         table.add_column(column, no_wrap=True)
     for one in campaigns:
         capture, budget = one.capture, one.budget
@@ -107,8 +108,18 @@ def campaign_table(title: str, campaigns: Sequence[Campaign]) -> Table:
             _seconds(one.cooldown_ns),
             f"-{_seconds(capture.before_ns)} +{_seconds(capture.after_ns)}",
             "\n".join(limits) or "no limit",
+            _uplink(one.uplink),
         )
     return table
+
+
+def _uplink(rule: LinkRule) -> str:
+    """Which links, in one line."""
+    words = [f"{rule.links} links" if rule.links is Links.ANY else str(rule.links)]
+    words += ["roaming"] if rule.roaming else []
+    words += ["urgent"] if rule.urgent else []
+    words += [f"within {rule.deadline_ns / 3600 / SECOND_NS:g} h"] if rule.deadline_ns is not None else []
+    return ", ".join(words)
 
 
 def program_lines(campaign: Campaign) -> Iterator[str]:

@@ -172,7 +172,13 @@ def _facts(policy: RegionPolicy) -> dict[str, str | int | list[str]]:
         "retention_days": policy.retention_days,
         "export": policy.export,
         "left_clips": policy.left_clips,
+        "metered_bytes_per_day": _limit(policy.metered.day_bytes),
+        "metered_bytes_per_month": _limit(policy.metered.month_bytes),
     }
+
+
+def _limit(size: int | None) -> int | str:
+    return "no limit" if size is None else size
 
 
 def _ids(keys: tuple[RegionKey, ...]) -> list[str]:

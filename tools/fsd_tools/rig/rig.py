@@ -87,7 +87,7 @@ class Rig:
 
         ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and firmware's documents.
 
-        Its user has not consented to anything: see :meth:`consent`.
+        It stands where there is Wi-Fi. Its user has not consented to anything: see :meth:`link` and :meth:`consent`.
         """
         directory = self.vehicle(vehicle)
         for region_id in regions:
@@ -95,7 +95,12 @@ class Rig:
                 "vehicle", "enrol", self.region(region_id).root, "--vehicle", vehicle, "-o", directory.root
             )
         self.register(vehicle, jurisdiction, serial=1)
-        documents = {"registration": directory.registration.name, "consent": directory.consent.name}
+        self.link(vehicle, "wifi")
+        documents = {
+            "registration": directory.registration.name,
+            "consent": directory.consent.name,
+            "link": directory.link.name,
+        }
         firmware = {**agent.get("firmware", {}), **documents}
         tables = {**agent, "firmware": firmware, "vehicle": {"dir": "."}, "storage": {"dir": "data"}}
         directory.config.write_text(_toml(tables), encoding="utf-8")
@@ -119,6 +124,10 @@ class Rig:
             "--serial",
             str(serial),
         )
+
+    def link(self, vehicle: str, *arguments: str) -> None:
+        """Have firmware say which link is up and what the ignition is, by arguments of ``fsdctl vehicle link``."""
+        fsdctl("vehicle", "link", self.vehicle(vehicle).root, *arguments)
 
     def consent(
         self, vehicle: str, *, give: Iterable[Purpose] = (), withdraw: Iterable[Purpose] = ()

@@ -36,6 +36,7 @@ app = cyclopts.App(
         fsdctl vehicle enrol ./cn --vehicle car-1 -o ./car-1
         fsdctl vehicle register ./car-1 --registry ./registry --vehicle car-1 --jurisdiction CN
         fsdctl vehicle consent ./car-1 --give safety
+        fsdctl vehicle link ./car-1 cellular --metered
         fsdctl vehicle enrol ./cn --renew -o ./car-1
         fsdctl vehicle rotate ./car-1 --region ./cn
         fsdctl vehicle keys ./car-1
@@ -47,6 +48,7 @@ app = cyclopts.App(
 )
 app.command("fsd_tools.vehicle.status:status", name="status")
 app.command("fsd_tools.vehicle.consent:consent", name="consent")
+app.command("fsd_tools.vehicle.link:link", name="link")
 app.command("fsd_tools.vehicle.keys:keys", name="keys")
 app.command("fsd_tools.vehicle.data:data", name="data")
 

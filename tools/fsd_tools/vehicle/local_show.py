@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -48,6 +48,13 @@ def hold_lines(holds: tuple[HoldSpan, ...]) -> Iterator[str]:
         until = f"until {show_moment(one.until_wall_ns)}" if one.until_wall_ns else "and still"
         since = show_moment(one.since_wall_ns)
         yield f"held for {duration(one.held_ns // NS_PER_S)}: {one.reason}, from {since} {until}"
+
+
+def wait_lines(waits: Mapping[str, int]) -> Iterator[str]:
+    """Why sealed clips are not sent now, the most first."""
+    if waits:
+        shown = sorted(waits.items(), key=lambda each: (-each[1], each[0]))
+        yield f"not sent now: {', '.join(f'{count} {reason}' for reason, count in shown)}"
 
 
 def duration(seconds: int) -> str:
@@ -113,6 +120,8 @@ def _uplink(found: VehicleStatus) -> Iterator[str]:
     state = f"connected to region {uplink.region}" if is_up else f"not connected, {when}"
     failed = f"{uplink.failures} attempts or connections failed, {uplink.refused} of them refused"
     yield f"connection: {state}; {failed}; {uplink.delivered_clips} clips delivered by this run"
+    if found.agent is Agent.RUNNING:
+        yield from wait_lines(uplink.waits)
 
 
 def _ledger(found: VehicleStatus) -> str:

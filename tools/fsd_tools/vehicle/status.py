@@ -26,7 +26,7 @@ from fsd_agent.wire.transfer import status_subscription
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy, read_retained
-from fsd_tools.vehicle.local_show import facts, hold_lines, lines
+from fsd_tools.vehicle.local_show import facts, hold_lines, lines, wait_lines
 from fsd_tools.vehicle.local_status import vehicle_status
 
 
@@ -154,6 +154,8 @@ def _show(one: Status, console: Console) -> None:
     waiting = ", ".join(f"{count} {state}" for state, count in sorted(one.clips.items())) or "none"
     lost = ", ".join(f"{count} {name}" for name, count in sorted(one.lost.items()) if count) or "none"
     console.print(f"  clips under way: {waiting}; input lost: {lost}", highlight=False)
+    for line in wait_lines(one.waits):
+        console.print(f"  {line}", highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("campaign", no_wrap=True)
     for name in ("fired", "under way", "delivered", "MB"):

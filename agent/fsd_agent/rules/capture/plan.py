@@ -5,7 +5,7 @@ whose window it touches and which was still open at ``t`` (``t < end``), if the 
 ``Limits.max_clip_ns``; otherwise it opens a clip of its own. A clip closes when everything before its end has
 been sensed. Event time alone decides, so the outcome does not depend on how the input was cut into batches.
 
-A joined clip takes the union of windows, cameras and signals and the highest priority. What it gained for the
+A joined clip takes the union of windows, cameras and signals, the highest priority and the widest link rule. What it gained for the
 time that was already staged comes from the ring as backfill, as far as the ring still has it.
 
 Region and purpose are fixed when the clip opens: a firing under others never joins it.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule, wider
 from fsd_agent.records.purpose import Compartment, Purpose
 
 
@@ -42,6 +43,8 @@ class KeptFiring:
     capture: CaptureSpec
     priority: int
     purpose: Purpose
+    """Of its campaign."""
+    link: LinkRule = SAYS_NOTHING
     """Of its campaign."""
 
     @property
@@ -175,6 +178,7 @@ def _fresh_row(one: KeptFiring, clip_id: str, region_id: str, wall_minus_mono_ns
         cameras=_union((), one.capture.cameras),
         signals=_union((), one.capture.signals),
         priority=one.priority,
+        link=one.link,
     )
 
 
@@ -186,6 +190,7 @@ def _widened(row: ClipRow, one: KeptFiring) -> ClipRow:
         cameras=_union(row.cameras, one.capture.cameras),
         signals=_union(row.signals, one.capture.signals),
         priority=max(row.priority, one.priority),
+        link=wider(row.link, one.link),
     )
 
 

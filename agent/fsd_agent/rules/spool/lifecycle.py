@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.link_rule import wider as wider_rule
 
 TRANSITIONS: Mapping[ClipState, frozenset[ClipState]] = MappingProxyType(
     {
@@ -44,7 +45,7 @@ def refuse_move(clip_id: str, before: ClipState | None, after: ClipState) -> str
 
 
 def widen(known: ClipRow, wider: ClipRow) -> ClipRow:
-    """A STAGED clip after another firing joined it: the union of both windows and sources.
+    """A STAGED clip after another firing joined it: the union of both windows and sources, and the wider link rule.
 
     Its compartment was fixed by the first firing. Raises ValueError when ``wider`` is of another region or purpose.
     """
@@ -59,4 +60,5 @@ def widen(known: ClipRow, wider: ClipRow) -> ClipRow:
         cameras=tuple(dict.fromkeys(known.cameras + wider.cameras)),
         signals=tuple(dict.fromkeys(known.signals + wider.signals)),
         priority=max(known.priority, wider.priority),
+        link=wider_rule(known.link, wider.link),
     )

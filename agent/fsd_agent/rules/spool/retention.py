@@ -33,6 +33,11 @@ def held_since(noted_ns: int | None, *, elapsed_ns: int | None, proved_ns: int, 
     return min(max(noted_ns, at_least_ns), latest_ns)
 
 
+def is_late(since_ns: int, *, proved_ns: int, deadline_ns: int | None) -> bool:
+    """Whether a clip that fired then has passed the deadline of its campaigns; by the same time as retention, and as final."""
+    return deadline_ns is not None and proved_ns - since_ns >= deadline_ns
+
+
 def is_over(since_ns: int, *, proved_ns: int, retention_days: int) -> bool:
     """Whether a clip that fired then may not be kept any longer."""
     return proved_ns - since_ns >= retention_days * DAY_NS

@@ -1,7 +1,8 @@
 """What is sent next, and when a clip may be erased.
 
 - Clips of the route's own region only; a clip of another region is not even known here.
-- Highest priority first, then oldest. Up to ``active_clips`` of one priority at a time, so that a transfer that
+- Only clips that are admitted (:meth:`Schedule.admit`): the others take no place and hold up nobody.
+- Urgent ones first, then the highest priority, then the oldest. Up to ``active_clips`` of one priority at a time, so that a transfer that
   waits for its answer does not idle the link; a clip of higher priority always starts, and goes first.
 - A transfer that made no progress backs off and gives its place to the next. From then on it has its turn after
   those that did not fail, whatever its priority, and few places: many bad clips together block nobody either.
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from fsd_agent.records.clip import ClipRow, Receipt
+from fsd_agent.records.link_rule import EVERYTHING, Admits
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.transfer import (
     Emission,
@@ -79,6 +81,7 @@ class Schedule:
         self._ask = first_ask % 2**32
         self._transfers: dict[str, Transfer] = {}
         self._active: list[Transfer] = []
+        self._admits = EVERYTHING
         self._quiet_until_ns = 0
         """No waiting transfer is due before this."""
 
@@ -90,6 +93,11 @@ class Schedule:
     def failing(self) -> int:
         """Clips whose last attempt got nowhere."""
         return sum(transfer.failing for transfer in self._transfers.values())
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Clips that the region was asked about, or told to be whole, since they are known here."""
+        return frozenset(clip_id for clip_id, transfer in self._transfers.items() if transfer.asked)
 
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
@@ -104,6 +112,17 @@ class Schedule:
         if new:
             self._transfers.update((transfer.row.clip_id, transfer) for transfer in new)
             self._quiet_until_ns = 0
+
+    def admit(self, admits: Admits, now_ns: int) -> None:
+        """From now on only these clips are sent. What is under way of others is left, without fault, and asked again then."""
+        if admits == self._admits:
+            return
+        self._admits = admits
+        for transfer in tuple(self._active):
+            if not admits.admits(transfer.row.link):
+                transfer.interrupt(now_ns)
+                self._active.remove(transfer)
+        self._quiet_until_ns = 0
 
     def next(self, now_ns: int) -> Emission | None:
         """What to publish now, if anything."""
@@ -123,7 +142,7 @@ class Schedule:
         soonest_ns = now_ns + self._limits.retry.most_ns
         active = set(map(id, self._active))
         for transfer in sorted(self._transfers.values(), key=lambda each: each.turn):
-            if id(transfer) in active:
+            if id(transfer) in active or not self._admits.admits(transfer.row.link):
                 continue
             if transfer.due_ns > now_ns:
                 soonest_ns = min(soonest_ns, transfer.due_ns)
@@ -135,9 +154,7 @@ class Schedule:
     def _place_for(self, transfer: Transfer) -> bool:
         """Whether it may start beside those that are active: failing ones share a few places of their own."""
         rivals = sum(
-            each.failing
-            if transfer.failing
-            else not each.failing and each.row.priority >= transfer.row.priority
+            each.failing if transfer.failing else not each.failing and each.rank >= transfer.rank
             for each in self._active
         )
         return rivals < self._limits.active_clips and len(self._active) < self._limits.active_clips_in_all

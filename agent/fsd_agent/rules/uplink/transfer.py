@@ -124,11 +124,21 @@ class Transfer:
         return self.attempt > 0
 
     @property
-    def turn(self) -> tuple[bool, int, int, str]:
-        """Sorts transfers: highest priority first, then oldest; after them what fails, by the time to try again."""
+    def asked(self) -> bool:
+        """Whether a question about it was ever published."""
+        return self._ask >= 0
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Grows with what goes first: urgent ones, then by priority."""
+        return (self.row.link.urgent, self.row.priority)
+
+    @property
+    def turn(self) -> tuple[bool, bool, int, int, str]:
+        """Sorts transfers: highest rank first, then oldest; after them what fails, by the time to try again."""
         if self.failing:
-            return (True, self.due_ns, 0, self.row.clip_id)
-        return (False, -self.row.priority, self.row.start_ns, self.row.clip_id)
+            return (True, False, self.due_ns, 0, self.row.clip_id)
+        return (False, not self.row.link.urgent, -self.row.priority, self.row.start_ns, self.row.clip_id)
 
     @property
     def deadline_ns(self) -> int | None:
