@@ -10,15 +10,24 @@ from pathlib import Path
 import pytest
 
 SMALL_DISK_BYTES = 2 << 20
+SMALL_DISK_FILES = 500
 BALLAST_BYTES = 512 << 10
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB of its own, of which 512 KiB are held by a file named ``ballast``."""
+    """A file system of 2 MiB and 500 inodes of its own, of which 512 KiB are held by a file named ``ballast``."""
     point = tmp_path / "disk"
     point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs", str(point)]
+    mount = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size={SMALL_DISK_BYTES},nr_inodes={SMALL_DISK_FILES}",
+        "tmpfs",
+        str(point),
+    ]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except OSError as error:

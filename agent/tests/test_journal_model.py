@@ -120,6 +120,14 @@ class JournalModel(RuleBasedStateMachine):
     def same_account(self) -> None:
         assert self.real.totals() == self.model.totals()
         assert self.real.clips(tuple(ClipState)) == self.model.clips(tuple(ClipState))
+        assert self.real.sealed_weights() == self.model.sealed_weights()
+        for limit in (1, 9):
+            assert self.real.least(limit) == self.model.least(limit)
+            for state in ClipState:
+                following = [
+                    one.following(state, f"{1:032x}", limit=limit) for one in (self.real, self.model)
+                ]
+                assert following[0] == following[1]
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

@@ -20,7 +20,7 @@ from fsd_agent.adapters.sqlite_rows import (
     firing_values,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
-from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError
+from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, RegionWeight
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
@@ -112,6 +112,36 @@ class SqliteJournal:
         with self._file.read() as db:
             rows = db.execute(query, (*states, -1 if limit is None else limit)).fetchall()
         return tuple(map(clip_of, rows))
+
+    def least(self, limit: int) -> tuple[ClipRow, ...]:
+        """See the port."""
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') "  # noqa: S608 - see above
+            "ORDER BY priority, seq LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (limit,)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
+        """See the port. By the index of states: finished clips of years must not be read past."""
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips INDEXED BY clips_in_order "  # noqa: S608 - see above
+            "WHERE state = ? AND clip_id > ? ORDER BY clip_id LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (state, clip_id, limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def sealed_weights(self) -> tuple[RegionWeight, ...]:
+        """See the port."""
+        query = (
+            "SELECT region_id, count(*), sum(size_bytes) FROM clips WHERE state = 'sealed' "
+            "GROUP BY region_id ORDER BY region_id"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query).fetchall()
+        return tuple(RegionWeight(*row) for row in rows)
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
+from fsd_agent.daemon.storage import open_room
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
@@ -33,10 +34,12 @@ from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
+from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
+from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
@@ -92,19 +95,41 @@ def _build(
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     parts = open_parts(config, base, data, firmware, events)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
-    sense = _sense(config, parts, engine, detector)
     finisher = _finisher(parts, codec, redactor)
     heads = Heads(parts.ledger, events)
     give_up = GiveUp(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
     )
+    room = open_room(
+        config.storage,
+        data,
+        journal=parts.journal,
+        staging=parts.staging,
+        give_up=give_up,
+        sending=lambda: deliverer.sending,
+        clock=parts.clock,
+        events=events,
+    )
+    upkeep = Upkeep(room)
+    sense = _sense(config, parts, engine, detector, room)
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
     )
-    deliverer = _deliverer(config, parts, heads, retention)
+    deliverer = _deliverer(
+        config,
+        parts,
+        heads,
+        lambda: (*retention.step(ClipState.SEALED), *upkeep.step(ClipState.SEALED)),
+    )
 
     def trouble() -> str:
-        return heads.trouble or finisher.trouble or deliverer.stats().trouble or parts.consent.trouble
+        return (
+            heads.trouble
+            or upkeep.trouble
+            or finisher.trouble
+            or deliverer.stats().trouble
+            or parts.consent.trouble
+        )
 
     holds = Holds(parts.journal, parts.clock, events)
     local = _local_teller(config, data, parts, deliverer, holds, trouble)
@@ -137,6 +162,7 @@ def _build(
             events=events,
         ),
         retention=retention,
+        upkeep=upkeep,
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
@@ -150,7 +176,9 @@ def _build(
     )
 
 
-def _sense(config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: Detector | None) -> Sense:
+def _sense(
+    config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: Detector | None, room: Room
+) -> Sense:
     ring = Ring(
         parts.description.catalogue, horizon_ns=ring_ns(config), max_bytes=config.sense.ring_max_bytes
     )
@@ -167,6 +195,7 @@ def _sense(config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: D
             ledger=parts.ledger,
             events=parts.events,
             new_id=_new_id,
+            make_room=room.make,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -174,6 +203,7 @@ def _sense(config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: D
         journal=parts.journal,
         events=parts.events,
         new_id=_new_id,
+        no_room=room.refuses,
     )
 
 
@@ -194,7 +224,9 @@ def _finisher(parts: Parts, codec: VideoCodec | None, detector: Detector | None)
     )
 
 
-def _deliverer(config: AgentConfig, parts: Parts, heads: Heads, retention: Retention) -> Deliverer:
+def _deliverer(
+    config: AgentConfig, parts: Parts, heads: Heads, overdue: Callable[[], Sequence[str]]
+) -> Deliverer:
     return Deliverer(
         broker=MqttBroker(parts.keys, MqttOptions(window=config.uplink.window)),
         journal=parts.journal,
@@ -206,7 +238,7 @@ def _deliverer(config: AgentConfig, parts: Parts, heads: Heads, retention: Reten
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
-        overdue=lambda: retention.step(ClipState.SEALED),
+        overdue=overdue,
     )
 
 

@@ -25,6 +25,10 @@ class StorageFullError(JournalError):
     """No space (or no inodes) left; what was committed before is intact."""
 
 
+class StorageFailedError(JournalError):
+    """The disk can't be written to now (read-only, or it fails); what was committed before is intact."""
+
+
 class IllegalMoveError(JournalError):
     """The clip is unknown, or is not in a state that this move starts from; nothing was changed.
 
@@ -47,6 +51,16 @@ class CampaignTotals:
     delivered_clips: int
     delivered_bytes: int
     """Of the sealed files of ``delivered_clips``; a clip shared by campaigns counts for each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionWeight:
+    """What one region's sealed clips that wait for delivery come to."""
+
+    region_id: str
+    clips: int
+    size_bytes: int
+    """Of their sealed files."""
 
 
 class StateStore(Protocol):
@@ -93,6 +107,18 @@ class Journal(StateStore, Protocol):
 
         At most ``limit`` of them; a loop that needs only the next few says so.
         """
+        ...
+
+    def least(self, limit: int) -> tuple[ClipRow, ...]:
+        """At most ``limit`` CAPTURED and SEALED clips, by priority (lowest first), then oldest (accepted) first."""
+        ...
+
+    def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
+        """At most ``limit`` clips in ``state`` whose ids come after ``clip_id``, by id."""
+        ...
+
+    def sealed_weights(self) -> tuple[RegionWeight, ...]:
+        """Of SEALED clips, by region id; a region that has none is not listed."""
         ...
 
     def clip(self, clip_id: str) -> ClipRow | None:

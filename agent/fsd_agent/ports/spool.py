@@ -67,6 +67,10 @@ class Staging(Protocol):
         """(compartment, clip id) of every file."""
         ...
 
+    def weigh(self) -> dict[tuple[Compartment, str], int]:
+        """(compartment, clip id) of every file, and its size in bytes."""
+        ...
+
 
 class RegionSpool(Protocol):
     """One region's compartments, for who sends to it: nothing else can be asked for, or opened. Any thread."""

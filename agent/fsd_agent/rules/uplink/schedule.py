@@ -91,6 +91,11 @@ class Schedule:
         """Clips whose last attempt got nowhere."""
         return sum(transfer.failing for transfer in self._transfers.values())
 
+    @property
+    def sending(self) -> frozenset[str]:
+        """Clips whose transfer is under way."""
+        return frozenset(transfer.row.clip_id for transfer in self._active)
+
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
         return self._transfers[clip_id].row
