@@ -122,7 +122,10 @@ class JournalModel(RuleBasedStateMachine):
         assert self.real.clips(tuple(ClipState)) == self.model.clips(tuple(ClipState))
         assert self.real.sealed_weights() == self.model.sealed_weights()
         for limit in (1, 9):
-            assert self.real.least(limit) == self.model.least(limit)
+            for regions in ((), ("eu",), ("cn", "us")):
+                assert self.real.least(limit, region_ids=regions) == self.model.least(
+                    limit, region_ids=regions
+                )
             for state in ClipState:
                 following = [
                     one.following(state, f"{1:032x}", limit=limit) for one in (self.real, self.model)

@@ -10,6 +10,8 @@ from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.room import (
     AT_LEAST_NS,
     CLIPS_AT_FIRST,
+    CLIPS_AT_MOST,
+    GIVEN_UP_AT_ONCE,
     LOOK_EVERY_NS,
     WRITE_EVERY_NS,
     Room,
@@ -163,7 +165,7 @@ def test_what_is_in_progress_weighs_and_stays() -> None:
     assert bench.room.refuses(-1000) is None, "a quota never refuses the newest"
 
 
-def test_very_many_clips_are_read_as_far_as_it_takes() -> None:
+def test_clips_of_other_regions_are_not_even_read() -> None:
     bench = Bench(replace(POLICY, quotas=Quotas(Amount(10**9, 10**9), {"eu": Amount(10**9, 1)})))
     for _ in range(CLIPS_AT_FIRST + 10):
         bench.add()
@@ -171,6 +173,19 @@ def test_very_many_clips_are_read_as_far_as_it_takes() -> None:
     bench.add(region="eu")
     bench.look()
     assert bench.gone() == dict.fromkeys(wanted, DropReason.QUOTA_REGION)
+
+
+def test_very_many_go_over_several_looks_and_steps() -> None:
+    bench = Bench(replace(POLICY, quotas=Quotas(Amount(10**9, 5))))
+    for _ in range(CLIPS_AT_MOST + 100):
+        bench.add()
+    bench.look()
+    assert bench.room.refuses(-1000) is None
+    assert len(bench.room._decided.evictions) == CLIPS_AT_MOST
+    assert [len(bench.room.step(SEALED)) for _ in range(2)] == [GIVEN_UP_AT_ONCE] * 2
+    assert len(bench.room._decided.evictions) == CLIPS_AT_MOST - 2 * GIVEN_UP_AT_ONCE
+    oldest = f"{2 * GIVEN_UP_AT_ONCE + 1:032x}"
+    assert bench.journal.least(1)[0].clip_id == bench.room._decided.evictions[0].clip_id == oldest
 
 
 # The disk

@@ -6,8 +6,9 @@ Every change is one transaction that first reads the clip's state, asks the tabl
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters.sqlite_file import SqliteFile
@@ -20,6 +21,7 @@ from fsd_agent.adapters.sqlite_rows import (
     firing_values,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
+from fsd_agent.adapters.sqlite_weights import SealedWeights
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, RegionWeight
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
@@ -55,6 +57,7 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
         self._path = path
+        self._weights = SealedWeights()
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
         """See the port."""
@@ -72,7 +75,7 @@ class SqliteJournal:
 
     def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
-        with self._file.change() as db:
+        with self._weighed() as db:
             self._check_move(db, sealed.clip_id, ClipState.SEALED)
             changed = db.execute(
                 "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ? AND region_id = ?",
@@ -82,25 +85,28 @@ class SqliteJournal:
                 raise JournalError(
                     f"clip {sealed.clip_id}: its file is sealed to another region, {sealed.region_id}"
                 )
+            self._weights.sealed(sealed.region_id, sealed.size_bytes)
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""
-        with self._file.change() as db:
+        with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DELIVERED)
             db.execute(
                 "UPDATE clips SET state = 'delivered', receipt = ? WHERE clip_id = ?", (receipt, clip_id)
             )
             _tally_end(db, row, DELIVERED, clips=1, size_bytes=row.size_bytes)
+            self._weights.ended(row)
 
     def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
         """See the port."""
-        with self._file.change() as db:
+        with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DROPPED)
             db.execute(
                 "UPDATE clips SET state = 'dropped', drop_reason = ?, drop_detail = ? WHERE clip_id = ?",
                 (reason, detail, clip_id),
             )
             _tally_end(db, row, reason, clips=0, size_bytes=0)
+            self._weights.ended(row)
 
     def clips(self, states: Collection[ClipState], *, limit: int | None = None) -> tuple[ClipRow, ...]:
         """See the port."""
@@ -113,14 +119,15 @@ class SqliteJournal:
             rows = db.execute(query, (*states, -1 if limit is None else limit)).fetchall()
         return tuple(map(clip_of, rows))
 
-    def least(self, limit: int) -> tuple[ClipRow, ...]:
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
         """See the port."""
+        of_regions = f"AND region_id IN ({', '.join('?' * len(region_ids))}) " if region_ids else ""
         query = (
-            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') "  # noqa: S608 - see above
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') {of_regions}"  # noqa: S608 - see above
             "ORDER BY priority, seq LIMIT ?"
         )
         with self._file.read() as db:
-            rows = db.execute(query, (limit,)).fetchall()
+            rows = db.execute(query, (*region_ids, limit)).fetchall()
         return tuple(map(clip_of, rows))
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
@@ -135,13 +142,8 @@ class SqliteJournal:
 
     def sealed_weights(self) -> tuple[RegionWeight, ...]:
         """See the port."""
-        query = (
-            "SELECT region_id, count(*), sum(size_bytes) FROM clips WHERE state = 'sealed' "
-            "GROUP BY region_id ORDER BY region_id"
-        )
         with self._file.read() as db:
-            rows = db.execute(query).fetchall()
-        return tuple(RegionWeight(*row) for row in rows)
+            return self._weights.read(db)
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
@@ -191,6 +193,16 @@ class SqliteJournal:
     def close(self) -> None:
         """See the port."""
         self._file.close()
+
+    @contextlib.contextmanager
+    def _weighed(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes what is sealed; where it is undone, that is counted again."""
+        try:
+            with self._file.change() as db:
+                yield db
+        except BaseException:
+            self._weights.forget()
+            raise
 
     def _check_move(self, db: sqlite3.Connection, clip_id: str, after: ClipState) -> ClipRow:
         """The row as it is; raises :class:`IllegalMoveError` when the table lacks the step."""

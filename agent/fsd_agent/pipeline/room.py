@@ -42,6 +42,10 @@ WRITE_EVERY_NS = 60_000_000_000
 """Between two writes that only find out whether the disk is sound and fast, while it is; else each look writes."""
 CLIPS_AT_FIRST = 256
 """How many of the least valuable clips are read; four times as many where those are not enough."""
+CLIPS_AT_MOST = 4_096
+"""Whatever more must go, goes at the next look."""
+GIVEN_UP_AT_ONCE = 64
+"""Each takes a few milliseconds of the thread that gives it up, which has other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class Room:
 
     def step(self, state: ClipState) -> tuple[str, ...]:
         """Give up what was decided of the clips in ``state``; their ids."""
-        mine = [one for one in self._decided.evictions if one.state is state]
+        mine = [one for one in self._decided.evictions if one.state is state][:GIVEN_UP_AT_ONCE]
         if not mine:
             return ()
         given_up: list[str] = []
@@ -197,12 +201,17 @@ class Room:
         return self._least(exceeded, {clip_id: size_bytes for (_, clip_id), size_bytes in staged.items()})
 
     def _least(self, exceeded: Sequence[Shortfall], staged: Mapping[str, int]) -> Decision:
+        """Read as many of the least valuable clips as it takes, and of as few regions."""
         sending, limit = self._sending(), CLIPS_AT_FIRST
+        concerned = {short.region_id for short in exceeded}
+        region_ids = sorted(concerned) if "" not in concerned else ()
         while True:
-            rows = self._journal.least(limit)
+            rows = self._journal.least(limit, region_ids=region_ids)
             decision = evict([_on_board(row, staged, sending) for row in rows], exceeded)
             if not decision.unmet or len(rows) < limit:
                 return decision
+            if limit >= CLIPS_AT_MOST:
+                return Decision(decision.evictions, ())  # There are more that may go, at the next look
             limit *= 4
 
     def _fill(self, seen: DiskLook) -> None:

@@ -109,8 +109,11 @@ class Journal(StateStore, Protocol):
         """
         ...
 
-    def least(self, limit: int) -> tuple[ClipRow, ...]:
-        """At most ``limit`` CAPTURED and SEALED clips, by priority (lowest first), then oldest (accepted) first."""
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
+        """At most ``limit`` CAPTURED and SEALED clips, by priority (lowest first), then oldest (accepted) first.
+
+        Of these regions, where any are named.
+        """
         ...
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:

@@ -95,11 +95,15 @@ class MemoryJournal:
             found = [row for row in self._clips.values() if row.state in states]
             return tuple(sorted(found, key=lambda row: -row.priority)[:limit])
 
-    def least(self, limit: int) -> tuple[ClipRow, ...]:
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
         """See the port."""
         with self._lock:
             self._open()
-            found = [row for row in self._clips.values() if row.state in EVICTABLE]
+            found = [
+                row
+                for row in self._clips.values()
+                if row.state in EVICTABLE and (not region_ids or row.region_id in region_ids)
+            ]
             return tuple(sorted(found, key=lambda row: row.priority)[:limit])
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
