@@ -47,6 +47,7 @@ free_bytes = 40_000
 free_files = 8
 slow_ms = 2
 scarce_priority = -3
+scrub_bytes_per_s = 9
 [storage.regions.cn]
 quota_bytes = 10
 [storage.regions.eu]
@@ -62,6 +63,7 @@ quota_files = 7
         none=Band(Amount(80_000, 8), Amount(160_000, 16)),
         slow_ns=2_000_000,
     )
+    assert load_config(path)[0].storage.scrub_bytes_per_s == 9
     assert (policy.spare, policy.scarce_priority) == (Amount(20_000, 4), -3)
 
 

@@ -4,7 +4,7 @@
     finish    redaction, sealing, and erasing what was withdrawn, what is over and what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status, to the region and to a file on the vehicle
-    upkeep    room on the disk, nice 19: only looks and decides
+    upkeep    room on the disk, and damage to what waits there, nice 19: only looks and decides
 
 A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
 

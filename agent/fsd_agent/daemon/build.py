@@ -22,7 +22,7 @@ from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
-from fsd_agent.daemon.storage import open_room
+from fsd_agent.daemon.upkeep import open_upkeep
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
@@ -39,7 +39,6 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
-from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
@@ -100,17 +99,7 @@ def _build(
     give_up = GiveUp(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
     )
-    room = open_room(
-        config.storage,
-        data,
-        journal=parts.journal,
-        staging=parts.staging,
-        give_up=give_up,
-        sending=lambda: deliverer.sending,
-        clock=parts.clock,
-        events=events,
-    )
-    upkeep = Upkeep(room)
+    room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
     sense = _sense(config, parts, engine, detector, room)
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events

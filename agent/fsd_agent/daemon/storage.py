@@ -1,21 +1,12 @@
-"""``[storage]`` of the configuration, and what keeps room on the disk by it."""
+"""``[storage]`` of the configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from fsd_agent.adapters.data_disk import DataDisk
-from fsd_agent.adapters.reserve_files import ReserveFiles
-from fsd_agent.pipeline.give_up import GiveUp
-from fsd_agent.pipeline.room import Room, RoomPolicy
-from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal
-from fsd_agent.ports.spool import Staging
+from fsd_agent.pipeline.room import RoomPolicy
 from fsd_agent.records.campaign import LIMITS
 from fsd_agent.records.room import Amount
 from fsd_agent.rules.spool.evict import Quotas
@@ -54,6 +45,9 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scarce_priority: Annotated[int, msgspec.Meta(ge=-LIMITS.priority, le=LIMITS.priority + 1)] = 50
     """Firings of a lower priority are the first that are not taken when room is scarce or the disk is slow."""
 
+    scrub_bytes_per_s: Positive = 4_000_000
+    """At most this is read to look for damage."""
+
     def quotas(self) -> Quotas:
         """As the rule takes them."""
         return Quotas(
@@ -74,30 +68,3 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             spare=free.share(1, 2),
             scarce_priority=self.scarce_priority,
         )
-
-
-def open_room(
-    config: StorageConfig,
-    data: Path,
-    *,
-    journal: Journal,
-    staging: Staging,
-    give_up: GiveUp,
-    sending: Callable[[], Collection[str]],
-    clock: Clock,
-    events: EventSink,
-) -> Room:
-    """Raises ``SpoolError``."""
-    return Room(
-        config.policy(),
-        disk=DataDisk(data),
-        reserve=ReserveFiles(
-            data / "reserve", part_bytes=config.reserve_bytes // RESERVE_PARTS, parts=RESERVE_PARTS
-        ),
-        journal=journal,
-        staging=staging,
-        give_up=give_up,
-        sending=sending,
-        clock=clock,
-        events=events,
-    )

@@ -78,7 +78,7 @@ class Deliverer:
         self._consent = consent
         self._withdrawals = 0
         """As of when the clips that are known here were looked up."""
-        self._endings = Endings(journal, self._book, events)
+        self._endings = Endings(journal, self._book, spool, events)
         self._route_source = route_source
         self._on_message = on_message
         self._random = random
