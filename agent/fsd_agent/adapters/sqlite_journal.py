@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters.sqlite_file import SqliteFile
+from fsd_agent.adapters.sqlite_reserve import MoveReserve
 from fsd_agent.adapters.sqlite_rows import (
     CLIP_COLUMNS,
     FIRING_COLUMNS,
@@ -58,6 +59,7 @@ class SqliteJournal:
         self._file = SqliteFile(path)
         self._path = path
         self._weights = SealedWeights()
+        self._reserve = MoveReserve(path)
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
         """See the port."""
@@ -75,6 +77,9 @@ class SqliteJournal:
 
     def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
+        self._reserve.move(lambda: self._sealed(sealed))
+
+    def _sealed(self, sealed: SealedClip) -> None:
         with self._weighed() as db:
             self._check_move(db, sealed.clip_id, ClipState.SEALED)
             changed = db.execute(
@@ -89,6 +94,9 @@ class SqliteJournal:
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""
+        self._reserve.move(lambda: self._delivered(clip_id, receipt))
+
+    def _delivered(self, clip_id: str, receipt: bytes) -> None:
         with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DELIVERED)
             db.execute(
@@ -99,6 +107,9 @@ class SqliteJournal:
 
     def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
         """See the port."""
+        self._reserve.move(lambda: self._dropped(clip_id, reason, detail))
+
+    def _dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
         with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DROPPED)
             db.execute(

@@ -7,7 +7,7 @@ order. Here they are asked, and carried out:
 - What goes is given up by the thread that its state belongs to, as ``give_up.py`` wants it; a clip that has been begun
   to be sent since it was decided stays.
 - An event in progress does not wait for any of this: the reserve gives up a part of its room on the spot (``make``), and
-  is filled again once there is room. The last part is for the journal: giving a clip up takes a little room first.
+  is filled again once there is room.
 
 A clip's weight is that of its file: the sealed one by the journal, the staged one by the disk.
 
@@ -19,10 +19,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from fsd_agent.pipeline.give_up import GiveUp
-from fsd_agent.pipeline.no_room import insist
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.disk import Disk, Reserve
 from fsd_agent.ports.events import EventSink
@@ -113,7 +111,7 @@ class Room:
 
     def make(self) -> bool:
         """An event in progress found no room: free some now, and look soon; False where there is none to be had."""
-        made = self._reserve.held.files > self._reserve.part.files and self._reserve.give_up()
+        made = self._reserve.give_up()
         self._is_wanted = True
         return made
 
@@ -146,7 +144,7 @@ class Room:
             for one in mine:
                 row = self._journal.clip(one.clip_id)
                 if row is not None and row.state is state and one.clip_id not in sending:
-                    insist(partial(self._give_up.drop, row, one.reason, one.why), self._reserve.give_up)
+                    self._give_up.drop(row, one.reason, one.why)
                     given_up.append(one.clip_id)
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))
