@@ -47,6 +47,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
+        self.doubts = 0
         self.spare = 0
         """How often room can be made; each time as much again is free as one part takes."""
         self.staging = self.staging or MemoryStaging(self.keys)
@@ -61,10 +62,13 @@ class Bench:
             ledger=self.ledger,
             events=self.events,
             new_id=lambda: f"{next(ids):032x}",
-            make_room=self.make_room,
+            room=self,
         )
 
-    def make_room(self) -> bool:
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    def make(self) -> bool:
         if not self.spare:
             return False
         self.spare -= 1
@@ -227,6 +231,7 @@ def test_a_disk_that_fails_keeps_what_there_is_and_drops_what_is_new_with_that_r
     bench.play(100, 160, {120: "c"})
     rows = bench.journal.clips({ClipState.CAPTURED})
     assert [row.cut for row in rows] == [True, False]
+    assert bench.doubts > 0
     totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
     assert totals == {"a": (), "b": ((DropReason.DISK_FAILED, 1),), "c": ()}
     assert bench.events.of("disk_failed")

@@ -370,6 +370,21 @@ def test_a_sound_disk_is_written_to_once_a_minute_and_a_doubtful_one_at_each_loo
     assert bench.room.refuses(0) is None
 
 
+def test_a_write_that_failed_elsewhere_has_the_disk_looked_at_with_a_write_at_once(bench: Bench) -> None:
+    bench.look()
+    bench.disk.fault = "input/output error"
+    bench.room.doubt()
+    bench.look(AT_LEAST_NS)
+    assert bench.room.is_broken
+    bench.disk.fault = ""
+    for _ in range(LOOKS):
+        bench.look()
+    assert not bench.room.is_broken
+    writes = bench.disk.writes
+    bench.look()
+    assert bench.disk.writes == writes, "sound again"
+
+
 # What can't be read or recorded
 
 

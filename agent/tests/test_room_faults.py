@@ -22,9 +22,14 @@ from fsd_agent.adapters.reserve_files import ReserveFiles
 from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
+from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.give_up import GiveUp
+from fsd_agent.pipeline.quarantine import Quarantine
 from fsd_agent.pipeline.record import Recorder
+from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.room import LOOK_EVERY_NS, Room, RoomPolicy
+from fsd_agent.pipeline.scrub import Scrub
+from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.ports.spool import SpoolFullError
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow, ClipState
@@ -41,6 +46,7 @@ from fsd_agent.rules.spool.evict import Quotas
 from fsd_agent.rules.spool.headroom import LOOKS, headroom_limits
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.consent import consent_document
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.streams import CATALOGUE, stream
@@ -67,7 +73,8 @@ class Car:
         self.clock, self.events = ManualClock(), RememberedEvents()
         self.journal = SqliteJournal(self.books / "journal.db")
         self.ledger = LedgerFiles(self.books / "ledger", keys=self.keys, clock=self.clock, events=self.events)
-        self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
+        if not self.ledger.consent():
+            self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
         self.staging = StagingFiles(disk / "staging", self.keys)
         self.spool = SpoolFiles(disk / "spool", self.keys)
         self.reserve = ReserveFiles(disk / "reserve", part_bytes=PART_BYTES, parts=PARTS)
@@ -95,13 +102,31 @@ class Car:
             clock=self.clock,
             events=self.events,
         )
+        scrub = Scrub(
+            journal=self.journal,
+            staging=self.staging,
+            spool=self.spool,
+            give_up=self.give_up,
+            clock=self.clock,
+            events=self.events,
+            bytes_per_s=MIB,
+        )
+        quarantine = Quarantine(
+            spool=self.spool,
+            journal=self.journal,
+            ledger=self.ledger,
+            unwanted=lambda _: False,
+            clock=self.clock,
+            events=self.events,
+        )
+        self.upkeep = Upkeep(self.room, scrub, quarantine, self.ledger)
         self.stream = stream(3, length=6000)
         packets = (
             EncodedPacket("front", t, "av1", t % 20 == 0, bytes(PACKET_BYTES)) for t in range(0, 6000, 2)
         )
         self.stream = replace(self.stream, packets=tuple(packets))
         self.ring = Ring(CATALOGUE, horizon_ns=60, max_bytes=1 << 24)
-        ids = itertools.count(1)
+        ids = itertools.count(1 + len(self.journal.clips(set(ClipState))))
         self.new_id = lambda: f"{next(ids):032x}"
         self.recorder = Recorder(
             ring=self.ring,
@@ -110,7 +135,7 @@ class Car:
             ledger=self.ledger,
             events=self.events,
             new_id=self.new_id,
-            make_room=self.room.make,
+            room=self.room,
         )
         self.now = 0
         self.look()
@@ -166,9 +191,21 @@ class Car:
     def look(self) -> None:
         """A look, and both threads do what was decided."""
         self.clock.advance(LOOK_EVERY_NS)
-        self.room.look()
-        self.room.step(CAPTURED)
-        self.room.step(SEALED)
+        self.upkeep.look()
+        self.upkeep.step(CAPTURED)
+        self.upkeep.step(SEALED)
+
+    def recover(self) -> None:
+        """As at a start."""
+        consent = ConsentKeeper(
+            lambda: consent_document(Purpose.SAFETY),
+            keys=self.keys,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.events,
+        )
+        apply_recovery(self.journal, self.staging, self.spool, self.ledger, keys=self.keys, consent=consent)
 
     def rows(self, *states: ClipState) -> list[ClipRow]:
         return sorted(self.journal.clips(states), key=lambda row: row.clip_id)

@@ -184,7 +184,7 @@ def _sense(
             ledger=parts.ledger,
             events=parts.events,
             new_id=_new_id,
-            make_room=room.make,
+            room=room,
         ),
         control=parts.control,
         residence=parts.residence,

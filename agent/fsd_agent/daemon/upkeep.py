@@ -55,4 +55,4 @@ def open_upkeep(
         clock=parts.clock,
         events=parts.events,
     )
-    return room, Upkeep(room, scrub, quarantine)
+    return room, Upkeep(room, scrub, quarantine, parts.ledger)

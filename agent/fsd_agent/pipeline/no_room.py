@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from fsd_agent.ports.events import EventName
 from fsd_agent.ports.journal import JournalError, StorageFailedError, StorageFullError
@@ -19,8 +19,31 @@ NOT_TAKEN: Final = (StorageFullError, StorageFailedError)
 _T = TypeVar("_T")
 
 
-def insist(act: Callable[[], _T], make_room: Callable[[], bool]) -> _T:
-    """Do it; where the disk is full, again for as long as ``make_room`` frees some.
+class KeepsRoom(Protocol):
+    """Who is told when a write did not work: see ``room.py``."""
+
+    def make(self) -> bool:
+        """The disk is full: free some room now; False where there is none to be had."""
+        ...
+
+    def doubt(self) -> None:
+        """A write failed, and not because the disk is full."""
+        ...
+
+
+class NoReserve:
+    """Nobody keeps room."""
+
+    def make(self) -> bool:
+        """None."""
+        return False
+
+    def doubt(self) -> None:
+        """Nobody asks."""
+
+
+def insist(act: Callable[[], _T], room: KeepsRoom) -> _T:
+    """Do it; where the disk is full, again for as long as room can be made.
 
     ``act`` must leave nothing behind where it raises one of :data:`FULL`, which it does at last; others pass at once.
     """
@@ -28,8 +51,11 @@ def insist(act: Callable[[], _T], make_room: Callable[[], bool]) -> _T:
         try:
             return act()
         except FULL:
-            if not make_room():
+            if not room.make():
                 raise
+        except (SpoolError, JournalError, LedgerError):
+            room.doubt()
+            raise
 
 
 def why(error: SpoolError | JournalError | LedgerError) -> tuple[EventName, DropReason]:

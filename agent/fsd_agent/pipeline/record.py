@@ -25,7 +25,7 @@ from functools import partial
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.dropped_firings import DroppedFirings
-from fsd_agent.pipeline.no_room import NOT_TAKEN, insist, why
+from fsd_agent.pipeline.no_room import FULL, NOT_TAKEN, KeepsRoom, NoReserve, insist, why
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
@@ -64,9 +64,9 @@ class Recorder:
         events: EventSink,
         new_id: Callable[[], str],
         limits: Limits | None = None,
-        make_room: Callable[[], bool] = lambda: False,
+        room: KeepsRoom | None = None,
     ) -> None:
-        """``make_room``: free some at once; False where there is none to be had."""
+        """``room``: makes some for what finds none."""
         self._ring = ring
         self._staging = staging
         self._journal = journal
@@ -75,7 +75,7 @@ class Recorder:
         self._events = events
         self._new_id = new_id
         self._limits = limits or Limits()
-        self._make_room = make_room
+        self._room = room or NoReserve()
         self._open: dict[str, _Staged] = {}
         self._uncaptured: dict[str, bool] = {}
         """Closed windows that the journal has not taken yet, and whether they were cut."""
@@ -133,12 +133,12 @@ class Recorder:
             return
         firings = [judged for one in staged for judged in one.firings]
         try:
-            insist(lambda: self._book.kept((one.row, one.firings) for one in staged), self._make_room)
+            insist(lambda: self._book.kept((one.row, one.firings) for one in staged), self._room)
         except LedgerError as error:
             self._forget(staged, begun, error)
             return
         try:
-            insist(lambda: self._journal.accept(firings, [one.row for one in staged]), self._make_room)
+            insist(lambda: self._journal.accept(firings, [one.row for one in staged]), self._room)
         except NOT_TAKEN as error:
             self._take_back(staged, begun, error)
             return
@@ -158,7 +158,7 @@ class Recorder:
         try:
             if isinstance(decision, Open):
                 opening = decision
-                begun[clip_id] = insist(lambda: self._begin(opening), self._make_room)
+                begun[clip_id] = insist(lambda: self._begin(opening), self._room)
             else:
                 for window in decision.backfill:
                     self._append(self._open[clip_id].writer, window)
@@ -184,7 +184,7 @@ class Recorder:
 
     def _append(self, writer: StagingWriter, window: Window) -> None:
         part = self._part(window)
-        insist(lambda: writer.append(part), self._make_room)
+        insist(lambda: writer.append(part), self._room)
 
     def _forget(
         self, staged: Sequence[Open | Extend], begun: dict[str, StagingWriter], error: LedgerError
@@ -231,7 +231,7 @@ class Recorder:
                 staged.writer.sync()
                 staged.synced_ns = window.end_ns
         except SpoolError as error:
-            self._events.emit(why(error)[0], clip=clip_id, what=str(error))
+            self._fault(error, clip_id)
             self._close(clip_id, cut=True)
             return
         staged.open = OpenClip(staged.open.row, window.end_ns)
@@ -241,7 +241,7 @@ class Recorder:
         try:
             staged.writer.close()
         except SpoolError as error:
-            self._events.emit(why(error)[0], clip=clip_id, what=str(error))
+            self._fault(error, clip_id)
             cut = True
         self._uncaptured[clip_id] = cut
         self._journal_captured()
@@ -250,12 +250,17 @@ class Recorder:
         for clip_id, cut in tuple(self._uncaptured.items()):
             closing = partial(self._journal.captured, clip_id, cut=cut)
             try:
-                insist(closing, self._make_room)
+                insist(closing, self._room)
             except NOT_TAKEN as error:
                 self._events.emit(why(error)[0], clip=clip_id, what=str(error))
                 return
             del self._uncaptured[clip_id]
             self._events.emit("captured", clip=clip_id, cut=cut)
+
+    def _fault(self, error: SpoolError, clip_id: str) -> None:
+        self._events.emit(why(error)[0], clip=clip_id, what=str(error))
+        if not isinstance(error, FULL):
+            self._room.doubt()
 
     def _part(self, window: Window) -> bytes:
         return encode_part(

@@ -11,7 +11,7 @@ order. Here they are asked, and carried out:
 
 A clip's weight is that of its file: the sealed one by the journal, the staged one by the disk.
 
-Threads: ``look`` for one; ``step``, ``make``, ``refuses`` and ``trouble`` for any.
+Threads: ``look`` for one; everything else for any.
 """
 
 from __future__ import annotations
@@ -88,11 +88,16 @@ class Room:
         self._decided = Decision((), ())
         self._next_ns = self._write_at_ns = clock.monotonic_ns()
         self._looked_ns = self._next_ns - AT_LEAST_NS
-        self._is_wanted = False
+        self._is_wanted = self._is_doubted = False
         self._lock = threading.Lock()
         """Of what is decided: one thread replaces it, others take out what they have done."""
         self._trouble = ""
         self._fault = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """The disk can't be written to."""
+        return self._headroom.is_broken
 
     @property
     def trouble(self) -> str:
@@ -114,6 +119,10 @@ class Room:
         made = self._reserve.give_up()
         self._is_wanted = True
         return made
+
+    def doubt(self) -> None:
+        """A write failed, and not because the disk is full: look soon, with a write."""
+        self._is_doubted = self._is_wanted = True
 
     def look(self) -> None:
         """Measure, decide, and fill the reserve again, where it is time to."""
@@ -154,7 +163,9 @@ class Room:
         return tuple(given_up)
 
     def _measure(self, now_ns: int) -> DiskLook:
-        is_doubtful = self._headroom.is_broken or self._headroom.is_slow or self._headroom.against > 0
+        now = self._headroom
+        is_doubtful = self._is_doubted or now.is_broken or now.is_slow or now.against > 0
+        self._is_doubted = False
         write = is_doubtful or now_ns >= self._write_at_ns
         if write:
             self._write_at_ns = now_ns + WRITE_EVERY_NS
