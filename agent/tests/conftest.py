@@ -10,26 +10,42 @@ from pathlib import Path
 import pytest
 
 SMALL_DISK_BYTES = 2 << 20
+SMALL_DISK_FILES = 500
 BALLAST_BYTES = 512 << 10
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB of its own, of which 512 KiB are held by a file named ``ballast``."""
-    point = tmp_path / "disk"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs", str(point)]
+def make_disk(tmp_path: Path) -> Iterator[Callable[[int, int], Path]]:
+    """Makes file systems of their own, of so many bytes and inodes."""
+    points: list[Path] = []
+
+    def make(size_bytes: int, files: int) -> Path:
+        point = tmp_path / f"disk{len(points) or ''}"
+        point.mkdir()
+        options = f"size={size_bytes},nr_inodes={files}"
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)]
+        try:
+            done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        except OSError as error:
+            pytest.skip(f"no mount command: {error}")
+        if done.returncode != 0:
+            pytest.skip(f"mounting a small disk is not permitted here: {done.stderr.strip()}")
+        points.append(point)
+        return point
+
     try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no mount command: {error}")
-    if done.returncode != 0:
-        pytest.skip(f"mounting a small disk is not permitted here: {done.stderr.strip()}")
-    try:
-        (point / "ballast").write_bytes(bytes(BALLAST_BYTES))
-        yield point
+        yield make
     finally:
-        subprocess.run(["umount", "-l", str(point)], check=True)
+        for point in points:
+            subprocess.run(["umount", "-l", str(point)], check=True)
+
+
+@pytest.fixture
+def small_disk(make_disk: Callable[[int, int], Path]) -> Path:
+    """A file system of 2 MiB and 500 inodes of its own, of which 512 KiB are held by a file named ``ballast``."""
+    point = make_disk(SMALL_DISK_BYTES, SMALL_DISK_FILES)
+    (point / "ballast").write_bytes(bytes(BALLAST_BYTES))
+    return point
 
 
 @pytest.fixture

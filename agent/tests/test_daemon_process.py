@@ -204,6 +204,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
         withdrawn=cast("Any", SimpleNamespace(step=lambda: None)),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
         retention=cast("Any", SimpleNamespace(step=lambda _state: ())),
+        upkeep=cast("Any", SimpleNamespace(step=lambda _state: (), look=lambda: None)),
         deliverer=idle,
         control=cast("Any", None),
         residence=on_hold,

@@ -130,6 +130,17 @@ class JournalModel(RuleBasedStateMachine):
             found = self.real.clips({ClipState.SEALED}, admits=admits)
             assert found == self.model.clips({ClipState.SEALED}, admits=admits)
         assert self.real.waiting("eu") == self.model.waiting("eu")
+        assert self.real.sealed_weights() == self.model.sealed_weights()
+        for limit in (1, 9):
+            for regions in ((), ("eu",), ("cn", "us")):
+                assert self.real.least(limit, region_ids=regions) == self.model.least(
+                    limit, region_ids=regions
+                )
+            for state in ClipState:
+                following = [
+                    one.following(state, f"{1:032x}", limit=limit) for one in (self.real, self.model)
+                ]
+                assert following[0] == following[1]
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

@@ -13,7 +13,13 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.sqlite_reader import read_journal
-from fsd_agent.ports.journal import IllegalMoveError, Journal, JournalError, StorageFullError
+from fsd_agent.ports.journal import (
+    IllegalMoveError,
+    Journal,
+    JournalError,
+    RegionWeight,
+    StorageFullError,
+)
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
@@ -143,6 +149,26 @@ def test_order_is_priority_then_acceptance(journal: Journal) -> None:
     assert [int(each.clip_id, 16) for each in journal.clips(tuple(ClipState))] == [1, 3, 0, 2]
     assert [int(each.clip_id, 16) for each in journal.clips([ClipState.STAGED], limit=2)] == [1, 0]
     assert journal.clips([]) == ()
+
+
+def test_the_least_valuable_come_first_and_what_is_sealed_is_weighed(journal: Journal) -> None:
+    for n, priority in enumerate((3, 1, 2, 1, 0)):
+        journal.accept([], [row(n, priority=priority)])
+        if n < 4:
+            journal.captured(clip_id(n), cut=False)
+    assert journal.sealed_weights() == ()
+    for n, size_bytes in ((0, 100), (3, 23)):
+        journal.sealed(SealedClip(clip_id(n), "eu", size_bytes, bytes(32)))
+    assert [one.clip_id for one in journal.least(9)] == [clip_id(n) for n in (1, 3, 2, 0)]
+    assert journal.least(2) == journal.least(9)[:2]
+    assert journal.sealed_weights() == (RegionWeight("eu", 2, 123),)
+    assert [one.clip_id for one in journal.following(ClipState.CAPTURED, "", limit=9)] == [
+        clip_id(1),
+        clip_id(2),
+    ]
+    assert [one.clip_id for one in journal.following(ClipState.CAPTURED, clip_id(1), limit=9)] == [clip_id(2)]
+    assert journal.following(ClipState.CAPTURED, clip_id(2), limit=9) == ()
+    assert len(journal.following(ClipState.CAPTURED, "", limit=1)) == 1
 
 
 def test_evidence_from_arrays_is_kept(tmp_path: Path) -> None:

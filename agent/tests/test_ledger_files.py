@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fsd_agent.adapters.ledger_disk import RESERVE_BYTES, segment_paths
+from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
+from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
 from fsd_agent.records.ledger import (
     Cause,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fsd_agent.pipeline.record import Recorder
+from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import Clip, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.ledger import ConsentChanged, Fact
-from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
+from fsd_agent.records.purpose import ALL_PURPOSES, Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
@@ -23,7 +24,7 @@ from fsd_agent.testing.compartments import at
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
-from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
 from fsd_agent.testing.streams import CATALOGUE, stream
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.staged import assemble, decode_part
@@ -46,6 +47,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
+        self.doubts = 0
+        self.spare = 0
+        """How often room can be made; each time as much again is free as one part takes."""
         self.staging = self.staging or MemoryStaging(self.keys)
         self.given = ALL_PURPOSES
         self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
@@ -58,7 +62,20 @@ class Bench:
             ledger=self.ledger,
             events=self.events,
             new_id=lambda: f"{next(ids):032x}",
+            room=self,
         )
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    def make(self) -> bool:
+        if not self.spare:
+            return False
+        self.spare -= 1
+        self.journal.full = self.ledger.full = False
+        if self.staging.capacity_bytes is not None:
+            self.staging.capacity_bytes += 1500
+        return True
 
     def play(self, start: int, until: int, firings: dict[int, str]) -> None:
         """Feed ``[start, until)`` in ticks; ``firings`` are times and campaigns."""
@@ -135,6 +152,103 @@ def test_no_room_for_a_new_firing_drops_it_with_the_reason() -> None:
     assert totals.dropped == ((DropReason.DISK_FULL, 1),)
     assert not bench.staging.entries()
     assert bench.events.of("disk_full")
+
+
+@pytest.mark.parametrize("room", range(10, 6000, 500))
+def test_an_event_in_progress_goes_on_with_the_room_that_is_made(room: int) -> None:
+    bench = Bench(staging=MemoryStaging(MemoryVehicleKeys(), capacity_bytes=room))
+    bench.spare = 10
+    bench.play(0, 110, {50: "a", 60: "b"})
+    whole = Bench()
+    whole.play(0, 110, {50: "a", 60: "b"})
+    clip, expected = (one.clip(one.only(ClipState.CAPTURED)) for one in (bench, whole))
+    assert clip.row == expected.row
+    assert [packet.t_ns for packet in clip.packets] == [packet.t_ns for packet in expected.packets]
+    assert len(clip.firings) == 2
+    assert not bench.events.of("disk_full")
+    holds_up(bench)
+
+
+@pytest.mark.parametrize("which", ["journal", "ledger"])
+def test_room_is_made_for_journal_and_ledger_too(which: str) -> None:
+    bench = Bench()
+    bench.spare = 1
+    (bench.journal if which == "journal" else bench.ledger).full = True
+    bench.play(0, 110, {50: "a"})
+    assert not bench.clip(bench.only(ClipState.CAPTURED)).row.cut
+    assert bench.spare == 0
+    bench.play(110, 160, {150: "b"})
+    bench.spare, bench.journal.full = 1, True
+    bench.play(160, 200, {})
+    assert len(bench.journal.clips({ClipState.CAPTURED})) == 2
+    assert not bench.events.of("disk_full")
+
+
+def test_what_is_half_staged_when_room_runs_out_is_begun_anew() -> None:
+    bench = Bench(staging=MemoryStaging(MemoryVehicleKeys(), capacity_bytes=10))
+    bench.spare = 1
+    bench.play(0, 60, {50: "a"})
+    assert not bench.staging.entries()
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.DISK_FULL, 1),)
+    holds_up(bench)
+
+
+class Failing(MemoryStaging):
+    """As a disk that was made read-only under an open file: nothing can be written, synced or erased."""
+
+    is_read_only = False
+
+    def _refuse(self) -> None:
+        if self.is_read_only:
+            raise SpoolError("staging: read-only file system")
+
+    def open(self, compartment: Compartment, clip_id: str) -> MemoryStagingWriter:
+        self._refuse()
+        return super().open(compartment, clip_id)
+
+    def append(self, place: tuple[Compartment, str], part: bytes) -> None:
+        self._refuse()
+        super().append(place, part)
+
+    def sync(self, place: tuple[Compartment, str]) -> None:
+        self._refuse()
+        super().sync(place)
+
+    def erase(self, compartment: Compartment, clip_id: str) -> None:
+        self._refuse()
+        super().erase(compartment, clip_id)
+
+
+def test_a_disk_that_fails_keeps_what_there_is_and_drops_what_is_new_with_that_reason() -> None:
+    staging = Failing(MemoryVehicleKeys())
+    bench = Bench(staging=staging)
+    bench.play(0, 60, {50: "a"})
+    staging.is_read_only = bench.journal.read_only = True
+    bench.play(60, 100, {70: "b"})
+    assert bench.journal.clips({ClipState.STAGED}), "its closing waits"
+    staging.is_read_only = bench.journal.read_only = False
+    bench.play(100, 160, {120: "c"})
+    rows = bench.journal.clips({ClipState.CAPTURED})
+    assert [row.cut for row in rows] == [True, False]
+    assert bench.doubts > 0
+    totals = {one.campaign_id: one.dropped for one in bench.journal.totals()}
+    assert totals == {"a": (), "b": ((DropReason.DISK_FAILED, 1),), "c": ()}
+    assert bench.events.of("disk_failed")
+    holds_up(bench)
+
+
+def test_a_firing_that_a_failing_journal_does_not_take_is_taken_back() -> None:
+    staging = Failing(MemoryVehicleKeys())
+    bench = Bench(staging=staging)
+    bench.journal.read_only = True
+    bench.play(0, 60, {50: "a"})
+    bench.journal.read_only = False
+    bench.play(60, 70, {})
+    assert facts(bench) == ["Fired", "Dropped", "Erased", "FiringDropped"]
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.DISK_FAILED, 1),)
+    holds_up(bench)
 
 
 @pytest.mark.parametrize("room", range(2000, 6000, 500))

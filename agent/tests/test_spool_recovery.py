@@ -336,6 +336,18 @@ def test_what_the_ledger_says_was_decided_is_carried_through(disk: Disk) -> None
     check_ledger(disk)
 
 
+def test_what_was_set_aside_goes_at_the_next_start_and_the_ledger_says_so(disk: Disk) -> None:
+    journal, _, spool, ledger = disk
+    stage(disk, 1)
+    seal(disk, 1)
+    ledger.append(Dropped(clip_id(1), "eu", DropReason.SPOOL_DAMAGED))
+    journal.dropped(clip_id(1), DropReason.SPOOL_DAMAGED, "damaged")
+    assert spool.set_aside(at("eu"), clip_id(1))
+    recovery(disk, Purpose.SAFETY)
+    assert spool.aside() == frozenset()
+    assert check_ledger(disk) == {1: "erased"}
+
+
 def test_a_receipt_that_only_the_ledger_holds_is_asked_for_again(disk: Disk) -> None:
     _, _, _, ledger = disk
     stage(disk, 1)

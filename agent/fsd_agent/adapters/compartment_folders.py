@@ -6,6 +6,7 @@ folders is left alone and not listed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,10 @@ class CompartmentFolders:
         """Every file."""
         return entries_in(self._folder, self._suffix)
 
+    def weigh(self) -> dict[tuple[Compartment, str], int]:
+        """Every file, and its size in bytes."""
+        return weigh_in(self._folder, self._suffix)
+
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; how many."""
         return sum(durable.sweep(folder) for _, folder in _compartments(self._folder))
@@ -66,12 +71,24 @@ class CompartmentFolders:
 
 def entries_in(folder: Path, suffix: str) -> frozenset[tuple[Compartment, str]]:
     """Every file below ``folder``; makes nothing."""
-    return frozenset(
-        (compartment, clip_id)
-        for compartment, inside in _compartments(folder)
-        for entry in _entries(inside)
-        if (clip_id := clip_id_of(entry.name, suffix)) is not None and entry.is_file(follow_symlinks=False)
-    )
+    return frozenset(place for place, _ in _files(folder, suffix))
+
+
+def weigh_in(folder: Path, suffix: str) -> dict[tuple[Compartment, str], int]:
+    """Every file below ``folder``, and its size in bytes; one that goes meanwhile is left out."""
+    found: dict[tuple[Compartment, str], int] = {}
+    for place, entry in _files(folder, suffix):
+        with durable.translated(folder), contextlib.suppress(FileNotFoundError):
+            found[place] = entry.stat(follow_symlinks=False).st_size
+    return found
+
+
+def _files(folder: Path, suffix: str) -> Iterator[tuple[tuple[Compartment, str], os.DirEntry[str]]]:
+    for compartment, inside in _compartments(folder):
+        for entry in _entries(inside):
+            clip_id = clip_id_of(entry.name, suffix)
+            if clip_id is not None and entry.is_file(follow_symlinks=False):
+                yield (compartment, clip_id), entry
 
 
 def path_in(folder: Path, suffix: str, compartment: Compartment, clip_id: str) -> Path:

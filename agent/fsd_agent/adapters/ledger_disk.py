@@ -1,9 +1,4 @@
-"""What the ledger's folder holds: segments by name, and room kept for records that free room.
-
-A full disk must not keep the vehicle from saying that it erases something, which is what gives room again. So a file
-``reserve`` of :data:`RESERVE_BYTES` lies beside the segments. It is given up when such a record finds no room, and made
-anew when there is room.
-"""
+"""What the ledger's folder holds: segments by name, and ``reserve`` (``reserve_file.py``)."""
 
 from __future__ import annotations
 
@@ -20,34 +15,9 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.wire.ledger import LedgerFormatError
 from fsd_agent.wire.ledger_file import Segment, read_segment
 
-RESERVE_BYTES = 256 << 10
-"""About 1,000 records: 500 clips dropped and erased."""
-
 ADVICE = "keep the folder, and move it away to begin anew"
 
 _NAME = re.compile(r"[0-9]{20}\.ledger")
-
-
-class Reserve:
-    """See the module."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "reserve"
-
-    def keep(self) -> bool:
-        """Make it where it is missing; whether it is there. Raises ``SpoolError`` but for a full disk."""
-        if self._path.exists():
-            return True
-        try:
-            # Random: a file system that compresses would keep no room for zeros.
-            durable.write_file(self._path, (os.urandom(RESERVE_BYTES),))
-        except SpoolFullError:
-            return False
-        return True
-
-    def give_up(self) -> bool:
-        """Free its room; whether there was any. Raises ``SpoolError``."""
-        return durable.remove(self._path)
 
 
 def segment_paths(folder: Path) -> list[Path]:

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from fsd_agent import __version__
 from fsd_agent.adapters import durable
-from fsd_agent.adapters.ledger_disk import ADVICE, Reserve, read_file, segment_paths, translated
+from fsd_agent.adapters.ledger_disk import ADVICE, read_file, segment_paths, translated
+from fsd_agent.adapters.reserve_file import ReserveFile
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
@@ -93,7 +94,7 @@ class LedgerFiles:
         self._release: Callable[[], object] = tuple
         """Closes the descriptor, once; also where nobody does, because opening failed later or whoever had it is gone."""
         self._refusal: str | None = None
-        self._reserve = Reserve(folder)
+        self._reserve = ReserveFile(folder / "reserve")
         with translated():
             durable.make_folder(folder)
             durable.sweep(folder)
@@ -111,7 +112,7 @@ class LedgerFiles:
         self.sync()
 
     def append(self, *facts: Fact) -> None:
-        """See the port. Records that free room find some on a full disk too, for a while: ``ledger_disk.py``."""
+        """See the port. Records that free room find some on a full disk too, for a while: ``reserve_file.py``."""
         with self._lock, translated():
             self._check()
             if not facts:

@@ -1,5 +1,7 @@
 """Sealed clips as files: ``<folder>/<region id>/<purpose>/<clip id>.sealed``. Format: ``wire/spool_file.py``.
 
+A damaged one is set aside in ``<folder>/.quarantine``, whose folders are the same; no region has a name like that.
+
 Invariants: a file under its final name is whole and durable (``durable.py``); without the key of its compartment it is
 noise; reading is by region alone. Keys are asked for at every read and never kept, so a key that is destroyed ends
 everything at once.
@@ -13,6 +15,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.compartment_folders import CompartmentFolders
@@ -23,12 +26,17 @@ from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, is_region_id
 from fsd_agent.wire.spool_file import SALT_BYTES, SpoolFile, SpoolFileError, encode_spool_file
 
+ASIDE_FILES: Final = 16
+ASIDE_BYTES: Final = 256_000_000
+"""Enough for a person to see what a disk does to files; it may not fill the disk that does it."""
+
 
 class SpoolFiles:
     """See :class:`fsd_agent.ports.spool.SpoolStore`. ``folder`` is created where it is missing."""
 
     def __init__(self, folder: Path, keys: VehicleKeys) -> None:
         self._files = CompartmentFolders(folder, SEALED_SUFFIX, keys)
+        self._aside = CompartmentFolders(folder / ".quarantine", SEALED_SUFFIX, keys)
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""
@@ -63,6 +71,32 @@ class SpoolFiles:
     def entries(self) -> frozenset[tuple[Compartment, str]]:
         """See the port."""
         return self._files.entries()
+
+    def set_aside(self, compartment: Compartment, clip_id: str) -> str:
+        """See the port. Keeps at most :data:`ASIDE_FILES` of together :data:`ASIDE_BYTES`."""
+        path, kept = self._files.path(compartment, clip_id), self._aside.path(compartment, clip_id)
+        try:
+            with durable.translated(path):
+                size_bytes = path.stat().st_size
+            others = self._aside.weigh()
+            if len(others) >= ASIDE_FILES or sum(others.values()) + size_bytes > ASIDE_BYTES:
+                return ""
+            self._aside.make(compartment, kept)
+            with durable.translated(path):
+                path.rename(kept)
+        except SpoolError:  # Gone, or no room for a folder: then it is erased as any other is
+            return ""
+        durable.sync_folder(kept.parent)
+        durable.sync_folder(path.parent)
+        return str(kept)
+
+    def aside(self) -> frozenset[tuple[Compartment, str]]:
+        """See the port."""
+        return self._aside.entries()
+
+    def let_go(self, compartment: Compartment, clip_id: str) -> None:
+        """See the port."""
+        self._aside.remove(self._aside.path(compartment, clip_id))
 
     def sweep(self) -> int:
         """See the port."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.sqlite_schema import APPLICATION_ID, TABLES, UPGRADES, VERSION
-from fsd_agent.ports.journal import JournalError, StorageFullError
+from fsd_agent.ports.journal import JournalError, StorageFailedError, StorageFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 
 BUSY_TIMEOUT_S = 5.0
@@ -32,6 +32,7 @@ ALMOST_FULL_BYTES = 64 << 10
 for some of them."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MAYBE_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_FAILED = _MAYBE_FULL | {sqlite3.SQLITE_READONLY}
 _ADVICE = (
     "Nothing was changed. Move it away together with its -wal and -shm files and keep the spool's folders; "
     "`sqlite3 FILE .recover` may save its rows"
@@ -39,7 +40,11 @@ _ADVICE = (
 
 
 class SqliteFile:
-    """See the module. Raises :class:`JournalError`, or :class:`StorageFullError` where space is the reason."""
+    """See the module.
+
+    Raises :class:`JournalError`: :class:`StorageFullError` where space is the reason, :class:`StorageFailedError` where the
+    disk is read-only or fails.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -157,7 +162,8 @@ class SqliteFile:
                 ) from error
             if code in _DAMAGED:
                 raise JournalError(f"{self._path}: damaged ({name}: {error}). {_ADVICE}") from error
-            raise JournalError(f"{self._path}: {error} ({name})") from error
+            kind = StorageFailedError if code in _FAILED else JournalError
+            raise kind(f"{self._path}: {error} ({name})") from error
         except SpoolFullError as error:
             raise StorageFullError(str(error)) from error
         except SpoolError as error:

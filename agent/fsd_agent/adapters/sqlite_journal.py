@@ -6,11 +6,13 @@ Every change is one transaction that first reads the clip's state, asks the tabl
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters.sqlite_file import SqliteFile
+from fsd_agent.adapters.sqlite_reserve import MoveReserve
 from fsd_agent.adapters.sqlite_rows import (
     CLIP_COLUMNS,
     FIRING_COLUMNS,
@@ -21,7 +23,8 @@ from fsd_agent.adapters.sqlite_rows import (
     rule_of,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
-from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError
+from fsd_agent.adapters.sqlite_weights import SealedWeights
+from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, RegionWeight
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
@@ -59,6 +62,8 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
         self._path = path
+        self._weights = SealedWeights()
+        self._reserve = MoveReserve(path)
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
         """See the port."""
@@ -76,7 +81,10 @@ class SqliteJournal:
 
     def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
-        with self._file.change() as db:
+        self._reserve.move(lambda: self._sealed(sealed))
+
+    def _sealed(self, sealed: SealedClip) -> None:
+        with self._weighed() as db:
             self._check_move(db, sealed.clip_id, ClipState.SEALED)
             changed = db.execute(
                 "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ? AND region_id = ?",
@@ -86,25 +94,34 @@ class SqliteJournal:
                 raise JournalError(
                     f"clip {sealed.clip_id}: its file is sealed to another region, {sealed.region_id}"
                 )
+            self._weights.sealed(sealed.region_id, sealed.size_bytes)
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""
-        with self._file.change() as db:
+        self._reserve.move(lambda: self._delivered(clip_id, receipt))
+
+    def _delivered(self, clip_id: str, receipt: bytes) -> None:
+        with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DELIVERED)
             db.execute(
                 "UPDATE clips SET state = 'delivered', receipt = ? WHERE clip_id = ?", (receipt, clip_id)
             )
             _tally_end(db, row, DELIVERED, clips=1, size_bytes=row.size_bytes)
+            self._weights.ended(row)
 
     def dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
         """See the port."""
-        with self._file.change() as db:
+        self._reserve.move(lambda: self._dropped(clip_id, reason, detail))
+
+    def _dropped(self, clip_id: str, reason: DropReason, detail: str) -> None:
+        with self._weighed() as db:
             row = self._check_move(db, clip_id, ClipState.DROPPED)
             db.execute(
                 "UPDATE clips SET state = 'dropped', drop_reason = ?, drop_detail = ? WHERE clip_id = ?",
                 (reason, detail, clip_id),
             )
             _tally_end(db, row, reason, clips=0, size_bytes=0)
+            self._weights.ended(row)
 
     def clips(
         self, states: Collection[ClipState], *, limit: int | None = None, admits: Admits = EVERYTHING
@@ -132,6 +149,32 @@ class SqliteJournal:
             return {rule_of(*rule): count for *rule, count in rows}
         except ValueError as error:
             raise JournalError(f"{self._path}: a clip's link rule is damaged: {error}") from error
+
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
+        """See the port."""
+        of_regions = f"AND region_id IN ({', '.join('?' * len(region_ids))}) " if region_ids else ""
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') {of_regions}"  # noqa: S608 - see above
+            "ORDER BY priority, seq LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (*region_ids, limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
+        """See the port. By the index of states: finished clips of years must not be read past."""
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips INDEXED BY clips_in_order "  # noqa: S608 - see above
+            "WHERE state = ? AND clip_id > ? ORDER BY clip_id LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (state, clip_id, limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def sealed_weights(self) -> tuple[RegionWeight, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            return self._weights.read(db)
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
@@ -181,6 +224,16 @@ class SqliteJournal:
     def close(self) -> None:
         """See the port."""
         self._file.close()
+
+    @contextlib.contextmanager
+    def _weighed(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes what is sealed; where it is undone, that is counted again."""
+        try:
+            with self._file.change() as db:
+                yield db
+        except BaseException:
+            self._weights.forget()
+            raise
 
     def _check_move(self, db: sqlite3.Connection, clip_id: str, after: ClipState) -> ClipRow:
         """The row as it is; raises :class:`IllegalMoveError` when the table lacks the step."""

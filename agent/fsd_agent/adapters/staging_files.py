@@ -30,7 +30,7 @@ from fsd_agent.adapters.staging_records import (
     RecordCipher,
     read_records,
 )
-from fsd_agent.ports.spool import SpoolError
+from fsd_agent.ports.spool import SpoolDamagedError, SpoolError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.purpose import Compartment
 from fsd_agent.rules.spool.names import STAGED_SUFFIX
@@ -71,7 +71,7 @@ class StagingFiles:
             try:
                 yield from read_records(_OpenFile(fd), key, clip_id)
             except DamagedError as error:
-                raise SpoolError(f"{path}: {error}") from error
+                raise SpoolDamagedError(f"{path}: {error}") from error
             finally:
                 os.close(fd)
 
@@ -82,6 +82,10 @@ class StagingFiles:
     def entries(self) -> frozenset[tuple[Compartment, str]]:
         """See the port."""
         return self._files.entries()
+
+    def weigh(self) -> dict[tuple[Compartment, str], int]:
+        """See the port."""
+        return self._files.weigh()
 
 
 class _OpenFile:

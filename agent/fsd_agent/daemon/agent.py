@@ -1,9 +1,10 @@
-"""One running agent: four loops, their threads, and how it ends.
+"""One running agent: five loops, their threads, and how it ends.
 
     sense     the caller's thread, at normal priority
     finish    redaction, sealing, and erasing what was withdrawn, what is over and what a left region wants erased, nice 10: must never take time from the driving stack or from sensing
     deliver   the connection to the region
     tell      the status, to the region and to a file on the vehicle
+    upkeep    room on the disk, and damage to what waits there, nice 19: only looks and decides
 
 A loop that fails ends the agent with :attr:`Ended.LOOP_FAILED`: everything is on disk, and a restart recovers.
 
@@ -30,6 +31,7 @@ from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
+from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.events import EventSink
@@ -45,8 +47,9 @@ from fsd_firmware.contract import Firmware, FirmwareError
 _log = logging.getLogger(__name__)
 
 IDLE_S = 0.1
-"""Pause of the finishing loop when there is nothing to finish."""
+"""Pause of the finishing loop when there is nothing to finish, and of upkeep between two looks."""
 FINISH_NICE = 10
+UPKEEP_NICE = 19
 PROGRESS_EVERY_S = 0.5
 LAST_WORD_S = 1.0
 """The last status may take this long to reach the broker."""
@@ -87,6 +90,7 @@ class Agent:
         withdrawn: WithdrawnClips,
         left: LeftClips,
         retention: Retention,
+        upkeep: Upkeep,
         deliverer: Deliverer,
         control: Control,
         residence: Whereabouts,
@@ -105,6 +109,7 @@ class Agent:
         self._withdrawn = withdrawn
         self._left = left
         self._retention = retention
+        self._upkeep = upkeep
         self._deliverer = deliverer
         self._control = control
         self._residence = residence
@@ -124,7 +129,12 @@ class Agent:
         """Run until the source ends or ``stop`` is set; everything is closed then, but see the module."""
         threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
-            for name, loop in (("deliver", self._deliver), ("finish", self._finish), ("tell", self._tell))
+            for name, loop in (
+                ("deliver", self._deliver),
+                ("finish", self._finish),
+                ("tell", self._tell),
+                ("upkeep", self._keep_up),
+            )
         ]
         for thread in threads:
             thread.start()
@@ -231,10 +241,16 @@ class Agent:
             self._withdrawn.step()
             self._left.step()
             self._retention.step(ClipState.CAPTURED)
+            self._upkeep.step(ClipState.CAPTURED)
             if self._finisher.step():
                 self._deliverer.notify()
             else:
                 self._stopping.wait(IDLE_S)
+
+    def _keep_up(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), UPKEEP_NICE)
+        while not self._stopping.wait(IDLE_S):
+            self._upkeep.look()
 
     def _deliver(self) -> None:
         self._deliverer.run(self._stopping)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
+from fsd_agent.daemon.upkeep import open_upkeep
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
@@ -34,6 +35,7 @@ from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
+from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
@@ -94,19 +96,26 @@ def _build(
     parts = open_parts(config, base, data, firmware, events)
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
-    sense = _sense(config, parts, engine, detector, policy)
     finisher = _finisher(parts, codec, redactor, policy)
     heads = Heads(parts.ledger, events)
     give_up = GiveUp(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
     )
+    room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
+    sense = _sense(config, parts, engine, detector, room, policy)
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
     )
-    deliverer = _deliverer(config, parts, heads, retention, policy)
+    deliverer = _deliverer(
+        config,
+        parts,
+        heads,
+        lambda: (*retention.step(ClipState.SEALED), *upkeep.step(ClipState.SEALED)),
+        policy,
+    )
 
     def trouble() -> str:
-        own = heads.trouble or finisher.trouble or deliverer.stats().trouble
+        own = heads.trouble or upkeep.trouble or finisher.trouble or deliverer.stats().trouble
         return own or parts.consent.trouble or policy.trouble
 
     def waits(region_id: str) -> Mapping[str, int]:
@@ -145,6 +154,7 @@ def _build(
             events=events,
         ),
         retention=retention,
+        upkeep=upkeep,
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
@@ -159,7 +169,12 @@ def _build(
 
 
 def _sense(
-    config: AgentConfig, parts: Parts, engine: TriggerEngine, detector: Detector | None, policy: LinkPolicy
+    config: AgentConfig,
+    parts: Parts,
+    engine: TriggerEngine,
+    detector: Detector | None,
+    room: Room,
+    policy: LinkPolicy,
 ) -> Sense:
     ring = Ring(
         parts.description.catalogue, horizon_ns=ring_ns(config), max_bytes=config.sense.ring_max_bytes
@@ -177,6 +192,7 @@ def _sense(
             ledger=parts.ledger,
             events=parts.events,
             new_id=_new_id,
+            room=room,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -185,6 +201,7 @@ def _sense(
         events=parts.events,
         new_id=_new_id,
         power=policy.power,
+        no_room=room.refuses,
     )
 
 
@@ -209,7 +226,11 @@ def _finisher(
 
 
 def _deliverer(
-    config: AgentConfig, parts: Parts, heads: Heads, retention: Retention, policy: LinkPolicy
+    config: AgentConfig,
+    parts: Parts,
+    heads: Heads,
+    overdue: Callable[[], Sequence[str]],
+    policy: LinkPolicy,
 ) -> Deliverer:
     options = MqttOptions(window=config.uplink.window, dscp=config.uplink.dscp)
     return Deliverer(
@@ -223,7 +244,7 @@ def _deliverer(
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
-        overdue=lambda: retention.step(ClipState.SEALED),
+        overdue=overdue,
         gate=policy.gate,
         power=policy.power,
     )

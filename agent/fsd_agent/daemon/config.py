@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fsd_agent.daemon.storage import StorageConfig
+
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -54,12 +56,6 @@ class VehicleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dir: str
     token: TokenConfig | None = None
     """Leave the table out where the keys are files."""
-
-
-class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the journal, staging and the spool live."""
-
-    dir: str
 
 
 class SenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

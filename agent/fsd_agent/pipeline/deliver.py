@@ -10,7 +10,8 @@
   connection; a receipt that comes after that changes nothing.
 - When it may be erased: see :mod:`fsd_agent.pipeline.endings`.
 
-Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post``, ``flushed`` and ``stats`` are for any.
+Threads: one thread calls ``step`` (or ``run``) and ``close``; ``notify``, ``post``, ``flushed``, ``stats`` and ``sending`` are for
+any.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Deliverer:
         self._consent = consent
         self._withdrawals = 0
         """As of when the clips that are known here were looked up."""
-        self._endings = Endings(journal, self._book, events)
+        self._endings = Endings(journal, self._book, spool, events)
         self._route_source = route_source
         self._on_message = on_message
         self._random = random
@@ -107,6 +108,7 @@ class Deliverer:
         self._publishes_refused = 0
         self._trouble = ""
         self._stats = self._picture()
+        self._sending: frozenset[str] = frozenset()
 
     def notify(self) -> None:
         """A clip was sealed, or the route may have changed: look now."""
@@ -125,6 +127,11 @@ class Deliverer:
     def stats(self) -> DeliveryStats:
         """As of the end of the last step."""
         return self._stats
+
+    @property
+    def sending(self) -> frozenset[str]:
+        """Clips whose transfer is under way, as of the end of the last step."""
+        return self._sending
 
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop`` is set (call ``notify`` after setting it to end a wait at once), and close."""
@@ -158,6 +165,7 @@ class Deliverer:
             self._on_event(event, self._clock.monotonic_ns())
         if self._lane is not None:
             self._lane.schedule.expire(self._clock.monotonic_ns(), self._random())
+        self._sending = self._lane.schedule.sending if self._lane is not None else frozenset()
         self._stats = self._picture()
 
     def close(self) -> None:

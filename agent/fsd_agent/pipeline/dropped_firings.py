@@ -1,6 +1,6 @@
 """Firings that nothing is kept for: told, recorded in the ledger, and counted in the journal.
 
-What one of the two has no room for is kept in memory and offered again with the next; beyond
+What one of the two can't take because of the disk is kept in memory and offered again with the next; beyond
 :data:`MAX_UNRECORDED` it is only counted. The ledger does not wait for the disk for these records alone.
 
 Threads: one.
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fsd_agent.pipeline.no_room import NOT_TAKEN
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.journal import Journal, StorageFullError
+from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.ledger import FiringDropped
@@ -65,7 +66,7 @@ class DroppedFirings:
             return
         try:
             self._journal.accept(waiting, ())
-        except StorageFullError:
+        except NOT_TAKEN:
             self.lost += max(0, len(waiting) - MAX_UNRECORDED)
             self._for_journal = waiting[:MAX_UNRECORDED]
         else:

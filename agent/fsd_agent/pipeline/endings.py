@@ -1,17 +1,18 @@
 """How a sealed clip ends: the ledger says so first, then the journal, then its erasure is recorded and its file erased.
 
-A crash in between leaves what recovery carries through at the next start. Another order could lose a clip, or the record
+A damaged file is set aside instead of being erased: see :mod:`.quarantine`. A crash in between leaves what recovery carries through at the next start. Another order could lose a clip, or the record
 of its end. When the ledger or the journal can't take the end (a disk is full), nothing has happened: the clip stays.
 """
 
 from __future__ import annotations
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
+from fsd_agent.pipeline.quarantine import set_aside
 from fsd_agent.pipeline.sealed_files import SealedFiles
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import LedgerError
-from fsd_agent.ports.spool import SpoolError
+from fsd_agent.ports.spool import SpoolError, SpoolStore
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
@@ -20,13 +21,14 @@ from fsd_agent.records.reasons import DropReason
 class Endings:
     """See the module. Both methods return whether the clip is finished."""
 
-    def __init__(self, journal: Journal, book: ClipBook, events: EventSink) -> None:
+    def __init__(self, journal: Journal, book: ClipBook, spool: SpoolStore, events: EventSink) -> None:
         self.delivered_clips = 0
         self.delivered_bytes = 0
         self.dropped_clips: dict[DropReason, int] = {}
         self.trouble = ""
         self._journal = journal
         self._book = book
+        self._spool = spool
         self._events = events
 
     def deliver(self, files: SealedFiles, row: ClipRow, receipt: bytes) -> bool:
@@ -53,9 +55,17 @@ class Endings:
             return False
         self.dropped_clips[reason] = self.dropped_clips.get(reason, 0) + 1
         self.trouble = f"clip {row.clip_id} dropped: {reason}: {detail}"
-        self._erase(files, row, cause_of(reason))
+        if not self._set_aside(row, reason, detail):
+            self._erase(files, row, cause_of(reason))
         self._events.emit("dropped", clip=row.clip_id, reason=str(reason), detail=detail)
         return True
+
+    def _set_aside(self, row: ClipRow, reason: DropReason, detail: str) -> bool:
+        try:
+            return set_aside(self._spool, row, reason, detail, self._events)
+        except SpoolError as error:
+            self.trouble = f"spool: {error}"
+            return False
 
     def _not_taken(self, row: ClipRow, error: LedgerError | JournalError) -> None:
         self.trouble = f"{'ledger' if isinstance(error, LedgerError) else 'journal'}: {error}"

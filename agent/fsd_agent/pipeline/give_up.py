@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
+from fsd_agent.pipeline.quarantine import set_aside
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
@@ -52,7 +53,8 @@ class GiveUp:
         try:
             self._book.erasing(row, Copy.STAGED, cause_of(reason))
             self._staging.erase(row.compartment, row.clip_id)
-            self._book.erasing(row, Copy.SEALED, cause_of(reason))
-            self._spool.erase(row.compartment, row.clip_id)
+            if not set_aside(self._spool, row, reason, detail, self._events):
+                self._book.erasing(row, Copy.SEALED, cause_of(reason))
+                self._spool.erase(row.compartment, row.clip_id)
         except SpoolError as error:
             self._events.emit("disk_failed", clip=row.clip_id, what=str(error))

@@ -2,7 +2,7 @@
 
 What to do is decided by ``rules/spool/recover.py``; here it is done and reported: what the ledger says was decided is
 carried through first (``recover_ledger.py``), then what the user has said meanwhile (``consent.py``), then the journal's
-rows, then every erasure is recorded in the ledger, in one batch, and then files go. It may be cut off anywhere and started again.
+rows, then every erasure is recorded in the ledger, in one batch, and then files go, those in quarantine too. It may be cut off anywhere and started again.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def apply_recovery(
         elif isinstance(action, Drop):
             account.drop(action)
     account.close_accounts()
+    for place in spool.aside():
+        spool.let_go(*place)
     for action in erasing:
         if isinstance(action, EraseStaging):
             staging.erase(action.compartment, action.clip_id)

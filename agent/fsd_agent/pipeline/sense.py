@@ -63,8 +63,12 @@ class Sense:
         events: EventSink,
         new_id: Callable[[], str],
         power: Power | None = None,
+        no_room: Callable[[int], DropReason | None] = lambda _: None,
     ) -> None:
-        """Without ``power`` the ignition is always on."""
+        """Without ``power`` the ignition is always on.
+
+        ``no_room``: why the disk can't take a firing of this priority now, as ``room.py`` says.
+        """
         self._power = power or AlwaysOn()
         self._phase = Phase.ON
         self._firmware = firmware
@@ -81,6 +85,7 @@ class Sense:
         self._journal = journal
         self._events = events
         self._new_id = new_id
+        self._no_room = no_room
         self._campaigns: dict[str, Campaign] = {}
         self._in_force: CampaignSet | None = None
         self._positions = Positions()
@@ -215,7 +220,9 @@ class Sense:
     def _verdict(
         self, firing: Firing, campaign: Campaign, wall_ns: int, kept_now: Sequence[KeptFiring]
     ) -> DropReason | None:
-        closed = collected_here(self._zones, self._positions.at(firing.t_ns))
+        closed = collected_here(self._zones, self._positions.at(firing.t_ns)) or self._no_room(
+            campaign.priority
+        )
         if closed is not None:
             return closed
         clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))

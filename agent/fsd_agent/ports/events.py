@@ -9,7 +9,7 @@ EventName = Literal[
     "campaigns", "campaigns_refused",
     "fired", "captured", "sealed", "dropped", "postponed",
     "connected", "disconnected", "refused", "sent", "delivered",
-    "disk_full", "disk_failed", "journal_failed", "detector_failed",
+    "disk_full", "disk_failed", "headroom", "damaged", "journal_failed", "detector_failed",
     "ledger_repaired", "ledger_failed", "keys_failed",
     "certificate_expiring", "certificate_expired",
     "link", "power",

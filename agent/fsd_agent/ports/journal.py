@@ -26,6 +26,10 @@ class StorageFullError(JournalError):
     """No space (or no inodes) left; what was committed before is intact."""
 
 
+class StorageFailedError(JournalError):
+    """The disk can't be written to now (read-only, or it fails); what was committed before is intact."""
+
+
 class IllegalMoveError(JournalError):
     """The clip is unknown, or is not in a state that this move starts from; nothing was changed.
 
@@ -48,6 +52,16 @@ class CampaignTotals:
     delivered_clips: int
     delivered_bytes: int
     """Of the sealed files of ``delivered_clips``; a clip shared by campaigns counts for each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionWeight:
+    """What one region's sealed clips that wait for delivery come to."""
+
+    region_id: str
+    clips: int
+    size_bytes: int
+    """Of their sealed files."""
 
 
 class StateStore(Protocol):
@@ -100,6 +114,21 @@ class Journal(StateStore, Protocol):
 
     def waiting(self, region_id: str) -> Mapping[LinkRule, int]:
         """How many SEALED clips of a region there are, by link rule; deadlines are left out of the rules."""
+        ...
+
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
+        """At most ``limit`` CAPTURED and SEALED clips, by priority (lowest first), then oldest (accepted) first.
+
+        Of these regions, where any are named.
+        """
+        ...
+
+    def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
+        """At most ``limit`` clips in ``state`` whose ids come after ``clip_id``, by id."""
+        ...
+
+    def sealed_weights(self) -> tuple[RegionWeight, ...]:
+        """Of SEALED clips, by region id; a region that has none is not listed."""
         ...
 
     def clip(self, clip_id: str) -> ClipRow | None:

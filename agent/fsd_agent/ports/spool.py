@@ -67,6 +67,10 @@ class Staging(Protocol):
         """(compartment, clip id) of every file."""
         ...
 
+    def weigh(self) -> dict[tuple[Compartment, str], int]:
+        """(compartment, clip id) of every file, and its size in bytes."""
+        ...
+
 
 class RegionSpool(Protocol):
     """One region's compartments, for who sends to it: nothing else can be asked for, or opened. Any thread."""
@@ -102,7 +106,22 @@ class SpoolStore(Protocol):
         ...
 
     def entries(self) -> frozenset[tuple[Compartment, str]]:
-        """(compartment, clip id) of every file."""
+        """(compartment, clip id) of every file, but for what was set aside."""
+        ...
+
+    def set_aside(self, compartment: Compartment, clip_id: str) -> str:
+        """Move a damaged file to quarantine, to be looked at; where it is now, for people.
+
+        Empty where quarantine is full or can't take it, or there is no such file: then it is where it was.
+        """
+        ...
+
+    def aside(self) -> frozenset[tuple[Compartment, str]]:
+        """(compartment, clip id) of what is in quarantine."""
+        ...
+
+    def let_go(self, compartment: Compartment, clip_id: str) -> None:
+        """Remove a file from quarantine; nothing happens when there is none."""
         ...
 
     def sweep(self) -> int:

@@ -28,6 +28,10 @@ class DropReason(StrEnum):
     # Capture
     NO_VIDEO = "no_video"
     DISK_FULL = "disk_full"
+    DISK_SCARCE = "disk_scarce"
+    """The disk has little room or is slow, and what fired is of low priority."""
+    DISK_FAILED = "disk_failed"
+    """The disk is read-only or fails."""
     NO_KEY = "no_key"
     """The key of its compartment can't be made or read."""
     STAGING_LOST = "staging_lost"
@@ -42,6 +46,13 @@ class DropReason(StrEnum):
     REDACTION_UNKNOWN_RULE = "redaction_unknown_rule"
     REDACTION_FAILED = "redaction_failed"
     VIDEO_DAMAGED = "video_damaged"
+    # Room: it was worth the least of what was on board
+    QUOTA_REGION = "quota_region"
+    """Its region's clips took more than their quota."""
+    QUOTA_SPOOL = "quota_spool"
+    """All clips together took more than their quota."""
+    DISK_NEEDED = "disk_needed"
+    """The disk had less room than an event in progress may need."""
     # Sealing and delivery
     SEAL_FAILED = "seal_failed"
     SPOOL_DAMAGED = "spool_damaged"

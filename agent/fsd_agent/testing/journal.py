@@ -7,11 +7,19 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, StorageFullError
+from fsd_agent.ports.journal import (
+    CampaignTotals,
+    IllegalMoveError,
+    JournalError,
+    RegionWeight,
+    StorageFailedError,
+    StorageFullError,
+)
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
 
 
@@ -21,6 +29,8 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.full = False
         """Set to make every change find the disk full."""
+        self.read_only = False
+        """Set to make every change fail, while everything can be read."""
         self.broken = False
         """Set to make every call fail, as on a disk that can't be read."""
         self.receipts: dict[str, bytes] = {}
@@ -92,6 +102,36 @@ class MemoryJournal:
         """See the port."""
         rows = self.clips({ClipState.SEALED})
         return Counter(replace(row.link, deadline_ns=None) for row in rows if row.region_id == region_id)
+
+    def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            found = [
+                row
+                for row in self._clips.values()
+                if row.state in EVICTABLE and (not region_ids or row.region_id in region_ids)
+            ]
+            return tuple(sorted(found, key=lambda row: row.priority)[:limit])
+
+    def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            found = [row for row in self._clips.values() if row.state is state and row.clip_id > clip_id]
+            return tuple(sorted(found, key=lambda row: row.clip_id)[:limit])
+
+    def sealed_weights(self) -> tuple[RegionWeight, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            clips: Counter[str] = Counter()
+            size_bytes: Counter[str] = Counter()
+            for row in self._clips.values():
+                if row.state is ClipState.SEALED:
+                    clips[row.region_id] += 1
+                    size_bytes[row.region_id] += row.size_bytes
+            return tuple(RegionWeight(one, clips[one], size_bytes[one]) for one in sorted(clips))
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
@@ -189,6 +229,8 @@ class MemoryJournal:
         self._open()
         if self.full:
             raise StorageFullError("memory journal: no space left")
+        if self.read_only:
+            raise StorageFailedError("memory journal: read-only")
 
 
 def _put_staged(after: dict[str, ClipRow], clip: ClipRow) -> None:

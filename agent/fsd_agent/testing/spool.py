@@ -21,6 +21,9 @@ class MemorySpool:
         self.capacity_bytes = capacity_bytes
         self.files: dict[tuple[Compartment, str], bytes] = {}
         """As they would lie on a disk; may be changed by who tampers."""
+        self.quarantine: dict[tuple[Compartment, str], bytes] = {}
+        self.quarantine_files = 16
+        """As many are kept."""
         self._sizes: dict[tuple[Compartment, str], int] = {}
         self._keys = keys
         self._lock = threading.RLock()
@@ -63,6 +66,26 @@ class MemorySpool:
         """See the port."""
         with self._lock:
             return frozenset(self.files)
+
+    def set_aside(self, compartment: Compartment, clip_id: str) -> str:
+        """See the port."""
+        place = _place(compartment, clip_id)
+        with self._lock:
+            if place not in self.files or len(self.quarantine) >= self.quarantine_files:
+                return ""
+            self.quarantine[place] = self.files.pop(place)
+            self._sizes.pop(place, None)
+            return f"quarantine {compartment}/{clip_id}"
+
+    def aside(self) -> frozenset[tuple[Compartment, str]]:
+        """See the port."""
+        with self._lock:
+            return frozenset(self.quarantine)
+
+    def let_go(self, compartment: Compartment, clip_id: str) -> None:
+        """See the port."""
+        with self._lock:
+            self.quarantine.pop(_place(compartment, clip_id), None)
 
     def sweep(self) -> int:
         """See the port; a put here is never half done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullError
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.purpose import Compartment
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
@@ -49,7 +49,7 @@ class MemoryStaging:
             if place not in self._parts:
                 raise SpoolError(f"staging {clip_id}: no such file")
             if clip_id in self.damaged or self._under[place] != key:
-                raise SpoolError(f"staging {clip_id}: damaged, or written under another key")
+                raise SpoolDamagedError(f"staging {clip_id}: damaged, or written under another key")
             parts = tuple(self._parts[place])
         yield from parts
 
@@ -66,6 +66,11 @@ class MemoryStaging:
         """See the port."""
         with self._lock:
             return frozenset(self._parts)
+
+    def weigh(self) -> dict[_Place, int]:
+        """See the port."""
+        with self._lock:
+            return {place: sum(map(len, parts)) for place, parts in self._parts.items()}
 
     def power_cut(self) -> None:
         """What was appended after the last sync is gone."""

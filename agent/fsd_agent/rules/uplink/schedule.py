@@ -99,6 +99,11 @@ class Schedule:
         """Clips that the region was asked about, or told to be whole, since they are known here."""
         return frozenset(clip_id for clip_id, transfer in self._transfers.items() if transfer.asked)
 
+    @property
+    def sending(self) -> frozenset[str]:
+        """Clips whose transfer is under way."""
+        return frozenset(transfer.row.clip_id for transfer in self._active)
+
     def row(self, clip_id: str) -> ClipRow:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
         return self._transfers[clip_id].row
