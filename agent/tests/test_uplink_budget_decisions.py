@@ -126,9 +126,9 @@ def test_a_chunk_is_as_large_as_the_room_that_there_is() -> None:
 
 def test_reserved_bytes_are_taken_once() -> None:
     made = meter()
-    assert not made.take(1)
+    assert made.take(1) is False
     reserve(made)
-    assert not made.take(MIB + 1)
+    assert made.take(MIB + 1) is False
     assert made.take(MIB - 10)
     assert made.more(10, ByteLimits(MIB, None), urgent=True) == used(MIB, MIB)
     assert made.more(11, ByteLimits(MIB, None), urgent=True) is None

@@ -67,13 +67,12 @@ class Meter:
         self._lost = lost
         self._unspent = 0
         """Reserved and not taken yet."""
-        self._seen_ns: int | None = None
-        """Wall clock less boot clock, at the newest look."""
-        self._since_ns = 0
-        """Boot time since when that has gone evenly."""
-        self._believed_ns: int | None = None
+        self._even: tuple[int, int] | None = None
+        """Wall clock less boot clock at the newest look, and the boot time since when that has gone evenly."""
         self._frame_ns: int | None = None
-        """The difference that this run's calendar goes by."""
+        """The difference that this run's calendar goes by; None before the wall clock was believed first."""
+        self._moved_ns = 0
+        """By how much the wall clock that was believed last is ahead of that calendar."""
 
     def look(self, *, boot_ns: int, wall_ns: int) -> None:
         """Time has gone by: to be called before every question, and at least once a minute."""
@@ -90,13 +89,13 @@ class Meter:
         self._spent, self._unspent = Spent(day, month), 0
 
     def _believe(self, boot_ns: int, wall_ns: int) -> None:
-        offset_ns = wall_ns - boot_ns
-        if self._seen_ns is None or abs(offset_ns - self._seen_ns) > STEP_NS:
-            self._since_ns = boot_ns
-        self._seen_ns = offset_ns
-        if boot_ns - self._since_ns >= STEADY_NS:
-            self._believed_ns = offset_ns
+        offset_ns, since_ns = wall_ns - boot_ns, boot_ns
+        if self._even is not None and abs(offset_ns - self._even[0]) <= STEP_NS:
+            since_ns = self._even[1]
+        self._even = (offset_ns, since_ns)
+        if boot_ns - since_ns >= STEADY_NS:
             self._frame_ns = offset_ns if self._frame_ns is None else self._frame_ns
+            self._moved_ns = offset_ns - self._frame_ns
 
     def used_up(self, limits: ByteLimits, *, urgent: bool) -> Waits | None:
         """Whether there is no room for another message, and of which period."""
@@ -131,9 +130,7 @@ class Meter:
 
     def on_disk(self, spent: Spent) -> Spent:
         """``spent`` as a later run can use it: its ends by the wall clock that is believed now."""
-        if self._frame_ns is None or self._believed_ns is None:
-            return spent
-        return spent.moved(self._believed_ns - self._frame_ns)
+        return spent.moved(self._moved_ns)
 
     def _rooms(self, limits: ByteLimits, *, urgent: bool) -> tuple[int | None, int | None]:
         """What may still be reserved of day and month; None is without end."""
