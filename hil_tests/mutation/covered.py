@@ -30,6 +30,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
     "rules/audit/keys.py": ("test_audit_keys_decisions",),
     "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
+    "rules/spool/evict.py": ("test_spool_evict",),
+    "rules/spool/headroom.py": ("test_spool_headroom",),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
     "pipeline/retention.py": ("test_retention_decisions",),
