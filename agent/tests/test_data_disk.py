@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fsd_agent.adapters.data_disk import PROBE_BYTES, DataDisk
+from fsd_agent.adapters.data_disk import PROBE_BYTES, UNCOUNTED, DataDisk, free_of
 from fsd_agent.adapters.reserve_files import ReserveFiles
 from fsd_agent.ports.disk import Reserve
 from fsd_agent.records.room import NOTHING, Amount
@@ -87,6 +88,30 @@ def test_what_can_not_be_written_is_told(tmp_path: Path) -> None:
     assert DataDisk(tmp_path).look(write=True).fault.startswith(f"{tmp_path / 'probe'}: ")
     gone = DataDisk(tmp_path / "gone").look(write=True)
     assert (gone.free, gone.fault) == (NOTHING, f"{tmp_path / 'gone'}: No such file or directory")
+
+
+def test_a_file_system_that_does_not_count_has_more_than_anybody_needs() -> None:
+    """btrfs counts no inodes, and some user space file systems count nothing."""
+
+    def answer(**counts: int) -> os.statvfs_result:
+        names = (
+            "bsize",
+            "frsize",
+            "blocks",
+            "bfree",
+            "bavail",
+            "files",
+            "ffree",
+            "favail",
+            "flag",
+            "namemax",
+        )
+        return os.statvfs_result([counts.get(name, 0) for name in names])
+
+    counted = answer(bsize=1, frsize=512, blocks=9, bfree=8, bavail=7, files=6, ffree=5, favail=4)
+    assert free_of(counted) == Amount(7 * 512, 4)
+    assert free_of(answer(frsize=512, blocks=9)) == Amount(0, UNCOUNTED)
+    assert free_of(answer(frsize=512, files=6)) == Amount(UNCOUNTED, 0)
 
 
 # The reserve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.sqlite_reader import read_journal
 from fsd_agent.ports.journal import (
@@ -417,6 +419,52 @@ def test_a_full_disk_leaves_earlier_commits(small_disk: Path) -> None:
     again = SqliteJournal(path)
     assert (len(again.clips(tuple(ClipState))), again.totals()[0].fired) == (done + 1, done + 1)
     again.close()
+
+
+def fill_up(disk: Path) -> None:
+    """Take all the room there is."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_on_a_full_disk_it_opens_and_clips_come_to_their_ends(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    journal = SqliteJournal(path)
+    for n in range(9):
+        journal.accept([firing(n, clip=n)], [row(n)])
+        journal.captured(clip_id(n), cut=False)
+    for n in range(3):
+        journal.sealed(SealedClip(clip_id(n), "eu", 10, bytes(32)))
+    journal.close()
+    fill_up(small_disk)
+    journal = SqliteJournal(path)
+    assert not (small_disk / "journal.db.reserve").exists()
+    journal.sealed(SealedClip(clip_id(3), "eu", 10, bytes(32)))
+    journal.delivered(clip_id(3), receipt=b"signed")
+    journal.dropped(clip_id(4), DropReason.DISK_NEEDED, "why")
+    assert journal.sealed_weights() == (RegionWeight("eu", 3, 30),)
+    (small_disk / "ballast").unlink()
+    journal.delivered(clip_id(0), receipt=b"signed")
+    assert (small_disk / "journal.db.reserve").stat().st_size == RESERVE_BYTES
+    journal.close()
+
+
+def test_what_is_undone_is_not_weighed(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    journal = SqliteJournal(path)
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    assert journal.sealed_weights() == ()
+    (small_disk / "journal.db.reserve").unlink()
+    fill_up(small_disk)
+    with contextlib.suppress(StorageFullError):
+        for _ in range(1000):  # the log has some room left
+            journal.set_state("key", bytes(100))
+    with pytest.raises(StorageFullError):
+        journal.sealed(SealedClip(clip_id(1), "eu", 10, bytes(32)))
+    assert journal.sealed_weights() == ()
+    journal.close()
 
 
 def test_no_room_to_create_it(small_disk: Path) -> None:

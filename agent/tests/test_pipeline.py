@@ -231,6 +231,8 @@ class Bench:
 
     def _sense(self, detector: Detector | None) -> Sense:
         ids = itertools.count(1)
+        self.no_room: dict[int, DropReason] = {}
+        """By priority."""
 
         def new_id() -> str:
             return f"{next(ids):032x}"
@@ -258,6 +260,7 @@ class Bench:
             events=self.events,
             new_id=new_id,
             power=self.power,
+            no_room=self.no_room.get,
         )
 
     def push(self, *campaigns: Campaign, version: int = 1, region: str = "cn") -> bytes:
@@ -531,6 +534,17 @@ def test_video_that_nobody_looked_at_is_never_sealed() -> None:
     assert totals.dropped == ((DropReason.REDACTION_NOT_LOOKED, 1),)
     assert not bench.staging.entries()
     assert not bench.spool.entries()
+
+
+def test_a_firing_that_the_disk_has_no_room_for_is_dropped_with_that_reason_and_others_are_kept() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign("low", priority=1), campaign("high", priority=2))
+    bench.no_room[1] = DropReason.DISK_SCARCE
+    bench.drive()
+    totals = {one.campaign_id: (one.in_progress, one.dropped) for one in bench.journal.totals()}
+    assert totals == {"low": (0, ((DropReason.DISK_SCARCE, 1),)), "high": (1, ())}
+    facts = [entry.fact for entry in bench.ledger.entries if isinstance(entry.fact, FiringDropped)]
+    assert [fact.reason for fact in facts] == [DropReason.DISK_SCARCE]
 
 
 def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:

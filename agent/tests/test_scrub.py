@@ -12,12 +12,11 @@ import pytest
 from fsd_agent.adapters.spool_files import ASIDE_FILES, SpoolFiles
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.pipeline.give_up import GiveUp
-from fsd_agent.pipeline.quarantine import KEEP_NS, LOOK_EVERY_NS, Quarantine
 from fsd_agent.pipeline.scrub import CLIPS_AT_ONCE, END_BYTES, RETRY_NS, ROUND_EVERY_NS, STATE_KEY, Scrub
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.ledger import Cause, ConsentChanged, Copy, Dropped, Erased, Fired, Redacted, Sealed
-from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
@@ -44,7 +43,6 @@ class Bench:
         self.clock, self.events = ManualClock(monotonic_ns=10**15), RememberedEvents()
         self.journal, self.ledger = MemoryJournal(), MemoryLedger(keys=self.keys, clock=self.clock)
         self.ledger.append(ConsentChanged(Purpose.SAFETY, given=True))
-        self.unwanted: set[Compartment] = set()
         self.start()
 
     def start(self) -> None:
@@ -64,14 +62,6 @@ class Bench:
             clock=self.clock,
             events=self.events,
             bytes_per_s=RATE,
-        )
-        self.quarantine = Quarantine(
-            spool=self.spool,
-            journal=self.journal,
-            ledger=self.ledger,
-            unwanted=self.unwanted.__contains__,
-            clock=self.clock,
-            events=self.events,
         )
 
     def add(
@@ -389,38 +379,6 @@ def test_a_damaged_file_is_set_aside_as_it_is_and_the_ledger_says_so(bench: Benc
         bench.spool.region("cn").read(Purpose.SAFETY, clip, 0, 1)
     assert [type(entry.fact) for entry in bench.ledger.entries][-1] is Dropped
     assert bench.account() == {clip: Where.GIVEN_UP}
-
-
-def test_it_goes_after_a_day_and_the_ledger_says_so_first(bench: Bench) -> None:
-    clip = bench.add(1)
-    damage(bench, clip)
-    bench.quarantine.step()
-    bench.clock.advance(KEEP_NS - 1)
-    bench.quarantine.step()
-    assert bench.spool.aside() == {(at("cn"), clip)}
-    bench.clock.advance(LOOK_EVERY_NS)
-    bench.ledger.broken = True
-    bench.quarantine.step()
-    assert bench.spool.aside() == {(at("cn"), clip)}
-    assert bench.events.of("disk_failed")[-1]["what"] == "quarantine: ledger: an fsync failed earlier"
-    bench.ledger.broken = False
-    bench.clock.advance(LOOK_EVERY_NS)
-    bench.quarantine.step()
-    assert bench.spool.aside() == frozenset()
-    assert bench.ledger.entries[-1].fact == Erased(clip, "cn", Copy.SEALED, Cause.DROPPED)
-    assert bench.account() == {clip: Where.NOWHERE}
-
-
-def test_it_goes_at_once_where_nothing_of_it_may_be_kept(bench: Bench) -> None:
-    clip, other = bench.add(1), bench.add(2, region="eu")
-    for region, damaged in (("cn", clip), ("eu", other)):
-        flip(bench.path(damaged, region), -1)
-    bench.look()
-    assert bench.both() == (clip, other)
-    bench.unwanted.add(at("cn"))
-    bench.quarantine.step()
-    assert bench.spool.aside() == {(at("eu"), other)}
-    assert bench.account() == {clip: Where.NOWHERE, other: Where.GIVEN_UP}
 
 
 def test_quarantine_is_bounded_and_what_finds_no_place_is_erased(bench: Bench) -> None:

@@ -116,6 +116,7 @@ def test_a_disk_is_slow_after_three_slow_writes_and_fast_again_after_three_twice
     assert after(*[look(write_ns=500)] * (LOOKS - 1), start=slow).is_slow
     fast = after(*[look(write_ns=500)] * LOOKS, start=slow)
     assert (fast.level, fast.is_slow) == (AMPLE, False)
+    assert after(look(write_ns=1), *[look(write_ns=SLOW)] * LOOKS).is_slow, "what was before does not count"
     one_of_three = [look(write_ns=SLOW), look(write_ns=SLOW), look(write_ns=SLOW - 1)]
     assert after(*one_of_three * 3).level == AMPLE
     assert after(look(write_ns=SLOW), look(), look(write_ns=SLOW), look(), look(write_ns=SLOW)).is_slow

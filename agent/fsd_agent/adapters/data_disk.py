@@ -17,8 +17,16 @@ from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.records.room import NOTHING, Amount, DiskLook
 
 PROBE_BYTES: Final = 4096
-UNCOUNTED_FILES: Final = 2**62
-"""Of a file system that makes inodes as they are needed."""
+UNCOUNTED: Final = 2**62
+"""Bytes or files of a file system that does not count them."""
+
+
+def free_of(found: os.statvfs_result) -> Amount:
+    """What may still be written, by an answer of ``statvfs``."""
+    return Amount(
+        found.f_bavail * found.f_frsize if found.f_blocks else UNCOUNTED,
+        found.f_favail if found.f_files else UNCOUNTED,
+    )
 
 
 class DataDisk:
@@ -35,8 +43,7 @@ class DataDisk:
                 found = os.statvfs(self._folder)
         except SpoolError as error:
             return DiskLook(NOTHING, is_read_only=False, write_ns=None, fault=str(error))
-        files = found.f_favail if found.f_files else UNCOUNTED_FILES
-        free = Amount(found.f_bavail * found.f_frsize, files)
+        free = free_of(found)
         is_read_only = bool(found.f_flag & os.ST_RDONLY)
         if is_read_only or not write:
             return DiskLook(free, is_read_only, write_ns=None)

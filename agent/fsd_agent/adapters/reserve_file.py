@@ -37,4 +37,4 @@ class ReserveFile:
 
     def give_up(self) -> bool:
         """Free its room; whether there was any. Raises ``SpoolError``."""
-        return durable.remove(self._path)
+        return self._path.exists() and durable.remove(self._path)

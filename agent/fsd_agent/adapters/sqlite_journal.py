@@ -60,10 +60,10 @@ class SqliteJournal:
     """See :class:`fsd_agent.ports.journal.Journal`. ``path`` is created, with its folder, where it is missing."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path)
+        self._reserve = MoveReserve(path)
+        self._file = self._reserve.open(lambda: SqliteFile(path))
         self._path = path
         self._weights = SealedWeights()
-        self._reserve = MoveReserve(path)
 
     def accept(self, firings: Sequence[JudgedFiring], clips: Sequence[ClipRow]) -> None:
         """See the port."""

@@ -85,7 +85,7 @@ class Rig:
     ) -> RigVehicle:
         """Enrol a vehicle with ``regions``, register it, and write its configuration.
 
-        ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage`` and firmware's documents.
+        ``agent`` are the tables of ``agent.toml`` beside ``vehicle``, ``storage``'s folder and firmware's documents.
 
         It stands where there is Wi-Fi. Its user has not consented to anything: see :meth:`link` and :meth:`consent`.
         """
@@ -102,7 +102,8 @@ class Rig:
             "link": directory.link.name,
         }
         firmware = {**agent.get("firmware", {}), **documents}
-        tables = {**agent, "firmware": firmware, "vehicle": {"dir": "."}, "storage": {"dir": "data"}}
+        storage = {"dir": "data", **agent.get("storage", {})}
+        tables = {**agent, "firmware": firmware, "vehicle": {"dir": "."}, "storage": storage}
         directory.config.write_text(_toml(tables), encoding="utf-8")
         return directory
 

@@ -39,7 +39,7 @@ class OnBoard:
     """Among clips of one priority; larger is worth more."""
     takes: Amount
     """What is free once it is gone."""
-    is_sending: bool = False
+    is_sending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def shortfalls(held: Mapping[str, Amount], quotas: Quotas, disk_lacks: Amount) -
     """
     found = [
         Shortfall(DropReason.QUOTA_REGION, region_id, held[region_id].beyond(quotas.regions[region_id]))
-        for region_id in sorted(held.keys() & quotas.regions.keys())
+        for region_id in sorted(held)
+        if region_id in quotas.regions
     ]
     total = NOTHING
     for one in held.values():
@@ -126,8 +127,6 @@ def evict(clips: Sequence[OnBoard], exceeded: Sequence[Shortfall]) -> Decision:
             if clip.clip_id in gone:
                 left = left.beyond(clip.takes)
         for clip in candidates:
-            if left == NOTHING:
-                break
             less = left.beyond(clip.takes)
             if clip.clip_id not in gone and less != left:
                 gone[clip.clip_id] = Eviction(clip.clip_id, clip.state, short.reason, short.describe())

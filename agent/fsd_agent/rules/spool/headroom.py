@@ -21,7 +21,7 @@ No input or output; a look at the disk is an argument.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, auto
 
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.room import NOTHING, Amount, DiskLook
@@ -33,11 +33,11 @@ LOOKS = 3
 class Level(IntEnum):
     """From best to worst."""
 
-    AMPLE = 0
-    TIGHT = 1
-    SCARCE = 2
-    NONE = 3
-    BROKEN = 4
+    AMPLE = auto()
+    TIGHT = auto()
+    SCARCE = auto()
+    NONE = auto()
+    BROKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
