@@ -38,7 +38,7 @@ class SealedFiles:
         data = self._spool.read(row.purpose, clip_id, emission.offset, emission.length)
         if len(data) != emission.length:
             raise DamagedError(f"clip {clip_id}: file ends before byte {emission.offset + emission.length}")
-        return self._topics.segment(clip_id, emission.offset), data
+        return self._topics.segment(clip_id, emission.offset, hashlib.sha256(data).digest()), data
 
     def _check_whole(self, row: ClipRow, size: int, sha256: bytes, step: int) -> None:
         digest = hashlib.sha256()

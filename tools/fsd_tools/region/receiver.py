@@ -4,7 +4,7 @@ It believes nothing but what it can check: the broker says which vehicle a messa
 certificate by the ACL), the vehicle's key is the one it was enrolled with, and a clip is what its manifest says.
 
     init   stored with this hash, also if its retention is over by now: the receipt again; with another: refuse; else: what is missing
-    seg    written at its offset, if it fits the announced transfer; never answered
+    seg    written at its offset, if it has its hash and fits the announced transfer; never answered
     fin    incomplete: what is missing; wrong hash: thrown away, everything is missing; else open, store, receipt
 
     status  the head of the vehicle's ledger that it carries is kept, then acknowledged
@@ -17,6 +17,7 @@ tells its operator, and the vehicle asks again later.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,14 @@ class Receiver:
 
     def _segment(self, address: UpAddress, payload: bytes) -> None:
         transfer = self._incoming.find(address.vehicle, address.clip_id)
+        if (
+            hashlib.sha256(payload).digest() != address.sha256
+        ):  # It stays missing, and the answer to the fin says so
+            self._tell(
+                "damaged",
+                {"vehicle": address.vehicle, "clip": address.clip_id, "offset": address.offset},
+            )
+            return
         # None: of a clip that was stored meanwhile, or announced before we lost our files. The fin will tell.
         if transfer is not None and not transfer.write(address.offset, payload):
             raise TransferError(
