@@ -259,7 +259,7 @@ class Deliverer:
             case Connected():
                 self._link.on_connected(event, now_ns)
                 self._recorded.clear()
-                self._events.emit("connected", region=self._region_id())
+                self._events.emit("connected", region=self._region_id(), mqtt=event.mqtt)
 
     def _on_disconnected(self, event: Disconnected, now_ns: int) -> None:
         self._interrupt(now_ns)
