@@ -40,6 +40,7 @@ REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
 IDLE_S = 0.5
 """Longest wait of one step in ``run``."""
+_NO_ANSWER = "the broker took a question and no answer came: the region's receiver is away, or the broker keeps the question from it"
 UPLINK_LIMITS = UplinkLimits()
 LINK_LIMITS = LinkLimits()
 
@@ -139,8 +140,8 @@ class Deliverer:
             wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
         for event in self._link.broker.events(wait_s):
             self._on_event(event, self._clock.monotonic_ns())
-        if self._lane is not None:
-            self._lane.schedule.expire(self._clock.monotonic_ns(), self._random())
+        if self._lane is not None and self._lane.schedule.expire(self._clock.monotonic_ns(), self._random()):
+            self._trouble = _NO_ANSWER
         self._stats = self._picture()
 
     def close(self) -> None:

@@ -218,12 +218,13 @@ class Schedule:
         self.postpone(clip_id, now_ns, random)
         return transfer.failed_reads >= self._limits.read_attempts
 
-    def expire(self, now_ns: int, random: float) -> None:
-        """Give up on answers that are overdue."""
-        for transfer in tuple(self._active):
-            if transfer.expire(now_ns, random):
-                self.counts.timeouts += 1
-                self._settle(transfer)
+    def expire(self, now_ns: int, random: float) -> int:
+        """Give up on answers that are overdue; how many."""
+        overdue = [transfer for transfer in self._active if transfer.expire(now_ns, random)]
+        for transfer in overdue:
+            self._settle(transfer)
+        self.counts.timeouts += len(overdue)
+        return len(overdue)
 
     def disconnected(self, now_ns: int) -> None:
         """Everything that was open is asked again after the next connection."""
