@@ -25,7 +25,7 @@ from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.ports.broker import BrokerEvent, Connected, Disconnected
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Route, TransferProfile
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.rules.uplink.transfer import UplinkLimits
 from fsd_agent.testing.compartments import at, keyed
@@ -34,9 +34,9 @@ from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import as_file, sealed_sample
 from fsd_agent.wire.clip import decode_clip
-from fsd_agent.wire.transfer import Topics, receiver_subscription, status_subscription
+from fsd_agent.wire.transfer import Topics
 from fsd_tools.main import main
-from fsd_tools.region.broker import RECEIVER
+from fsd_tools.region.broker import RECEIVER, receiver_subscriptions
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import dial_as, load_policy
 from fsd_tools.region.receiver import Receiver
@@ -55,10 +55,15 @@ WAIT_S = 40.0
 class Bench:
     """See the module. Close it."""
 
-    def __init__(self, root: Path, kind: type[BrokerProcess]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        kind: type[BrokerProcess],
+        transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
+    ) -> None:
         port = free_port()
         self.region = RegionDir(root / REGION)
-        make_region(self.region.root, port)
+        make_region(self.region.root, port, transfer)
         for vehicle in (CAR, OTHER_CAR):
             enrol(self.region.root, vehicle, root / vehicle)
         self.root = root
@@ -123,7 +128,7 @@ class Bench:
 
     def receive(self) -> None:
         """Start the region's receiver, in a thread; returns when it listens."""
-        listens = (receiver_subscription(REGION), status_subscription(REGION))
+        listens = receiver_subscriptions(self.policy)
         dial = dial_as(self.policy, RECEIVER, self.region.receiver_cert, self.region.receiver_key, listens)
         link = MqttLink(replace(SERVE_OPTIONS, only_version=self.options.only_version))
         stop, ready = threading.Event(), threading.Event()
@@ -222,10 +227,10 @@ class Client:
         self._link.close()
 
 
-def make_region(root: Path, port: int) -> None:
+def make_region(root: Path, port: int, transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS) -> None:
     """As its operator does."""
     argv = ["region", "init", str(root), "--id", REGION, "--jurisdiction", "CN", "--port", str(port)]
-    assert main(argv) == 0
+    assert main([*argv, "--transfer", transfer]) == 0
 
 
 def enrol(region: Path, vehicle: str, root: Path) -> None:

@@ -54,6 +54,8 @@ class Traits:
     """Retained messages are there again after the broker's restart."""
     sessions_survive: bool
     """So is what was kept for a client that was away."""
+    dollar_topics: bool
+    """It relays ``$file-async/...``, so that clips can go by the file convention to a receiver behind it."""
     only: MqttVersion | None = None
     """Forced on the agent, where the broker would speak both."""
 
@@ -166,6 +168,7 @@ class MosquittoProcess(BrokerProcess):
         forbidden_says="the broker refused a publish: Not authorized",
         retained_survive=True,
         sessions_survive=True,
+        dollar_topics=True,
     )
 
     def configure(self) -> None:
@@ -188,6 +191,7 @@ class PlainMosquittoProcess(MosquittoProcess):
         forbidden_says="connection lost",
         retained_survive=True,
         sessions_survive=True,
+        dollar_topics=True,
         only=MqttVersion.V311,
     )
 
@@ -204,6 +208,7 @@ class EjabberdProcess(BrokerProcess):
         forbidden_says="the broker refused the connection: Not authorized",
         retained_survive=True,
         sessions_survive=False,
+        dollar_topics=False,
     )
 
     def configure(self) -> None:
@@ -242,6 +247,7 @@ class NatsProcess(BrokerProcess):
         forbidden_says="the broker refused a subscription",
         retained_survive=True,
         sessions_survive=True,
+        dollar_topics=True,
     )
 
     def configure(self) -> None:

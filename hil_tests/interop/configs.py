@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fsd_agent.records.region import RegionPolicy, TransferProfile
+from fsd_agent.wire.file_async import RESPONSES, SUBSCRIPTION
 from fsd_agent.wire.transfer import ROOT, campaigns_topic, receiver_subscription, status_subscription
 from fsd_tools.region.broker import OPERATOR, PACKET_BYTES_MAX, RECEIVER
 from fsd_tools.region.layout import RegionDir
@@ -17,7 +19,8 @@ EJABBERD_HOST = "vehicles.invalid"
 
 def ejabberd(region: RegionDir, port: int, folder: Path) -> str:
     """``ejabberd.yml`` for mod_mqtt; ``%u`` is the user. JSON is YAML, and it wants topics between double quotes."""
-    region_id = load_policy(region).region_id
+    policy = load_policy(region)
+    region_id, files = policy.region_id, policy.transfer is TransferProfile.FILE_ASYNC
     base = f"{ROOT}/{region_id}/vehicles"
     pem = folder / "broker.pem"
     pem.write_bytes(region.broker_cert.read_bytes() + region.broker_key.read_bytes())
@@ -52,12 +55,22 @@ def ejabberd(region: RegionDir, port: int, folder: Path) -> str:
                     f"{base}/%u/status": [{"allow": "all"}],
                     f"{base}/+/down/#": [{"allow": RECEIVER}],
                     campaigns_topic(region_id): [{"allow": OPERATOR}],
+                    **(
+                        {SUBSCRIPTION: [{"allow": "all"}], f"{RESPONSES}/+": [{"allow": RECEIVER}]}
+                        if files
+                        else {}
+                    ),
                 },
                 "access_subscribe": {
                     f"{base}/%u/down/#": [{"allow": "all"}],
                     campaigns_topic(region_id): [{"allow": "all"}],
                     receiver_subscription(region_id): [{"allow": RECEIVER}],
                     status_subscription(region_id): [{"allow": RECEIVER}, {"allow": OPERATOR}],
+                    **(
+                        {SUBSCRIPTION: [{"allow": RECEIVER}], f"{RESPONSES}/%u": [{"allow": "all"}]}
+                        if files
+                        else {}
+                    ),
                 },
             }
         },
@@ -67,10 +80,10 @@ def ejabberd(region: RegionDir, port: int, folder: Path) -> str:
 
 def nats(region: RegionDir, port: int, folder: Path, vehicles: Sequence[str]) -> str:
     """``nats.conf``: JSON is its configuration language too. Levels of a topic are parts of a subject."""
-    region_id = load_policy(region).region_id
+    policy = load_policy(region)
     settings = {
         "listen": "127.0.0.1:-1",
-        "server_name": region_id,
+        "server_name": policy.region_id,
         "max_payload": PACKET_BYTES_MAX,
         "jetstream": {"store_dir": str(folder / "store")},
         "mqtt": {
@@ -83,18 +96,28 @@ def nats(region: RegionDir, port: int, folder: Path, vehicles: Sequence[str]) ->
                 "verify_and_map": True,
             },
         },
-        "authorization": {"users": list(_nats_users(region_id, vehicles))},
+        "authorization": {"users": list(_nats_users(policy, vehicles))},
     }
     return json.dumps(settings, indent=1)
 
 
-def _nats_users(region_id: str, vehicles: Sequence[str]) -> Iterator[dict[str, object]]:
+def _nats_users(policy: RegionPolicy, vehicles: Sequence[str]) -> Iterator[dict[str, object]]:
+    region_id, files = policy.region_id, policy.transfer is TransferProfile.FILE_ASYNC
     base = f"{ROOT}/{region_id}/vehicles"
     status, campaigns = status_subscription(region_id), campaigns_topic(region_id)
     for vehicle in vehicles:
         own = f"{base}/{vehicle}"
-        yield _nats_user(vehicle, [f"{own}/up/#", f"{own}/status"], [f"{own}/down/#", campaigns])
-    yield _nats_user(RECEIVER, [f"{base}/+/down/#"], [receiver_subscription(region_id), status])
+        writes = [f"{own}/up/#", f"{own}/status", *([SUBSCRIPTION] if files else [])]
+        yield _nats_user(
+            vehicle,
+            writes,
+            [f"{own}/down/#", campaigns, *([f"{RESPONSES}/{vehicle}"] if files else [])],
+        )
+    yield _nats_user(
+        RECEIVER,
+        [f"{base}/+/down/#", *([f"{RESPONSES}/+"] if files else [])],
+        [receiver_subscription(region_id), status, *([SUBSCRIPTION] if files else [])],
+    )
     yield _nats_user(OPERATOR, [campaigns], [status, campaigns])
 
 

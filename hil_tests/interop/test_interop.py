@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from fsd_agent.adapters.key_files import KeyFiles
+from fsd_agent.pipeline.sent import MARKS_A_WRITE
 from fsd_agent.ports.broker import Acked, Disconnected, Message
 from fsd_agent.records.clip import ClipState
+from fsd_agent.records.region import TransferProfile
 from fsd_agent.wire.transfer import SEGMENT_BYTES, DownKind, Topics, campaigns_topic, receiver_subscription
 from fsd_tools.errors import ToolError
 from fsd_tools.region.broker import OPERATOR, RECEIVER
@@ -26,17 +28,31 @@ QUIET_S = 1.0 if ALL else 0.2
 """Nothing more comes after this, on loopback."""
 
 
-@pytest.fixture(params=KINDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    kind = KINDS[request.param]
+def open_bench(
+    name: str, root: Path, transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS
+) -> contextlib.closing[Bench]:
+    kind = KINDS[name]
     if not ALL and kind.traits.package != "mosquitto":
         try:
             find(kind.traits)
         except ToolError as error:
             pytest.skip(str(error))
         pytest.skip("`make interop` runs it")
-    with contextlib.closing(Bench(tmp_path, kind)) as made:
-        made.broker.start()
+    made = Bench(root, kind, transfer)
+    made.broker.start()
+    return contextlib.closing(made)
+
+
+@pytest.fixture(params=KINDS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with open_bench(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=KINDS)
+def file_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Clips go by the public file convention."""
+    with open_bench(request.param, tmp_path, TransferProfile.FILE_ASYNC) as made:
         yield made
 
 
@@ -218,3 +234,43 @@ def test_a_session_keeps_answers_for_a_vehicle_that_is_away(bench: Bench) -> Non
             wanted = Message(topic, payload, retained=False)
             expected = not restarted or bench.broker.traits.sessions_survive
             assert car.hears(wanted, 20 if expected else QUIET_S) is expected, restarted
+
+
+def test_clips_go_by_the_file_convention_where_its_topics_are_relayed(file_bench: Bench) -> None:
+    """Where they are not, the clips stay, and the status says what the broker said."""
+    bench = file_bench
+    bench.receive()
+    bench.add(1)
+    deliverer = bench.deliverer()
+    if not bench.broker.traits.dollar_topics:
+        assert drive(deliverer, lambda: "the broker refused a publish" in deliverer.stats().trouble)
+        deliverer.close()
+        assert len(bench.journal.clips({ClipState.SEALED})) == 1
+        return
+    bench.add(8_000_000 if ALL else 1_500_000)
+    assert drive(deliverer, bench.delivered), f"{deliverer.stats()}\n{bench.broker.log_tail()}"
+    deliverer.close()
+    bench.check_store()
+    assert not list(bench.region.incoming_files.rglob("*.*"))
+
+
+def test_a_vehicle_that_dies_goes_on_from_its_segment_journal(file_bench: Bench) -> None:
+    """Nobody can be asked what there is."""
+    bench = file_bench
+    if not bench.broker.traits.dollar_topics:
+        pytest.skip("the broker does not relay the convention's topics")
+    bench.receive()
+    clip = bench.add(12_000_000 if ALL else 4_000_000)
+    rounds, sent_bytes = 4 if ALL else 2, 0
+    for number in range(rounds + 1):
+        deliverer = bench.deliverer()
+        goal = len(bench.sent[clip]) * (number + 1) // (rounds + 2)
+
+        def there(goal: int = goal) -> bool:
+            parts = [path.read_bytes()[52:] for path in bench.region.incoming_files.rglob("*.have")]
+            return sum(part.count(1) for part in parts) * SEGMENT_BYTES >= goal
+
+        assert drive(deliverer, bench.delivered if number == rounds else there), deliverer.stats()
+        sent_bytes += sum(one.bytes for one in deliverer.stats().sent)
+    bench.check_store()
+    assert sent_bytes <= len(bench.sent[clip]) + rounds * (WINDOW + MARKS_A_WRITE) * SEGMENT_BYTES + 100_000

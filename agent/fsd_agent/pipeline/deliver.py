@@ -132,7 +132,7 @@ class Deliverer:
         wait_s = timeout_s
         if self._lane is not None:
             lane = self._lane
-            dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
+            dead = self._link.keep(lane.route, lane.subscriptions, now_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
             self._refresh(lane, now_ns)
@@ -162,7 +162,9 @@ class Deliverer:
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
-            self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
+            first_ask = int(self._random() * 2**32)
+            self._lane = Lane.open(route, self._spool, self._limits, first_ask, self._journal, self._clock)
+            self._trouble = self._lane.sent.trouble if self._lane.sent is not None else ""
             self._stale = True
 
     def _refresh(self, lane: Lane, now_ns: int) -> None:
@@ -274,6 +276,14 @@ class Deliverer:
         self._outbox.interrupted()
         if self._lane is not None:
             self._lane.schedule.disconnected(now_ns)
+            self._keep_sent(self._lane, at_once=True)
+
+    def _keep_sent(self, lane: Lane, *, at_once: bool = False) -> None:
+        """What is not written costs those segments again after a restart, and nothing else."""
+        try:
+            lane.keep_sent(at_once=at_once)
+        except JournalError as error:
+            self._trouble = f"journal: {error}"
 
     def _on_acked(self, event: Acked, now_ns: int) -> None:
         what = self._link.on_acked(event, now_ns)
@@ -288,6 +298,7 @@ class Deliverer:
             self._lane.schedule.postpone(what.clip_id, now_ns, self._random())
         else:
             self._lane.schedule.taken(what, now_ns)
+            self._keep_sent(self._lane)
             if isinstance(what, SendFin):
                 size, region_id = what.message.size, self._region_id()
                 self._events.emit("sent", clip=what.clip_id, region=region_id, bytes=size)
@@ -297,7 +308,8 @@ class Deliverer:
             return
         address = self._lane.topics.parse_down(message.topic)
         if address is None:
-            self._on_message(self._lane.route, message)
+            if not self._lane.heard_result(message, now_ns, self._random()):
+                self._on_message(self._lane.route, message)
             return
         decision = self._lane.schedule.heard(address, message.payload, now_ns, self._random())
         if decision is not None:

@@ -103,6 +103,15 @@ class LeftClips(StrEnum):
     ERASE = "erase"
 
 
+class TransferProfile(StrEnum):
+    """How clips travel to the region's receiver."""
+
+    VEHICLE_TOPICS = "vehicle_topics"
+    """Topics below the vehicle's own name: a broker's rules bind each vehicle to its own."""
+    FILE_ASYNC = "file_async"
+    """Topics of the public file convention, which name no vehicle."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionKey:
     """A public key of a region."""
@@ -153,6 +162,7 @@ class RegionPolicy:
     """How long the region keeps a clip; carried with each clip."""
     export: ExportRule
     left_clips: LeftClips
+    transfer: TransferProfile
 
     @property
     def sealing_key_id(self) -> str:

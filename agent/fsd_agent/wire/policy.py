@@ -13,6 +13,7 @@ region's operator edits: format 2, TOML, unknown keys refused; keys are base64 o
     retention_days = 365                   # how long the region keeps a clip
     export = "never"                       # or at_data_centre_after_approval
     left_clips = "deliver"                 # or erase: clips of this region when the vehicle belongs elsewhere
+    transfer = "vehicle_topics"            # or file_async: how clips travel; left out: vehicle_topics
     broker_pins = []                       # SHA-256 of the keys that brokers may have, base64; none: any certified
     authority = '''-----BEGIN CERTIFICATE-----...'''   # exactly one, of a certificate authority
 
@@ -161,6 +162,7 @@ def _to_record(file: PolicyFile) -> RegionPolicy:
         retention_days=file.retention_days,
         export=file.export,
         left_clips=file.left_clips,
+        transfer=file.transfer,
     )
 
 

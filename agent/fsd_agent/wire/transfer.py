@@ -207,11 +207,26 @@ def parse_up(region: str, topic: str) -> UpAddress:
         raise TransferError(f"topic {topic!r}: a segment, and only a segment, has an offset and a SHA-256")
     if kind is not UpKind.SEGMENT:
         return UpAddress(vehicle, kind, clip_id, 0)
-    if not _OFFSET.match(rest[0]):
-        raise TransferError(f"topic {topic!r}: offset is not a plain decimal number")
-    if not _SHA256.match(rest[1]):
+    return UpAddress(vehicle, kind, clip_id, parse_offset(topic, rest[0]), parse_sha256(topic, rest[1]))
+
+
+def is_clip_id(text: str) -> bool:
+    """Whether it is 32 lower-case hex digits."""
+    return _CLIP_ID.match(text) is not None
+
+
+def parse_offset(topic: str, text: str) -> int:
+    """A plain decimal number in a topic, at most 12 digits. Raises :class:`TransferError`."""
+    if not _OFFSET.match(text):
+        raise TransferError(f"topic {topic!r}: {text[:20]!r} is not a plain decimal number")
+    return int(text)
+
+
+def parse_sha256(topic: str, text: str) -> bytes:
+    """A hash in a topic. Raises :class:`TransferError`."""
+    if not _SHA256.match(text):
         raise TransferError(f"topic {topic!r}: SHA-256 is not 64 lower-case hex digits")
-    return UpAddress(vehicle, kind, clip_id, int(rest[0]), bytes.fromhex(rest[1]))
+    return bytes.fromhex(text)
 
 
 Ask = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]

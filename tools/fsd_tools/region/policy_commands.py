@@ -172,6 +172,7 @@ def _facts(policy: RegionPolicy) -> dict[str, str | int | list[str]]:
         "retention_days": policy.retention_days,
         "export": policy.export,
         "left_clips": policy.left_clips,
+        "transfer": policy.transfer,
     }
 
 
