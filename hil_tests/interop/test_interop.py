@@ -17,7 +17,8 @@ from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import TransferProfile
 from fsd_agent.wire.transfer import SEGMENT_BYTES, DownKind, Topics, campaigns_topic, receiver_subscription
 from fsd_tools.errors import ToolError
-from fsd_tools.region.broker import OPERATOR, RECEIVER
+from fsd_tools.region.broker import RECEIVER
+from fsd_tools.region.operator import publish_retained, read_retained
 from hil_tests.interop.bench import CAR, OTHER_CAR, REGION, WINDOW, Bench, drive, enrol, make_region
 from hil_tests.interop.brokers import KINDS, Told, find
 
@@ -191,11 +192,8 @@ def test_a_broker_that_is_started_again_in_the_middle_loses_nothing(bench: Bench
 def test_what_is_retained_waits_for_who_comes_later(bench: Bench) -> None:
     """Campaigns for the vehicle, and the vehicle's status for the operator; also over a restart, where Traits say so."""
     campaigns, payload = campaigns_topic(REGION), os.urandom(1_000_000)
-    operator = bench.client(OPERATOR, bench.region.operator_cert, bench.region.operator_key)
-    with contextlib.closing(operator), contextlib.closing(bench.vehicle()) as car:
-        assert operator.connect() is not None
-        token = operator.publish(campaigns, payload, retain=True)
-        assert operator.hears(Acked(token)), bench.broker.log_tail()
+    publish_retained(bench.region, bench.policy, campaigns, payload)
+    with contextlib.closing(bench.vehicle()) as car:
         assert car.connect() is not None
         token = car.publish(bench.topics.status, b"status", retain=True)
         assert car.hears(Acked(token))
@@ -208,13 +206,8 @@ def test_what_is_retained_waits_for_who_comes_later(bench: Bench) -> None:
             assert car.connect() is not None
             wanted = Message(campaigns, payload, retained=True)
             assert car.hears(wanted, 20 if expected else QUIET_S) is expected, restarted
-        reader = bench.client(
-            OPERATOR, bench.region.operator_cert, bench.region.operator_key, bench.topics.status
-        )
-        with contextlib.closing(reader):
-            assert reader.connect() is not None
-            kept = Message(bench.topics.status, b"status", retained=True)
-            assert reader.hears(kept, 20 if expected else QUIET_S) is expected, restarted
+        kept = read_retained(bench.region, bench.policy, bench.topics.status)
+        assert kept == ({bench.topics.status: b"status"} if expected else {}), restarted
 
 
 def test_a_session_keeps_answers_for_a_vehicle_that_is_away(bench: Bench) -> None:

@@ -29,6 +29,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/certificates.py": ("test_certificate_decisions", "test_certificates"),
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
     "rules/audit/keys.py": ("test_audit_keys_decisions",),
+    "rules/uplink/versions.py": ("test_uplink_versions",),
+    "rules/uplink/file_transfer.py": ("test_file_async",),
     "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
