@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup system demo test test-code test-benches lint format lock killtest residency mutation bench clean
+.PHONY: help setup system demo test test-code test-benches lint format lock killtest residency interop mutation bench clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/  make \1\t/' | expand -t 20
@@ -49,6 +49,10 @@ killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for 
 
 residency: setup ## SCHEDULES of faults (default 2000) against the walls, with a capture at every region; or REPLAY=seed
 	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY) $(if $(JOURNEY),--journey),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})
+
+interop: setup   ## the uplink against mosquitto, ejabberd and nats-server, in MQTT 5 and 3.1.1; installs them from Debian
+	@sh tools/setup_system.sh $(PYTHON) ejabberd nats-server
+	FSD_INTEROP=all $(BIN)/pytest -q hil_tests/interop
 
 mutation: setup  ## change the code that decides, and see that a test notices; write docs/mutation.md. ONLY=paths, AGAIN=1, CHECK=1
 	PYTHONHASHSEED=0 $(BIN)/python -m hil_tests.mutation $(ONLY) --jobs $${JOBS:-2} $(if $(AGAIN),--again) $(if $(CHECK),--check)

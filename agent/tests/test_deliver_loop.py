@@ -326,6 +326,7 @@ def test_a_broker_that_acknowledges_and_forgets_loses_nothing(bench: Bench) -> N
     bench.run(lambda: False, steps=100, tick_ns=SECOND)
     assert bench.state(clip) is ClipState.SEALED
     assert bench.deliverer.stats().answer_timeouts > 0
+    assert "no answer came" in bench.deliverer.stats().trouble
     bench.cn.forget = lambda _topic: False
     assert bench.run(lambda: bench.state(clip) is ClipState.DELIVERED, tick_ns=SECOND)
 

@@ -20,6 +20,7 @@ from fsd_agent.records.region import (
     PlateRule,
     RedactionRules,
     SensitiveZone,
+    TransferProfile,
 )
 from fsd_agent.records.zone import Zone
 from fsd_agent.testing.regions import sample_key, sample_region
@@ -56,6 +57,14 @@ def changed(old: str, new: str) -> str:
 
 def test_round_trip() -> None:
     assert decode_policy(TEXT.encode(), "cn.toml") == POLICY
+
+
+def test_how_clips_travel_makes_the_round_trip_and_is_left_out_where_older_readers_know_no_other() -> None:
+    for transfer in TransferProfile:
+        policy = dataclasses.replace(POLICY, transfer=transfer)
+        text = encode_policy(policy)
+        assert decode_policy(text, "policy") == policy
+        assert (b"transfer" in text) is (transfer is not TransferProfile.VEHICLE_TOPICS)
 
 
 def test_every_rule_makes_the_round_trip() -> None:
@@ -106,6 +115,7 @@ POLICIES = st.builds(
     export=st.sampled_from(ExportRule),
     left_clips=st.sampled_from(LeftClips),
     metered=st.builds(ByteLimits, st.none() | st.integers(0, 2**50), st.none() | st.integers(0, 2**50)),
+    transfer=st.sampled_from(TransferProfile),
     zones=ZONES,
     receipt_keys=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=8, unique=True).map(
         lambda keys: tuple(sample_key(public_key_of(key)) for key in keys)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fsd_agent.records.region import DataClass
+from fsd_agent.records.region import DataClass, TransferProfile
 from fsd_agent.testing.regions import sample_region
 from fsd_agent.wire.envelope import key_id_of, public_key_of, seal_envelope
 from fsd_agent.wire.policy import (
@@ -76,6 +76,7 @@ CASES: list[tuple[tuple[str | int, ...], list[object], list[object]]] = [
     (("retention_days",), [1, 36_500], [0, 36_501]),
     (("metered_bytes_per_day",), [0, 2**50], [-1, 2**50 + 1, 0.5]),
     (("metered_bytes_per_month",), [0, 2**50], [-1, 2**50 + 1, 0.5]),
+    (("transfer",), ["vehicle_topics", "file_async"], ["", "FILE_ASYNC", "file"]),
     (("broker_pins",), [[], ["x"] * 8], [["x"] * 9]),
     (("endpoints",), [[ENDPOINT], [ENDPOINT] * 16], [[], [ENDPOINT] * 17]),
     (("endpoints", 0, "host"), ["a", "x" * 253, "Az09.:-"], ["", "x" * 254, "a b", "a\n", " a", "a/", "é"]),
@@ -122,6 +123,7 @@ def test_what_may_be_left_out_is_nothing_then() -> None:
     del raw["endpoints"][0]["addresses"]
     read_back = msgspec.convert(raw, PolicyFile)
     assert (read_back.endpoints[0].addresses, read_back.zones) == ((), ())
+    assert read_back.transfer is TransferProfile.VEHICLE_TOPICS
 
 
 def test_a_policy_may_be_as_large_as_the_limit_and_no_larger() -> None:

@@ -27,11 +27,13 @@ from fsd_agent.wire.transfer import (
 
 CLIP = "0123456789abcdef0123456789abcdef"
 TOPICS = Topics("cn", "car-1")
+HASH = "5f" * 32
 
 
 def test_topics_are_what_the_format_says() -> None:
     assert TOPICS.init(CLIP) == f"fsd/1/cn/vehicles/car-1/up/init/{CLIP}"
-    assert TOPICS.segment(CLIP, 65536) == f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/65536"
+    segment = TOPICS.segment(CLIP, 65536, bytes.fromhex(HASH))
+    assert segment == f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/65536/{HASH}"
     assert TOPICS.fin(CLIP) == f"fsd/1/cn/vehicles/car-1/up/fin/{CLIP}"
     assert TOPICS.down(DownKind.HAVE, CLIP) == f"fsd/1/cn/vehicles/car-1/down/have/{CLIP}"
     assert TOPICS.status == "fsd/1/cn/vehicles/car-1/status"
@@ -45,9 +47,10 @@ def test_an_id_that_could_change_the_topic_is_refused(bad: str) -> None:
         Topics(bad, "car-1")
 
 
-@given(st.integers(0, 10**12 - 1))
-def test_a_segment_topic_parses_to_what_built_it(offset: int) -> None:
-    assert parse_up("cn", TOPICS.segment(CLIP, offset)) == UpAddress("car-1", UpKind.SEGMENT, CLIP, offset)
+@given(st.integers(0, 10**12 - 1), st.binary(min_size=32, max_size=32))
+def test_a_segment_topic_parses_to_what_built_it(offset: int, sha256: bytes) -> None:
+    address = UpAddress("car-1", UpKind.SEGMENT, CLIP, offset, sha256)
+    assert parse_up("cn", TOPICS.segment(CLIP, offset, sha256)) == address
 
 
 def test_other_topics_parse_to_what_built_them() -> None:
@@ -66,9 +69,14 @@ def test_other_topics_parse_to_what_built_them() -> None:
         f"fsd/1/cn/vehicles/car-1/up/init/{CLIP.upper()}",
         f"fsd/1/cn/vehicles/car-1/up/init/{CLIP}/0",
         f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}",
-        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/-1",
-        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/01",
-        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/٣",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/-1/{HASH}",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/01/{HASH}",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/٣/{HASH}",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/0",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/0/{HASH.upper()}",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/0/{HASH[2:]}",
+        f"fsd/1/cn/vehicles/car-1/up/seg/{CLIP}/0/{HASH}/more",
+        f"fsd/1/cn/vehicles/car-1/up/fin/{CLIP}/0/{HASH}",
         f"fsd/1/cn/vehicles/car-1/down/have/{CLIP}",
         f"fsd/1/cn/vehicles/car-1/up/nothing/{CLIP}",
     ],

@@ -243,7 +243,7 @@ class Vehicle:
         if isinstance(emission, SendFin):
             return self.topics.fin(emission.clip_id), encode(emission.message)
         data = self.clips[emission.clip_id][1][emission.offset :][: emission.length]
-        return self.topics.segment(emission.clip_id, emission.offset), data
+        return self.topics.segment(emission.clip_id, emission.offset, hashlib.sha256(data).digest()), data
 
     def hear(self, topic: str, payload: bytes, now: int) -> None:
         parsed = self.topics.parse_down(topic)

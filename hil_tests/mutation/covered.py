@@ -29,6 +29,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/trust/certificates.py": ("test_certificate_decisions", "test_certificates"),
     "rules/trust/enrolment.py": ("test_enrolment_decisions",),
     "rules/audit/keys.py": ("test_audit_keys_decisions",),
+    "rules/uplink/versions.py": ("test_uplink_versions",),
+    "rules/uplink/file_transfer.py": ("test_file_async",),
     "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
     "rules/uplink/links.py": ("test_uplink_links",),
     "rules/uplink/budget.py": ("test_uplink_budget_decisions", "test_uplink_budget"),

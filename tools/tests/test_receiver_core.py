@@ -101,8 +101,11 @@ class Yard:
 
     def segments(self, data: bytes, clip: str = CLIP) -> None:
         for offset in range(0, len(data), GRID):
-            topic = self.topics.segment(clip, offset)
-            assert self.receiver.handle(topic, data[offset : offset + GRID]) == []
+            assert self.segment(offset, data[offset : offset + GRID], clip) == []
+
+    def segment(self, offset: int, part: bytes, clip: str = CLIP) -> list[tuple[str, bytes]]:
+        """Named by the hash that these very bytes have."""
+        return self.handle(self.topics.segment(clip, offset, hashlib.sha256(part).digest()), part)
 
     def send(self, data: bytes, clip: str = CLIP) -> list[tuple[str, bytes]]:
         self.question(Init, data, clip)
@@ -191,8 +194,8 @@ def test_asked_again_it_answers_with_the_same_receipt_and_stores_nothing(yard: Y
 
 def test_missing_parts_are_named_and_survive_a_restart(yard: Yard, sealed: bytes) -> None:
     assert have(yard.question(Init, sealed)) == ((0, len(sealed)),)
-    yard.receiver.handle(yard.topics.segment(CLIP, GRID), sealed[GRID : 2 * GRID])
-    yard.receiver.handle(yard.topics.segment(CLIP, 3 * GRID), sealed[3 * GRID : 4 * GRID])
+    yard.segment(GRID, sealed[GRID : 2 * GRID])
+    yard.segment(3 * GRID, sealed[3 * GRID : 4 * GRID])
     expected = ((0, GRID), (2 * GRID, 3 * GRID), (4 * GRID, len(sealed)))
     assert have(yard.question(Fin, sealed)) == expected
     yard.start()
@@ -214,6 +217,27 @@ def test_segments_that_were_marked_and_lost_in_a_power_cut_are_asked_for_again(
     assert have(yard.question(Fin, sealed)) == ((0, len(sealed)),)
     assert yard.names() == ["damaged"]
     assert yard.stored() == []
+    yard.segments(sealed)
+    yard.check_receipt(yard.question(Fin, sealed), sealed)
+
+
+def test_a_segment_changed_on_its_way_is_not_written_and_costs_that_segment_alone(
+    yard: Yard, sealed: bytes
+) -> None:
+    yard.question(Init, sealed)
+    yard.segments(sealed[:GRID])
+    good = sealed[GRID : 2 * GRID]
+    topic = yard.topics.segment(CLIP, GRID, hashlib.sha256(good).digest())
+    part = yard.region.incoming / "car-1" / f"{CLIP}.part"
+    before = part.read_bytes()
+    for number in range(3):
+        changed = bytearray(good)
+        changed[number * 500] ^= 1
+        assert yard.handle(topic, bytes(changed)) == []
+    assert yard.told == [("damaged", {"vehicle": "car-1", "clip": CLIP, "offset": GRID})] * 3
+    assert part.read_bytes() == before
+    assert have(yard.question(Fin, sealed)) == ((GRID, len(sealed)),)
+    yard.handle(topic, good)
     yard.segments(sealed)
     yard.check_receipt(yard.question(Fin, sealed), sealed)
 
@@ -411,7 +435,7 @@ def test_a_segment_that_does_not_fit_changes_nothing(
     yard: Yard, sealed: bytes, offset: int, length: int
 ) -> None:
     yard.question(Init, sealed)
-    assert yard.receiver.handle(yard.topics.segment(CLIP, offset), bytes(length)) == []
+    assert yard.segment(offset, bytes(length)) == []
     fits = offset == 8 * GRID and len(sealed) >= 9 * GRID
     assert (yard.names() == []) is fits
     if not fits:
@@ -523,11 +547,11 @@ def test_a_segment_just_past_the_end_is_ignored_and_stops_nobody(yard: Yard) -> 
     whole = hashlib.sha256(data).digest()
     init = Init(v=1, ask=7, size=len(data), sha256=whole, segment_bytes=grid)
     yard.handle(yard.topics.init(CLIP), encode(init))
-    assert yard.handle(yard.topics.segment(CLIP, len(data)), b"") == []
-    assert yard.handle(yard.topics.segment(CLIP, len(data) + grid), b"") == []
+    assert yard.segment(len(data), b"") == []
+    assert yard.segment(len(data) + grid, b"") == []
     assert yard.names() == ["ignored", "ignored"]
     for offset in range(0, len(data), grid):
-        yard.handle(yard.topics.segment(CLIP, offset), data[offset : offset + grid])
+        yard.segment(offset, data[offset : offset + grid])
     fin = Fin(v=1, ask=8, size=len(data), sha256=whole, segment_bytes=grid)
     yard.check_receipt(yard.handle(yard.topics.fin(CLIP), encode(fin)), data)
 

@@ -437,7 +437,7 @@ def test_a_large_message_both_ways_is_whole(place: Place) -> None:
         broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         collect(broker, has(Connected))
         for number in range(8):
-            broker.publish(place.topics.segment("0" * 32, number * 65536), payload)
+            broker.publish(place.topics.segment("0" * 32, number * 65536, bytes(32)), payload)
         seen = collect(broker, lambda seen: sum(isinstance(event, Acked) for event in seen) == 8)
         assert not any(event.refusal for event in seen if isinstance(event, Acked))
         topic = f"{place.topics.base}down/have/{'0' * 32}"

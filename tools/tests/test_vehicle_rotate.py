@@ -119,7 +119,8 @@ class Trip:
         }
         self.receiver.handle(topics.init(clip), encode(Init(v=1, **common)))  # type: ignore[arg-type]
         for offset in range(0, len(data), SEGMENT):
-            self.receiver.handle(topics.segment(clip, offset), data[offset : offset + SEGMENT])
+            part = data[offset : offset + SEGMENT]
+            self.receiver.handle(topics.segment(clip, offset, hashlib.sha256(part).digest()), part)
         answers = self.receiver.handle(topics.fin(clip), encode(Fin(v=1, **common)))  # type: ignore[arg-type]
         return answers[0][1] if answers and "/receipt/" in answers[0][0] else None
 

@@ -13,10 +13,13 @@ from typing import Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
 from fsd_agent.ports.broker import Peer
 from fsd_agent.records.region import Endpoint
+from fsd_agent.rules.uplink.versions import MqttVersion
 
 LOWER_EFFORT: Final = 1
 """LE, RFC 8622: the car's other traffic goes first. It took the place of CS1, which some networks take for better than best
@@ -35,22 +38,52 @@ class Dial:
     """Marks every packet for the car's gateway and the network: 0 to 63, RFC 2474."""
 
 
-class Client(paho.Client):
-    """Paho with our socket.
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a CONNECT asks for."""
 
-    ``_create_socket`` is the one private method that we replace; "nothing before the CONNACK" and the wrong-broker
-    tests fail if paho stops calling it.
+    keepalive_s: int
+    expiry_s: int
+    """How long the broker keeps the session; in 3.1.1 that is for the broker to say."""
+    receive_maximum: int
+    """Messages that it may send us unacknowledged; in 3.1.1 a broker follows its own limit."""
+    packet_bytes: int
+    """Largest packet that it may send us."""
+
+
+class Client(paho.Client):
+    """Paho with our socket, and a bound on what it reads.
+
+    ``_create_socket`` and ``_sock_recv`` are the private methods that we replace; "nothing before the CONNACK", the
+    wrong-broker tests and the test of a packet that is too large fail if paho stops calling them.
     """
 
-    def __init__(self, dial: Dial, timeout_s: float) -> None:
+    def __init__(self, dial: Dial, timeout_s: float, version: MqttVersion, session: Session) -> None:
+        plain = version is MqttVersion.V311
         super().__init__(
             callback_api_version=CallbackAPIVersion.VERSION2,
             client_id=dial.client_id,
-            protocol=paho.MQTTv5,
+            clean_session=False if plain else None,
+            protocol=paho.MQTTv311 if plain else paho.MQTTv5,
             reconnect_on_failure=False,
         )
-        self._dial = dial
+        self.version = version
+        self.dial = dial
         self._dial_timeout_s = timeout_s
+        self._session = session
+
+    def open(self) -> None:
+        """Dial and send the CONNECT. Raises ``BrokerRefusedError`` or ``OSError``."""
+        host, port = self.dial.endpoint.host, self.dial.endpoint.port
+        if self.version is MqttVersion.V311:
+            self.connect(host, port, keepalive=self._session.keepalive_s)
+            return
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's is not annotated
+        properties.SessionExpiryInterval = self._session.expiry_s
+        properties.ReceiveMaximum = self._session.receive_maximum
+        properties.MaximumPacketSize = self._session.packet_bytes
+        keepalive_s = self._session.keepalive_s
+        self.connect(host, port, keepalive=keepalive_s, clean_start=False, properties=properties)
 
     def peer(self) -> Peer | None:
         """Who is connected; None where nobody is."""
@@ -58,11 +91,19 @@ class Client(paho.Client):
         certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
         if certificate is None:
             return None
-        endpoint, digest = self._dial.endpoint, hashlib.sha256(certificate).digest()
+        endpoint, digest = self.dial.endpoint, hashlib.sha256(certificate).digest()
         return Peer(endpoint.host, endpoint.port, identity_of(certificate), digest)
 
     def _create_socket(self) -> ssl.SSLSocket:
-        return dial_tls(self._dial, self._dial_timeout_s)
+        return dial_tls(self.dial, self._dial_timeout_s)
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """A packet's whole length is asked for at once: a broker of 3.1.1 was not told our limit, and any may ignore it."""
+        if bufsize > self._session.packet_bytes:
+            raise ConnectionError(
+                f"the broker sends a packet of {bufsize} bytes, at most {self._session.packet_bytes}"
+            )
+        return super()._sock_recv(bufsize)
 
 
 def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:

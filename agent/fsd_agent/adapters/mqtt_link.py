@@ -1,4 +1,4 @@
-"""One MQTT 5 connection over TLS, driven by its owner's thread.
+"""One MQTT connection over TLS, in version 5 or 3.1.1 (:mod:`fsd_agent.rules.uplink.versions`), driven by its owner's thread.
 
 paho-mqtt is used for the protocol alone. What it would do by itself is kept away from it:
 
@@ -25,16 +25,17 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fsd_agent.adapters.mqtt_dial import LOWER_EFFORT, Client, Dial, explain
+from fsd_agent.adapters.mqtt_dial import LOWER_EFFORT, Client, Dial, Session, explain
 from fsd_agent.adapters.tls import BrokerRefusedError
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
+from fsd_agent.rules.uplink.versions import Answer, MqttVersion, Versions
 from fsd_agent.wire.envelope import MAX_ENVELOPE_BYTES
 
+_UNSUPPORTED_VERSION = 0x84
+"""MQTT 5, section 3.2.2.2; paho gives it for 3.1.1's code 1 too."""
 MISC_S = 1.0
 """paho's keep-alive is looked after at least this often."""
 
@@ -60,6 +61,8 @@ class MqttOptions:
     """Of every packet, 0 to 63."""
     close_timeout_s: float = 1.0
     """For what is already in paho's hands, at a clean end."""
+    only_version: MqttVersion | None = None
+    """Speak this one alone; None: 5, and 3.1.1 where the broker will not have it."""
 
 
 class MqttLink:
@@ -69,6 +72,9 @@ class MqttLink:
         self._options = options
         self._events: deque[BrokerEvent] = deque()
         self._client: Client | None = None
+        self._versions = Versions(options.only_version)
+        self._answered = False
+        """Whether a CONNACK has come, whatever it said."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # ``close`` may be followed by ``connect``, so this descriptor lives as long as the object.
         weakref.finalize(self, os.close, self._wake)
@@ -87,7 +93,9 @@ class MqttLink:
         self._fault, self._refused, self._up = "", False, False
         self._subscriptions = dial.subscriptions
         self._deadline_s = time.monotonic() + 3 * self._options.connect_timeout_s
-        client = Client(dial, self._options.connect_timeout_s)
+        self._answered = False
+        version = self._versions.next(dial.endpoint, time.monotonic_ns())
+        client = Client(dial, self._options.connect_timeout_s, version, self._session())
         client.max_inflight_messages_set(self._options.window)
         client.max_queued_messages_set(self._options.window)
         client.on_connect = self._on_connect
@@ -98,23 +106,19 @@ class MqttLink:
         client.on_log = self._on_log
         self._client = client
         try:
-            client.connect(
-                dial.endpoint.host,
-                dial.endpoint.port,
-                keepalive=self._options.keepalive_s,
-                clean_start=False,
-                properties=self._properties(),
-            )
+            client.open()
         except (BrokerRefusedError, OSError) as error:
             reason, refused = explain(error)
             self.fail(reason, refused=refused)
 
-    def _properties(self) -> Properties:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's is not annotated
-        properties.SessionExpiryInterval = self._options.session_expiry_s
-        properties.ReceiveMaximum = self._options.inbound_messages
-        properties.MaximumPacketSize = self._options.inbound_bytes
-        return properties
+    def _session(self) -> Session:
+        options = self._options
+        return Session(
+            keepalive_s=options.keepalive_s,
+            expiry_s=options.session_expiry_s,
+            receive_maximum=options.inbound_messages,
+            packet_bytes=options.inbound_bytes,
+        )
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send at QoS 1 and return its token; only while connected and inside the window."""
@@ -221,15 +225,19 @@ class MqttLink:
     ) -> None:
         if client is not self._client:
             return
+        self._answered = True
         if reason.is_failure:
             self._fault, self._refused = f"the broker refused the connection: {reason}", True
+            if reason.value == _UNSUPPORTED_VERSION:
+                self._other_version(Answer.REFUSED_VERSION)
             return
+        self._heard(Answer.CONNECTED)
         receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
         self._window = min(self._options.window, int(receive_maximum))
         if not self._subscriptions:
             self._rise()
             return
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
+        client.subscribe([(topic, 1) for topic in self._subscriptions])
 
     def _on_subscribe(
         self, client: paho.Client, _user: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
@@ -245,10 +253,10 @@ class MqttLink:
 
     def _rise(self) -> None:
         peer = self._client.peer() if self._client is not None else None
-        if peer is None:  # The socket went meanwhile: its end comes next
+        if self._client is None or peer is None:  # The socket went meanwhile: its end comes next
             return
         self._up = True
-        self._events.append(Connected(self._window, peer))
+        self._events.append(Connected(self._window, peer, self._client.version.label))
 
     def _on_publish(
         self, client: paho.Client, _user: Any, mid: int, reason: ReasonCode, _properties: Any
@@ -270,8 +278,25 @@ class MqttLink:
     ) -> None:
         if client is not self._client:
             return
+        if (
+            not self._answered and not self._fault
+        ):  # In order: a link that breaks, or a TLS alert, leaves a fault
+            self._other_version(Answer.CLOSED)
         said = f"the broker closed the connection: {reason}" if flags.is_disconnect_packet_from_server else ""
         self.fail(self._fault or said or f"connection lost: {reason}", refused=self._refused)
+
+    def _heard(self, answer: Answer) -> None:
+        if self._client is not None:
+            endpoint, now_ns = self._client.dial.endpoint, time.monotonic_ns()
+            self._versions.heard(endpoint, self._client.version, answer, now_ns)
+
+    def _other_version(self, answer: Answer) -> None:
+        """No refusal of this vehicle: the next attempt may speak another version, and need not wait long."""
+        self._heard(answer)
+        if self._client is not None and self._options.only_version is None:
+            spoken = self._client.version.label
+            what = "refused" if answer is Answer.REFUSED_VERSION else "closed the connection on"
+            self._fault, self._refused = f"the broker {what} MQTT {spoken}; the other version is next", False
 
     def _on_log(self, client: paho.Client, _user: Any, level: int, text: str) -> None:
         """Paho tells why a socket failed only here. A TLS alert after the handshake is a certificate refused."""

@@ -48,6 +48,7 @@ REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
 IDLE_S = 0.5
 """Longest wait of one step in ``run``."""
+_NO_ANSWER = "the broker took a question and no answer came: the region's receiver is away, or the broker keeps the question from it"
 UPLINK_LIMITS = UplinkLimits()
 LINK_LIMITS = LinkLimits()
 
@@ -155,7 +156,7 @@ class Deliverer:
         if self._lane is not None:
             lane = self._lane
             self._follow_link(lane, now_ns)
-            dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
+            dead = self._link.keep(lane.route, lane.subscriptions, now_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
             self._refresh(lane, now_ns)
@@ -163,8 +164,8 @@ class Deliverer:
             wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
         for event in self._link.broker.events(wait_s):
             self._on_event(event, self._clock.monotonic_ns())
-        if self._lane is not None:
-            self._lane.schedule.expire(self._clock.monotonic_ns(), self._random())
+        if self._lane is not None and self._lane.schedule.expire(self._clock.monotonic_ns(), self._random()):
+            self._trouble = _NO_ANSWER
         self._sending = self._lane.schedule.sending if self._lane is not None else frozenset()
         self._stats = self._picture()
 
@@ -188,7 +189,9 @@ class Deliverer:
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
-            self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
+            first_ask = int(self._random() * 2**32)
+            self._lane = Lane.open(route, self._spool, self._limits, first_ask, self._journal, self._clock)
+            self._trouble = self._lane.sent.trouble if self._lane.sent is not None else ""
             self._stale = True
 
     def _follow_link(self, lane: Lane, now_ns: int) -> None:
@@ -318,7 +321,7 @@ class Deliverer:
             case Connected():
                 self._link.on_connected(event, now_ns)
                 self._recorded.clear()
-                self._events.emit("connected", region=self._region_id())
+                self._events.emit("connected", region=self._region_id(), mqtt=event.mqtt)
 
     def _on_disconnected(self, event: Disconnected, now_ns: int) -> None:
         self._interrupt(now_ns)
@@ -332,6 +335,14 @@ class Deliverer:
         self._outbox.interrupted()
         if self._lane is not None:
             self._lane.schedule.disconnected(now_ns)
+            self._keep_sent(self._lane, at_once=True)
+
+    def _keep_sent(self, lane: Lane, *, at_once: bool = False) -> None:
+        """What is not written costs those segments again after a restart, and nothing else."""
+        try:
+            lane.keep_sent(at_once=at_once)
+        except JournalError as error:
+            self._trouble = f"journal: {error}"
 
     def _on_acked(self, event: Acked, now_ns: int) -> None:
         what = self._link.on_acked(event, now_ns)
@@ -346,6 +357,7 @@ class Deliverer:
             self._lane.schedule.postpone(what.clip_id, now_ns, self._random())
         else:
             self._lane.schedule.taken(what, now_ns)
+            self._keep_sent(self._lane)
             if isinstance(what, SendFin):
                 size, region_id = what.message.size, self._region_id()
                 self._events.emit("sent", clip=what.clip_id, region=region_id, bytes=size)
@@ -355,7 +367,8 @@ class Deliverer:
             return
         address = self._lane.topics.parse_down(message.topic)
         if address is None:
-            self._on_message(self._lane.route, message)
+            if not self._lane.heard_result(message, now_ns, self._random()):
+                self._on_message(self._lane.route, message)
             return
         decision = self._lane.schedule.heard(address, message.payload, now_ns, self._random())
         if decision is not None:

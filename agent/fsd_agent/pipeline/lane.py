@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from fsd_agent.pipeline.sealed_files import SealedFiles
-from fsd_agent.ports.journal import Journal
+from fsd_agent.pipeline.sealed_files import FileAsyncFiles, SealedFiles
+from fsd_agent.pipeline.sent import SentBook
+from fsd_agent.ports.broker import Message
+from fsd_agent.ports.clock import Clock
+from fsd_agent.ports.journal import Journal, StateStore
 from fsd_agent.ports.spool import SpoolStore
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.link_rule import Admits
 from fsd_agent.records.purpose import Purpose
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Route, TransferProfile
 from fsd_agent.rules.uplink.schedule import Schedule
 from fsd_agent.rules.uplink.transfer import UplinkLimits
-from fsd_agent.wire.transfer import Topics
+from fsd_agent.wire.file_async import decode_result, response_topic
+from fsd_agent.wire.transfer import Topics, TransferError, UpKind
 
 CLIPS_AT_ONCE = 256
 """Sealed clips held in memory, beside those that get nowhere; the journal gives the best ones first."""
@@ -28,17 +32,52 @@ class Lane:
     topics: Topics
     schedule: Schedule
     files: SealedFiles
+    sent: SentBook | None
+    """The segment journal, where clips go by the file convention."""
 
     @classmethod
-    def open(cls, route: Route, spool: SpoolStore, limits: UplinkLimits, first_ask: int) -> Self:
+    def open(
+        cls,
+        route: Route,
+        spool: SpoolStore,
+        limits: UplinkLimits,
+        first_ask: int,
+        state: StateStore,
+        clock: Clock,
+    ) -> Self:
         """A lane that knows of no clip yet."""
         topics = Topics(route.policy.region_id, route.registration.vehicle)
-        return cls(
-            route,
-            topics,
-            Schedule(route, limits, first_ask),
-            SealedFiles(spool.region(topics.region), topics),
-        )
+        region = spool.region(topics.region)
+        if route.policy.transfer is TransferProfile.VEHICLE_TOPICS:
+            return cls(route, topics, Schedule(route, limits, first_ask), SealedFiles(region, topics), None)
+        sent = SentBook(state, topics.region, clock, limits)
+        schedule = Schedule(route, limits, first_ask, sent.begin)
+        return cls(route, topics, schedule, FileAsyncFiles(region, topics), sent)
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """What the vehicle listens to."""
+        own = self.topics.subscriptions
+        return own if self.sent is None else (*own, response_topic(self.topics.vehicle))
+
+    def keep_sent(self, *, at_once: bool = False) -> None:
+        """Write the segment journal, if it is time to. Raises ``JournalError``."""
+        if self.sent is not None:
+            self.sent.keep(self.schedule.known, at_once=at_once)
+
+    def heard_result(self, message: Message, now_ns: int, random: float) -> bool:
+        """Take what a server of the file convention says of a command; False when the message is none of that."""
+        if self.sent is None or message.topic != response_topic(self.topics.vehicle):
+            return False
+        try:
+            command, result = decode_result(message.payload)
+        except TransferError:
+            self.schedule.counts.bad_answers += 1
+            return True
+        failed = result.reason_code != 0
+        whole = not failed and command.kind is UpKind.FIN
+        self.schedule.result(command.clip_id, failed=failed, whole=whole, now_ns=now_ns, random=random)
+        return True
 
     def refresh(self, journal: Journal, in_force: frozenset[Purpose], admits: Admits) -> None:
         """Take over the journal's sealed clips of this region, of these purposes, that may go. Raises ``JournalError``.

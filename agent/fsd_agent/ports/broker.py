@@ -37,6 +37,8 @@ class Connected:
     window: int
     """Most publishes that may be unacknowledged: min(our window, the broker's Receive Maximum)."""
     peer: Peer
+    mqtt: str = "5"
+    """The version that is spoken."""
 
 
 @dataclass(frozen=True, slots=True)

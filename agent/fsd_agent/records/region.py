@@ -104,6 +104,15 @@ class LeftClips(StrEnum):
     ERASE = "erase"
 
 
+class TransferProfile(StrEnum):
+    """How clips travel to the region's receiver."""
+
+    VEHICLE_TOPICS = "vehicle_topics"
+    """Topics below the vehicle's own name: a broker's rules bind each vehicle to its own."""
+    FILE_ASYNC = "file_async"
+    """Topics of the public file convention, which name no vehicle."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionKey:
     """A public key of a region."""
@@ -154,6 +163,7 @@ class RegionPolicy:
     """How long the region keeps a clip; carried with each clip."""
     export: ExportRule
     left_clips: LeftClips
+    transfer: TransferProfile
     metered: ByteLimits = NO_LIMITS
     """What may go to it over metered links; the owner's limits count beside it."""
 

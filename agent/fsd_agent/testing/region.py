@@ -81,7 +81,7 @@ class MemoryRegion:
         key = (address.vehicle, address.clip_id)
         if address.kind is UpKind.SEGMENT:
             partial = self._partial.get(key)
-            if partial is not None:
+            if partial is not None and hashlib.sha256(payload).digest() == address.sha256:
                 partial.data[address.offset : address.offset + len(payload)] = payload
                 partial.got.add(address.offset)
             return []

@@ -31,6 +31,7 @@ from fsd_agent.records.region import (
     RegionPolicy,
     Registration,
     Route,
+    TransferProfile,
 )
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.envelope import key_id_of, public_key_of
@@ -83,7 +84,10 @@ class SampleRegion:
 
 
 def sample_region(
-    region_id: str = "cn", jurisdictions: tuple[str, ...] = ("CN",), port: int = 8883
+    region_id: str = "cn",
+    jurisdictions: tuple[str, ...] = ("CN",),
+    port: int = 8883,
+    transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
 ) -> SampleRegion:
     """A region; the same arguments give the same keys. Its authority can't issue anything: see ``fsd_tools.region``."""
     sealing, receipt, campaigns = (
@@ -118,6 +122,7 @@ def sample_region(
         retention_days=365,
         export=ExportRule.NEVER,
         left_clips=LeftClips.DELIVER,
+        transfer=transfer,
     )
     return SampleRegion(policy, sealing, receipt, campaigns)
 

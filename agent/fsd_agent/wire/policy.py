@@ -15,6 +15,7 @@ region's operator edits: format 2, TOML, unknown keys refused; keys are base64 o
     left_clips = "deliver"                 # or erase: clips of this region when the vehicle belongs elsewhere
     metered_bytes_per_day = 50_000_000     # most that a vehicle may send it over metered links; left out: no limit
     metered_bytes_per_month = 500_000_000  # the same of a month, of UTC; the vehicle's owner has limits beside it
+    transfer = "vehicle_topics"            # or file_async: how clips travel; left out: vehicle_topics
     broker_pins = []                       # SHA-256 of the keys that brokers may have, base64; none: any certified
     authority = '''-----BEGIN CERTIFICATE-----...'''   # exactly one, of a certificate authority
 
@@ -165,6 +166,7 @@ def _to_record(file: PolicyFile) -> RegionPolicy:
         export=file.export,
         left_clips=file.left_clips,
         metered=ByteLimits(file.metered_bytes_per_day, file.metered_bytes_per_month),
+        transfer=file.transfer,
     )
 
 

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fsd_agent.records.region import DataClass, ExportRule, FaceRule, LeftClips, LocationRule, PlateRule
+from fsd_agent.records.region import (
+    DataClass,
+    ExportRule,
+    FaceRule,
+    LeftClips,
+    LocationRule,
+    PlateRule,
+    TransferProfile,
+)
 
 MAX_ENDPOINTS = 16
 MAX_KEYS = 8
@@ -88,5 +96,6 @@ class PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysFile
     redaction: RedactionFile
     zones: Annotated[tuple[PolygonFile | MultiPolygonFile, ...], msgspec.Meta(max_length=MAX_ZONES)] = ()
+    transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS
     metered_bytes_per_day: _Bytes | None = None
     metered_bytes_per_month: _Bytes | None = None

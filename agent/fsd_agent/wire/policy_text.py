@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 
-from fsd_agent.records.region import Endpoint, RegionKey, RegionPolicy, SensitiveZone
+from fsd_agent.records.region import Endpoint, RegionKey, RegionPolicy, SensitiveZone, TransferProfile
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.moments import encode_moment
 
@@ -58,6 +58,9 @@ def _head(policy: RegionPolicy) -> Iterator[tuple[str, object]]:
         yield "metered_bytes_per_day", policy.metered.day_bytes
     if policy.metered.month_bytes is not None:
         yield "metered_bytes_per_month", policy.metered.month_bytes
+    if policy.transfer is not TransferProfile.VEHICLE_TOPICS:
+        # Who knows no other can read what is written without it
+        yield "transfer", policy.transfer
     yield "broker_pins", [_base64(pin) for pin in policy.broker_pins]
 
 

@@ -3,7 +3,8 @@
 Vehicle to region, below ``fsd/1/<region>/vehicles/<vehicle>/up/``::
 
     init/<clip id>            Init: size and hash of the whole; asks "what do you have?"
-    seg/<clip id>/<offset>    raw bytes; offset is decimal and a multiple of the segment size
+    seg/<clip id>/<offset>/<sha256>
+                              raw bytes; offset is decimal and a multiple of the segment size; SHA-256 of these bytes
     fin/<clip id>             Fin: everything was sent; asks for the receipt
 
 Region to vehicle, below ``.../down/``::
@@ -19,6 +20,9 @@ Beside them: ``.../status`` (retained, from the vehicle) and ``fsd/1/<region>/ca
 Every question carries an ``ask`` number that its answer repeats, so that an answer which was delayed,
 duplicated or replayed from an earlier session can't be mistaken for the one that is awaited. The receiver keeps
 what it has by (vehicle, clip id, hash): a transfer resumes after a restart of either side.
+
+The hash of the whole decides what a clip is. That of a segment is for the price of a fault: bytes that were changed
+between the two spools are known before they are written, and cost one segment, not the transfer.
 
 Messages are msgpack maps, checked on the way in for size, version, unknown fields, types and bounds.
 """
@@ -51,6 +55,7 @@ _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")
 _VEHICLE = re.compile(r"[a-z0-9-]{1,64}\Z")
 _CLIP_ID = re.compile(r"[0-9a-f]{32}\Z")
 _OFFSET = re.compile(r"(?:0|[1-9][0-9]{0,11})\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class TransferError(ValueError):
@@ -82,6 +87,8 @@ class UpAddress:
     clip_id: str
     offset: int
     """Of a segment; 0 for the others."""
+    sha256: bytes = b""
+    """Of a segment's bytes; nothing for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +141,9 @@ class Topics:
         """Topic of an :class:`Init`."""
         return f"{self.base}up/{UpKind.INIT}/{clip_id}"
 
-    def segment(self, clip_id: str, offset: int) -> str:
-        """Topic of the raw bytes from ``offset`` on."""
-        return f"{self.base}up/{UpKind.SEGMENT}/{clip_id}/{offset}"
+    def segment(self, clip_id: str, offset: int, sha256: bytes) -> str:
+        """Topic of the raw bytes from ``offset`` on, whose hash is ``sha256``."""
+        return f"{self.base}up/{UpKind.SEGMENT}/{clip_id}/{offset}/{sha256.hex()}"
 
     def fin(self, clip_id: str) -> str:
         """Topic of a :class:`Fin`."""
@@ -187,21 +194,39 @@ def parse_up(region: str, topic: str) -> UpAddress:
     """
     prefix = f"{ROOT}/{region}/vehicles/"
     parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
-    if len(parts) not in {4, 5} or parts[1] != "up" or not _VEHICLE.match(parts[0]):
+    if len(parts) < 4 or parts[1] != "up" or not _VEHICLE.match(parts[0]):
         raise TransferError(f"topic {topic!r}: not from a vehicle of region {region}")
-    if not _CLIP_ID.match(parts[3]):
+    vehicle, _, said, clip_id, *rest = parts
+    if not _CLIP_ID.match(clip_id):
         raise TransferError(f"topic {topic!r}: clip id is not 32 lower-case hex digits")
     try:
-        kind = UpKind(parts[2])
+        kind = UpKind(said)
     except ValueError as error:
-        raise TransferError(f"topic {topic!r}: unknown kind {parts[2]!r}") from error
-    if (kind is UpKind.SEGMENT) != (len(parts) == 5):
-        raise TransferError(f"topic {topic!r}: a segment, and only a segment, has an offset")
+        raise TransferError(f"topic {topic!r}: unknown kind {said!r}") from error
+    if len(rest) != (2 if kind is UpKind.SEGMENT else 0):
+        raise TransferError(f"topic {topic!r}: a segment, and only a segment, has an offset and a SHA-256")
     if kind is not UpKind.SEGMENT:
-        return UpAddress(parts[0], kind, parts[3], 0)
-    if not _OFFSET.match(parts[4]):
-        raise TransferError(f"topic {topic!r}: offset is not a plain decimal number")
-    return UpAddress(parts[0], kind, parts[3], int(parts[4]))
+        return UpAddress(vehicle, kind, clip_id, 0)
+    return UpAddress(vehicle, kind, clip_id, parse_offset(topic, rest[0]), parse_sha256(topic, rest[1]))
+
+
+def is_clip_id(text: str) -> bool:
+    """Whether it is 32 lower-case hex digits."""
+    return _CLIP_ID.match(text) is not None
+
+
+def parse_offset(topic: str, text: str) -> int:
+    """A plain decimal number in a topic, at most 12 digits. Raises :class:`TransferError`."""
+    if not _OFFSET.match(text):
+        raise TransferError(f"topic {topic!r}: {text[:20]!r} is not a plain decimal number")
+    return int(text)
+
+
+def parse_sha256(topic: str, text: str) -> bytes:
+    """A hash in a topic. Raises :class:`TransferError`."""
+    if not _SHA256.match(text):
+        raise TransferError(f"topic {topic!r}: SHA-256 is not 64 lower-case hex digits")
+    return bytes.fromhex(text)
 
 
 Ask = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]

@@ -12,6 +12,10 @@ receiver    vehicles/+/down/#               vehicles/+/up/#,
 operator    campaigns                       vehicles/+/status, campaigns
 =========== =============================== ==============================
 
+Where clips go by the public file convention, every vehicle also writes ``$file-async/#``, which the receiver reads, and reads
+``$file-response/<itself>``, which the receiver writes. Those topics name no vehicle, so a broker can't keep vehicles apart
+there; the receiver does (``file_transfers``).
+
 The common name is also the MQTT client id, whatever a client asks for: otherwise one vehicle could end another's
 session by connecting under its id. So each certificate has one connection at a time; a second one ends the first.
 
@@ -23,8 +27,9 @@ from __future__ import annotations
 
 import getpass
 
-from fsd_agent.records.region import Endpoint
+from fsd_agent.records.region import Endpoint, RegionPolicy, TransferProfile
 from fsd_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from fsd_agent.wire.file_async import RESPONSES, SUBSCRIPTION
 from fsd_agent.wire.transfer import (
     ROOT,
     SEGMENT_BYTES_MAX,
@@ -83,14 +88,21 @@ def broker_conf(region: RegionDir, endpoint: Endpoint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def broker_acl(region_id: str) -> str:
+def receiver_subscriptions(policy: RegionPolicy) -> tuple[str, ...]:
+    """What the region's receiver listens to."""
+    own = (receiver_subscription(policy.region_id), status_subscription(policy.region_id))
+    return (*own, SUBSCRIPTION) if policy.transfer is TransferProfile.FILE_ASYNC else own
+
+
+def broker_acl(policy: RegionPolicy) -> str:
     """Mosquitto's ACL: what is not allowed here is forbidden."""
+    region_id, files = policy.region_id, policy.transfer is TransferProfile.FILE_ASYNC
     own = f"{ROOT}/{region_id}/vehicles/%u"
     lines = [
         f"user {RECEIVER}",
-        f"topic read {receiver_subscription(region_id)}",
-        f"topic read {status_subscription(region_id)}",
+        *(f"topic read {topic}" for topic in receiver_subscriptions(policy)),
         f"topic write {ROOT}/{region_id}/vehicles/+/down/#",
+        *([f"topic write {RESPONSES}/+"] if files else []),
         "",
         f"user {OPERATOR}",
         f"topic write {campaigns_topic(region_id)}",
@@ -101,5 +113,6 @@ def broker_acl(region_id: str) -> str:
         f"pattern write {own}/status",
         f"pattern read {own}/down/#",
         f"pattern read {campaigns_topic(region_id)}",
+        *([f"pattern write {SUBSCRIPTION}", f"pattern read {RESPONSES}/%u"] if files else []),
     ]
     return "\n".join(lines) + "\n"

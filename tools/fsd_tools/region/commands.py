@@ -12,7 +12,14 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from fsd_agent.records.region import Endpoint, FaceRule, LocationRule, PlateRule, RegionPolicy
+from fsd_agent.records.region import (
+    Endpoint,
+    FaceRule,
+    LocationRule,
+    PlateRule,
+    RegionPolicy,
+    TransferProfile,
+)
 from fsd_agent.wire.enrolment import MAX_REQUEST_BYTES
 from fsd_tools.files import read_input, write_output
 from fsd_tools.region.enrol import answer_request
@@ -71,6 +78,7 @@ def init(
     max_gap_ms: int = 500,
     location: LocationRule = LocationRule.COARSE,
     location_grid_deg: float = 0.05,
+    transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make a region in DIRECTORY: root key, certificate authority, broker, receiver, operator, keys and signed policy.
@@ -105,6 +113,8 @@ def init(
         What is done about positions.
     location_grid_deg
         Cell size for coarse positions, in degrees.
+    transfer
+        How clips travel: by topics below each vehicle's name, or by the public file convention.
     json
         Print what was made as one JSON object.
     """
@@ -113,7 +123,9 @@ def init(
     where = country or jurisdiction[0]
     addresses = address or ((host,) if _is_address(host) else ())
     endpoint = Endpoint(host, addresses, port, server_name(id), where)
-    policy = init_region(directory, id, jurisdiction, endpoint=endpoint, redaction=choice, now=now)
+    policy = init_region(
+        directory, id, jurisdiction, endpoint=endpoint, redaction=choice, now=now, transfer=transfer
+    )
     if json:
         print(msgspec.json.encode(_facts(RegionDir(directory), policy)).decode())
     else:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -142,8 +143,15 @@ class Transfer:
 class Incoming:
     """Every transfer under way. Vehicle and clip ids must be checked names."""
 
-    def __init__(self, root: Path, transfers_max: int = TRANSFERS_MAX) -> None:
+    def __init__(
+        self,
+        root: Path,
+        transfers_max: int = TRANSFERS_MAX,
+        on_discard: Callable[[str, str], None] = lambda _vehicle, _clip_id: None,
+    ) -> None:
+        """``on_discard`` is told (vehicle, clip id) of each transfer that is thrown away."""
         self._root = root
+        self._on_discard = on_discard
         self._transfers_max = transfers_max
         self._open: dict[str, dict[str, Transfer]] = {}
 
@@ -172,6 +180,7 @@ class Incoming:
         transfer = self._of(vehicle).pop(clip_id, None)
         if transfer is not None:
             transfer.discard()
+            self._on_discard(vehicle, clip_id)
 
     def _of(self, vehicle: str) -> dict[str, Transfer]:
         """A vehicle's transfers, the one untouched for longest first; read from disk when first asked for."""

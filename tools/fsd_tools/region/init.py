@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from fsd_agent.adapters.key_files import KeyFileError, write_private
 from fsd_agent.adapters.trust_files import public_key_text
-from fsd_agent.records.region import Endpoint, RegionPolicy
+from fsd_agent.records.region import Endpoint, RegionPolicy, TransferProfile
 from fsd_agent.rules.residency.jurisdictions import violations
 from fsd_agent.wire.moments import NS_PER_S
 from fsd_agent.wire.policy import PolicyError, encode_policy, sign_policy
@@ -44,6 +44,7 @@ def init_region(
     endpoint: Endpoint,
     redaction: RedactionChoice,
     now: dt.datetime,
+    transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
 ) -> RegionPolicy:
     """Make a region's directory at ``root``; raises :class:`ToolError`."""
     if root.is_symlink() or (root.exists() and not (root.is_dir() and not any(root.iterdir()))):
@@ -52,7 +53,9 @@ def init_region(
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.", suffix=".partial") as work:
             made = RegionDir(Path(work) / "region")
-            policy = _make(made, RegionDir(root), region_id, jurisdictions, endpoint, redaction, now)
+            policy = _make(
+                made, RegionDir(root), region_id, jurisdictions, endpoint, redaction, now, transfer
+            )
             made.root.rename(root)
     except (PolicyError, KeyFileError) as error:
         raise ToolError(str(error)) from error
@@ -64,7 +67,7 @@ def init_region(
 def write_broker_files(region: RegionDir, final: RegionDir, policy: RegionPolicy) -> None:
     """Write mosquitto's configuration and ACL into ``region``, with the paths of ``final``."""
     region.broker_data.mkdir(parents=True, exist_ok=True)
-    region.broker_acl.write_text(broker_acl(policy.region_id), encoding="utf-8")
+    region.broker_acl.write_text(broker_acl(policy), encoding="utf-8")
     region.broker_acl.chmod(0o600)
     region.broker_conf.write_text(broker_conf(final, policy.endpoints[0]), encoding="utf-8")
 
@@ -77,6 +80,7 @@ def _make(
     endpoint: Endpoint,
     redaction: RedactionChoice,
     now: dt.datetime,
+    transfer: TransferProfile,
 ) -> RegionPolicy:
     authority = new_authority(region_id, now)
     sealing = X25519PrivateKey.generate()
@@ -93,6 +97,7 @@ def _make(
             campaigns.public_key().public_bytes_raw(),
         ),
         now_ns=int(now.timestamp()) * NS_PER_S,
+        transfer=transfer,
     )
     text = encode_policy(policy)
     broken = violations(policy)

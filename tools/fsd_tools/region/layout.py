@@ -11,6 +11,7 @@ vehicles/<id>.toml      what the region knows of each enrolled vehicle (device p
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
 expired/<vehicle>/      of each clip whose retention was over, the record that it is gone
 incoming/<vehicle>/     transfers that are not complete yet
+incoming_files/<vehicle>/  the same of the public file convention, by the vehicle that they claim to be from
 heads/<vehicle>.head    newest signed head of the vehicle's ledger
 """
 
@@ -152,3 +153,8 @@ class RegionDir:
     def incoming(self) -> Path:
         """Transfers under way."""
         return self.root / "incoming"
+
+    @property
+    def incoming_files(self) -> Path:
+        """Transfers under way by the public file convention."""
+        return self.root / "incoming_files"

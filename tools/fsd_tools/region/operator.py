@@ -88,12 +88,19 @@ def _events(
     link: MqttLink, region: RegionDir, policy: RegionPolicy, subscriptions: tuple[str, ...], quiet_s: float
 ) -> Iterator[BrokerEvent]:
     """Everything that happens until, once connected, nothing has for ``quiet_s``."""
-    link.connect(dial_as(policy, OPERATOR, region.operator_cert, region.operator_key, subscriptions))
+    dial = dial_as(policy, OPERATOR, region.operator_cert, region.operator_key, subscriptions)
+    link.connect(dial)
+    attempts_left = 1
     until_s = time.monotonic() + ANSWER_S
     while (left_s := until_s - time.monotonic()) > 0:
         for event in link.events(left_s):
             if isinstance(event, Disconnected):
-                raise ToolError(f"{_where(policy)}: {event.reason}")
+                if event.refused or not attempts_left:
+                    raise ToolError(f"{_where(policy)}: {event.reason}")
+                attempts_left -= 1
+                link.connect(dial)  # A broker of MQTT 3.1.1 is found out at the first attempt
+                break
+            attempts_left = 0
             until_s = time.monotonic() + quiet_s
             yield event
 

@@ -16,6 +16,7 @@ from fsd_agent.records.region import (
     RedactionRules,
     RegionKey,
     RegionPolicy,
+    TransferProfile,
 )
 from fsd_agent.wire.envelope import key_id_of
 from fsd_agent.wire.moments import NS_PER_S
@@ -67,6 +68,7 @@ def new_policy(
     authority_pem: bytes,
     keys: PublicKeys,
     now_ns: int,
+    transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
 ) -> RegionPolicy:
     """Version 1 of a policy; ``wire.policy`` checks it when it is encoded."""
     return RegionPolicy(
@@ -94,6 +96,7 @@ def new_policy(
         retention_days=RETENTION_DAYS,
         export=ExportRule.NEVER,
         left_clips=LeftClips.DELIVER,
+        transfer=transfer,
     )
 
 

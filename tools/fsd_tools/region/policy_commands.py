@@ -174,6 +174,7 @@ def _facts(policy: RegionPolicy) -> dict[str, str | int | list[str]]:
         "left_clips": policy.left_clips,
         "metered_bytes_per_day": _limit(policy.metered.day_bytes),
         "metered_bytes_per_month": _limit(policy.metered.month_bytes),
+        "transfer": policy.transfer,
     }
 
 

@@ -26,12 +26,12 @@ from fsd_agent.adapters.key_files import KeyFileError
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
-from fsd_agent.records.region import RegionPolicy
+from fsd_agent.records.region import RegionPolicy, TransferProfile
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
+from fsd_agent.wire.file_async import SUBSCRIPTION
 from fsd_agent.wire.policy import PolicyError
-from fsd_agent.wire.transfer import receiver_subscription, status_subscription
 from fsd_tools.errors import ToolError
-from fsd_tools.region.broker import RECEIVER
+from fsd_tools.region.broker import RECEIVER, receiver_subscriptions
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
 from fsd_tools.region.operator import dial_as, load_policy
@@ -145,6 +145,7 @@ def serve(directory: Path, *, json: bool = False) -> int:
         receiver = Receiver(region, on_event=tell)
     except (KeyFileError, PolicyError, OSError) as error:
         raise ToolError(f"region {directory}: {error}") from error
+    _check_rules(region, policy)
     link = MqttLink(OPTIONS)
     with (
         Mosquitto(region, policy.endpoints[0].host, policy.endpoints[0].port) as broker,
@@ -161,8 +162,19 @@ def serve(directory: Path, *, json: bool = False) -> int:
     return 0
 
 
+def _check_rules(region: RegionDir, policy: RegionPolicy) -> None:
+    """A policy that was changed to the file convention needs rules that `region init` did not write then."""
+    if policy.transfer is not TransferProfile.FILE_ASYNC or not region.broker_acl.is_file():
+        return
+    if SUBSCRIPTION not in region.broker_acl.read_text(encoding="utf-8"):
+        raise ToolError(
+            f'{region.broker_acl}: has no rules for {SUBSCRIPTION}, which the policy\'s transfer = "file_async" needs; '
+            "`fsdctl region init --transfer file_async` of another folder writes one that has them"
+        )
+
+
 def _dial(region: RegionDir, policy: RegionPolicy) -> Dial:
-    subscriptions = (receiver_subscription(policy.region_id), status_subscription(policy.region_id))
+    subscriptions = receiver_subscriptions(policy)
     return dial_as(policy, RECEIVER, region.receiver_cert, region.receiver_key, subscriptions)
 
 

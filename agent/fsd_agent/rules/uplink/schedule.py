@@ -14,7 +14,7 @@ No input or output; times are monotonic nanoseconds and ``random`` is uniform in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 
 from fsd_agent.records.clip import ClipRow, Receipt
@@ -74,10 +74,18 @@ class UplinkCounts:
 class Schedule:
     """See the module."""
 
-    def __init__(self, route: Route, limits: UplinkLimits, first_ask: int) -> None:
+    def __init__(
+        self,
+        route: Route,
+        limits: UplinkLimits,
+        first_ask: int,
+        begin: Callable[[ClipRow], Transfer] | None = None,
+    ) -> None:
+        """``begin`` makes the transfer of a clip; without it they are those of our own topics."""
         self.counts = UplinkCounts()
         self._route = route
         self._limits = limits
+        self._begin = begin or (lambda row: Transfer(row, limits))
         self._ask = first_ask % 2**32
         self._transfers: dict[str, Transfer] = {}
         self._active: list[Transfer] = []
@@ -88,6 +96,11 @@ class Schedule:
     def __len__(self) -> int:
         """Count clips that wait for delivery."""
         return len(self._transfers)
+
+    @property
+    def known(self) -> Collection[str]:
+        """Ids of the clips that wait for delivery."""
+        return self._transfers.keys()
 
     @property
     def failing(self) -> int:
@@ -113,7 +126,7 @@ class Schedule:
         mine = {row.clip_id: row for row in rows if row.region_id == self._route.policy.region_id}
         for clip_id in self._transfers.keys() - mine.keys():
             self.done(clip_id)
-        new = [Transfer(row, self._limits) for clip_id, row in mine.items() if clip_id not in self._transfers]
+        new = [self._begin(row) for clip_id, row in mine.items() if clip_id not in self._transfers]
         if new:
             self._transfers.update((transfer.row.clip_id, transfer) for transfer in new)
             self._quiet_until_ns = 0
@@ -194,6 +207,16 @@ class Schedule:
         self.counts.stale_answers += heard is Heard.STALE
         self._settle(transfer)
 
+    def result(self, clip_id: str, *, failed: bool, whole: bool, now_ns: int, random: float) -> None:
+        """A server of the file convention said what became of a command."""
+        transfer = self._transfers.get(clip_id)
+        if transfer is None:
+            self.counts.unknown_clips += 1
+            return
+        heard = transfer.result(failed=failed, whole=whole, now_ns=now_ns, random=random)
+        self.counts.stale_answers += heard is Heard.STALE
+        self._settle(transfer)
+
     def _verdict(self, row: ClipRow, kind: DownKind, payload: bytes) -> Decision:
         policy, vehicle = self._route.policy, self._route.registration.vehicle
         if kind is DownKind.RECEIPT:
@@ -240,12 +263,13 @@ class Schedule:
         self.postpone(clip_id, now_ns, random)
         return transfer.failed_reads >= self._limits.read_attempts
 
-    def expire(self, now_ns: int, random: float) -> None:
-        """Give up on answers that are overdue."""
-        for transfer in tuple(self._active):
-            if transfer.expire(now_ns, random):
-                self.counts.timeouts += 1
-                self._settle(transfer)
+    def expire(self, now_ns: int, random: float) -> int:
+        """Give up on answers that are overdue; how many."""
+        overdue = [transfer for transfer in self._active if transfer.expire(now_ns, random)]
+        for transfer in overdue:
+            self._settle(transfer)
+        self.counts.timeouts += len(overdue)
+        return len(overdue)
 
     def disconnected(self, now_ns: int) -> None:
         """Everything that was open is asked again after the next connection."""

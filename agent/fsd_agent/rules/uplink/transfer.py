@@ -195,6 +195,10 @@ class Transfer:
         self._todo = deque(have.missing)
         return Heard.USED
 
+    def result(self, *, failed: bool, whole: bool, now_ns: int, random: float) -> Heard:  # noqa: ARG002
+        """What a server of the file convention said (:mod:`.file_transfer`): here nobody was asked."""
+        return Heard.STALE
+
     def _possible(self, have: Have) -> bool:
         """Whether every range lies in the clip and on the grid of its segments."""
         size, grid = self.row.size_bytes, self._limits.segment_bytes
