@@ -120,6 +120,7 @@ class JournalModel(RuleBasedStateMachine):
     def same_account(self) -> None:
         assert self.real.totals() == self.model.totals()
         assert self.real.clips(tuple(ClipState)) == self.model.clips(tuple(ClipState))
+        assert self.real.levels() == self.model.levels()
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

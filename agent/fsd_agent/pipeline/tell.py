@@ -7,14 +7,12 @@ Threads: one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.control import Control
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import CampaignTotals, Journal
-from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.records.status import CampaignStatus, HoldSpan, ProcessUse, Status
 
@@ -53,8 +51,8 @@ class Teller:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
         region_id = where.policy.region_id
         in_force, known = self._control.in_force(region_id), self._control.known(region_id)
-        rows = self._journal.clips(_UNFINISHED)
-        clips = Counter(str(row.state) for row in rows if row.region_id == region_id)
+        levels = self._journal.levels()
+        clips = {str(one.state): one.clips for one in levels if one.region_id == region_id}
         head = self._head()  # First: where it fails, that is the trouble that is told
         return Status(
             vehicle=where.registration.vehicle,
@@ -68,7 +66,7 @@ class Teller:
             suspended=dict(self._suspended()),
             refused_push=self._control.refused(region_id),
             refused_policy=self._refused_policies().get(region_id, ""),
-            clips=dict(clips),
+            clips=clips,
             lost=dict(self._lost()),
             use=self._use(),
             trouble=self._trouble(),
@@ -76,9 +74,6 @@ class Teller:
             holds=self._holds(where),
             certificate_until_wall_ns=self._certificate_until_ns(region_id),
         )
-
-
-_UNFINISHED = frozenset({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
 
 
 def _campaign(totals: CampaignTotals) -> CampaignStatus:

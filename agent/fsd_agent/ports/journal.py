@@ -40,6 +40,10 @@ class CampaignTotals:
     fired: int
     in_progress: int
     """Firings whose clip is staged, captured or sealed."""
+    staged: int
+    """Of these: its window is open."""
+    captured: int
+    """Of these: waiting for redaction and sealing."""
     delivered: int
     """Firings whose clip the region has receipted."""
     dropped: tuple[tuple[DropReason, int], ...]
@@ -47,6 +51,24 @@ class CampaignTotals:
     delivered_clips: int
     delivered_bytes: int
     """Of the sealed files of ``delivered_clips``; a clip shared by campaigns counts for each of them."""
+
+    @property
+    def sealed(self) -> int:
+        """Of those in progress: waiting for delivery."""
+        return self.in_progress - self.staged - self.captured
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Clips of one region in one state that are on board."""
+
+    region_id: str
+    state: ClipState
+    clips: int
+    size_bytes: int
+    """Of their sealed files; what is not sealed yet has none."""
+    oldest_wall_ns: int
+    """When the first of their windows began, by the clock of its time."""
 
 
 class StateStore(Protocol):
@@ -97,6 +119,10 @@ class Journal(StateStore, Protocol):
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """One clip."""
+        ...
+
+    def levels(self) -> tuple[Level, ...]:
+        """What is staged, captured or sealed, by region and then state; in one query, whatever was finished before."""
         ...
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:
