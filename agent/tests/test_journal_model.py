@@ -20,6 +20,7 @@ from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.testing.journal import MemoryJournal
 
 CLIPS = st.sampled_from([f"{n:032x}" for n in range(5)])
@@ -121,6 +122,7 @@ class JournalModel(RuleBasedStateMachine):
         assert self.real.totals() == self.model.totals()
         assert self.real.clips(tuple(ClipState)) == self.model.clips(tuple(ClipState))
         assert self.real.levels() == self.model.levels()
+        assert list(self.real.each(LIVE)) == list(self.model.each(LIVE))
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

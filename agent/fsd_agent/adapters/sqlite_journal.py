@@ -7,21 +7,23 @@ Every change is one transaction that first reads the clip's state, asks the tabl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters.sqlite_file import SqliteFile
 from fsd_agent.adapters.sqlite_rows import (
     CLIP_COLUMNS,
     FIRING_COLUMNS,
+    PLACE_COLUMNS,
     clip_of,
     clip_values,
     firing_of,
     firing_values,
+    place_of,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, Level
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
@@ -47,6 +49,11 @@ _TALLY_CLIP = """
     ON CONFLICT (campaign_id, outcome) DO UPDATE SET
         firings = firings + excluded.firings, clips = clips + excluded.clips, bytes = bytes + excluded.bytes
 """
+PAGE = 1000
+"""Rows that are read at a time by who goes over all of them."""
+_PAGE = f"""
+    SELECT seq, {PLACE_COLUMNS} FROM clips WHERE state = ? AND priority = ? AND seq > ? ORDER BY seq LIMIT {PAGE}
+"""  # noqa: S608 - see above
 _LEVELS = """
     SELECT region_id, state, count(*), sum(size_bytes), min(start_ns + wall_minus_mono_ns)
     FROM clips WHERE state IN ('staged', 'captured', 'sealed') GROUP BY region_id, state ORDER BY region_id, state
@@ -121,6 +128,26 @@ class SqliteJournal:
         with self._file.read() as db:
             rows = db.execute(query, (*states, -1 if limit is None else limit)).fetchall()
         return tuple(map(clip_of, rows))
+
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """See the port. Page by page along the index, so that nothing is sorted and others have their turn."""
+        for state in (one for one in ClipState if one in states):
+            with self._file.read() as db:
+                query = "SELECT DISTINCT priority FROM clips WHERE state = ? ORDER BY priority DESC"
+                priorities = db.execute(query, (state,)).fetchall()
+            for (priority,) in priorities:
+                yield from self._pages(state, priority)
+
+    def _pages(self, state: ClipState, priority: int) -> Iterator[ClipPlace]:
+        after = 0
+        while True:
+            with self._file.read() as db:
+                rows = db.execute(_PAGE, (state, priority, after)).fetchall()
+            for seq, *place in rows:
+                after = seq
+                yield place_of(place)
+            if len(rows) < PAGE:
+                return
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

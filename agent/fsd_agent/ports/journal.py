@@ -8,11 +8,11 @@ Threads. Any thread; calls are serialised inside.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 
@@ -114,6 +114,14 @@ class Journal(StateStore, Protocol):
         """Clips in any of ``states``, by priority (highest first), then oldest (accepted) first.
 
         At most ``limit`` of them; a loop that needs only the next few says so.
+        """
+        ...
+
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """Every clip in ``states``, state by state in the order of a clip's life, then as :meth:`clips` gives them.
+
+        For whoever goes over thousands: few are in memory at a time. A clip that moves on meanwhile is met in its old
+        state, in its new one, or in both.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from fsd_agent.ports.journal import (
@@ -14,7 +14,7 @@ from fsd_agent.ports.journal import (
     Level,
     StorageFullError,
 )
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
@@ -90,6 +90,12 @@ class MemoryJournal:
             self._open()
             found = [row for row in self._clips.values() if row.state in states]
             return tuple(sorted(found, key=lambda row: -row.priority)[:limit])
+
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """See the port."""
+        for state in (one for one in ClipState if one in states):
+            for row in self.clips({state}):
+                yield ClipPlace(row.clip_id, row.region_id, row.purpose, row.state)
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
