@@ -12,7 +12,7 @@ import psutil
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
 from fsd_tools.bench.spool_agent import Measured
 from fsd_tools.bench.spool_held import MEMORY, REGION, Fleet
-from fsd_tools.bench.spool_ingest import SIZES_BYTES, Ingest, megabytes_a_second
+from fsd_tools.bench.spool_ingest import MIX, SIZES_BYTES, Ingest, megabytes_a_second
 from fsd_tools.errors import ToolError
 from fsd_tools.region.mosquitto import Mosquitto
 from fsd_tools.region.operator import load_policy
@@ -49,13 +49,21 @@ def bench_spool(rounds: int, progress: Progress) -> BenchResult:
         figures = [*_ingest(fleet, rig.root / "ingest", rounds, progress, goal=INGEST_GOAL)]
         if MEMORY.is_dir():
             with tempfile.TemporaryDirectory(prefix="fsd-bench-", dir=MEMORY) as memory:
-                figures += _ingest(fleet, Path(memory) / "ingest", rounds, progress, where=", in memory")
+                inside = Path(memory) / "ingest"
+                figures += _ingest(fleet, inside, rounds, progress, names=[MIX], where=", in memory")
         figures += _held(fleet, rig, rounds, progress)
     return BenchResult("spool", this_machine(), tuple(figures))
 
 
 def _ingest(
-    fleet: Fleet, folder: Path, rounds: int, progress: Progress, *, where: str = "", goal: Goal | None = None
+    fleet: Fleet,
+    folder: Path,
+    rounds: int,
+    progress: Progress,
+    *,
+    names: Sequence[str] = (*SIZES_BYTES, MIX),
+    where: str = "",
+    goal: Goal | None = None,
 ) -> list[Figure]:
     folder.mkdir()
     seconds: dict[str, list[float]] = {}
@@ -78,7 +86,7 @@ def _ingest(
             goal=goal,
         )
         for what, call in (("put", "put"), ("ingest", "take"))
-        for name in (*SIZES_BYTES, "mix")
+        for name in names
     ]
 
 

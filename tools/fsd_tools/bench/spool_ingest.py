@@ -17,7 +17,8 @@ from fsd_tools.bench.spool_stores import Stores, sealed_file
 
 MIB = 1 << 20
 SIZES_BYTES: Mapping[str, int] = {"0.5 MiB": MIB // 2, "2 MiB": 2 * MIB, "8 MiB": 8 * MIB}
-MIX = ("0.5 MiB", "2 MiB", "0.5 MiB", "0.5 MiB", "8 MiB", "0.5 MiB", "2 MiB", "0.5 MiB")
+MIX = "a mix"
+MIXED = ("0.5 MiB", "2 MiB", "0.5 MiB", "0.5 MiB", "8 MiB", "0.5 MiB", "2 MiB", "0.5 MiB")
 """A few seconds of signals and one camera, several cameras, a long clip of many; 14.5 MiB."""
 PAIRS = {"0.5 MiB": 12, "2 MiB": 6, "8 MiB": 3}
 """Clips of a size in one round, each written both ways."""
@@ -28,7 +29,12 @@ Call = Callable[[], None]
 class Ingest:
     """One folder with an agent's stores and a plain folder beside them."""
 
-    def __init__(self, stores: Stores, folder: Path) -> None:
+    def __init__(
+        self, stores: Stores, folder: Path, *, pairs: Mapping[str, int] = PAIRS, mixes: int = MIXES
+    ) -> None:
+        """``pairs``: by size, how many clips a round; ``mixes``: how many mixes."""
+        self._pairs = pairs
+        self._mixes = mixes
         self._stores = stores
         self._plain = folder / "plain"
         self._plain.mkdir()
@@ -38,11 +44,11 @@ class Ingest:
 
         ``turned``: who is second goes first.
         """
-        for size, pairs in PAIRS.items():
+        for size, pairs in self._pairs.items():
             for number in range(pairs):
                 self._turn(size, (size,), seconds, turned=turned != bool(number % 2))
-        for number in range(MIXES):
-            self._turn("mix", MIX, seconds, turned=turned != bool(number % 2))
+        for number in range(self._mixes):
+            self._turn(MIX, MIXED, seconds, turned=turned != bool(number % 2))
 
     def _turn(
         self, name: str, sizes: Sequence[str], seconds: dict[str, list[float]], *, turned: bool
@@ -92,7 +98,7 @@ def write_plainly(path: Path, content: bytes) -> None:
 
 def megabytes_a_second(seconds: Mapping[str, Sequence[float]], call: str, name: str) -> float:
     """Of the median turn, in 10^6 bytes."""
-    sizes = MIX if name == "mix" else (name,)
+    sizes = MIXED if name == MIX else (name,)
     return sum(SIZES_BYTES[size] for size in sizes) / 1e6 / statistics.median(seconds[f"{call} {name}"])
 
 
