@@ -82,7 +82,7 @@ def _of_region(directory: Path, vehicle: str | None, *, as_json: bool) -> int:
         raise ToolError(f"region {directory}: {vehicle or 'no vehicle'} has not said anything yet")
     for one in found:
         if as_json:
-            print(msgspec.json.encode(_facts(one)).decode())
+            print(msgspec.json.encode(status_facts(one)).decode())
         else:
             _show(one, Console())
     return 0
@@ -99,7 +99,7 @@ def read_status(region: RegionDir) -> list[Status]:
     return sorted(found, key=lambda one: one.vehicle)
 
 
-def _facts(one: Status) -> dict[str, Any]:
+def status_facts(one: Status) -> dict[str, Any]:
     """The status as JSON can hold it, with the ledger's head readable."""
     facts: dict[str, Any] = msgspec.to_builtins(one)
     facts["campaigns"] = [{**each._asdict(), "in_progress": each.in_progress} for each in one.campaigns]
