@@ -32,6 +32,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/spool/retention.py": ("test_spool_retention_decisions", "test_spool_retention"),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
+    "pipeline/faults.py": ("test_faults",),
     "pipeline/retention.py": ("test_retention_decisions",),
     "pipeline/certificates.py": ("test_certificate_watch_decisions",),
     "pipeline/holds.py": ("test_holds_keeper_decisions",),

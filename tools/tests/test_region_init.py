@@ -67,7 +67,7 @@ def test_every_file_is_there_and_every_key_is_private(
     assert policy.redaction.location is LocationRule.DROP
     assert policy.authority_pem == region.authority_cert.read_bytes()
     keys = sorted(region.root.rglob("*.key"))
-    assert len(keys) == 8
+    assert len(keys) == 9
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
     assert not list(tmp_path.glob("*.partial"))
     assert not list(tmp_path.glob(".*"))
