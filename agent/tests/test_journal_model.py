@@ -21,6 +21,7 @@ from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.testing.journal import MemoryJournal
 
 CLIPS = st.sampled_from([f"{n:032x}" for n in range(5)])
@@ -141,6 +142,8 @@ class JournalModel(RuleBasedStateMachine):
                     one.following(state, f"{1:032x}", limit=limit) for one in (self.real, self.model)
                 ]
                 assert following[0] == following[1]
+        assert self.real.levels() == self.model.levels()
+        assert list(self.real.each(LIVE)) == list(self.model.each(LIVE))
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)
         for clip_id in (f"{n:032x}" for n in range(5)):

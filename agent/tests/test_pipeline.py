@@ -18,6 +18,7 @@ from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
@@ -33,6 +34,7 @@ from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip, SealedFile
+from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
@@ -840,6 +842,14 @@ def teller_of(bench: Bench) -> Teller:
         head=Heads(bench.ledger, bench.events).tell,
         holds=lambda _where: (HoldSpan("no_registration", 1, 2, 3),),
         certificate_until_ns=CertificateWatch(bench.keys, bench.clock, bench.events).look,
+        faults=FaultLog(bench.events, bench.clock),
+        sent=lambda: (
+            BytesSent("eu", "h", 1, 1, 5),
+            BytesSent("cn", "h", 1, 2, 7),
+            BytesSent("cn", "i", 1, 3, 8),
+        ),
+        models=("nanodet@1",),
+        every_s=5.0,
     )
 
 
@@ -851,7 +861,8 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     bench.deliver(b"garbage")
     eu = sample_region("eu", ("DE",)).route("car-1")
     status = teller_of(bench).status(eu)
-    assert (status.campaigns, status.clips, status.refused_push) == ((), {}, "")
+    assert (status.campaigns, status.spool, status.refused_push) == ((), {}, "")
+    assert status.sent_bytes == 5
     assert [one.reason for one in status.holds] == ["no_registration"], "of holds the reason and no detail"
 
     bench.push(campaign("newer"), version=2)
@@ -876,7 +887,11 @@ def test_the_status_says_what_happened() -> None:
     status = teller.status(where)
     assert (status.vehicle, status.region, status.campaign_set) == ("car-1", "cn", 1)
     assert status.campaigns[0].fired == 1
-    assert status.clips == {"sealed": 1}
+    assert status.spool.keys() == {"sealed"}
+    assert status.campaigns[0][1:6] == (1, 0, 0, 1, 0)
+    assert (status.spool["sealed"].clips, status.spool["sealed"].bytes > 0) == (1, True)
+    assert (status.sent_bytes, status.models, status.every_s) == (15, ("nanodet@1",), 5.0)
+    assert status.wire["status"] == 2
 
 
 def facts_of(bench: Bench) -> list[str]:

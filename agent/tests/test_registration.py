@@ -73,6 +73,7 @@ def test_round_trip(vehicle: str, jurisdiction: str, serial: int, moments: tuple
         ('"car-1"', '""', "vehicle"),
         ('"car-1"', '"lsvaa4182e2123456"', "VIN"),
         ('"car-1"', '"operator"', "own clients"),
+        ('"car-1"', '"observer"', "own clients"),
         ("0123456789abcdef", "0123456789ABCDEF", r"\$.device_key_id"),
         ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00+00:00", "not_before: "),
         ("2026-11-20T10:00:00Z", "2026-11-20 10:00:00Z", "not_before: "),

@@ -10,9 +10,11 @@ import pytest
 
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id, read_status
+from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.ports.local_status import StatusStore, StatusStoreError
+from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.local_status import LocalStatus
 from fsd_agent.records.region import Hold, HoldReason, Route
 from fsd_agent.testing.clock import ManualClock
@@ -43,11 +45,15 @@ class Bench:
         self.stats = SimpleNamespace(
             region_id="cn", connected=False, connections=0, connection_failures=2, brokers_refused=1,
             delivered_clips=3, waits={"roaming": 2},
+            sent=(BytesSent("cn", "h", 1, 2, 7), BytesSent("eu", "h", 1, 3, 8)),
         )  # fmt: skip
+        self.journal = MemoryJournal()
+        self.faults = FaultLog(self.events, self.clock)
         self.teller = LocalTeller(
             store=self.store,
             known=cast("Any", self),
             holds=Holds(MemoryJournal(), self.clock, self.events),
+            journal=self.journal,
             ledger=self.ledger,
             stats=lambda: cast("Any", self.stats),
             trouble=lambda: "broker: refused",
@@ -55,6 +61,8 @@ class Bench:
             clock=self.clock,
             boot_id="boot",
             every_s=5.0,
+            faults=self.faults.all,
+            models=("nanodet@1",),
             events=self.events,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from fsd_agent.records.status import ProcessUse, Status
+from fsd_agent.records.status import ProcessUse, SpoolLevel, Status
 from fsd_agent.wire.envelope import RECEIPT, open_envelope, public_key_of, seal_envelope
 from fsd_agent.wire.status import decode_status, encode_status
 from fsd_agent.wire.transfer import VERSION, Init, decode, encode
@@ -30,10 +30,12 @@ def test_an_envelope() -> None:
 
 def test_a_status() -> None:
     use = ProcessUse(1.5, 80, 4)
-    status = Status("car-1", "cn", 1, 2, 1, "0.1.0", 3, (), {}, "", "", {"sealed": 2}, {}, use, "")
+    status = Status(
+        "car-1", "cn", 1, 2, 1, "0.1.0", 3, (), {}, "", "", {"sealed": SpoolLevel(2, 3, 4)}, {}, use, ""
+    )
     version, read = msgpack.unpackb(encode_status(status))
-    assert version == 1
-    assert read["clips"] == {"sealed": 2}
+    assert version == 2
+    assert read["spool"] == {"sealed": {"clips": 2, "bytes": 3, "oldest_wall_ns": 4}}
     assert decode_status(msgpack.packb([version, read])) == status
 
 

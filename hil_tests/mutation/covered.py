@@ -41,6 +41,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/spool/headroom.py": ("test_spool_headroom",),
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
+    "pipeline/faults.py": ("test_faults",),
     "pipeline/retention.py": ("test_retention_decisions",),
     "pipeline/room.py": ("test_room_decisions",),
     "pipeline/quarantine.py": ("test_quarantine_decisions",),

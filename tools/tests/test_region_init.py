@@ -67,7 +67,7 @@ def test_every_file_is_there_and_every_key_is_private(
     assert policy.redaction.location is LocationRule.DROP
     assert policy.authority_pem == region.authority_cert.read_bytes()
     keys = sorted(region.root.rglob("*.key"))
-    assert len(keys) == 8
+    assert len(keys) == 9
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
     assert not list(tmp_path.glob("*.partial"))
     assert not list(tmp_path.glob(".*"))
@@ -81,7 +81,11 @@ def test_certificates_say_who_they_are_for(tmp_path: Path) -> None:
     assert names.get_values_for_type(x509.DNSName) == ["broker.cn.fsd.invalid"]
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["urn:fsd:region:cn"]
     authority = x509.load_pem_x509_certificate(region.authority_cert.read_bytes())
-    for path, name in ((region.receiver_cert, "receiver"), (region.operator_cert, "operator")):
+    for path, name in (
+        (region.receiver_cert, "receiver"),
+        (region.operator_cert, "operator"),
+        (region.observer_cert, "observer"),
+    ):
         client = x509.load_pem_x509_certificate(path.read_bytes())
         assert client.subject.rfc4514_string() == f"CN={name}"
         client.verify_directly_issued_by(authority)
@@ -203,6 +207,8 @@ def files_of(region: RegionDir, name: str) -> tuple[Path, Path]:
         return region.receiver_cert, region.receiver_key
     if name == "operator":
         return region.operator_cert, region.operator_key
+    if name == "observer":
+        return region.observer_cert, region.observer_key
     files = VehicleDir(region.root.parent / name)
     return files.tls_certificate("cn"), files.tls_key("cn")
 
@@ -240,6 +246,9 @@ CAMPAIGNS = "fsd/1/cn/campaigns"
         ("receiver", CAMPAIGNS),
         ("receiver", f"{OWN}/up/fin/x"),
         ("operator", f"{OWN}/up/fin/x"),
+        ("observer", CAMPAIGNS),
+        ("observer", f"{OWN}/status"),
+        ("observer", f"{OWN}/down/receipt/x"),
         ("operator", f"{OWN}/down/receipt/x"),
     ],
 )

@@ -147,7 +147,9 @@ def test_two_devices_never_share_a_name_nor_one_device_two(
     refused(enrol(cn, "car-2", tmp_path / "a"), capsys, "enrolled as car-1")
 
 
-@pytest.mark.parametrize("vehicle", ["1hgcm82633a004352", "receiver", "operator", "Car", "a/b", "+"])
+@pytest.mark.parametrize(
+    "vehicle", ["1hgcm82633a004352", "receiver", "operator", "observer", "Car", "a/b", "+"]
+)
 def test_names_that_no_vehicle_may_have(
     cn: RegionDir, tmp_path: Path, capsys: pytest.CaptureFixture[str], vehicle: str
 ) -> None:

@@ -112,6 +112,7 @@ def _compartments(folder: Path) -> Iterator[tuple[Compartment, Path]]:
                     yield Compartment(region.name, purpose), folder / region.name / entry.name
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """One by one: a compartment may hold tens of thousands."""
     with durable.translated(folder), os.scandir(folder) as found:
-        return list(found)
+        yield from found

@@ -254,7 +254,7 @@ class LedgerFiles:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
         path = self._folder / f"{self._state.size:020}.ledger"
         try:
-            size, _ = durable.write_file(path, (encode_start(checkpoint),))
+            size = durable.write_file(path, (encode_start(checkpoint),))
             file = _File(path, self._state.size, size, size)
             self._open(file, size)
         except SpoolError:

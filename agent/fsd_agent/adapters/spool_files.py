@@ -9,16 +9,15 @@ everything at once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.compartment_folders import CompartmentFolders
+from fsd_agent.adapters.hash_beside import Hasher
 from fsd_agent.ports.spool import SpoolDamagedError, SpoolError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import SealedClip, SealedFile
@@ -37,26 +36,22 @@ class SpoolFiles:
     def __init__(self, folder: Path, keys: VehicleKeys) -> None:
         self._files = CompartmentFolders(folder, SEALED_SUFFIX, keys)
         self._aside = CompartmentFolders(folder / ".quarantine", SEALED_SUFFIX, keys)
+        self._hasher = Hasher()
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""
         path = self._files.path(compartment, clip_id)
         key = self._files.key(compartment)
         self._files.make(compartment, path)
-        digest = hashlib.sha256()
-
-        def hashed() -> Iterator[bytes]:
-            for chunk in file.chunks:
-                digest.update(chunk)
-                yield chunk
-
+        hashing = self._hasher.begin()
         salt = secrets.token_bytes(SALT_BYTES)
-        parts = encode_spool_file(replace(file, chunks=hashed()), compartment, clip_id, key=key, salt=salt)
+        hashed = replace(file, chunks=hashing.through(file.chunks))
+        parts = encode_spool_file(hashed, compartment, clip_id, key=key, salt=salt)
         try:
             durable.write_file(path, parts)
         except SpoolFileError as error:
             raise SpoolError(f"{path}: {error}") from error
-        return SealedClip(clip_id, compartment.region_id, file.size_bytes, digest.digest())
+        return SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.digest())
 
     def region(self, region_id: str) -> RegionSpoolFiles:
         """See the port."""

@@ -16,16 +16,18 @@ from fsd_agent.adapters.sqlite_reserve import MoveReserve
 from fsd_agent.adapters.sqlite_rows import (
     CLIP_COLUMNS,
     FIRING_COLUMNS,
+    PLACE_COLUMNS,
     clip_of,
     clip_values,
     firing_of,
     firing_values,
+    place_of,
     rule_of,
 )
 from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
 from fsd_agent.adapters.sqlite_weights import SealedWeights
-from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, RegionWeight
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, Level, RegionWeight
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
@@ -53,6 +55,21 @@ _TALLY_CLIP = """
         WHERE true
     ON CONFLICT (campaign_id, outcome) DO UPDATE SET
         firings = firings + excluded.firings, clips = clips + excluded.clips, bytes = bytes + excluded.bytes
+"""
+PAGE = 1000
+"""Rows that are read at a time by who goes over all of them."""
+_PAGE = f"""
+    SELECT seq, {PLACE_COLUMNS} FROM clips
+    WHERE state = ? AND urgent = ? AND priority = ? AND seq > ? ORDER BY seq LIMIT {PAGE}
+"""  # noqa: S608 - see above
+_LEVELS = """
+    SELECT region_id, state, count(*), sum(size_bytes), min(start_ns + wall_minus_mono_ns)
+    FROM clips WHERE state IN ('staged', 'captured', 'sealed') GROUP BY region_id, state ORDER BY region_id, state
+"""
+# Few clips are in these states at a time, however many wait for delivery.
+_UNSEALED = """
+    SELECT campaign_id, count(*) FILTER (WHERE state = 'staged'), count(*) FILTER (WHERE state = 'captured')
+    FROM clips JOIN firings USING (clip_id) WHERE state IN ('staged', 'captured') GROUP BY campaign_id
 """
 
 
@@ -176,10 +193,36 @@ class SqliteJournal:
         with self._file.read() as db:
             return self._weights.read(db)
 
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """See the port. Page by page along the index, so that nothing is sorted and others have their turn."""
+        for state in (one for one in ClipState if one in states):
+            with self._file.read() as db:
+                query = "SELECT DISTINCT urgent, priority FROM clips WHERE state = ? ORDER BY urgent DESC, priority DESC"
+                ranks = db.execute(query, (state,)).fetchall()
+            for rank in ranks:
+                yield from self._pages(state, *rank)
+
+    def _pages(self, state: ClipState, urgent: int, priority: int) -> Iterator[ClipPlace]:
+        after = 0
+        while True:
+            with self._file.read() as db:
+                rows = db.execute(_PAGE, (state, urgent, priority, after)).fetchall()
+            for seq, *place in rows:
+                after = seq
+                yield place_of(place)
+            if len(rows) < PAGE:
+                return
+
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
         with self._file.read() as db:
             return _find(db, clip_id)
+
+    def levels(self) -> tuple[Level, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            rows = db.execute(_LEVELS).fetchall()
+        return tuple(Level(region_id, ClipState(state), *counts) for region_id, state, *counts in rows)
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:
         """See the port."""
@@ -205,10 +248,16 @@ class SqliteJournal:
         """See the port."""
         with self._file.read() as db:
             rows = db.execute("SELECT campaign_id, outcome, firings, clips, bytes FROM tallies").fetchall()
+            unsealed = {
+                campaign_id: (staged, captured) for campaign_id, staged, captured in db.execute(_UNSEALED)
+            }
         by_campaign: dict[str, dict[str, tuple[int, int, int]]] = {}
         for campaign_id, outcome, *counts in rows:
             by_campaign.setdefault(campaign_id, {})[outcome] = (counts[0], counts[1], counts[2])
-        return tuple(_totals(campaign_id, by_campaign[campaign_id]) for campaign_id in sorted(by_campaign))
+        return tuple(
+            _totals(campaign_id, by_campaign[campaign_id], *unsealed.get(campaign_id, (0, 0)))
+            for campaign_id in sorted(by_campaign)
+        )
 
     def get_state(self, key: str) -> bytes | None:
         """See the port."""
@@ -282,7 +331,9 @@ def _tally_end(db: sqlite3.Connection, row: ClipRow, outcome: str, *, clips: int
     db.execute(_TALLY_CLIP, come)
 
 
-def _totals(campaign_id: str, outcomes: dict[str, tuple[int, int, int]]) -> CampaignTotals:
+def _totals(
+    campaign_id: str, outcomes: dict[str, tuple[int, int, int]], staged: int, captured: int
+) -> CampaignTotals:
     """``outcomes``: firings, clips, bytes by outcome."""
     delivered, clips, size_bytes = outcomes.get(DELIVERED, (0, 0, 0))
     drops = [
@@ -292,6 +343,8 @@ def _totals(campaign_id: str, outcomes: dict[str, tuple[int, int, int]]) -> Camp
         campaign_id=campaign_id,
         fired=sum(n for n, _, _ in outcomes.values()),
         in_progress=outcomes.get(IN_PROGRESS, (0, 0, 0))[0],
+        staged=staged,
+        captured=captured,
         delivered=delivered,
         dropped=tuple(sorted(drops)),
         delivered_clips=clips,

@@ -39,7 +39,6 @@ from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Hold, Route
-from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.wire.status import encode_status
 from fsd_agent.wire.transfer import Topics
 from fsd_firmware.contract import Firmware, FirmwareError
@@ -220,7 +219,7 @@ class Agent:
     def _drain(self, stop: threading.Event, drain_s: float) -> int:
         """Wait until nothing is left to do; returns the number of clips that are left."""
         deadline = time.monotonic() + drain_s
-        while left := len(self._journal.clips(LIVE)):
+        while left := sum(level.clips for level in self._journal.levels()):
             if self._ending(stop) or time.monotonic() > deadline or isinstance(self._residence.current, Hold):
                 self._events.emit("undelivered", clips=left)
                 return left

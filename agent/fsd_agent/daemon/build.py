@@ -19,6 +19,7 @@ from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
+from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
@@ -27,6 +28,7 @@ from fsd_agent.daemon.upkeep import open_upkeep
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
@@ -93,6 +95,7 @@ def _build(
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
     detector, redactor = _detectors(config.perception, base)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
+    events = faults = FaultLog(events, SystemClock())
     parts = open_parts(config, base, data, firmware, events)
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
@@ -123,7 +126,8 @@ def _build(
         return stats.waits if stats.region_id == region_id else {}
 
     holds = Holds(parts.journal, parts.clock, events)
-    local = _local_teller(config, data, parts, deliverer, holds, trouble)
+    models = tuple(sorted({one.source for one in (detector, redactor) if one is not None}))
+    local = _local_teller(config, data, parts, deliverer, holds, trouble, faults, models)
     teller = Teller(
         journal=parts.journal,
         control=parts.control,
@@ -137,6 +141,10 @@ def _build(
         holds=holds.look,
         certificate_until_ns=CertificateWatch(parts.keys, parts.clock, events).look,
         waits=waits,
+        faults=faults,
+        sent=lambda: deliverer.stats().sent,
+        models=models,
+        every_s=config.uplink.status_every_s,
     )
     return Agent(
         firmware=firmware,
@@ -257,11 +265,14 @@ def _local_teller(
     deliverer: Deliverer,
     holds: Holds,
     trouble: Callable[[], str],
+    faults: FaultLog,
+    models: tuple[str, ...],
 ) -> LocalTeller:
     return LocalTeller(
         store=StatusFile(data / STATUS_FILE),
         known=parts.residence,
         holds=holds,
+        journal=parts.journal,
         ledger=parts.ledger,
         stats=deliverer.stats,
         trouble=trouble,
@@ -269,6 +280,8 @@ def _local_teller(
         clock=parts.clock,
         boot_id=boot_id(),
         every_s=config.uplink.status_every_s,
+        faults=faults.all,
+        models=models,
         events=parts.events,
     )
 

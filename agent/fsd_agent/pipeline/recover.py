@@ -7,6 +7,7 @@ rows, then every erasure is recorded in the ledger, in one batch, and then files
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.consent import ConsentKeeper
@@ -15,7 +16,7 @@ from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.clip import ClipRow
+from fsd_agent.records.clip import ClipPlace, ClipRow
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
 
@@ -63,11 +64,11 @@ def apply_recovery(
         )
         raise RecoveryRefusedError(message)
     account = LedgerRecovery(journal, spool, ledger)
-    made_up = account.finish_moves(journal.clips(LIVE))
+    made_up = account.finish_moves()
     consented = consent.look().in_force
-    live = journal.clips(LIVE)
+    rows = _Rows(journal, account)
     actions = recover(
-        (*live, *_finished(journal, live, staged, sealed)),
+        rows.of(staged | sealed),
         staged,
         sealed,
         keys=keys.compartments(),
@@ -79,7 +80,8 @@ def apply_recovery(
             journal.captured(action.clip_id, cut=True)
         elif isinstance(action, Drop):
             account.drop(action)
-    account.close_accounts()
+            rows.settled.discard(action.clip_id)
+    account.close_accounts(rows.settled)
     for place in spool.aside():
         spool.let_go(*place)
     for action in erasing:
@@ -89,7 +91,7 @@ def apply_recovery(
             spool.erase(action.compartment, action.clip_id)
     consent.look()  # Nothing of before is left: consent that is new may count from the first sample on
     return RecoveryReport(
-        live=len(live),
+        live=rows.live,
         closed_cut=sum(isinstance(action, CloseCut) for action in actions),
         dropped=sum(isinstance(action, Drop) for action in actions),
         erased_staging=sum(isinstance(action, EraseStaging) for action in actions),
@@ -102,13 +104,27 @@ def apply_recovery(
     )
 
 
-def _finished(
-    journal: Journal,
-    live: tuple[ClipRow, ...],
-    staged: frozenset[Place],
-    sealed: frozenset[Place],
-) -> list[ClipRow]:
-    """Rows of leftover files only: a journal may remember years of finished clips."""
-    known = {row.clip_id for row in live}
-    leftover = {clip_id for _, clip_id in staged | sealed} - known
-    return [row for clip_id in sorted(leftover) if (row := journal.clip(clip_id)) is not None]
+class _Rows:
+    """What recovery is decided on; there may be fifty thousand, so they come one by one."""
+
+    def __init__(self, journal: Journal, account: LedgerRecovery) -> None:
+        self.live = 0
+        """Rows in a live state, so far."""
+        self.settled: set[str] = set()
+        """Those whose account in the ledger needs no end."""
+        self._journal = journal
+        self._account = account
+
+    def of(self, files: frozenset[Place]) -> Iterator[ClipRow | ClipPlace]:
+        """Every live row, then those of leftover ``files`` alone: a journal may remember years of finished clips."""
+        leftover = {clip_id for _, clip_id in files}
+        for place in self._journal.each(LIVE):
+            self.live += 1
+            leftover.discard(place.clip_id)
+            if self._account.is_settled(place):
+                self.settled.add(place.clip_id)
+            yield place
+        for clip_id in sorted(leftover):
+            row = self._journal.clip(clip_id)
+            if row is not None:
+                yield row

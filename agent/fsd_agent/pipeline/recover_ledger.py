@@ -17,14 +17,14 @@ ledger never heard of: the remains of a staging or sealing that was cut off befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from fsd_agent.pipeline.book import ClipBook, before_the_ledger, cause_of, holds
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
 from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fact, LiveClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE
@@ -50,12 +50,25 @@ class LedgerRecovery:
         self._ledger = ledger
         self._book = ClipBook(ledger)
 
-    def finish_moves(self, rows: Iterable[ClipRow]) -> tuple[str, ...]:
+    def finish_moves(self) -> tuple[str, ...]:
         """Carry through what the ledger says of live rows; one line for each."""
-        return tuple(line for row in rows for line in self._finish_move(row))
+        consented = self._ledger.consent() or frozenset()
+        return tuple(
+            line
+            for place in self._journal.each(LIVE)
+            if self._is_behind(place)
+            for line in self._finish_move(place, consented=place.purpose in consented)
+        )
 
-    def _finish_move(self, row: ClipRow) -> Iterator[str]:
-        consented = row.purpose in (self._ledger.consent() or frozenset())
+    def _is_behind(self, place: ClipPlace) -> bool:
+        """Whether there can be anything to carry through; of what waits for delivery there hardly ever is."""
+        known = self._book.known(place.clip_id)
+        return known is None or bool(known.dropped) or place.state is ClipState.CAPTURED
+
+    def _finish_move(self, place: ClipPlace, *, consented: bool) -> Iterator[str]:
+        row = self._journal.clip(place.clip_id)
+        if row is None:
+            raise AssertionError(f"clip {place.clip_id} left the journal")
         if self._book.known(row.clip_id) is None and consented:
             self._ledger.append(*self._account_of(row))
             yield f"Recorded {row.clip_id}: it is older than the ledger"
@@ -86,15 +99,26 @@ class LedgerRecovery:
             self._book.dropped(row, action.reason)
         self._journal.dropped(action.clip_id, action.reason, action.why)
 
-    def close_accounts(self) -> None:
-        """Record the erasure of every copy that no row has a use for, in one batch; then the files may go."""
-        rows = {row.clip_id: row for row in self._journal.clips(LIVE)}
+    def close_accounts(self, settled: Collection[str]) -> None:
+        """Record the erasure of every copy that no row has a use for, in one batch; then the files may go.
+
+        ``settled``: ids of clips that need none.
+        """
         facts: list[Fact] = []
         for clip in self._ledger.live():
-            row = rows.get(clip.clip_id) or self._journal.clip(clip.clip_id)
-            facts += _endings(clip, row)
+            if clip.clip_id not in settled:
+                facts += _endings(clip, self._journal.clip(clip.clip_id))
         if facts:
             self._ledger.append(*facts)
+
+    def is_settled(self, place: ClipPlace) -> bool:
+        """Whether its row, as long as it is not given up, has a use for every copy that the ledger knows of."""
+        clip = self._ledger.clip(place.clip_id)
+        return (
+            clip is not None
+            and clip.region_id == place.region_id
+            and all(_has_use(place.state, copy) for copy in Copy if holds(clip, copy))
+        )
 
 
 def _endings(clip: LiveClip, row: ClipRow | None) -> Iterator[Fact]:

@@ -12,7 +12,7 @@ Threads: any; each gives up what is in the states that belong to it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
@@ -22,7 +22,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import LedgerError
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipPlace, ClipState
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy
 from fsd_agent.rules.spool.lifecycle import LIVE
@@ -64,8 +64,8 @@ class Retention:
         """When each clip fired, by all that is known; None until it was read."""
         self._kept: dict[str, int] = {}
         """The same, as far as the journal has it."""
-        self._seen_ns: dict[str, int | None] = {}
-        """Monotonic time when this run saw a clip first; None where an earlier one had noted it."""
+        self._seen_ns: dict[str, int] = {}
+        """Monotonic time when this run saw a clip first; not of those that an earlier one had noted."""
         self._next_ns: dict[ClipState, int] = {}
 
     def step(self, state: ClipState) -> tuple[str, ...]:
@@ -77,8 +77,9 @@ class Retention:
             self._next_ns[state] = now_ns + LOOK_EVERY_NS
         given_up: list[str] = []
         try:
-            for row, reason, detail in self._over(now_ns):
-                if row.state is state:
+            for place, reason, detail in self._over(now_ns):
+                row = self._journal.clip(place.clip_id) if place.state is state else None
+                if row is not None:
                     self._give_up.drop(row, reason, detail)
                     given_up.append(row.clip_id)
         except JournalError as error:
@@ -87,44 +88,45 @@ class Retention:
             self._events.emit("ledger_failed", clip="", what=str(error))
         return tuple(given_up)
 
-    def _over(self, now_ns: int) -> list[tuple[ClipRow, DropReason, str]]:
+    def _over(self, now_ns: int) -> list[tuple[ClipPlace, DropReason, str]]:
         """Every clip on board that is over, and why."""
         days = {policy.region_id: policy.retention_days for policy in self._source.policies}
         proved_ns = self._source.proved_ns
+        found: list[tuple[ClipPlace, DropReason, str]] = []
         with self._lock:
-            rows = self._journal.clips(LIVE)
-            noted = self._note(rows, now_ns, proved_ns)
-        found = []
-        for row in rows:
-            since_ns, kept_days = noted[row.clip_id], days.get(row.region_id)
-            if kept_days is not None and is_over(since_ns, proved_ns=proved_ns, retention_days=kept_days):
-                detail = (
-                    f"it has waited on board for the {kept_days} days that region {row.region_id} keeps clips"
-                )
-                found.append((row, DropReason.RETENTION_OVER, detail))
-            elif is_late(since_ns, proved_ns=proved_ns, deadline_ns=row.link.deadline_ns):
-                detail = f"it was worth something for {(row.link.deadline_ns or 0) // _S} s after its firing"
-                found.append((row, DropReason.DEADLINE_PASSED, detail))
+            for place, since_ns in self._note(now_ns, proved_ns):
+                kept_days, region_id = days.get(place.region_id), place.region_id
+                if kept_days is not None and is_over(since_ns, proved_ns=proved_ns, retention_days=kept_days):
+                    detail = (
+                        f"it has waited on board for the {kept_days} days that region {region_id} keeps clips"
+                    )
+                    found.append((place, DropReason.RETENTION_OVER, detail))
+                elif is_late(since_ns, proved_ns=proved_ns, deadline_ns=place.deadline_ns):
+                    detail = f"it was worth something for {(place.deadline_ns or 0) // _S} s after its firing"
+                    found.append((place, DropReason.DEADLINE_PASSED, detail))
         return found
 
-    def _note(self, rows: Collection[ClipRow], now_ns: int, proved_ns: int) -> Mapping[str, int]:
+    def _note(self, now_ns: int, proved_ns: int) -> Iterator[tuple[ClipPlace, int]]:
+        """Every clip on board with the moment that counts; once it was gone through, they are kept."""
         before = self._noted if self._noted is not None else self._read()
         clock_ns = self._clock.wall_ns()
-        seen: dict[str, int | None] = {}
+        seen: dict[str, int] = {}
         noted: dict[str, int] = {}
-        for clip_id in (row.clip_id for row in rows):
+        for place in self._journal.each(LIVE):
+            clip_id = place.clip_id
             first_ns = self._seen_ns.get(clip_id) if clip_id in before else now_ns
-            seen[clip_id] = first_ns
+            if first_ns is not None:
+                seen[clip_id] = first_ns
             noted[clip_id] = held_since(
                 before.get(clip_id),
                 elapsed_ns=now_ns - first_ns if first_ns is not None else None,
                 proved_ns=proved_ns,
                 clock_ns=clock_ns,
             )
+            yield place, noted[clip_id]
         self._seen_ns, self._noted = seen, noted
         if noted != self._kept:
             self._keep(noted)
-        return noted
 
     def _read(self) -> dict[str, int]:
         """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""

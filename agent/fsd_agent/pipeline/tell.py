@@ -7,16 +7,25 @@ Threads: one.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.control import Control
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.journal import CampaignTotals, Journal
-from fsd_agent.records.clip import ClipState
+from fsd_agent.ports.journal import CampaignTotals, Journal, Level
+from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.region import Route
-from fsd_agent.records.status import CampaignStatus, HoldSpan, ProcessUse, Status
+from fsd_agent.records.status import CampaignStatus, Fault, HoldSpan, ProcessUse, SpoolLevel, Status
+from fsd_agent.wire.versions import WIRE_VERSIONS
+
+
+class Faults(Protocol):
+    """What went wrong lately, as far as a region may know."""
+
+    def of_region(self, region_id: str, region_of: Callable[[str], str | None]) -> tuple[Fault, ...]:
+        """See ``pipeline.faults``."""
+        ...
 
 
 class Teller:
@@ -36,6 +45,10 @@ class Teller:
         head: Callable[[], bytes],
         holds: Callable[[Route], tuple[HoldSpan, ...]],
         certificate_until_ns: Callable[[str], int],
+        faults: Faults,
+        sent: Callable[[], tuple[BytesSent, ...]],
+        models: tuple[str, ...],
+        every_s: float,
         waits: Callable[[str], Mapping[str, int]] = lambda _region_id: {},
     ) -> None:
         """``waits`` says of a region how many of its clips may not be sent now, by reason."""
@@ -50,14 +63,17 @@ class Teller:
         self._head = head
         self._holds = holds
         self._certificate_until_ns = certificate_until_ns
+        self._faults = faults
+        self._sent = sent
+        self._models = models
+        self._every_s = every_s
         self._waits = waits
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
         region_id = where.policy.region_id
         in_force, known = self._control.in_force(region_id), self._control.known(region_id)
-        rows = self._journal.clips(_UNFINISHED)
-        clips = Counter(str(row.state) for row in rows if row.region_id == region_id)
+        levels = [one for one in self._journal.levels() if one.region_id == region_id]
         head = self._head()  # First: where it fails, that is the trouble that is told
         return Status(
             vehicle=where.registration.vehicle,
@@ -71,25 +87,38 @@ class Teller:
             suspended=dict(self._suspended()),
             refused_push=self._control.refused(region_id),
             refused_policy=self._refused_policies().get(region_id, ""),
-            clips=dict(clips),
+            spool=spool_levels(levels),
             lost=dict(self._lost()),
             use=self._use(),
             trouble=self._trouble(),
             ledger_head=head,
             holds=self._holds(where),
             certificate_until_wall_ns=self._certificate_until_ns(region_id),
+            every_s=self._every_s,
+            sent_bytes=sum(one.bytes for one in self._sent() if one.region_id == region_id),
+            faults=self._faults.of_region(region_id, self._region_of),
+            wire=dict(WIRE_VERSIONS),
+            models=self._models,
             waits=dict(self._waits(region_id)),
         )
 
+    def _region_of(self, clip_id: str) -> str | None:
+        row = self._journal.clip(clip_id)
+        return None if row is None else row.region_id
 
-_UNFINISHED = frozenset({ClipState.STAGED, ClipState.CAPTURED, ClipState.SEALED})
+
+def spool_levels(levels: Iterable[Level]) -> dict[str, SpoolLevel]:
+    """One region's levels by state, as they are told."""
+    return {str(one.state): SpoolLevel(one.clips, one.size_bytes, one.oldest_wall_ns) for one in levels}
 
 
 def _campaign(totals: CampaignTotals) -> CampaignStatus:
     return CampaignStatus(
         id=totals.campaign_id,
         fired=totals.fired,
-        in_progress=totals.in_progress,
+        staged=totals.staged,
+        captured=totals.captured,
+        sealed=totals.sealed,
         delivered=totals.delivered,
         dropped={str(reason): count for reason, count in totals.dropped},
         delivered_clips=totals.delivered_clips,

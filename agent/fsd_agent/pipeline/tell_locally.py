@@ -7,19 +7,22 @@ Threads: one at a time; the caller serialises.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.holds import Holds
+from fsd_agent.pipeline.tell import spool_levels
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.ports.local_status import StatusStore, StatusStoreError
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.local_status import Belongs, LocalStatus, Uplink
 from fsd_agent.records.region import Hold, RegionPolicy, Route
-from fsd_agent.records.status import ProcessUse
+from fsd_agent.records.status import Fault, ProcessUse, SpoolLevel
 
 
 class Known(Protocol):
@@ -50,6 +53,7 @@ class LocalTeller:
         store: StatusStore,
         known: Known,
         holds: Holds,
+        journal: Journal,
         ledger: Ledger,
         stats: Callable[[], DeliveryStats],
         trouble: Callable[[], str],
@@ -57,11 +61,14 @@ class LocalTeller:
         clock: Clock,
         boot_id: str,
         every_s: float,
+        faults: Callable[[], tuple[Fault, ...]],
+        models: tuple[str, ...],
         events: EventSink,
     ) -> None:
         self._store = store
         self._known = known
         self._holds = holds
+        self._journal = journal
         self._ledger = ledger
         self._stats = stats
         self._trouble = trouble
@@ -69,6 +76,8 @@ class LocalTeller:
         self._clock = clock
         self._boot_id = boot_id
         self._every_s = every_s
+        self._faults = faults
+        self._models = models
         self._events = events
         before = store.newest()
         self._last_connected_ns = before.uplink.last_connected_wall_ns if before is not None else 0
@@ -78,6 +87,7 @@ class LocalTeller:
     def tell(self, ended: str = "") -> None:
         """Write this moment down; ``ended`` says how the agent ends, if it does."""
         where = self._known.current
+        spool, fired, dropped = self._account()
         status = LocalStatus(
             wall_ns=self._clock.wall_ns(),
             mono_ns=self._clock.monotonic_ns(),
@@ -93,6 +103,11 @@ class LocalTeller:
             ledger_head=self._head(),
             trouble=self._trouble(),
             use=self._use(),
+            spool=spool,
+            fired=fired,
+            dropped=dropped,
+            faults=self._faults(),
+            models=self._models,
         )
         try:
             self._store.put(status)
@@ -114,7 +129,21 @@ class LocalTeller:
             refused=stats.brokers_refused,
             delivered_clips=stats.delivered_clips,
             waits=dict(stats.waits),
+            sent_bytes=sum(one.bytes for one in stats.sent),
         )
+
+    def _account(self) -> tuple[dict[str, dict[str, SpoolLevel]], int, dict[str, int]]:
+        """What is on board, firings, and drops by reason; nothing where the journal can't be read: others tell that."""
+        try:
+            levels, totals = self._journal.levels(), self._journal.totals()
+        except JournalError:
+            return {}, 0, {}
+        dropped: Counter[str] = Counter()
+        for one in totals:
+            dropped.update({str(reason): count for reason, count in one.dropped})
+        regions = sorted({level.region_id for level in levels})
+        spool = {id_: spool_levels(level for level in levels if level.region_id == id_) for id_ in regions}
+        return spool, sum(one.fired for one in totals), dict(dropped)
 
     def _head(self) -> bytes:
         """Empty where the ledger can't give one: whoever asks it for an act tells why."""

@@ -75,10 +75,10 @@ class Turns:
             return
         self._looked_ns = now_ns
         try:
-            rows = self._journal.clips({ClipState.SEALED})
+            levels = self._journal.levels()
         except JournalError:  # the delivering loop meets the same fault, and tells it
             return
-        self._waiting = Counter(row.region_id for row in rows)
+        self._waiting = Counter({one.region_id: one.clips for one in levels if one.state is ClipState.SEALED})
 
     def _begin(self, left: dict[str, Route], now_ns: int) -> None:
         """The region with the fewest clips first: it is done soonest."""

@@ -8,11 +8,11 @@ Threads. Any thread; calls are serialised inside.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
@@ -45,6 +45,10 @@ class CampaignTotals:
     fired: int
     in_progress: int
     """Firings whose clip is staged, captured or sealed."""
+    staged: int
+    """Of these: its window is open."""
+    captured: int
+    """Of these: waiting for redaction and sealing."""
     delivered: int
     """Firings whose clip the region has receipted."""
     dropped: tuple[tuple[DropReason, int], ...]
@@ -52,6 +56,24 @@ class CampaignTotals:
     delivered_clips: int
     delivered_bytes: int
     """Of the sealed files of ``delivered_clips``; a clip shared by campaigns counts for each of them."""
+
+    @property
+    def sealed(self) -> int:
+        """Of those in progress: waiting for delivery."""
+        return self.in_progress - self.staged - self.captured
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Clips of one region in one state that are on board."""
+
+    region_id: str
+    state: ClipState
+    clips: int
+    size_bytes: int
+    """Of their sealed files; what is not sealed yet has none."""
+    oldest_wall_ns: int
+    """When the first of their windows began, by the clock of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +153,20 @@ class Journal(StateStore, Protocol):
         """Of SEALED clips, by region id; a region that has none is not listed."""
         ...
 
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """Every clip in ``states``, state by state in the order of a clip's life, then as :meth:`clips` gives them.
+
+        For whoever goes over thousands: few are in memory at a time. A clip that moves on meanwhile is met in its old
+        state, in its new one, or in both.
+        """
+        ...
+
     def clip(self, clip_id: str) -> ClipRow | None:
         """One clip."""
+        ...
+
+    def levels(self) -> tuple[Level, ...]:
+        """What is staged, captured or sealed, by region and then state; in one query, whatever was finished before."""
         ...
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
@@ -65,6 +66,22 @@ class ClipRow:
     @property
     def compartment(self) -> Compartment:
         """Where everything of it lies on disk, and under which key."""
+        return Compartment(self.region_id, self.purpose)
+
+
+class ClipPlace(NamedTuple):
+    """Which clip, where, and how far: all that whoever goes over thousands of them needs of each."""
+
+    clip_id: str
+    region_id: str
+    purpose: Purpose
+    state: ClipState
+    deadline_ns: int | None
+    """Of its link rule."""
+
+    @property
+    def compartment(self) -> Compartment:
+        """As of its row."""
         return Compartment(self.region_id, self.purpose)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fsd_agent.records.status import HoldSpan, ProcessUse
+from fsd_agent.records.status import Fault, HoldSpan, ProcessUse, SpoolLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Uplink:
     refused: int
     """Of those: the peer was not this region's broker, or refused this vehicle."""
     delivered_clips: int
+    sent_bytes: int = 0
+    """Payload given to brokers, repeats included."""
     waits: dict[str, int] = field(default_factory=dict)
     """Sealed clips that may not be sent now, by :class:`~fsd_agent.records.reasons.Waits`."""
 
@@ -62,3 +64,13 @@ class LocalStatus:
     trouble: str
     """The newest fault that a person should look at."""
     use: ProcessUse
+    spool: dict[str, dict[str, SpoolLevel]] = field(default_factory=dict)
+    """What is on board, by region and state; empty also where the journal can't be read."""
+    fired: int = 0
+    """Firings since the journal began, of all campaigns."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Of those: dropped, by reason."""
+    faults: tuple[Fault, ...] = ()
+    """The newest, the newest last."""
+    models: tuple[str, ...] = ()
+    """Model packages in use, ``name@version``."""

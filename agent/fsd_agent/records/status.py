@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignStatus:
-    """One campaign's account since the journal began; counts are firings."""
+class CampaignStatus(NamedTuple):
+    """One campaign's account since the journal began; counts are firings. A tuple, because there may be hundreds."""
 
     id: str
     fired: int
-    in_progress: int
+    staged: int
+    """Its clip's window is open."""
+    captured: int
+    """Waiting for redaction and sealing."""
+    sealed: int
+    """Waiting for delivery."""
     delivered: int
     dropped: dict[str, int]
     """By :class:`~fsd_agent.records.reasons.DropReason`."""
     delivered_clips: int
     delivered_bytes: int
+
+    @property
+    def in_progress(self) -> int:
+        """On board, at any stage."""
+        return self.staged + self.captured + self.sealed
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLevel:
+    """Clips of one region in one state that are on board."""
+
+    clips: int
+    bytes: int
+    """Of their sealed files; what is not sealed yet has none."""
+    oldest_wall_ns: int
+    """When the first of their windows began, by the clock of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that went wrong lately, and how often in a row."""
+
+    wall_ns: int
+    """When it did last."""
+    where: str
+    """Name of the event that told of it (``docs/architecture.md``, "Events")."""
+    what: str
+    """Empty where it may be told on the vehicle alone."""
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +96,8 @@ class Status:
     """Why the newest push was refused; empty when it was not."""
     refused_policy: str
     """Why the region's policy that was laid down is not in force; empty when it is."""
-    clips: dict[str, int]
-    """Clips by state."""
+    spool: Mapping[str, SpoolLevel]
+    """What is on board of this region, by state."""
     lost: dict[str, int]
     """Input dropped by bounded queues and damaged sources, by name."""
     use: ProcessUse
@@ -77,3 +112,15 @@ class Status:
     """Until when the vehicle's certificate for this region is valid; 0 where that can't be told."""
     waits: dict[str, int] = field(default_factory=dict)
     """Sealed clips that may not be sent now, by :class:`~fsd_agent.records.reasons.Waits`."""
+    every_s: float = 0.0
+    """The next status comes after this long, as long as there is a connection; 0 where that is not told."""
+    sent_bytes: int = 0
+    """Payload given to this region's brokers by this run, repeats included."""
+    faults: tuple[Fault, ...] = ()
+    """The newest, the newest last."""
+    wire: Mapping[str, int] = field(default_factory=dict)
+    """Versions of what the agent writes and reads, by name."""
+    models: tuple[str, ...] = ()
+    """Model packages in use, ``name@version``."""
+    campaigns_left_out: int = 0
+    """Of those that fired: for which there was no room; they fired less often than those in ``campaigns``."""

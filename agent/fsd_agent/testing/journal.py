@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fsd_agent.ports.journal import (
     CampaignTotals,
     IllegalMoveError,
     JournalError,
+    Level,
     RegionWeight,
     StorageFailedError,
     StorageFullError,
 )
-from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.reasons import DropReason
@@ -133,11 +134,35 @@ class MemoryJournal:
                     size_bytes[row.region_id] += row.size_bytes
             return tuple(RegionWeight(one, clips[one], size_bytes[one]) for one in sorted(clips))
 
+    def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
+        """See the port."""
+        for state in (one for one in ClipState if one in states):
+            for row in self.clips({state}):
+                yield ClipPlace(row.clip_id, row.region_id, row.purpose, row.state, row.link.deadline_ns)
+
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""
         with self._lock:
             self._open()
             return self._clips.get(clip_id)
+
+    def levels(self) -> tuple[Level, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            found: dict[tuple[str, ClipState], list[ClipRow]] = {}
+            for row in self._clips.values():
+                if row.state in LIVE:
+                    found.setdefault((row.region_id, row.state), []).append(row)
+            return tuple(
+                Level(
+                    *place,
+                    len(rows),
+                    sum(row.size_bytes for row in rows),
+                    min(row.start_ns + row.wall_minus_mono_ns for row in rows),
+                )
+                for place, rows in sorted(found.items())
+            )
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:
         """See the port."""
@@ -187,7 +212,7 @@ class MemoryJournal:
 
     def _total(self, campaign_id: str) -> CampaignTotals:
         """Counted anew from the rows each time: the adapter's running counts are checked against this."""
-        in_progress = delivered = 0
+        in_progress = staged = captured = delivered = 0
         dropped: Counter[DropReason] = Counter()
         arrived: set[str] = set()
         firings = self._of(campaign_id)
@@ -198,6 +223,8 @@ class MemoryJournal:
                 dropped[reason] += 1
             elif row is not None and row.state in LIVE:
                 in_progress += 1
+                staged += row.state is ClipState.STAGED
+                captured += row.state is ClipState.CAPTURED
             elif row is not None:
                 delivered += 1
                 arrived.add(row.clip_id)
@@ -205,6 +232,8 @@ class MemoryJournal:
             campaign_id=campaign_id,
             fired=len(firings),
             in_progress=in_progress,
+            staged=staged,
+            captured=captured,
             delivered=delivered,
             dropped=tuple(sorted(dropped.items())),
             delivered_clips=len(arrived),

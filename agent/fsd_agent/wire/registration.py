@@ -38,7 +38,7 @@ MAX_REGISTRATION_BYTES = 4096
 """Six short members and a signature are under 500 bytes."""
 MAX_SERIAL = 2**53 - 1
 """Whole in every JSON reader."""
-RESERVED_NAMES = frozenset({"receiver", "operator"})
+RESERVED_NAMES = frozenset({"receiver", "operator", "observer"})
 """Common names of a region's own clients: a vehicle of that name would be given their rights by the broker."""
 
 _VEHICLE = re.compile(r"[a-z0-9-]{1,64}\Z")

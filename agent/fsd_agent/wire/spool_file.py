@@ -215,12 +215,19 @@ def _last(size: int) -> int:
     return max(0, size - 1) // CHUNK_BYTES
 
 
-def _chunks(file: SealedFile) -> Iterator[bytes]:
-    """Full chunks, then one last of what is left; at least one, also of nothing."""
-    pending = bytearray()
+def _chunks(file: SealedFile) -> Iterator[bytes | memoryview]:
+    """Full chunks, then one last of what is left; at least one, also of nothing. Of large parts nothing is copied."""
+    pending = b""
     for part in file.chunks:
-        pending += part
-        while len(pending) > CHUNK_BYTES:
-            yield bytes(pending[:CHUNK_BYTES])
-            del pending[:CHUNK_BYTES]
-    yield bytes(pending)
+        rest = memoryview(part)
+        if pending:
+            fitting = CHUNK_BYTES - len(pending)
+            pending, rest = b"".join((pending, rest[:fitting])), rest[fitting:]
+            if not rest:
+                continue
+            yield pending
+        while len(rest) > CHUNK_BYTES:
+            yield rest[:CHUNK_BYTES]
+            rest = rest[CHUNK_BYTES:]
+        pending = bytes(rest)
+    yield pending

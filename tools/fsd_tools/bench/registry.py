@@ -43,6 +43,11 @@ BENCHES = {
         ),
         Bench("heads", "fsd_tools.bench.heads:bench_heads", "many trigger heads on one picture's features"),
         Bench(
+            "spool",
+            "fsd_tools.bench.spool:bench_spool",
+            "durable ingest against a plain write and fsync; memory and start with 50,000 clips",
+        ),
+        Bench(
             "triggers",
             "fsd_tools.bench.triggers:bench_triggers",
             "conditions, against plain lambdas, and the real minute in real time",

@@ -10,6 +10,7 @@ a vehicle   vehicles/<itself>/up/#,         vehicles/<itself>/down/#,
 receiver    vehicles/+/down/#               vehicles/+/up/#,
                                             vehicles/+/status, campaigns
 operator    campaigns                       vehicles/+/status, campaigns
+observer    -                               vehicles/+/status, campaigns
 =========== =============================== ==============================
 
 Where clips go by the public file convention, every vehicle also writes ``$file-async/#``, which the receiver reads, and reads
@@ -41,6 +42,8 @@ from fsd_tools.region.layout import RegionDir
 
 RECEIVER = "receiver"
 OPERATOR = "operator"
+OBSERVER = "observer"
+"""Watches what vehicles say of themselves. Not the operator, whose connection every push would take over."""
 
 PACKET_BYTES_MAX = max(MAX_ENVELOPE_BYTES, SEGMENT_BYTES_MAX) + 1024
 """A campaign set in its envelope is the largest message; the rest is for the topic. Larger ones end the connection."""
@@ -106,6 +109,9 @@ def broker_acl(policy: RegionPolicy) -> str:
         "",
         f"user {OPERATOR}",
         f"topic write {campaigns_topic(region_id)}",
+        f"topic read {status_subscription(region_id)}",
+        "",
+        f"user {OBSERVER}",
         f"topic read {status_subscription(region_id)}",
         "",
         "# Every client; %u is the common name of its certificate.",

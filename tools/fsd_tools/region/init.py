@@ -1,4 +1,4 @@
-"""Make a region: root, authority, broker, receiver, operator, signed policy. All of it or nothing.
+"""Make a region: root, authority, broker, receiver, operator, observer, signed policy. All of it or nothing.
 
 Everything is made in a folder beside the target, which then gets its name in one step; a folder that has anything in
 it is never touched.
@@ -31,7 +31,7 @@ from fsd_tools.region.authority import (
     new_key,
     request_client,
 )
-from fsd_tools.region.broker import OPERATOR, RECEIVER, broker_acl, broker_conf
+from fsd_tools.region.broker import OBSERVER, OPERATOR, RECEIVER, broker_acl, broker_conf
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.policy import PublicKeys, RedactionChoice, identity_uri, new_policy, server_name
 
@@ -125,7 +125,7 @@ def _make(
 
 
 def _certify(region: RegionDir, authority: Authority, region_id: str, now: dt.datetime) -> None:
-    """Keys and certificates of the broker, the receiver and the operator."""
+    """Keys and certificates of the broker, the receiver, the operator and the observer."""
     key = new_key()
     broker = issue_broker(
         authority,
@@ -139,6 +139,7 @@ def _certify(region: RegionDir, authority: Authority, region_id: str, now: dt.da
     for name, certificate_file, key_file in (
         (RECEIVER, region.receiver_cert, region.receiver_key),
         (OPERATOR, region.operator_cert, region.operator_key),
+        (OBSERVER, region.observer_cert, region.observer_key),
     ):
         key = new_key()
         client = issue_client(authority, request_client(name, key), common_name=name, now=now)

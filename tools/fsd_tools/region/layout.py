@@ -7,6 +7,7 @@ authority/              certificate authority (key stays here)
 broker/                 mosquitto's configuration, ACL, certificate, key, persistence
 receiver/               receiver's client certificate, sealing private keys, receipt signing key
 operator/               operator's client certificate, campaign signing key
+observer/               observer's client certificate: may read what vehicles say of themselves, and nothing else
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
 expired/<vehicle>/      of each clip whose retention was over, the record that it is gone
@@ -119,6 +120,16 @@ class RegionDir:
     def operator_key(self) -> Path:
         """Its private key."""
         return self.root / "operator" / "operator.key"
+
+    @property
+    def observer_cert(self) -> Path:
+        """The observer's client certificate (CN ``observer``)."""
+        return self.root / "observer" / "observer.pem"
+
+    @property
+    def observer_key(self) -> Path:
+        """Its private key."""
+        return self.root / "observer" / "observer.key"
 
     @property
     def campaign_key(self) -> Path:

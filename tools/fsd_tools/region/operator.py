@@ -1,12 +1,16 @@
-"""The operator's side of a region's broker: publish something retained, or read what vehicles have left there.
+"""The operator's side of a region's broker: publish something retained, read what vehicles have left there, or watch it.
 
 Everything goes through the same connection as a vehicle's: the region's own authority, name and identity.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +25,14 @@ from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.signing import read_signed
 
 OPERATOR: Final = "operator"
+OBSERVER: Final = "observer"
 ANSWER_S: Final = 15.0
 """A broker that has not answered by then is said to be silent."""
 QUIET_S: Final = 0.5
 """A broker sends what is retained at once; after this pause there is no more."""
+AGAIN_S: Final = 2.0
+"""Between the end of a watched connection and the next try."""
+TICK_S: Final = 1.0
 
 
 def load_policy(region: RegionDir) -> RegionPolicy:
@@ -82,6 +90,72 @@ def read_retained(region: RegionDir, policy: RegionPolicy, subscription: str) ->
     if not connected:
         raise ToolError(f"{_where(policy)}: no answer within {ANSWER_S:g} s")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Whether the watched connection is up, and why it is not."""
+
+    up: bool
+    reason: str = ""
+
+
+def follow(
+    region: RegionDir, policy: RegionPolicy, subscription: str
+) -> Iterator[Message | Connection | None]:
+    """What arrives for ``subscription``, as the observer, for ever; None at least every second when nothing does.
+
+    A connection that is lost is told and made anew. Raises :class:`ToolError` where there is none at first, where the
+    broker refuses the observer, and where another one has its certificate: the two would end each other's connection
+    for ever, and the broker does not say why.
+    """
+    with _alone(region.observer_key):
+        yield from _follow(region, policy, subscription)
+
+
+@contextlib.contextmanager
+def _alone(key: Path) -> Iterator[None]:
+    """Nobody else on this computer uses it meanwhile."""
+    try:
+        handle = os.open(key, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ToolError(f"{key}: {error.strerror}; `fsdctl region init` makes it") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ToolError(
+            f"{key}: another watch uses this certificate, and a broker takes one connection of it"
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def _follow(
+    region: RegionDir, policy: RegionPolicy, subscription: str
+) -> Iterator[Message | Connection | None]:
+    dial = dial_as(policy, OBSERVER, region.observer_cert, region.observer_key, (subscription,))
+    link, ever_up = MqttLink(MqttOptions(session_expiry_s=0)), False
+    try:
+        link.connect(dial)
+        while True:
+            events = link.events(TICK_S)
+            for event in events:
+                if isinstance(event, Connected):
+                    ever_up = True
+                    yield Connection(up=True)
+                elif isinstance(event, Message):
+                    yield event
+                elif isinstance(event, Disconnected):
+                    if event.refused or not ever_up:
+                        raise ToolError(f"{_where(policy)}: {event.reason}")
+                    yield Connection(up=False, reason=event.reason)
+                    time.sleep(AGAIN_S)
+                    link.connect(dial)
+            if not events:
+                yield None
+    finally:
+        link.close()
 
 
 def _events(

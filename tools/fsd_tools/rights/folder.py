@@ -27,7 +27,7 @@ class CopyFolder:
     def put(self, name: str, parts: Iterable[bytes]) -> int:
         """Write one file; its size in bytes. ``SpoolError``, and whatever ``parts`` raises, pass through: it is not there then."""
         path = self._folder / name
-        size, _ = write_file(path, parts)
+        size = write_file(path, parts)
         self._written.append(path)
         return size
 

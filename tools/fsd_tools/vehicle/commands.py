@@ -43,10 +43,12 @@ app = cyclopts.App(
         fsdctl vehicle egress ./car-1 --user fsd --apply
         fsdctl vehicle status ./car-1
         fsdctl vehicle status ./cn
+        fsdctl vehicle watch ./cn
         fsdctl vehicle data ./car-1 --copy ./my-data
     """,
 )
 app.command("fsd_tools.vehicle.status:status", name="status")
+app.command("fsd_tools.vehicle.watch:watch", name="watch")
 app.command("fsd_tools.vehicle.consent:consent", name="consent")
 app.command("fsd_tools.vehicle.link:link", name="link")
 app.command("fsd_tools.vehicle.keys:keys", name="keys")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fsd_agent.records.local_status import Belongs
-from fsd_agent.records.status import HoldSpan
+from fsd_agent.records.status import Fault, HoldSpan, SpoolLevel
 from fsd_agent.wire.moments import NS_PER_S, show_moment
 from fsd_tools.vehicle.local_status import Agent, VehicleStatus, wall_age_s
 
@@ -39,6 +39,7 @@ def lines(found: VehicleStatus) -> Iterator[str]:
     if found.told is not None:
         if found.told.trouble:
             yield f"trouble: {found.told.trouble}"
+        yield from fault_lines(found.told.faults)
         yield from hold_lines(found.told.holds)
 
 
@@ -55,6 +56,20 @@ def wait_lines(waits: Mapping[str, int]) -> Iterator[str]:
     if waits:
         shown = sorted(waits.items(), key=lambda each: (-each[1], each[0]))
         yield f"not sent now: {', '.join(f'{count} {reason}' for reason, count in shown)}"
+
+
+def fault_lines(faults: tuple[Fault, ...]) -> Iterator[str]:
+    """What went wrong lately, the newest first."""
+    for one in reversed(faults):
+        often = f" ({one.times} times)" if one.times > 1 else ""
+        what = f": {one.what}" if one.what else ", told on the vehicle alone"
+        yield f"fault {duration(wall_age_s(one.wall_ns))} ago: {one.where}{what}{often}"
+
+
+def level_line(state: str, level: SpoolLevel) -> str:
+    """Clips in one state, how much that is, and since when."""
+    size = f", {level.bytes / 1e6:.1f} MB" if level.bytes else ""
+    return f"{level.clips} {state}{size}, the oldest {duration(wall_age_s(level.oldest_wall_ns))} old"
 
 
 def duration(seconds: int) -> str:

@@ -26,7 +26,7 @@ from fsd_agent.wire.transfer import status_subscription
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy, read_retained
-from fsd_tools.vehicle.local_show import facts, hold_lines, lines, wait_lines
+from fsd_tools.vehicle.local_show import facts, fault_lines, hold_lines, level_line, lines, wait_lines
 from fsd_tools.vehicle.local_status import vehicle_status
 
 
@@ -82,7 +82,7 @@ def _of_region(directory: Path, vehicle: str | None, *, as_json: bool) -> int:
         raise ToolError(f"region {directory}: {vehicle or 'no vehicle'} has not said anything yet")
     for one in found:
         if as_json:
-            print(msgspec.json.encode(_facts(one)).decode())
+            print(msgspec.json.encode(status_facts(one)).decode())
         else:
             _show(one, Console())
     return 0
@@ -99,9 +99,10 @@ def read_status(region: RegionDir) -> list[Status]:
     return sorted(found, key=lambda one: one.vehicle)
 
 
-def _facts(one: Status) -> dict[str, Any]:
+def status_facts(one: Status) -> dict[str, Any]:
     """The status as JSON can hold it, with the ledger's head readable."""
     facts: dict[str, Any] = msgspec.to_builtins(one)
+    facts["campaigns"] = [{**each._asdict(), "in_progress": each.in_progress} for each in one.campaigns]
     head = decode_head(one.ledger_head).value if one.ledger_head else None
     facts["ledger"] = {"size": head.size, "root": head.root.hex()} if head is not None else None
     return facts
@@ -151,23 +152,36 @@ def _show(one: Status, console: Console) -> None:
         console.print(f"  [red]suspended[/red] {name}: {reason}", highlight=False)
     for line in hold_lines(one.holds):
         console.print(f"  {line}", highlight=False)
-    waiting = ", ".join(f"{count} {state}" for state, count in sorted(one.clips.items())) or "none"
+    waiting = "; ".join(level_line(state, level) for state, level in sorted(one.spool.items())) or "none"
     lost = ", ".join(f"{count} {name}" for name, count in sorted(one.lost.items()) if count) or "none"
     console.print(f"  clips under way: {waiting}; input lost: {lost}", highlight=False)
     for line in wait_lines(one.waits):
         console.print(f"  {line}", highlight=False)
+    console.print(f"  models: {', '.join(one.models) or 'none'}; formats: {_formats(one)}", highlight=False)
+    for line in fault_lines(one.faults):
+        console.print(f"  {line}", highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("campaign", no_wrap=True)
-    for name in ("fired", "under way", "delivered", "MB"):
+    for name in ("fired", "staged", "captured", "sealed", "delivered", "MB"):
         table.add_column(name, justify="right")
     table.add_column("dropped")
     for campaign in one.campaigns:
         table.add_row(
             campaign.id,
             str(campaign.fired),
-            str(campaign.in_progress),
+            str(campaign.staged),
+            str(campaign.captured),
+            str(campaign.sealed),
             str(campaign.delivered),
             f"{campaign.delivered_bytes / 1e6:.2f}",
             ", ".join(f"{count} {reason}" for reason, count in sorted(campaign.dropped.items())) or "0",
         )
     console.print(table)
+    if one.campaigns_left_out:
+        console.print(
+            f"  {one.campaigns_left_out} more campaigns fired less often; the message has no room for them"
+        )
+
+
+def _formats(one: Status) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(one.wire.items())) or "not told"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Self, get_args
 
 from fsd_agent.records.ledger import (
@@ -68,7 +69,7 @@ class LedgerState:
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
         since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
         consent = None if checkpoint.consent is None else frozenset(checkpoint.consent)
-        live = {clip.clip_id: clip for clip in checkpoint.live}
+        live = {clip.clip_id: _sharing(clip) for clip in checkpoint.live}
         return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, live)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
@@ -110,6 +111,11 @@ def head_of(frontier: Frontier, chain: bytes, *, wall_ns: int, device_key_id: st
     return Head(frontier.size, frontier.root(), chain, wall_ns, device_key_id)
 
 
+def _sharing(clip: LiveClip) -> LiveClip:
+    """With texts that thousands of clips have in common held once, and not once for each."""
+    return clip._replace(region_id=intern(clip.region_id), vehicle=intern(clip.vehicle))
+
+
 def region_of(fact: Fact) -> str:
     """The region that a fact names; empty where it names none."""
     return getattr(fact, "region_id", "")
@@ -123,14 +129,14 @@ def consent_after(consent: frozenset[Purpose] | None, fact: ConsentChanged) -> f
 
 def clip_after(clip: LiveClip | None, number: int, fact: ClipFact) -> LiveClip | None:
     """A clip after a fact about it; None when no copy of it is left. Facts in a wrong order are taken as they are."""
-    clip = clip or LiveClip(fact.clip_id, fact.region_id, None, number, staged=False)
+    clip = clip or LiveClip(fact.clip_id, intern(fact.region_id), None, number, staged=False)
     match fact:
         case Fired():
             clip = clip._replace(staged=True, purpose=clip.purpose or fact.purpose)
         case Redacted():
             clip = clip._replace(redacted=True)
         case Sealed():
-            clip = clip._replace(sealed=True, vehicle=fact.vehicle, sha256=fact.sha256)
+            clip = clip._replace(sealed=True, vehicle=intern(fact.vehicle), sha256=fact.sha256)
         case Sent():
             clip = clip._replace(sent=True)
         case Receipted():

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE
@@ -72,7 +72,7 @@ Action = CloseCut | Drop | EraseStaging | EraseSealed
 
 
 def recover(
-    rows: Iterable[ClipRow],
+    rows: Iterable[ClipRow | ClipPlace],
     staged: frozenset[Place],
     sealed: frozenset[Place],
     *,
@@ -85,8 +85,7 @@ def recover(
     the same result. ``staged`` and ``sealed``: where there are files. ``keys``: compartments that have one.
     """
     states: dict[str, ClipState] = {}
-    wanted_staging: set[Place] = set()
-    wanted_sealed: set[Place] = set()
+    staging_left, sealed_left = set(staged), set(sealed)
     actions: list[Action] = []
     for row in rows:
         place, has_key = (row.compartment, row.clip_id), row.compartment in keys
@@ -103,21 +102,20 @@ def recover(
         if isinstance(decision, Drop):
             continue
         if row.state in {ClipState.STAGED, ClipState.CAPTURED}:
-            wanted_staging.add(place)
+            staging_left.discard(place)
         elif row.state is ClipState.SEALED:
-            wanted_sealed.add(place)
+            sealed_left.discard(place)
     actions += [
         EraseStaging(*place, _leftover("staging file", states.get(place[1])))
-        for place in sorted(staged - wanted_staging)
+        for place in sorted(staging_left)
     ]
     actions += [
-        EraseSealed(*place, _leftover("sealed file", states.get(place[1])))
-        for place in sorted(sealed - wanted_sealed)
+        EraseSealed(*place, _leftover("sealed file", states.get(place[1]))) for place in sorted(sealed_left)
     ]
     return tuple(actions)
 
 
-def _judge(row: ClipRow, *, is_staged: bool, is_sealed: bool) -> CloseCut | Drop | None:
+def _judge(row: ClipRow | ClipPlace, *, is_staged: bool, is_sealed: bool) -> CloseCut | Drop | None:
     """What becomes of the row itself."""
     if row.state in {ClipState.STAGED, ClipState.CAPTURED} and not is_staged:
         return Drop(

@@ -1,0 +1,64 @@
+"""A hash that is worked out beside what else is done with the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.adapters.hash_beside import AHEAD, BATCH_BYTES, Hasher
+
+HASHER = Hasher()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, BATCH_BYTES + 10), max_size=9))
+def test_the_same_bytes_pass_and_their_hash_is_known(sizes: list[int]) -> None:
+    chunks = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+    hashing = HASHER.begin()
+    passed = list(hashing.through(chunks))
+    assert b"".join(passed) == b"".join(chunks)
+    assert all(len(batch) >= BATCH_BYTES for batch in passed[:-1])
+    assert hashing.digest() == hashlib.sha256(b"".join(chunks)).digest()
+
+
+def test_nothing_has_the_hash_of_nothing() -> None:
+    hashing = HASHER.begin()
+    assert list(hashing.through(())) == []
+    assert hashing.digest() == hashlib.sha256(b"").digest()
+
+
+def test_hashes_that_take_turns_do_not_mix() -> None:
+    one, other = HASHER.begin(), HASHER.begin()
+    ones, others = one.through([b"a" * BATCH_BYTES] * 3), other.through([b"b" * BATCH_BYTES] * 3)
+    for _ in range(3):
+        next(ones)
+        next(others)
+    assert one.digest() == hashlib.sha256(b"a" * BATCH_BYTES * 3).digest()
+    assert other.digest() == hashlib.sha256(b"b" * BATCH_BYTES * 3).digest()
+
+
+def test_memory_is_bounded_while_the_hash_is_slow() -> None:
+    """Who brings bytes waits once enough of them wait: the thread that hashes is held here."""
+    hasher, held, made = Hasher(), threading.Event(), list[int]()
+    hasher.begin()
+    hasher._pool.submit(held.wait)
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(AHEAD + 3):
+            made.append(number)
+            yield bytes(BATCH_BYTES)
+
+    hashing = hasher.begin()
+    passing = threading.Thread(target=lambda: list(hashing.through(chunks())))
+    passing.start()
+    passing.join(0.3)
+    assert passing.is_alive()
+    assert len(made) == AHEAD + 1
+    held.set()
+    passing.join()
+    assert len(made) == AHEAD + 3
+    assert hashing.digest() == hashlib.sha256(bytes(BATCH_BYTES * (AHEAD + 3))).digest()
