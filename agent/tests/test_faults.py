@@ -102,6 +102,46 @@ def test_what_is_of_no_region_is_told_without_a_text_that_could_name_one(bench: 
     ]
 
 
+TEXTS: dict[EventName, str] = {
+    "disk_full": "what",
+    "disk_failed": "what",
+    "journal_failed": "what",
+    "ledger_failed": "what",
+    "ledger_repaired": "what",
+    "keys_failed": "what",
+    "detector_failed": "what",
+    "source_failed": "what",
+    "loop_failed": "loop",
+    "postponed": "detail",
+    "refused": "reason",
+    "disconnected": "reason",
+    "campaigns_refused": "reason",
+    "policy_refused": "reason",
+    "certificate_expired": "what",
+}
+
+
+@pytest.mark.parametrize(("event", "field"), TEXTS.items())
+def test_each_fault_says_what_it_was(bench: Bench, event: EventName, field: str) -> None:
+    bench.log.emit(
+        event, **{name: f"the {name}" for name in ("what", "loop", "detail", "reason", "file", "cut")}
+    )
+    (found,) = bench.log.all()
+    assert (found.where, found.what, found.times) == (event, f"the {field}", 1)
+    tells_anybody = event in {"detector_failed", "source_failed", "loop_failed"}
+    assert bench.told("cn") == [(event, f"the {field}" if tells_anybody else "")]
+
+
+def test_a_fault_without_a_word_is_told_as_that(bench: Bench) -> None:
+    bench.log.emit("source_failed")
+    bench.log.emit("loop_failed", loop=None)
+    assert [(one.where, one.what) for one in bench.log.all()] == [("source_failed", ""), ("loop_failed", "")]
+
+
+def test_eight_are_kept_and_two_hundred_characters_of_each() -> None:
+    assert (FAULTS_MAX, TEXT_MAX) == (8, 200)
+
+
 @pytest.mark.parametrize("event", ["fired", "sealed", "dropped", "progress", "connected", "undelivered"])
 def test_what_is_no_fault_is_not_kept(bench: Bench, event: EventName) -> None:
     bench.log.emit(event, what="x", reason="y", region="cn")

@@ -114,9 +114,11 @@ class Retention:
         noted: dict[str, int] = {}
         for place in self._journal.each(LIVE):
             clip_id = place.clip_id
-            first_ns = self._seen_ns.get(clip_id) if clip_id in before else now_ns
-            if first_ns is not None:
-                seen[clip_id] = first_ns
+            if clip_id not in before:
+                seen[clip_id] = now_ns
+            elif clip_id in self._seen_ns:
+                seen[clip_id] = self._seen_ns[clip_id]
+            first_ns = seen.get(clip_id)
             noted[clip_id] = held_since(
                 before.get(clip_id),
                 elapsed_ns=now_ns - first_ns if first_ns is not None else None,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from sys import intern
 from typing import Self, get_args
 
 from fsd_agent.records.ledger import (
@@ -28,6 +27,7 @@ from fsd_agent.records.ledger import (
     Sent,
 )
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.rules.audit.live import LiveClips
 from fsd_agent.rules.audit.merkle import Frontier, leaf_hash
 from fsd_agent.wire.ledger_file import START_CHAIN
 
@@ -54,8 +54,8 @@ class LedgerState:
     until_wall_ns: int = 0
     consent: frozenset[Purpose] | None = None
     """Purposes that are consented to; None while nothing was ever recorded about consent."""
-    live: dict[str, LiveClip] = field(default_factory=dict)
-    """Clips that are on the vehicle, by id."""
+    live: LiveClips = field(default_factory=LiveClips)
+    """Clips that are on the vehicle."""
 
     @property
     def size(self) -> int:
@@ -69,7 +69,7 @@ class LedgerState:
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
         since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
         consent = None if checkpoint.consent is None else frozenset(checkpoint.consent)
-        live = {clip.clip_id: _sharing(clip) for clip in checkpoint.live}
+        live = LiveClips(checkpoint.live)
         return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, live)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
@@ -84,9 +84,11 @@ class LedgerState:
         if isinstance(fact, ConsentChanged):
             self.consent = consent_after(self.consent, fact)
         elif isinstance(fact, _CLIP_FACTS):
-            after = clip_after(self.live.pop(fact.clip_id, None), entry.number, fact)
+            after = clip_after(self.live.get(fact.clip_id), entry.number, fact)
             if after is not None:
-                self.live[fact.clip_id] = after
+                self.live.put(after)
+            else:
+                self.live.remove(fact.clip_id)
 
     def head(self, *, wall_ns: int, device_key_id: str) -> Head:
         """To be signed."""
@@ -103,17 +105,12 @@ class LedgerState:
 
     def oldest_first(self) -> tuple[LiveClip, ...]:
         """The clips that are on the vehicle."""
-        return tuple(sorted(self.live.values(), key=lambda clip: (clip.since, clip.clip_id)))
+        return tuple(sorted(self.live, key=lambda clip: (clip.since, clip.clip_id)))
 
 
 def head_of(frontier: Frontier, chain: bytes, *, wall_ns: int, device_key_id: str) -> Head:
     """A head over the records in ``frontier``, the last of which has the check ``chain``."""
     return Head(frontier.size, frontier.root(), chain, wall_ns, device_key_id)
-
-
-def _sharing(clip: LiveClip) -> LiveClip:
-    """With texts that thousands of clips have in common held once, and not once for each."""
-    return clip._replace(region_id=intern(clip.region_id), vehicle=intern(clip.vehicle))
 
 
 def region_of(fact: Fact) -> str:
@@ -129,14 +126,14 @@ def consent_after(consent: frozenset[Purpose] | None, fact: ConsentChanged) -> f
 
 def clip_after(clip: LiveClip | None, number: int, fact: ClipFact) -> LiveClip | None:
     """A clip after a fact about it; None when no copy of it is left. Facts in a wrong order are taken as they are."""
-    clip = clip or LiveClip(fact.clip_id, intern(fact.region_id), None, number, staged=False)
+    clip = clip or LiveClip(fact.clip_id, fact.region_id, None, number, staged=False)
     match fact:
         case Fired():
             clip = clip._replace(staged=True, purpose=clip.purpose or fact.purpose)
         case Redacted():
             clip = clip._replace(redacted=True)
         case Sealed():
-            clip = clip._replace(sealed=True, vehicle=intern(fact.vehicle), sha256=fact.sha256)
+            clip = clip._replace(sealed=True, vehicle=fact.vehicle, sha256=fact.sha256)
         case Sent():
             clip = clip._replace(sent=True)
         case Receipted():
