@@ -174,6 +174,7 @@ class Deliverer:
             with self._consent.steady() as consented:
                 if consented.withdrawals != self._withdrawals:  # What is known here may be erased by now
                     lane.schedule.update(())
+                    lane.files.forget()
                     self._withdrawals = consented.withdrawals
                 lane.refresh(self._journal, consented.in_force)
         except JournalError as error:
