@@ -41,6 +41,10 @@ class LeapClock:
         """See :class:`fsd_agent.ports.clock.Clock`."""
         return time.time_ns()
 
+    def suspended_ns(self) -> int:
+        """See :class:`fsd_agent.ports.clock.Clock`: never."""
+        return 0
+
 
 class Speeds:
     """Firmware: files of a registration and of consent, and batches of one second each at a given speed."""
@@ -124,6 +128,10 @@ class TrustingBroker:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._link.wake()
 
+    def abandon(self) -> None:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self._link.abandon()
+
     def close(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._link.close()
@@ -154,6 +162,10 @@ class NotedBroker:
     def wake(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._broker.wake()
+
+    def abandon(self) -> None:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self._broker.abandon()
 
     def close(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from fsd_agent.adapters.tcp import end_when_silent
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
 from fsd_agent.ports.broker import Peer
 from fsd_agent.records.region import Endpoint
@@ -35,7 +36,7 @@ class Client(paho.Client):
     tests fail if paho stops calling it.
     """
 
-    def __init__(self, dial: Dial, timeout_s: float) -> None:
+    def __init__(self, dial: Dial, timeout_s: float, *, silence_s: float) -> None:
         super().__init__(
             callback_api_version=CallbackAPIVersion.VERSION2,
             client_id=dial.client_id,
@@ -44,6 +45,7 @@ class Client(paho.Client):
         )
         self._dial = dial
         self._dial_timeout_s = timeout_s
+        self._silence_s = silence_s
 
     def peer(self) -> Peer | None:
         """Who is connected; None where nobody is."""
@@ -55,7 +57,9 @@ class Client(paho.Client):
         return Peer(endpoint.host, endpoint.port, identity_of(certificate), digest)
 
     def _create_socket(self) -> ssl.SSLSocket:
-        return dial_tls(self._dial, self._dial_timeout_s)
+        sock = dial_tls(self._dial, self._dial_timeout_s)
+        end_when_silent(sock, self._silence_s)
+        return sock
 
 
 def dial_tls(dial: Dial, timeout_s: float) -> ssl.SSLSocket:

@@ -131,7 +131,8 @@ class Deliverer:
         wait_s = timeout_s
         if self._lane is not None:
             lane = self._lane
-            dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns)
+            slept_ns = self._clock.suspended_ns()
+            dead = self._link.keep(lane.route, lane.topics.subscriptions, now_ns, slept_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
             self._refresh(lane, now_ns)

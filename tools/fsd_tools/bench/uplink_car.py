@@ -66,12 +66,8 @@ class CountingBroker:
 
     def __init__(self, inner: Broker) -> None:
         self.given_bytes = 0
-        self.connect, self.events, self.wake, self.close = (
-            inner.connect,
-            inner.events,
-            inner.wake,
-            inner.close,
-        )
+        self.connect, self.events, self.wake = inner.connect, inner.events, inner.wake
+        self.close, self.abandon = inner.close, inner.abandon
         self._publish = inner.publish
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
