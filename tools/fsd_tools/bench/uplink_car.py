@@ -7,6 +7,7 @@ events as JSON lines, and last ``{"event": "measured", ...}`` with the fields of
 
 from __future__ import annotations
 
+import contextlib
 import random
 import resource
 import sys
@@ -31,7 +32,7 @@ from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Broker
-from fsd_agent.ports.events import EventName, EventValue
+from fsd_agent.ports.events import EventName, EventSink, EventValue
 from fsd_agent.records.clip import ClipState
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.wire.rotation import linked_key_ids
@@ -80,8 +81,9 @@ class CountingBroker:
 class Meter:
     """The event sink: passes everything on, and looks at the clocks at the first connection and at the last end."""
 
-    def __init__(self, until: Until, clips: set[str]) -> None:
-        self.left = clips
+    def __init__(self, until: Until) -> None:
+        self.left: set[str] = set()
+        """Clips that are not there yet."""
         self.began_s = self.began_cpu_s = self.took_s = self.took_cpu_s = 0.0
         self._ending: EventName = "sent" if until == "taken" else "delivered"
         self._onward = StreamEvents(sys.stdout, as_json=True)
@@ -98,46 +100,60 @@ class Meter:
         self._onward.emit(event, **fields)
 
 
+class Car:
+    """The delivering loop on the stores of a vehicle, put together as the agent does. Close it."""
+
+    def __init__(self, root: RigVehicle, data: Path, events: EventSink, broker: Broker) -> None:
+        clock, keys = SystemClock(), KeyFiles(root.root)
+        self.journal = SqliteJournal(data / "journal.db")
+        self._ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
+        journal, ledger = self.journal, self._ledger
+        residence = Residence(
+            root.registration.read_bytes,
+            TrustFiles(root.root),
+            device_key_ids=lambda: linked_key_ids(keys.rotations(), keys.device_key_id()),
+            journal=journal,
+            clock=clock,
+            events=events,
+        )
+        where = RecordedWhereabouts(residence, ledger, events)
+        self.deliverer = Deliverer(
+            broker=broker,
+            journal=journal,
+            spool=SpoolFiles(data / "spool", keys),
+            ledger=ledger,
+            consent=ConsentKeeper(
+                root.consent.read_bytes, keys=keys, journal=journal, ledger=ledger, clock=clock, events=events
+            ),
+            clock=clock,
+            events=events,
+            route_source=lambda: where.current,
+            on_message=lambda _route, _message: None,
+            random=random.SystemRandom().random,
+            link_limits=LinkLimits(network_retry=RETRY),
+        )
+
+    def close(self) -> None:
+        """Disconnect, and close the stores."""
+        self.deliverer.close()
+        self._ledger.close()
+        self.journal.close()
+
+
 def main(argv: list[str]) -> int:
     """Send every sealed clip of the journal."""
     root, data, until, window = RigVehicle(Path(argv[0])), Path(argv[1]), argv[2], int(argv[3])
     if until not in {"taken", "delivered"}:
         raise ValueError(f"until {until!r}: taken or delivered")
-    clock, keys, journal = SystemClock(), KeyFiles(root.root), SqliteJournal(data / "journal.db")
-    rows = journal.clips({ClipState.SEALED})
-    meter = Meter("taken" if until == "taken" else "delivered", {row.clip_id for row in rows})
-    ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=meter)
-    consent = ConsentKeeper(
-        root.consent.read_bytes, keys=keys, journal=journal, ledger=ledger, clock=clock, events=meter
-    )
-    residence = Residence(
-        root.registration.read_bytes,
-        TrustFiles(root.root),
-        device_key_ids=lambda: linked_key_ids(keys.rotations(), keys.device_key_id()),
-        journal=journal,
-        clock=clock,
-        events=meter,
-    )
-    where = RecordedWhereabouts(residence, ledger, meter)
-    broker = CountingBroker(MqttBroker(keys, MqttOptions(window=window)))
-    deliverer = Deliverer(
-        broker=broker,
-        journal=journal,
-        spool=SpoolFiles(data / "spool", keys),
-        ledger=ledger,
-        consent=consent,
-        clock=clock,
-        events=meter,
-        route_source=lambda: where.current,
-        on_message=lambda _route, _message: None,
-        random=random.SystemRandom().random,
-        link_limits=LinkLimits(network_retry=RETRY),
-    )
-    deadline_s = time.monotonic() + LIMIT_S
-    while meter.left and time.monotonic() < deadline_s:
-        deliverer.step(STEP_S)
-    stats = deliverer.stats()
-    deliverer.close()
+    meter = Meter("taken" if until == "taken" else "delivered")
+    broker = CountingBroker(MqttBroker(KeyFiles(root.root), MqttOptions(window=window)))
+    with contextlib.closing(Car(root, data, meter, broker)) as car:
+        rows = car.journal.clips({ClipState.SEALED})
+        meter.left |= {row.clip_id for row in rows}
+        deadline_s = time.monotonic() + LIMIT_S
+        while meter.left and time.monotonic() < deadline_s:
+            car.deliverer.step(STEP_S)
+        stats = car.deliverer.stats()
     measured = Measured(
         seconds=meter.took_s,
         cpu_s=meter.took_cpu_s,
