@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.pipeline.sealed_files import BLOCK_BYTES, DamagedError, SealedFiles
+from fsd_agent.pipeline.sealed_files import SealedFiles
+from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce
 from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
-from fsd_agent.rules.uplink.transfer import SendInit, SendSegment
+from fsd_agent.rules.uplink.transfer import SendSegment
 from fsd_agent.testing.compartments import at, keyed
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
-from fsd_agent.wire.transfer import SEGMENT_BYTES, Init, Topics
+from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics
 
 SIZE = 3 * BLOCK_BYTES + 70_000
 
@@ -46,7 +47,7 @@ class Bench:
         self.data = [random.Random(number).randbytes(SIZE) for number in range(2)]
         self.rows = [self._put(number) for number in range(2)]
         self.asked = Asked(self.spool.region("cn"))
-        self.files = SealedFiles(self.asked, Topics("cn", "car-1"))
+        self.files = SealedFiles(self.asked, Topics("cn", "car-1"), AtOnce(), lambda: None)
 
     def _put(self, number: int) -> ClipRow:
         clip_id, data = f"{number:032x}", self.data[number]
@@ -88,7 +89,7 @@ def test_a_clip_that_is_erased_or_forgotten_is_not_in_memory_any_more() -> None:
     bench.segment(0, 0)
     bench.keys.destroy_compartment("cn", Purpose.SAFETY)
     assert bench.segment(0, SEGMENT_BYTES) == bench.data[0][SEGMENT_BYTES : 2 * SEGMENT_BYTES]
-    bench.files.forget()
+    bench.files.forget_all()
     with pytest.raises(CompartmentKeyError):
         bench.segment(0, SEGMENT_BYTES)
 
@@ -104,25 +105,11 @@ def test_erasing_a_clip_forgets_its_block_alone() -> None:
         bench.segment(0, 0)
 
 
-def test_the_first_question_is_not_asked_about_a_file_that_is_not_what_was_sealed() -> None:
-    bench = Bench()
-    row = bench.rows[0]
-    init = Init(v=1, ask=1, size=SIZE, sha256=row.sha256, segment_bytes=SEGMENT_BYTES)
-    assert bench.files.render(SendInit(row.clip_id, init), row)[0].endswith(f"/init/{row.clip_id}")
-    bench.spool.put(at("cn"), row.clip_id, as_file(bytes(SIZE)))
-    with pytest.raises(DamagedError, match="SHA-256"):
-        bench.files.render(SendInit(row.clip_id, init), row)
-    bench.spool.put(at("cn"), row.clip_id, as_file(bytes(SIZE - 1)))
-    with pytest.raises(DamagedError, match=f"{SIZE - 1} bytes on disk"):
-        bench.files.render(SendInit(row.clip_id, init), row)
-
-
 def test_what_was_read_of_a_file_that_is_another_now_is_not_sent() -> None:
     bench = Bench()
     bench.segment(0, 0)
     other = random.Random(7).randbytes(SIZE)
     row = replace(bench.rows[0], sha256=hashlib.sha256(other).digest())
     bench.spool.put(at("cn"), row.clip_id, as_file(other))
-    init = Init(v=1, ask=1, size=SIZE, sha256=row.sha256, segment_bytes=SEGMENT_BYTES)
-    bench.files.render(SendInit(row.clip_id, init), row)
+    assert bench.files.is_sound(row)
     assert bench.segment(0, 0) == other[:SEGMENT_BYTES]

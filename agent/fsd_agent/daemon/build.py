@@ -9,6 +9,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -207,6 +208,7 @@ def _deliverer(config: AgentConfig, parts: Parts, heads: Heads, retention: Reten
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
         overdue=lambda: retention.step(ClipState.SEALED),
+        beside=ThreadPoolExecutor(1, "check"),
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
@@ -22,7 +23,7 @@ from fsd_agent.pipeline.endings import Endings
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
-from fsd_agent.pipeline.sealed_files import DamagedError
+from fsd_agent.pipeline.soundness import AtOnce, DamagedError
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
@@ -34,7 +35,7 @@ from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.uplink.schedule import Decision, Delivered, UplinkCounts
-from fsd_agent.rules.uplink.transfer import Emission, SendFin, UplinkLimits
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit, UplinkLimits
 
 REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
@@ -63,11 +64,13 @@ class Deliverer:
         limits: UplinkLimits = UPLINK_LIMITS,
         link_limits: LinkLimits = LINK_LIMITS,
         overdue: Callable[[], Sequence[str]] = tuple,
+        beside: Executor | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
+        ``beside`` hashes whole files while others are sent; without it that is done on our thread.
         """
         self._journal = journal
         self._spool = spool
@@ -83,6 +86,7 @@ class Deliverer:
         self._random = random
         self._limits = limits
         self._overdue = overdue
+        self._beside = beside or AtOnce()
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
@@ -159,10 +163,19 @@ class Deliverer:
         self._interrupt(now_ns)
         self._link.close()
         self._past = self._counts()
+        if self._lane is not None:
+            self._lane.files.close()
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
-            self._lane = Lane.open(route, self._spool, self._limits, int(self._random() * 2**32))
+            self._lane = Lane.open(
+                route,
+                self._spool,
+                self._limits,
+                int(self._random() * 2**32),
+                beside=self._beside,
+                done=self._link.broker.wake,
+            )
             self._stale = True
 
     def _refresh(self, lane: Lane, now_ns: int) -> None:
@@ -175,7 +188,7 @@ class Deliverer:
             with self._consent.steady() as consented:
                 if consented.withdrawals != self._withdrawals:  # What is known here may be erased by now
                     lane.schedule.update(())
-                    lane.files.forget()
+                    lane.files.forget_all()
                     self._withdrawals = consented.withdrawals
                 lane.refresh(self._journal, consented.in_force)
         except JournalError as error:
@@ -188,7 +201,7 @@ class Deliverer:
             if small is not None:
                 self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
                 continue
-            emission = lane.schedule.next(now_ns)
+            emission = lane.schedule.next(now_ns, lane.files.unknown)
             if emission is None:
                 return
             try:
@@ -212,6 +225,9 @@ class Deliverer:
     def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Give one message about a clip to the connection, if there is consent at that very moment."""
         row = lane.schedule.row(emission.clip_id)
+        if isinstance(emission, SendInit) and not lane.files.is_sound(row):
+            lane.schedule.unasked(row.clip_id, now_ns)
+            return
         topic, payload = lane.files.render(emission, row)
         with self._consent.steady() as consented:
             if self._is_stale(consented):

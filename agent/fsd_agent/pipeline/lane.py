@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,14 +31,23 @@ class Lane:
     files: SealedFiles
 
     @classmethod
-    def open(cls, route: Route, spool: SpoolStore, limits: UplinkLimits, first_ask: int) -> Self:
-        """A lane that knows of no clip yet."""
+    def open(
+        cls,
+        route: Route,
+        spool: SpoolStore,
+        limits: UplinkLimits,
+        first_ask: int,
+        *,
+        beside: Executor,
+        done: Callable[[], None],
+    ) -> Self:
+        """A lane that knows of no clip yet; ``beside`` and ``done`` are those of :class:`.sealed_files.SealedFiles`."""
         topics = Topics(route.policy.region_id, route.registration.vehicle)
         return cls(
             route,
             topics,
             Schedule(route, limits, first_ask),
-            SealedFiles(spool.region(topics.region), topics),
+            SealedFiles(spool.region(topics.region), topics, beside, done),
         )
 
     def refresh(self, journal: Journal, in_force: frozenset[Purpose]) -> None:

@@ -12,6 +12,7 @@ import random
 import resource
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -106,6 +107,7 @@ class Car:
     def __init__(self, root: RigVehicle, data: Path, events: EventSink, broker: Broker) -> None:
         clock, keys = SystemClock(), KeyFiles(root.root)
         self.journal = SqliteJournal(data / "journal.db")
+        self._beside = ThreadPoolExecutor(1, "check")
         self._ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
         journal, ledger = self.journal, self._ledger
         residence = Residence(
@@ -131,11 +133,13 @@ class Car:
             on_message=lambda _route, _message: None,
             random=random.SystemRandom().random,
             link_limits=LinkLimits(network_retry=RETRY),
+            beside=self._beside,
         )
 
     def close(self) -> None:
         """Disconnect, and close the stores."""
         self.deliverer.close()
+        self._beside.shutdown()
         self._ledger.close()
         self.journal.close()
 
