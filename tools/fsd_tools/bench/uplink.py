@@ -12,6 +12,7 @@ from fsd_agent.wire.transfer import SEGMENT_BYTES
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
 from fsd_tools.bench.uplink_car import Measured
 from fsd_tools.bench.uplink_far import bench_cuts, bench_slow_link
+from fsd_tools.bench.uplink_faults import bench_faults
 from fsd_tools.bench.uplink_place import PEER, Place, Spent, build_peer, in_turns, median_cpu_s, median_s
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.namespaces import why_not
@@ -41,6 +42,9 @@ def bench_uplink(rounds: int, progress: Progress) -> BenchResult:
     *Cuts*: on that link, with the real receiver, the region's side answers with a TCP reset at random moments, 0.2 to 1.2 s after
     each connection. What segments were given to the connections beyond those of the clips is what cuts cost. Pauses before
     reconnecting are shortened to 0.1 s.
+
+    *Dead link*: from the moment that every packet of the vehicle vanishes. *Suspend*: from the moment that the clocks tell of one,
+    with packets of the connection from before vanishing; a machine that measures can't sleep meanwhile.
     """
     reason = why_not()
     if reason is not None:
@@ -53,6 +57,7 @@ def bench_uplink(rounds: int, progress: Progress) -> BenchResult:
             *_receipts(root, rounds, progress),
             *bench_slow_link(root, program, rounds, progress),
             *bench_cuts(root, progress),
+            *bench_faults(root, progress),
         ]
     return BenchResult("uplink", this_machine(), tuple(figures))
 

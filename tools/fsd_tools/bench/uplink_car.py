@@ -33,6 +33,7 @@ from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Broker
+from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink, EventValue
 from fsd_agent.records.clip import ClipState
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
@@ -41,6 +42,7 @@ from fsd_agent.wire.transfer import UpKind
 from fsd_tools.rig.rig import RigVehicle
 
 Until = Literal["taken", "delivered"]
+SYSTEM_CLOCK = SystemClock()
 LIMIT_S = 120.0
 STEP_S = 0.5
 """As the agent's own loop waits."""
@@ -104,8 +106,15 @@ class Meter:
 class Car:
     """The delivering loop on the stores of a vehicle, put together as the agent does. Close it."""
 
-    def __init__(self, root: RigVehicle, data: Path, events: EventSink, broker: Broker) -> None:
-        clock, keys = SystemClock(), KeyFiles(root.root)
+    def __init__(
+        self,
+        root: RigVehicle,
+        data: Path,
+        events: EventSink,
+        broker: Broker,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        keys = KeyFiles(root.root)
         self.journal = SqliteJournal(data / "journal.db")
         self._beside = ThreadPoolExecutor(1, "check")
         self._ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)

@@ -52,7 +52,7 @@ def bench_slow_link(root: Path, program: Path, rounds: int, progress: Progress) 
     peer: list[Spent] = []
     stream: list[Spent] = []
     count = CLIPS * CLIP_BYTES
-    with _far_place(root, "slow") as (place, _):
+    with far_place(root, "slow") as (place, _):
         place.fill(CLIPS, CLIP_BYTES, real=False)
         place.count()
         place.listen()
@@ -83,7 +83,7 @@ def bench_slow_link(root: Path, program: Path, rounds: int, progress: Progress) 
 
 def bench_cuts(root: Path, progress: Progress) -> list[Figure]:
     """What thirty cuts add."""
-    with _far_place(root, "cuts") as (place, network):
+    with far_place(root, "cuts") as (place, network):
         place.serve()
         place.fill(CUT_CLIPS, CUT_CLIP_BYTES, real=True)
         cutter = Cutter(network.members[REGION], progress)
@@ -157,7 +157,8 @@ class Cutter(threading.Thread):
 
 
 @contextlib.contextmanager
-def _far_place(root: Path, name: str) -> Iterator[tuple[Place, Network]]:
+def far_place(root: Path, name: str) -> Iterator[tuple[Place, Network]]:
+    """A region and a vehicle at both ends of the slow link."""
     with contextlib.ExitStack() as stack:
         network = stack.enter_context(Network())
         for member in (VEHICLE, REGION):
