@@ -1,4 +1,4 @@
-"""Links that die without a word, links that are only slow, and vehicles that were asleep: with real packets and a real broker."""
+"""Links that die without a word, links that are slow, and vehicles that slept: with real packets and a real broker."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import pytest
 
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.adapters.mqtt import MqttBroker, MqttOptions
-from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected
+from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected
 from fsd_agent.records.region import Route
+from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
 from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics
-from fsd_tools.bench.uplink_place import REGION, VEHICLE, Place
+from fsd_tools.bench.uplink_car import Car
+from fsd_tools.bench.uplink_place import REGION, VEHICLE, WINDOW, Place
 from fsd_tools.rig.namespaces import Network, why_not
 from fsd_tools.rig.processes import Child
 from hil_tests.wire.clock import WallClock
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 OPTIONS = MqttOptions(keepalive_s=1)
 PATIENCE_S = 15.0
 """A kernel that is left alone waits a quarter of an hour."""
+STATUS = Topics(REGION, VEHICLE).status
 LOST = "table inet lost {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}\n"
 
 
@@ -92,7 +96,7 @@ def shape(place: Place, rate: str) -> None:
     )
 
 
-class Car:
+class Line:
     """The vehicle's connection, as its delivering loop has it."""
 
     def __init__(self, place: Place) -> None:
@@ -124,10 +128,10 @@ class Car:
 @pytest.mark.parametrize("in_flight", [0, 8])
 def test_a_dead_link_is_noticed_whatever_is_in_flight(place: Place, in_flight: int) -> None:
     def drive() -> BrokerEvent:
-        car = Car(place)
+        line = Line(place)
         lose(place)
-        car.send(in_flight)
-        return car.until(lambda event: isinstance(event, Disconnected))
+        line.send(in_flight)
+        return line.until(lambda event: isinstance(event, Disconnected))
 
     event = network_of(place).members[VEHICLE].inside(drive)
     assert isinstance(event, Disconnected)
@@ -138,12 +142,12 @@ def test_a_link_on_which_a_segment_takes_longer_than_the_keep_alive_is_not_taken
     place: Place,
 ) -> None:
     def drive() -> list[BrokerEvent]:
-        car = Car(place)
+        line = Line(place)
         shape(place, "200kbit")
-        left = set(car.send(2))
-        car.until(lambda event: _over(event, left))
-        car.broker.close()
-        return car.seen
+        left = set(line.send(2))
+        line.until(lambda event: _over(event, left))
+        line.broker.close()
+        return line.seen
 
     seen = network_of(place).members[VEHICLE].inside(drive)
     assert not any(isinstance(event, Disconnected) for event in seen)
@@ -154,6 +158,55 @@ def _over(event: BrokerEvent, left: set[int]) -> bool:
     if isinstance(event, Acked):
         left.discard(event.token)
     return not left or isinstance(event, Disconnected)
+
+
+class Noted:
+    """The broker port as it is; notes in order what was given to it and what came back."""
+
+    def __init__(self, inner: Broker) -> None:
+        self.order: list[str] = []
+        self.connect, self.wake = inner.connect, inner.wake
+        self.close, self.abandon = inner.close, inner.abandon
+        self._inner = inner
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self.order.append("status" if topic == STATUS else "clip")
+        return self._inner.publish(topic, payload, retain=retain)
+
+    def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        found = self._inner.events(timeout_s)
+        self.order += ["acked" for event in found if isinstance(event, Acked)]
+        return found
+
+
+def test_a_status_leaves_with_the_next_acknowledgement_though_the_window_is_full_of_segments(
+    place: Place,
+) -> None:
+    place.fill(1, 2_000_000, real=False)
+    shape(place, "2mbit")
+
+    def drive() -> list[str]:
+        broker = Noted(MqttBroker(KeyFiles(place.vehicle.root), MqttOptions(window=WINDOW)))
+        with contextlib.closing(Car(place.vehicle, place.data, RememberedEvents(), broker)) as car:
+            deliverer = car.deliverer
+            step_until(deliverer, lambda: deliverer.stats().in_flight == WINDOW)
+            before = len(broker.order)
+            deliverer.post(STATUS, b"status", retain=True)
+            step_until(deliverer, lambda: "status" in broker.order[before:])
+            return broker.order[before:]
+
+    order = network_of(place).members[VEHICLE].inside(drive)
+    assert order[: order.index("status")].count("clip") == 0, "and no segment was given in between"
+    assert order[: order.index("status")].count("acked") >= 1, "the window was full"
+
+
+def step_until(deliverer: Deliverer, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        deliverer.step(0.05)
 
 
 def test_after_a_suspend_the_connection_is_made_anew_at_once_and_nothing_of_the_old_one_is_waited_for(

@@ -13,7 +13,8 @@ from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, t
 from fsd_tools.bench.uplink_car import Measured
 from fsd_tools.bench.uplink_far import bench_cuts, bench_slow_link
 from fsd_tools.bench.uplink_faults import bench_faults
-from fsd_tools.bench.uplink_place import PEER, Place, Spent, build_peer, in_turns, median_cpu_s, median_s
+from fsd_tools.bench.uplink_peers import Peer, Spent, find_peer
+from fsd_tools.bench.uplink_place import Place, in_turns, median_cpu_s, median_s
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.namespaces import why_not
 
@@ -28,7 +29,8 @@ def bench_uplink(rounds: int, progress: Progress) -> BenchResult:
 
     Everything goes over mutual TLS 1.3 to a mosquitto with the configuration of a region. The peer is a C program over
     libmosquitto: one thread, the same 64 KiB messages at QoS 1, to the same topics, with the same window; its payload
-    is one block of memory, and it reads, decrypts, hashes and records nothing. Ours and the peer take turns, every
+    is one block of memory, and it reads, decrypts, hashes and records nothing. (Without a C compiler or libmosquitto-dev it is
+    `mosquitto_pub -l`, timed from outside.) Ours and the peer take turns, every
     second round in reverse; one round is not counted.
 
     *Loopback*: from the first connection to the last PUBACK. Nobody subscribes to the segments, so neither a receiver nor the
@@ -51,18 +53,18 @@ def bench_uplink(rounds: int, progress: Progress) -> BenchResult:
         raise ToolError(f"bench uplink: the slow link can't be made: {reason}")
     with tempfile.TemporaryDirectory(prefix="fsd-bench-") as folder:
         root = Path(folder)
-        program = build_peer(root)
+        c = find_peer(root)
         figures = [
-            *_loopback(root, program, rounds, progress),
+            *_loopback(root, c, rounds, progress),
             *_receipts(root, rounds, progress),
-            *bench_slow_link(root, program, rounds, progress),
+            *bench_slow_link(root, c, rounds, progress),
             *bench_cuts(root, progress),
             *bench_faults(root, progress),
         ]
     return BenchResult("uplink", this_machine(), tuple(figures))
 
 
-def _loopback(root: Path, program: Path, rounds: int, progress: Progress) -> list[Figure]:
+def _loopback(root: Path, c: Peer, rounds: int, progress: Progress) -> list[Figure]:
     ours: list[Measured] = []
     peer: list[Spent] = []
     count = CLIPS * CLIP_BYTES // SEGMENT_BYTES
@@ -70,7 +72,7 @@ def _loopback(root: Path, program: Path, rounds: int, progress: Progress) -> lis
         place.fill(CLIPS, CLIP_BYTES, real=False)
         place.count()
         for turn in in_turns(
-            rounds, lambda: ours.append(place.car("taken")), lambda: peer.append(place.peer(program, count))
+            rounds, lambda: ours.append(place.car("taken")), lambda: peer.append(place.peer(c, count))
         ):
             progress(f"loopback, {turn} of {rounds}")
     mb = CLIPS * CLIP_BYTES / 1e6
@@ -79,7 +81,7 @@ def _loopback(root: Path, program: Path, rounds: int, progress: Progress) -> lis
             "loopback, to the last PUBACK",
             mb / median_s(ours),
             "MB/s",
-            peer=PEER,
+            peer=c.name,
             peer_value=mb / median_s(peer),
             goal=Goal(">=", 0.5),
         ),
@@ -87,7 +89,7 @@ def _loopback(root: Path, program: Path, rounds: int, progress: Progress) -> lis
             "loopback, processor time",
             1000 * median_cpu_s(ours) / mb,
             "ms/MB",
-            peer=PEER,
+            peer=c.name,
             peer_value=1000 * median_cpu_s(peer) / mb,
         ),
     ]

@@ -12,13 +12,12 @@ from typing import Any, Final
 from fsd_agent.wire.transfer import SEGMENT_BYTES
 from fsd_tools.bench.frame import Figure, Goal, Progress, figure
 from fsd_tools.bench.uplink_car import Measured
+from fsd_tools.bench.uplink_peers import Peer, Spent
 from fsd_tools.bench.uplink_place import (
-    PEER,
     REGION,
     VEHICLE,
     WINDOW,
     Place,
-    Spent,
     in_turns,
     median_cpu_s,
     median_s,
@@ -40,13 +39,13 @@ _REJECT: Final = """\
 table inet cut {
 chain input {
 type filter hook input priority 0;
-tcp dport 8883 reject with tcp reset
+iifname eth0 tcp dport 8883 reject with tcp reset
 }
 }
 """
 
 
-def bench_slow_link(root: Path, program: Path, rounds: int, progress: Progress) -> list[Figure]:
+def bench_slow_link(root: Path, c: Peer, rounds: int, progress: Progress) -> list[Figure]:
     """Goodput and processor time at 20 Mbit/s and 50 ms."""
     ours: list[Measured] = []
     peer: list[Spent] = []
@@ -59,7 +58,7 @@ def bench_slow_link(root: Path, program: Path, rounds: int, progress: Progress) 
         for number in in_turns(
             rounds,
             lambda: ours.append(place.car("taken")),
-            lambda: peer.append(place.peer(program, count // SEGMENT_BYTES)),
+            lambda: peer.append(place.peer(c, count // SEGMENT_BYTES)),
             lambda: stream.append(place.stream(count)),
         ):
             progress(f"20 Mbit/s and 50 ms, {number} of {rounds}")
@@ -68,13 +67,19 @@ def bench_slow_link(root: Path, program: Path, rounds: int, progress: Progress) 
     name = "20 Mbit/s, 50 ms"
     return [
         figure(f"{name}, goodput", rate, "Mbit/s", peer=STREAM, peer_value=carried, goal=Goal(">=", 0.95)),
-        figure(f"{name}, goodput beside C", rate, "Mbit/s", peer=PEER, peer_value=mbit / median_s(peer)),
+        figure(
+            f"{name}, goodput beside a client in C",
+            rate,
+            "Mbit/s",
+            peer=c.name,
+            peer_value=mbit / median_s(peer),
+        ),
         figure(f"{name}, goodput of the rate", rate, "Mbit/s", peer="the rate", peer_value=RATE_BPS / 1e6),
         figure(
             f"{name}, processor time",
             100 * median_cpu_s(ours) / median_s(ours),
             "% of a core",
-            peer=PEER,
+            peer=c.name,
             peer_value=100 * median_cpu_s(peer) / median_s(peer),
             goal=Goal("<=", 5, of="value"),
         ),

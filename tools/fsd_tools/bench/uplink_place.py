@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,27 +27,18 @@ from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import as_file, sealed_sample
 from fsd_agent.wire.policy import decode_policy
-from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics
+from fsd_agent.wire.transfer import Topics
 from fsd_tools.bench.uplink_car import LIMIT_S, Measured, Until
+from fsd_tools.bench.uplink_peers import Peer, Spent, Target, spent
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.namespaces import Network
 from fsd_tools.rig.processes import Child, wait_until
 from fsd_tools.rig.rig import START_TIMEOUT_S, Rig
 
-PEER: Final = "libmosquitto in C"
 REGION, VEHICLE = "cn", "car-bench"
 WINDOW: Final = UplinkConfig().window
 """As the agent runs unless it is told otherwise; the peer gets the same."""
 STREAM_PORT: Final = 8884
-PEER_SOURCE = Path(__file__).with_name("uplink_peer.c")
-PEER_TIMEOUT_S = 120.0
-
-
-class Spent(msgspec.Struct, frozen=True):
-    """What a peer took from its first message to the last acknowledgement."""
-
-    seconds: float
-    cpu_s: float
 
 
 class Place:
@@ -164,38 +154,30 @@ class Place:
             raise ToolError(f"bench uplink: the vehicle's side ended with {code}:\n{child.log_tail()}")
         return found[0]
 
-    def peer(self, program: Path, messages: int) -> Spent:
-        """The C client sends so many segments to the same topics."""
-        endpoint, tls = self.policy.endpoints[0], self._keys.tls_certificate(REGION)
-        topic = Topics(REGION, VEHICLE).segment("0" * 32, 0).removesuffix("/0")
-        return self._spent(
-            VEHICLE, program, endpoint.host, endpoint.port, self.region.authority_cert, *tls, VEHICLE, topic,
-            WINDOW, messages, SEGMENT_BYTES,
-        )  # fmt: skip
+    def peer(self, peer: Peer, messages: int) -> Spent:
+        """A peer sends so many segments to the same topics, as the vehicle."""
+        endpoint = self.policy.endpoints[0]
+        certificate, key = self._keys.tls_certificate(REGION)
+        target = Target(
+            endpoint.host,
+            endpoint.port,
+            self.region.authority_cert,
+            certificate,
+            key,
+            VEHICLE,
+            Topics(REGION, VEHICLE).segment("0" * 32, 0).removesuffix("/0"),
+            WINDOW,
+        )
+        return peer.send(target, messages, partial(self._inside, VEHICLE))
 
     def stream(self, count: int) -> Spent:
         """A plain TLS stream of so many bytes."""
-        module = "fsd_tools.bench.uplink_stream"
-        return self._spent(
-            VEHICLE,
-            sys.executable,
-            "-m",
-            module,
-            "send",
-            self.region.root,
-            self.vehicle.root,
-            STREAM_PORT,
-            count,
-        )
-
-    def _spent(self, name: str, *command: object) -> Spent:
-        """Run a program in the member ``name`` that prints what it spent."""
-        done = subprocess.run(  # noqa: S603 - our own programs
-            self._inside(name, *command), capture_output=True, text=True, timeout=PEER_TIMEOUT_S, check=False
-        )
-        if done.returncode:
-            raise ToolError(f"bench uplink: {command[0]}: {done.stderr.strip() or done.returncode}")
-        return msgspec.json.decode(done.stdout, type=Spent)
+        return spent(
+            self._inside(
+                VEHICLE, sys.executable, "-m", "fsd_tools.bench.uplink_stream",
+                "send", self.region.root, self.vehicle.root, STREAM_PORT, count,
+            )
+        )  # fmt: skip
 
     def _inside(self, name: str, *command: object) -> list[str]:
         argv = [str(part) for part in command]
@@ -219,21 +201,3 @@ def median_s(runs: Sequence[Spent | Measured]) -> float:
 def median_cpu_s(runs: Sequence[Spent | Measured]) -> float:
     """Median of the rounds that count."""
     return statistics.median(one.cpu_s for one in runs[1:])
-
-
-def build_peer(folder: Path) -> Path:
-    """Compile the C client; raises :class:`ToolError` saying what is missing and how to get it."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise ToolError(
-            "bench uplink: its peer is written in C: `apt-get install gcc libc6-dev libmosquitto-dev`"
-        )
-    program = folder / "uplink_peer"
-    done = subprocess.run(  # noqa: S603 - our own source
-        [compiler, "-O2", "-Wall", "-o", str(program), str(PEER_SOURCE), "-lmosquitto"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        hint = " (`apt-get install libmosquitto-dev`)" if "mosquitto.h" in done.stderr else ""
-        raise ToolError(f"bench uplink: {PEER_SOURCE.name} does not compile{hint}:\n{done.stderr.strip()}")
-    return program
