@@ -96,7 +96,6 @@ class Car:
             asleep=self.power.asleep,
             journal=self.journal,
             clock=self.clock,
-            boot_ns=self.clock.monotonic_ns,
             own=self.limits,
             rates=self.rates,
         )

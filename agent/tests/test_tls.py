@@ -242,10 +242,13 @@ def test_if_nobody_looked_at_the_identity_the_peer_is_refused(
     tmp_path: Path, own: Authority, vehicle: tuple[Path, Path]
 ) -> None:
     context = context_of(own, *vehicle)
-    context._msg_callback = None  # type: ignore[attr-defined]
     server = broker(tmp_path, own, own)
-    with pytest.raises(BrokerRefusedError, match="was not checked"):
-        talk(context, server)
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    with context.wrap_socket(raw, do_handshake_on_connect=False) as connection:
+        context._msg_callback = None  # type: ignore[attr-defined]
+        with pytest.raises(BrokerRefusedError, match="was not checked"):
+            connection.do_handshake()
+    server.join()
     assert server.heard == b""
 
 

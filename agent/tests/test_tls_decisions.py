@@ -193,6 +193,12 @@ def test_the_regions_broker_learns_who_the_vehicle_is_and_is_talked_to(line: Lin
     assert line.near.recv(100) == b"heard CONNECT car-1"
 
 
+def test_once_the_peer_is_known_what_is_said_is_shown_to_nobody(line: Line) -> None:
+    assert line.near.context._msg_callback is not None  # type: ignore[attr-defined]
+    line.shake_hands()
+    assert line.near.context._msg_callback is None  # type: ignore[attr-defined]
+
+
 def test_of_several_names_of_its_own_one_must_be_the_endpoints(tmp_path: Path) -> None:
     with closing(Line(tmp_path, certificate(names("other.cn.fsd.invalid", NAME)))) as line:
         line.shake_hands()
@@ -328,8 +334,8 @@ def test_nothing_that_goes_wrong_in_judging_lets_anybody_in(tmp_path: Path) -> N
 
 def test_where_nobody_looked_the_peer_is_refused(tmp_path: Path) -> None:
     context = vehicles_context(tmp_path)
-    context._msg_callback = None  # type: ignore[attr-defined]
     with closing(Line(tmp_path, context=context)) as line:
+        context._msg_callback = None  # type: ignore[attr-defined]
         with pytest.raises(BrokerRefusedError) as refused:
             line.shake_hands()
         assert str(refused.value) == f"{REFUSED}its identity was not checked during the handshake"

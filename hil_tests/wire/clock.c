@@ -1,5 +1,6 @@
-/* LD_PRELOAD: shifts the wall clock of one process, and nothing else, by the seconds in the file $FSD_CLOCK_OFFSET.
- * The monotonic clock stays, so that waits and sleeps work. Python, SQLite and OpenSSL see the shifted time. */
+/* LD_PRELOAD: shifts the wall clock of one process by the first seconds in the file $FSD_CLOCK_OFFSET, and the clock that
+ * goes on in a suspend by the second, as a suspend of so long would. The monotonic clock stays, so that waits and sleeps
+ * work. Python, SQLite and OpenSSL see the shifted time. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile int64_t none, *offset = &none;
+static volatile int64_t none[2], *offset = none;
 static int (*real_gettime)(clockid_t, struct timespec *);
 
 __attribute__((constructor)) static void start(void) {
@@ -25,7 +26,8 @@ __attribute__((constructor)) static void start(void) {
 
 int clock_gettime(clockid_t id, struct timespec *to) {
     int failed = real_gettime(id, to);
-    if (!failed && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) to->tv_sec += *offset;
+    if (!failed && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) to->tv_sec += offset[0];
+    if (!failed && id == CLOCK_BOOTTIME) to->tv_sec += offset[1];
     return failed;
 }
 

@@ -1,4 +1,4 @@
-"""A wall clock that can be set, for one process tree: see ``clock.c``."""
+"""A wall clock that can be set, and suspends that did not happen, for one process tree: see ``clock.c``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fsd_tools.errors import ToolError
 
+_OFFSETS = struct.Struct("=qq")
 _OFFSET = struct.Struct("=q")
 
 
@@ -29,7 +30,7 @@ class WallClock:
             self.why_not = "no C compiler (apt-get install gcc libc6-dev): the wall clock was left alone"
             return
         self._file = folder / "clock.offset"
-        self._file.write_bytes(_OFFSET.pack(0))
+        self._file.write_bytes(_OFFSETS.pack(0, 0))
         library = folder / "clock.so"
         source = Path(__file__).with_name("clock.c")
         done = subprocess.run(
@@ -49,6 +50,12 @@ class WallClock:
             return 0
         os.pwrite(self._fd, _OFFSET.pack(offset_s), 0)
         return offset_s
+
+    def suspend(self, for_s: int) -> None:
+        """From now on as if the machine had been suspended for so long, in all. Needs the shim."""
+        if self._fd < 0:
+            raise ToolError(f"no suspend: {self.why_not}")
+        os.pwrite(self._fd, _OFFSET.pack(for_s), _OFFSET.size)
 
     def close(self) -> None:
         """No more changes."""

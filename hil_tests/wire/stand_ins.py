@@ -42,6 +42,10 @@ class LeapClock:
         """See :class:`fsd_agent.ports.clock.Clock`."""
         return time.time_ns()
 
+    def suspended_ns(self) -> int:
+        """See :class:`fsd_agent.ports.clock.Clock`: never."""
+        return 0
+
 
 class Speeds:
     """Firmware: files of a registration and of consent, and batches of one second each at a given speed."""
@@ -133,6 +137,10 @@ class TrustingBroker:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._link.wake()
 
+    def abandon(self) -> None:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self._link.abandon()
+
     def close(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._link.close()
@@ -163,6 +171,10 @@ class NotedBroker:
     def wake(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self._broker.wake()
+
+    def abandon(self) -> None:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self._broker.abandon()
 
     def close(self) -> None:
         """See :class:`fsd_agent.ports.broker.Broker`."""

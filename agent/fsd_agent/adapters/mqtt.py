@@ -72,6 +72,10 @@ class MqttBroker:
         """See the port."""
         self._link.wake()
 
+    def abandon(self) -> None:
+        """See the port."""
+        self._link.abandon()
+
     def close(self) -> None:
         """See the port."""
         self._link.close()

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from fsd_agent.adapters.tcp import end_when_silent
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
 from fsd_agent.ports.broker import Peer
 from fsd_agent.records.region import Endpoint
@@ -58,7 +59,9 @@ class Client(paho.Client):
     wrong-broker tests and the test of a packet that is too large fail if paho stops calling them.
     """
 
-    def __init__(self, dial: Dial, timeout_s: float, version: MqttVersion, session: Session) -> None:
+    def __init__(
+        self, dial: Dial, timeout_s: float, version: MqttVersion, session: Session, *, silence_s: float
+    ) -> None:
         plain = version is MqttVersion.V311
         super().__init__(
             callback_api_version=CallbackAPIVersion.VERSION2,
@@ -71,6 +74,7 @@ class Client(paho.Client):
         self.dial = dial
         self._dial_timeout_s = timeout_s
         self._session = session
+        self._silence_s = silence_s
 
     def open(self) -> None:
         """Dial and send the CONNECT. Raises ``BrokerRefusedError`` or ``OSError``."""
@@ -95,7 +99,9 @@ class Client(paho.Client):
         return Peer(endpoint.host, endpoint.port, identity_of(certificate), digest)
 
     def _create_socket(self) -> ssl.SSLSocket:
-        return dial_tls(self.dial, self._dial_timeout_s)
+        sock = dial_tls(self.dial, self._dial_timeout_s)
+        end_when_silent(sock, self._silence_s)
+        return sock
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """A packet's whole length is asked for at once: a broker of 3.1.1 was not told our limit, and any may ignore it."""

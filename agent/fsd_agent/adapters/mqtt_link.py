@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
+import select
 import ssl
 import time
 import weakref
@@ -29,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fsd_agent.adapters.mqtt_dial import LOWER_EFFORT, Client, Dial, Session, explain
+from fsd_agent.adapters.tcp import TcpProgress, wait_writable
 from fsd_agent.adapters.tls import BrokerRefusedError
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.rules.uplink.versions import Answer, MqttVersion, Versions
@@ -50,7 +51,8 @@ class MqttOptions:
     """For TCP, and again for TLS, and again for the CONNACK and the subscriptions. Dialling can't be interrupted,
     so twice this is the longest that an agent waits for its end."""
     keepalive_s: int = 10
-    """A dead link is noticed after at most twice this."""
+    """The peer is asked for a sign of life when it has acknowledged nothing for this long, on any layer, and is dead after
+    twice as long."""
     session_expiry_s: int = 3600
     """The broker keeps answers for us through a tunnel; after that they are asked for again."""
     inbound_bytes: int = MAX_ENVELOPE_BYTES + (64 << 10)
@@ -85,6 +87,7 @@ class MqttLink:
         self._fault = ""
         self._refused = False
         self._last_misc_s = 0.0
+        self._progress = TcpProgress(0.0)
         self._lost_tokens = 0
 
     def connect(self, dial: Dial) -> None:
@@ -94,8 +97,15 @@ class MqttLink:
         self._subscriptions = dial.subscriptions
         self._deadline_s = time.monotonic() + 3 * self._options.connect_timeout_s
         self._answered = False
+        self._progress = TcpProgress(time.monotonic())
         version = self._versions.next(dial.endpoint, time.monotonic_ns())
-        client = Client(dial, self._options.connect_timeout_s, version, self._session())
+        client = Client(
+            dial,
+            self._options.connect_timeout_s,
+            version,
+            self._session(),
+            silence_s=2 * self._options.keepalive_s,
+        )
         client.max_inflight_messages_set(self._options.window)
         client.max_queued_messages_set(self._options.window)
         client.on_connect = self._on_connect
@@ -158,39 +168,47 @@ class MqttLink:
         client.disconnect()
         deadline_s = time.monotonic() + self._options.close_timeout_s
         while client.socket() is not None and client.want_write() and time.monotonic() < deadline_s:
-            _wait_writable(client.socket(), deadline_s - time.monotonic())
+            wait_writable(client.socket(), deadline_s - time.monotonic())
             client.loop_write()
         _shut(client)
+
+    def abandon(self) -> None:
+        """Close the socket, whatever waits in it."""
+        client, self._client = self._client, None
+        self._events.clear()
+        self._up = False
+        if client is not None:
+            _shut(client)
 
     def _turn(self, wait_s: float) -> bool:
         """Wait for the socket or a wake-up, and let paho read and write; True when woken."""
         client = self._client
         sock = client.socket() if client is not None else None
         if client is None or sock is None:
-            return self._select(None, selectors.EVENT_READ, wait_s)[1]
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0)
+            return self._poll(None, 0, wait_s)[1]
+        wanted = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
         # TLS may hold a whole record that the kernel no longer has: select would not see it.
         pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-        ready, woken = self._select(sock, wanted, 0.0 if pending else wait_s)
-        if ready & selectors.EVENT_WRITE:
+        ready, woken = self._poll(sock, wanted, 0.0 if pending else wait_s)
+        if ready & select.POLLOUT:
             client.loop_write()
-        if pending or ready & selectors.EVENT_READ:
+        if pending or ready & ~select.POLLOUT:  # Readable, or something is wrong with it, which reading tells
             self._read(client)
         self._misc(client)
         return woken
 
-    def _select(self, sock: Any, wanted: int, wait_s: float) -> tuple[int, bool]:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake, selectors.EVENT_READ)
-            if sock is not None:
-                selector.register(sock, wanted)
-            ready, woken = 0, False
-            for key, mask in selector.select(wait_s):
-                if key.fd == self._wake:
-                    woken = True
-                    os.eventfd_read(self._wake)
-                else:
-                    ready = mask
+    def _poll(self, sock: Any, wanted: int, wait_s: float) -> tuple[int, bool]:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if sock is not None:
+            poll.register(sock, wanted)
+        ready, woken = 0, False
+        for fd, mask in poll.poll(1000 * wait_s):  # Whole milliseconds, rounded up
+            if fd == self._wake:
+                woken = True
+                os.eventfd_read(self._wake)
+            else:
+                ready = mask
         return ready, woken
 
     def _read(self, client: Client) -> None:
@@ -208,7 +226,9 @@ class MqttLink:
         now_s = time.monotonic()
         if now_s - self._last_misc_s >= MISC_S:
             self._last_misc_s = now_s
-            client.loop_misc()
+            # paho takes a ping that waits behind a segment on a slow link for one that is not answered, and closes.
+            if self._progress.still_s(client.socket(), now_s) >= self._options.keepalive_s:
+                client.loop_misc()
         if client is self._client and not self._up and now_s >= self._deadline_s:
             self.fail("no answer from the broker in time", refused=False)
 
@@ -303,12 +323,6 @@ class MqttLink:
         if client is self._client and level == paho.MQTT_LOG_ERR:
             self._fault = text
             self._refused = self._refused or "ALERT" in text
-
-
-def _wait_writable(sock: Any, wait_s: float) -> None:
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_WRITE)
-        selector.select(max(0.0, wait_s))
 
 
 def _shut(client: paho.Client) -> None:

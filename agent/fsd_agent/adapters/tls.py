@@ -53,7 +53,6 @@ def region_context(policy: RegionPolicy, endpoint: Endpoint, cert: Path, key: Pa
     context.hostname_checks_common_name = False
     context.load_verify_locations(cadata=policy.authority_pem.decode("ascii"))
     context.load_cert_chain(cert, key)
-    context._msg_callback = _look  # type: ignore[attr-defined]  # noqa: SLF001 - see the module
     return context
 
 
@@ -114,6 +113,8 @@ class _RegionSocket(ssl.SSLSocket):
             raise self._refusal(f"its certificate {self.region_fault}")
         if self.region_judged != (self.getpeercert(binary_form=True),):
             raise self._refusal("its identity was not checked during the handshake")
+        # Nothing more is to be judged, and each record of data would be shown: a seventh of what sending costs.
+        self.context._msg_callback = None  # type: ignore[attr-defined]  # noqa: SLF001 - see the module
 
     def _refusal(self, reason: str) -> BrokerRefusedError:
         self.close()
@@ -139,6 +140,7 @@ class _RegionContext(ssl.SSLContext):
         session: ssl.SSLSession | None = None,  # noqa: ARG002 - a resumed session would skip the certificate
     ) -> ssl.SSLSocket:
         """As the base class does, for the endpoint's server name."""
+        self._msg_callback = _look
         return super().wrap_socket(
             sock,
             server_side=server_side,

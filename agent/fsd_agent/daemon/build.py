@@ -9,6 +9,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -253,6 +254,7 @@ def _deliverer(
         on_message=_both(heads, parts.control),
         random=random.SystemRandom().random,
         overdue=overdue,
+        beside=ThreadPoolExecutor(1, "check"),
         gate=policy.gate,
         power=policy.power,
     )

@@ -16,7 +16,6 @@ from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Hold
 from fsd_agent.rules.uplink.rate import Rate
 from fsd_firmware.surroundings import LinkKind
-from fsd_firmware.surroundings_file import boot_ns
 
 BURST_NS: Final = 250_000_000
 """At 4 Mbit/s two segments: enough to keep the link busy between two turns of the loop."""
@@ -51,7 +50,6 @@ def open_link_policy(config: UplinkConfig, parts: Parts) -> LinkPolicy:
         asleep=power.asleep,
         journal=parts.journal,
         clock=parts.clock,
-        boot_ns=boot_ns,
         own=ByteLimits(config.metered_bytes_per_day, config.metered_bytes_per_month),
         rates=_rates(config),
     )

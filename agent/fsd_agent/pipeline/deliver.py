@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
@@ -28,7 +29,7 @@ from fsd_agent.pipeline.link import Link, LinkLimits
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
 from fsd_agent.pipeline.passage import Passage
 from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
-from fsd_agent.pipeline.sealed_files import DamagedError
+from fsd_agent.pipeline.soundness import AtOnce, DamagedError
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
@@ -42,7 +43,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.uplink.power import Phase
 from fsd_agent.rules.uplink.schedule import Decision, Delivered, UplinkCounts
-from fsd_agent.rules.uplink.transfer import Emission, SendFin, UplinkLimits
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit, UplinkLimits
 
 REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
@@ -74,12 +75,14 @@ class Deliverer:
         overdue: Callable[[], Sequence[str]] = tuple,
         gate: Gate | None = None,
         power: Power | None = None,
+        beside: Executor | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         Without a ``gate`` everything may go, and without ``power`` at any time; asleep, nobody is connected.
+        ``beside`` hashes whole files while others are sent; without it that is done on our thread.
         """
         self._journal = journal
         self._spool = spool
@@ -98,6 +101,7 @@ class Deliverer:
         self._gate = gate or OpenGate()
         self._power = power or AlwaysOn()
         self._passage = Passage(self._gate)
+        self._beside = beside or AtOnce()
         self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
@@ -156,7 +160,8 @@ class Deliverer:
         if self._lane is not None:
             lane = self._lane
             self._follow_link(lane, now_ns)
-            dead = self._link.keep(lane.route, lane.subscriptions, now_ns)
+            slept_ns = self._clock.suspended_ns()
+            dead = self._link.keep(lane.route, lane.subscriptions, now_ns, slept_ns)
             if dead is not None:
                 self._on_event(dead, now_ns)
             self._refresh(lane, now_ns)
@@ -186,11 +191,21 @@ class Deliverer:
         self._link.close()
         self._passage.close()
         self._past = self._counts()
+        if self._lane is not None:
+            self._lane.files.close()
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:
-            first_ask = int(self._random() * 2**32)
-            self._lane = Lane.open(route, self._spool, self._limits, first_ask, self._journal, self._clock)
+            self._lane = Lane.open(
+                route,
+                self._spool,
+                self._limits,
+                int(self._random() * 2**32),
+                state=self._journal,
+                clock=self._clock,
+                beside=self._beside,
+                done=self._link.broker.wake,
+            )
             self._trouble = self._lane.sent.trouble if self._lane.sent is not None else ""
             self._stale = True
 
@@ -211,6 +226,7 @@ class Deliverer:
             with self._consent.steady() as consented:
                 if consented.withdrawals != self._withdrawals:  # What is known here may be erased by now
                     lane.schedule.update(())
+                    lane.files.forget_all()
                     self._withdrawals = consented.withdrawals
                 lane.refresh(self._journal, consented.in_force, self._passage.admits)
             self._passage.count(self._journal, lane.topics.region)
@@ -222,7 +238,8 @@ class Deliverer:
         while self._link.room > 0:
             if self._publish_small(lane, now_ns):
                 continue
-            emission = lane.schedule.next(now_ns) if now_ns >= self._gate.due_ns(small=False) else None
+            is_due = now_ns >= self._gate.due_ns(small=False)
+            emission = lane.schedule.next(now_ns, lane.files.unknown) if is_due else None
             if emission is None:
                 return
             self._try_to_publish(lane, emission, now_ns)
@@ -261,6 +278,9 @@ class Deliverer:
     def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Give one message about a clip to the connection, if there is consent at that very moment."""
         row = lane.schedule.row(emission.clip_id)
+        if isinstance(emission, SendInit) and not lane.files.is_sound(row):
+            lane.schedule.unasked(row.clip_id, now_ns)
+            return
         topic, payload = lane.files.render(emission, row)
         with self._consent.steady() as consented:
             if self._is_stale(consented):

@@ -107,11 +107,10 @@ class LinkGate:
         asleep: Callable[[], bool],
         journal: StateStore,
         clock: Clock,
-        boot_ns: Callable[[], int],
         own: ByteLimits,
         rates: Mapping[LinkKind, Rate],
     ) -> None:
-        """``boot_ns`` goes on while the computer is suspended; ``own`` is what the vehicle's owner allows.
+        """``own`` is what the vehicle's owner allows.
 
         ``rates`` holds the kinds of link that have one. Raises ``JournalError`` where it can't be read what was spent.
         """
@@ -119,7 +118,6 @@ class LinkGate:
         self._asleep = asleep
         self._journal = journal
         self._clock = clock
-        self._boot_ns = boot_ns
         self._own = own
         self._limits = own
         self._rates = rates
@@ -153,7 +151,8 @@ class LinkGate:
     def look(self, region: ByteLimits, now_ns: int) -> Admits:  # noqa: ARG002 - the port's names
         """See :class:`Gate`."""
         self._limits = smaller(self._own, region)
-        self._meter.look(boot_ns=self._boot_ns(), wall_ns=self._clock.wall_ns())
+        boot_ns = self._clock.monotonic_ns() + self._clock.suspended_ns()
+        self._meter.look(boot_ns=boot_ns, wall_ns=self._clock.wall_ns())
         way = self._way = Way(
             self._surroundings().link,
             self._asleep(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,17 +44,23 @@ class Lane:
         spool: SpoolStore,
         limits: UplinkLimits,
         first_ask: int,
+        *,
         state: StateStore,
         clock: Clock,
+        beside: Executor,
+        done: Callable[[], None],
     ) -> Self:
-        """A lane that knows of no clip yet."""
+        """A lane that knows of no clip yet; ``beside`` and ``done`` are those of :class:`.sealed_files.SealedFiles`."""
         topics = Topics(route.policy.region_id, route.registration.vehicle)
         region = spool.region(topics.region)
         if route.policy.transfer is TransferProfile.VEHICLE_TOPICS:
-            return cls(route, topics, Schedule(route, limits, first_ask), SealedFiles(region, topics), None)
+            files = SealedFiles(region, topics, beside, done, limits.segment_bytes)
+            return cls(route, topics, Schedule(route, limits, first_ask), files, None)
         sent = SentBook(state, topics.region, clock, limits)
         schedule = Schedule(route, limits, first_ask, sent.begin)
-        return cls(route, topics, schedule, FileAsyncFiles(region, topics), sent)
+        return cls(
+            route, topics, schedule, FileAsyncFiles(region, topics, beside, done, limits.segment_bytes), sent
+        )
 
     @property
     def subscriptions(self) -> tuple[str, ...]:

@@ -8,11 +8,16 @@
     any          Disconnected                  down, back-off (slow where the peer was refused)
     up           no Acked for ``stall_ns``     down, back-off: alive to pings, dead to publishes
                  while something is in flight
+    any          the vehicle was suspended     down, and connecting at once
 
 Endpoints are tried in the policy's order, one attempt each, and never another's. Between two of them the pause is the
 first of the back-off; after the last the round is over, and the pause grows with the rounds. The back-off, and with it
 the order, starts anew after a connection that lasted ``steady_ns``: one that is dropped at once, again and again, is a
 failing one.
+
+Of a suspend our clock knows nothing, but the broker's does, and that of every router between that keeps a table of connections:
+after one of ``suspend_ns`` nothing from before is trusted, and no pause from before is waited for. For ``awake_ns`` after it
+the back-off does not grow: a modem takes a while to be there again.
 """
 
 from __future__ import annotations
@@ -40,6 +45,8 @@ class LinkLimits:
     stall_ns: int = 60_000_000_000
     """A full window of 64 KiB segments takes this long at 70 kbit/s."""
     steady_ns: int = 30_000_000_000
+    suspend_ns: int = 1_000_000_000
+    awake_ns: int = 30_000_000_000
     network_retry: BackoffPolicy = NETWORK_RETRY
     refused_retry: BackoffPolicy = REFUSED_RETRY
 
@@ -78,6 +85,12 @@ class Link(Generic[T]):
         self._since_ns = 0
         """When the state began, or (up) when the broker last acknowledged or had nothing to acknowledge."""
         self._up_since_ns = 0
+        self._suspended_ns: int | None = None
+        """In all, at the last look."""
+        self._resuming = False
+        """The connection's end is not told yet, and the next one is not to wait."""
+        self._awake_until_ns = 0
+        """The back-off does not grow before this."""
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -102,8 +115,19 @@ class Link(Generic[T]):
             for (region_id, endpoint), (messages, count) in self._sent.items()
         )
 
-    def keep(self, route: Route, subscriptions: tuple[str, ...], now_ns: int) -> Disconnected | None:
-        """Connect when it is time to. A connection that is found dead is closed and returned as an event."""
+    def keep(
+        self, route: Route, subscriptions: tuple[str, ...], now_ns: int, suspended_ns: int
+    ) -> Disconnected | None:
+        """Connect when it is time to. A connection that is found dead is dropped and returned as an event.
+
+        ``suspended_ns``: how long the machine was suspended, in all.
+        """
+        if self._slept(suspended_ns):
+            self._awake_until_ns = now_ns + self._limits.awake_ns
+            self._start_over()
+            if self.connected or self._connecting:
+                self._resuming = True
+                return self._give_up("the vehicle was suspended")
         waited_ns = now_ns - self._since_ns
         if self._connecting and waited_ns >= self._limits.connect_ns:
             return self._give_up("the broker did not answer the connection request")
@@ -116,8 +140,13 @@ class Link(Generic[T]):
             self.broker.connect(route, self._endpoint, subscriptions)
         return None
 
+    def _slept(self, suspended_ns: int) -> bool:
+        """Whether the machine was suspended since the last look, long enough to count."""
+        before_ns, self._suspended_ns = self._suspended_ns, suspended_ns
+        return before_ns is not None and suspended_ns - before_ns >= self._limits.suspend_ns
+
     def _give_up(self, reason: str) -> Disconnected:
-        self.broker.close()
+        self.broker.abandon()
         return Disconnected(reason, refused=False)
 
     def publish(self, what: T, topic: str, payload: bytes, *, retain: bool, now_ns: int) -> None:
@@ -150,7 +179,11 @@ class Link(Generic[T]):
         lasted = self.connected and now_ns - self._up_since_ns >= self._limits.steady_ns
         if lasted:
             self._rounds, self._round_refused = 0, False
-        self._retry_at_ns = now_ns + self._pause_ns(event, round_over=lasted)
+        if now_ns < self._awake_until_ns and not event.refused:
+            self._rounds = 0
+        pause_ns = 0 if self._resuming else self._pause_ns(event, round_over=lasted)
+        self._resuming = False
+        self._retry_at_ns = now_ns + pause_ns
         self.failures += 1
         self.refused += event.refused
         self._down()
@@ -169,9 +202,13 @@ class Link(Generic[T]):
     def close(self) -> None:
         """Disconnect; the next :meth:`keep` connects at once."""
         self.broker.close()
+        self._start_over()
+        self._down()
+
+    def _start_over(self) -> None:
+        """The first endpoint, at once."""
         self._turn = self._rounds = self._retry_at_ns = 0
         self._round_refused = False
-        self._down()
 
     def _down(self) -> None:
         self.connected = self._connecting = False

@@ -1,14 +1,20 @@
-"""Reading sealed files for sending: a segment at a time, and never one that is not what was sealed; under either profile's topics.
+"""Reading sealed files for sending, for either profile's topics: a block at a time, and never what was not sealed so.
 
-Before each first question about a clip its file is hashed as a whole and compared with the journal, so that a
-damaged file is found here, instead of being sent for ever to a receiver that can never accept it. Each time, because
-a file that was sound at the last attempt may be the reason why that one failed.
+Whether a file is what was sealed is found out first (:mod:`.soundness`).
+
+A block is many segments: opening a file, asking for its key and deriving from it cost more than opening a segment does. The
+last one is kept until another is read; it is what the region gets, still sealed, and whether it may be given to anybody is
+asked for each segment, by who sends it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 
+from fsd_agent.pipeline.soundness import BLOCK_BYTES, DamagedError, Soundness
 from fsd_agent.ports.spool import RegionSpool
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit
@@ -24,30 +30,112 @@ from fsd_agent.wire.file_async import (
 from fsd_agent.wire.transfer import Fin, Init, Topics, encode
 
 
-class DamagedError(Exception):
-    """The spooled file is not what was sealed; the message names the clip and the reason."""
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What was read last."""
+
+    clip_id: str
+    offset: int
+    data: bytes
+
+    def find(self, clip_id: str, offset: int, length: int) -> bytes | None:
+        """These bytes, where all of them are in it."""
+        start = offset - self.offset
+        if clip_id != self.clip_id or start < 0 or start + length > len(self.data):
+            return None
+        return self.data[start : start + length]
+
+
+_NOTHING = _Block("", 0, b"")
 
 
 class SealedFiles:
     """The sealed clips of one route. Those of another region can't be named here, and have other keys."""
 
-    def __init__(self, spool: RegionSpool, topics: Topics) -> None:
+    def __init__(
+        self,
+        spool: RegionSpool,
+        topics: Topics,
+        beside: Executor,
+        done: Callable[[], None],
+        segment_bytes: int,
+    ) -> None:
+        """``beside`` runs the checks of whole files; ``done`` is called by its thread when one is over."""
         self._spool = spool
         self._topics = topics
+        self._segment_bytes = segment_bytes
+        block_bytes = max(1, BLOCK_BYTES // segment_bytes) * segment_bytes
+        self._soundness = Soundness(spool, beside, done, block_bytes, self._outline)
+        self._outlines: dict[str, bytes] = {}
+        """Of clips that are found to be sound, and that nothing is asked about yet."""
+        self._block = _NOTHING
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Clips of which it is not known yet whether they are sound."""
+        return self._soundness.unknown
+
+    def is_sound(self, row: ClipRow) -> bool:
+        """To be asked before each first question about a clip; see :meth:`.soundness.Soundness.outline`."""
+        outline = self._soundness.outline(row)
+        if outline is None:
+            return False
+        self._outlines[row.clip_id] = outline
+        self._forget_block(row)  # The file may be another since
+        return True
 
     def render(self, emission: Emission, row: ClipRow) -> tuple[str, bytes]:
         """Topic and payload of what is to be sent of the clip of ``row``. Raises :class:`DamagedError` or ``SpoolError``."""
         if isinstance(emission, SendInit):
-            return self._init(row, emission.message, self._check_whole(row, emission.message))
+            return self._init(row, emission.message, self._outlines.pop(row.clip_id))
         if isinstance(emission, SendFin):
             return self._fin(row, emission.message)
-        data = self._spool.read(row.purpose, row.clip_id, emission.offset, emission.length)
+        data = self._read(row, emission.offset, emission.length)
         if len(data) != emission.length:
             end = emission.offset + emission.length
             raise DamagedError(f"clip {row.clip_id}: file ends before byte {end}")
         return self._segment(row, emission.offset, hashlib.sha256(data).digest()), data
 
-    def _init(self, row: ClipRow, message: Init, _segments: bytes) -> tuple[str, bytes]:
+    def forget(self, row: ClipRow) -> None:
+        """Keep nothing in memory of a clip whose file is gone, or will be."""
+        self._soundness.forget(row.clip_id)
+        self._outlines.pop(row.clip_id, None)
+        self._forget_block(row)
+
+    def forget_all(self) -> None:
+        """As :meth:`forget`, of any clip."""
+        self._soundness.forget_all()
+        self._outlines.clear()
+        self._block = _NOTHING
+
+    def erase(self, row: ClipRow) -> None:
+        """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
+        self.forget(row)
+        self._spool.erase(row.purpose, row.clip_id)
+
+    def close(self) -> None:
+        """Nothing more is sent from here."""
+        self._soundness.close()
+        self._outlines.clear()
+        self._block = _NOTHING
+
+    def _read(self, row: ClipRow, offset: int, length: int) -> bytes:
+        found = self._block.find(row.clip_id, offset, length)
+        if found is not None:
+            return found
+        data = self._spool.read(row.purpose, row.clip_id, offset, max(length, BLOCK_BYTES))
+        self._block = _Block(row.clip_id, offset, data)
+        return data[:length]
+
+    def _forget_block(self, row: ClipRow) -> None:
+        if row.clip_id == self._block.clip_id:
+            self._block = _NOTHING
+
+    def _outline(self, _block: bytes) -> bytes:
+        """What the first question says of a block's segments: under our own topics nothing."""
+        return b""
+
+    def _init(self, row: ClipRow, message: Init, _outline: bytes) -> tuple[str, bytes]:
         return self._topics.init(row.clip_id), encode(message)
 
     def _segment(self, row: ClipRow, offset: int, sha256: bytes) -> str:
@@ -56,39 +144,23 @@ class SealedFiles:
     def _fin(self, row: ClipRow, message: Fin) -> tuple[str, bytes]:
         return self._topics.fin(row.clip_id), encode(message)
 
-    def _check_whole(self, row: ClipRow, message: Init) -> bytes:
-        """The first bytes of each segment's hash, in order, of a file that is what was sealed."""
-        digest, segments = hashlib.sha256(), bytearray()
-        done = 0
-        while data := self._spool.read(row.purpose, row.clip_id, done, message.segment_bytes):
-            digest.update(data)
-            segments += self._prefix(data)
-            done += len(data)
-        if done != message.size:
-            raise DamagedError(f"clip {row.clip_id}: {done} bytes on disk, {message.size} were sealed")
-        if digest.digest() != message.sha256:
-            raise DamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
-        return bytes(segments)
-
-    def _prefix(self, _data: bytes) -> bytes:
-        """Our own topics say nothing of segments beforehand."""
-        return b""
-
-    def erase(self, row: ClipRow) -> None:
-        """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
-        self._spool.erase(row.purpose, row.clip_id)
-
 
 class FileAsyncFiles(SealedFiles):
     """The same by the public file convention: :mod:`fsd_agent.wire.file_async`."""
 
-    def _init(self, row: ClipRow, message: Init, segments: bytes) -> tuple[str, bytes]:
+    def _outline(self, block: bytes) -> bytes:
+        """The first bytes of each segment's hash, in order."""
+        size = self._segment_bytes
+        segments = (block[at : at + size] for at in range(0, len(block), size))
+        return b"".join(hashlib.sha256(segment).digest()[:PREFIX_BYTES] for segment in segments)
+
+    def _init(self, row: ClipRow, message: Init, outline: bytes) -> tuple[str, bytes]:
         claim = FileClaim(
             fsd=1,
             region=self._topics.region,
             vehicle=self._topics.vehicle,
             segment_bytes=message.segment_bytes,
-            segments=segments,
+            segments=outline,
         )
         init = FileInit(name=row.clip_id, size=message.size, checksum=message.sha256.hex(), user_data=claim)
         return init_topic(row.clip_id), encode_init(init)
@@ -98,6 +170,3 @@ class FileAsyncFiles(SealedFiles):
 
     def _fin(self, row: ClipRow, message: Fin) -> tuple[str, bytes]:
         return fin_topic(row.clip_id, message.size, message.sha256), b""
-
-    def _prefix(self, data: bytes) -> bytes:
-        return hashlib.sha256(data).digest()[:PREFIX_BYTES]

@@ -96,6 +96,10 @@ class Broker(Protocol):
         """Make a waiting ``events`` return early. The one method that any thread may call."""
         ...
 
+    def abandon(self) -> None:
+        """Drop the connection as it is, at once: what is found dead hears no word more. Else as :meth:`close`."""
+        ...
+
     def close(self) -> None:
         """Disconnect cleanly; no event of the closed connection comes after this.
 

@@ -6,12 +6,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Both clocks. Any thread."""
+    """Both clocks, and what one of them leaves out. Any thread."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never go back while the process lives."""
+        """Nanoseconds that never go back while the process lives; they stand still while the machine is suspended."""
         ...
 
     def wall_ns(self) -> int:
         """Unix time in nanoseconds; may jump."""
+        ...
+
+    def suspended_ns(self) -> int:
+        """Nanoseconds that the machine was suspended, in all, since some moment before the process."""
         ...

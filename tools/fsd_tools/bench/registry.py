@@ -52,6 +52,11 @@ BENCHES = {
             "fsd_tools.bench.triggers:bench_triggers",
             "conditions, against plain lambdas, and the real minute in real time",
         ),
+        Bench(
+            "uplink",
+            "fsd_tools.bench.uplink:bench_uplink",
+            "clips to the region, against a C client, on a slow link, and through cuts",
+        ),
     )
 }
 

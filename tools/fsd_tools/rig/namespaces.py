@@ -19,15 +19,16 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from fsd_tools.errors import ToolError
 
+T = TypeVar("T")
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _NEEDED = ("ip", "nft", "unshare", "nsenter", "setpriv", "mount", "sleep")
 _CLONE_NEWNET = 0x40000000
@@ -129,25 +130,31 @@ class Namespace:
 
     def capture(self, interface: str) -> socket.socket:
         """A packet socket on an interface inside, readable from here: whole frames, both directions."""
-        taken: list[socket.socket] = []
 
-        def take() -> None:
-            # setns(2) moves one thread; this one ends with the namespace it took.
-            with Path(f"/proc/{self.pid}/ns/net").open("rb") as target:
-                if _LIBC.setns(target.fileno(), _CLONE_NEWNET) != 0:
-                    return
+        def take() -> socket.socket:
             packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             packets.setsockopt(socket.SOL_SOCKET, 33, CAPTURE_BYTES)  # SO_RCVBUFFORCE
             packets.bind((interface, ETH_P_ALL))
             packets.setblocking(False)
-            taken.append(packets)
+            return packets
 
-        thread = threading.Thread(target=take)
-        thread.start()
-        thread.join()
-        if not taken:
-            raise ToolError(f"in {self.name}: can't capture on {interface}")
-        return taken[0]
+        try:
+            return self.inside(take)
+        except OSError as error:
+            raise ToolError(f"in {self.name}: can't capture on {interface}: {error.strerror}") from error
+
+    def inside(self, act: Callable[[], T]) -> T:
+        """Call ``act`` in a thread of its own, whose new sockets are in here; what it raises is raised."""
+
+        def enter() -> T:
+            # setns(2) moves one thread; this one ends with the namespace it took.
+            with Path(f"/proc/{self.pid}/ns/net").open("rb") as target:
+                if _LIBC.setns(target.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+            return act()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(enter).result()
 
     def close(self) -> bytes:
         """End the holder: the kernel removes the rest when nothing runs inside any more. What it said is returned."""

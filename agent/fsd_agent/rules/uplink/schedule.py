@@ -142,10 +142,12 @@ class Schedule:
                 self._active.remove(transfer)
         self._quiet_until_ns = 0
 
-    def next(self, now_ns: int) -> Emission | None:
-        """What to publish now, if anything."""
+    def next(self, now_ns: int, not_yet: Collection[str] = ()) -> Emission | None:
+        """What to publish now, if anything; nothing is asked about the clips of ``not_yet``."""
         self._promote(now_ns)
         for transfer in self._active:
+            if transfer.phase is Phase.WAITING and transfer.row.clip_id in not_yet:
+                continue
             emission = transfer.next(now_ns, self._ask)
             if emission is not None:
                 if not isinstance(emission, SendSegment):
@@ -176,6 +178,12 @@ class Schedule:
             for each in self._active
         )
         return rivals < self._limits.active_clips and len(self._active) < self._limits.active_clips_in_all
+
+    def unasked(self, clip_id: str, now_ns: int) -> None:
+        """The question was not put after all; it is due."""
+        transfer = self._transfers.get(clip_id)
+        if transfer is not None:
+            transfer.interrupt(now_ns)
 
     def taken(self, emission: Emission, now_ns: int) -> None:
         """The broker acknowledged this publish."""

@@ -1,0 +1,111 @@
+"""Whether a sealed file is what was sealed: it is hashed as a whole and compared with the journal.
+
+This is done before each first question about a clip, so that a damaged file is found here, instead of being sent for ever to
+a receiver that can never accept it. Each time, because a file that was sound at the last attempt may be the reason why that
+one failed. Hashing takes as long as sending on a fast link does, and a large clip takes seconds: so it is done beside the
+delivering loop, which sends other clips, and what is small, meanwhile.
+
+Threads: one calls the methods, and each check runs where the executor runs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from fsd_agent.ports.spool import RegionSpool, SpoolError
+from fsd_agent.records.clip import ClipRow
+
+BLOCK_BYTES = 512 << 10
+"""Read at once: opening a file and asking for its key cost as much as opening several segments."""
+
+
+class DamagedError(Exception):
+    """The spooled file is not what was sealed; the message names the clip and the reason."""
+
+
+class AtOnce(Executor):
+    """Runs what it is given before it returns: for who has no thread to spare."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See ``concurrent.futures.Executor``."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - who asks for the result gets it
+            future.set_exception(error)
+        return future
+
+
+class Soundness:
+    """See the module. Of one region's files."""
+
+    def __init__(
+        self,
+        spool: RegionSpool,
+        beside: Executor,
+        done: Callable[[], None],
+        block_bytes: int = BLOCK_BYTES,
+        outline_of: Callable[[bytes], bytes] = lambda _block: b"",
+    ) -> None:
+        """``done`` is called by the thread of a check, once its answer is there.
+
+        ``outline_of`` is given all blocks in order, of ``block_bytes`` but for the last, by that thread; what it says of
+        them is the answer.
+        """
+        self._spool = spool
+        self._beside = beside
+        self._done = done
+        self._block_bytes = block_bytes
+        self._outline_of = outline_of
+        self._checks: dict[str, tuple[ClipRow, Future[bytes]]] = {}
+        self._over = False
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Clips that are being checked."""
+        return frozenset(clip_id for clip_id, (_, check) in self._checks.items() if not check.done())
+
+    def outline(self, row: ClipRow) -> bytes | None:
+        """What there is to say of a file that is found to be sound, which counts once; None: it is being checked.
+
+        Raises :class:`DamagedError` or ``SpoolError``, which counts once too.
+        """
+        asked, check = self._checks.get(row.clip_id, (None, None))
+        if check is None or asked != row:
+            check = self._beside.submit(self._check, row)
+            self._checks[row.clip_id] = row, check
+            check.add_done_callback(lambda _: self._done())
+        if not check.done():
+            return None
+        del self._checks[row.clip_id]
+        return check.result()
+
+    def forget(self, clip_id: str) -> None:
+        """The file is gone, or will be."""
+        self._checks.pop(clip_id, None)
+
+    def forget_all(self) -> None:
+        """Any of them may be gone."""
+        self._checks.clear()
+
+    def close(self) -> None:
+        """What is being checked is given up, soon."""
+        self._over = True
+        self.forget_all()
+
+    def _check(self, row: ClipRow) -> bytes:
+        digest, outline, done = hashlib.sha256(), bytearray(), 0
+        while data := self._spool.read(row.purpose, row.clip_id, done, self._block_bytes):
+            if self._over:
+                raise SpoolError(f"clip {row.clip_id}: nobody wants to know any more")
+            digest.update(data)
+            outline += self._outline_of(data)
+            done += len(data)
+        if done != row.size_bytes:
+            raise DamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
+        if digest.digest() != row.sha256:
+            raise DamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
+        return bytes(outline)

@@ -1,0 +1,115 @@
+"""Blocks of sealed files: what is asked of the spool for a clip that is sent, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsd_agent.pipeline.sealed_files import SealedFiles
+from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce
+from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import Purpose
+from fsd_agent.rules.uplink.transfer import SendSegment
+from fsd_agent.testing.compartments import at, keyed
+from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics
+
+SIZE = 3 * BLOCK_BYTES + 70_000
+
+
+class Asked:
+    """A region's spool that remembers what it was asked for."""
+
+    def __init__(self, inner: RegionSpool) -> None:
+        self.reads: list[tuple[str, int]] = []
+        self.erase = inner.erase
+        self._read = inner.read
+
+    def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+        self.reads.append((clip_id, offset))
+        return self._read(purpose, clip_id, offset, length)
+
+
+class Bench:
+    """Two clips in one compartment."""
+
+    def __init__(self) -> None:
+        self.keys: MemoryVehicleKeys = keyed("cn")
+        self.spool = MemorySpool(self.keys)
+        self.data = [random.Random(number).randbytes(SIZE) for number in range(2)]
+        self.rows = [self._put(number) for number in range(2)]
+        self.asked = Asked(self.spool.region("cn"))
+        self.files = SealedFiles(self.asked, Topics("cn", "car-1"), AtOnce(), lambda: None)
+
+    def _put(self, number: int) -> ClipRow:
+        clip_id, data = f"{number:032x}", self.data[number]
+        self.spool.put(at("cn"), clip_id, as_file(data))
+        return ClipRow(
+            clip_id, "cn", Purpose.SAFETY, ClipState.SEALED, 0, 1, 0, (), (), 0,
+            size_bytes=SIZE, sha256=hashlib.sha256(data).digest(),
+        )  # fmt: skip
+
+    def segment(self, number: int, offset: int, length: int = SEGMENT_BYTES) -> bytes:
+        row = self.rows[number]
+        length = min(length, SIZE - offset)
+        return self.files.render(SendSegment(row.clip_id, offset, length), row)[1]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, SIZE - 1), st.integers(1, 2 * BLOCK_BYTES)), max_size=12
+    )
+)
+@settings(max_examples=20, deadline=None)
+def test_a_segment_is_the_clips_own_bytes_whatever_was_read_before(
+    wanted: list[tuple[int, int, int]],
+) -> None:
+    bench = Bench()
+    for number, offset, length in wanted:
+        assert bench.segment(number, offset, length) == bench.data[number][offset : offset + length]
+
+
+def test_segments_of_one_block_cost_one_read() -> None:
+    bench = Bench()
+    for offset in range(0, SIZE, SEGMENT_BYTES):
+        bench.segment(0, offset)
+    assert [offset for _, offset in bench.asked.reads] == [0, BLOCK_BYTES, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES]
+
+
+def test_a_clip_that_is_erased_or_forgotten_is_not_in_memory_any_more() -> None:
+    bench = Bench()
+    bench.segment(0, 0)
+    bench.keys.destroy_compartment("cn", Purpose.SAFETY)
+    assert bench.segment(0, SEGMENT_BYTES) == bench.data[0][SEGMENT_BYTES : 2 * SEGMENT_BYTES]
+    bench.files.forget_all()
+    with pytest.raises(CompartmentKeyError):
+        bench.segment(0, SEGMENT_BYTES)
+
+
+def test_erasing_a_clip_forgets_its_block_alone() -> None:
+    bench = Bench()
+    bench.segment(0, 0)
+    bench.files.erase(bench.rows[1])
+    bench.segment(0, 0)
+    assert len(bench.asked.reads) == 1
+    bench.files.erase(bench.rows[0])
+    with pytest.raises(Exception, match="no such file"):
+        bench.segment(0, 0)
+
+
+def test_what_was_read_of_a_file_that_is_another_now_is_not_sent() -> None:
+    bench = Bench()
+    bench.segment(0, 0)
+    other = random.Random(7).randbytes(SIZE)
+    row = replace(bench.rows[0], sha256=hashlib.sha256(other).digest())
+    bench.spool.put(at("cn"), row.clip_id, as_file(other))
+    assert bench.files.is_sound(row)
+    assert bench.segment(0, 0) == other[:SEGMENT_BYTES]
