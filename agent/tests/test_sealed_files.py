@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.pipeline.sealed_files import SealedFiles
+from fsd_agent.pipeline.sealed_files import FileAsyncFiles, SealedFiles
 from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce
 from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
-from fsd_agent.rules.uplink.transfer import SendSegment
+from fsd_agent.rules.uplink.transfer import SendInit, SendSegment
 from fsd_agent.testing.compartments import at, keyed
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
-from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics
+from fsd_agent.wire.file_async import PREFIX_BYTES, decode_init
+from fsd_agent.wire.transfer import SEGMENT_BYTES, VERSION, Init, Topics
 
 SIZE = 3 * BLOCK_BYTES + 70_000
 
@@ -47,7 +48,7 @@ class Bench:
         self.data = [random.Random(number).randbytes(SIZE) for number in range(2)]
         self.rows = [self._put(number) for number in range(2)]
         self.asked = Asked(self.spool.region("cn"))
-        self.files = SealedFiles(self.asked, Topics("cn", "car-1"), AtOnce(), lambda: None)
+        self.files = SealedFiles(self.asked, Topics("cn", "car-1"), AtOnce(), lambda: None, SEGMENT_BYTES)
 
     def _put(self, number: int) -> ClipRow:
         clip_id, data = f"{number:032x}", self.data[number]
@@ -113,3 +114,16 @@ def test_what_was_read_of_a_file_that_is_another_now_is_not_sent() -> None:
     bench.spool.put(at("cn"), row.clip_id, as_file(other))
     assert bench.files.is_sound(row)
     assert bench.segment(0, 0) == other[:SEGMENT_BYTES]
+
+
+@pytest.mark.parametrize("segment_bytes", [SEGMENT_BYTES, 5_000, 200_000])
+def test_the_file_convention_is_told_of_each_segment_beforehand(segment_bytes: int) -> None:
+    bench = Bench()
+    row, data = bench.rows[1], bench.data[1]
+    files = FileAsyncFiles(bench.asked, Topics("cn", "car-1"), AtOnce(), lambda: None, segment_bytes)
+    assert files.is_sound(row)
+    question = Init(v=VERSION, ask=1, size=SIZE, sha256=row.sha256, segment_bytes=segment_bytes)
+    _, payload = files.render(SendInit(row.clip_id, question), row)
+    segments = [data[low : low + segment_bytes] for low in range(0, SIZE, segment_bytes)]
+    expected = b"".join(hashlib.sha256(one).digest()[:PREFIX_BYTES] for one in segments)
+    assert decode_init(payload).user_data.segments == expected

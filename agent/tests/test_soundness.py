@@ -179,30 +179,40 @@ class Files:
 def test_an_answer_counts_once() -> None:
     beside = WhenTold()
     files = Files(beside)
-    assert not files.soundness.is_known(files.row)
+    assert files.soundness.outline(files.row) is None
     assert files.soundness.unknown == {files.row.clip_id}
     beside.run_one()
     assert files.soundness.unknown == frozenset()
-    assert files.soundness.is_known(files.row)
-    assert not files.soundness.is_known(files.row)
+    assert files.soundness.outline(files.row) == b""
+    assert files.soundness.outline(files.row) is None
 
 
 def test_an_answer_about_another_file_of_the_clip_is_none() -> None:
     beside = WhenTold()
     files = Files(beside)
-    assert not files.soundness.is_known(files.row)
+    assert files.soundness.outline(files.row) is None
     beside.run_one()
     sealed = files.spool.put(at("cn"), "0" * 32, as_file(bytes(SIZE)))
-    assert not files.soundness.is_known(replace(files.row, sha256=sealed.sha256))
+    assert files.soundness.outline(replace(files.row, sha256=sealed.sha256)) is None
     beside.run_one()
-    assert files.soundness.is_known(replace(files.row, sha256=sealed.sha256))
+    assert files.soundness.outline(replace(files.row, sha256=sealed.sha256)) == b""
+
+
+@pytest.mark.parametrize("block_bytes", [1000, BLOCK_BYTES, SIZE, SIZE + 1])
+def test_the_outline_is_what_is_said_of_each_block_in_order(block_bytes: int) -> None:
+    files = Files(AtOnce())
+    region = files.spool.region("cn")
+    whole = region.read(Purpose.SAFETY, "0" * 32, 0, SIZE)
+    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: block[-2:])
+    blocks = [whole[low : low + block_bytes] for low in range(0, SIZE, block_bytes)]
+    assert soundness.outline(files.row) == b"".join(block[-2:] for block in blocks)
 
 
 @pytest.mark.parametrize("forget", ["one", "all", "close"])
 def test_what_was_found_of_a_file_that_is_gone_is_forgotten(forget: str) -> None:
     beside = WhenTold()
     files = Files(beside)
-    assert not files.soundness.is_known(files.row)
+    assert files.soundness.outline(files.row) is None
     beside.run_one()
     match forget:
         case "one":
@@ -211,7 +221,7 @@ def test_what_was_found_of_a_file_that_is_gone_is_forgotten(forget: str) -> None
             files.soundness.forget_all()
         case _:
             files.soundness.close()
-    assert not files.soundness.is_known(files.row)
+    assert files.soundness.outline(files.row) is None
 
 
 @pytest.mark.parametrize(
@@ -226,13 +236,13 @@ def test_what_is_not_what_was_sealed_is_told_by_name(content: bytes, reason: str
     files = Files(AtOnce())
     files.spool.put(at("cn"), "0" * 32, as_file(content))
     with pytest.raises(DamagedError, match=f"clip {'0' * 32}: {reason}"):
-        files.soundness.is_known(files.row)
+        files.soundness.outline(files.row)
     files.spool.erase(at("cn"), "0" * 32)
     with pytest.raises(SpoolError, match="no such file"):
-        files.soundness.is_known(files.row)
+        files.soundness.outline(files.row)
     files.keys.destroy_compartment("cn", Purpose.SAFETY)
     with pytest.raises(CompartmentKeyError):
-        files.soundness.is_known(files.row)
+        files.soundness.outline(files.row)
 
 
 def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
@@ -254,7 +264,7 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
     files = Files(AtOnce())
     with ThreadPoolExecutor(1) as beside:
         soundness = Soundness(Slow(files.spool.region("cn")), beside, lambda: None)
-        assert not soundness.is_known(files.row)
+        assert soundness.outline(files.row) is None
         assert begun.wait(10)
         soundness.close()
         go_on.set()
