@@ -26,7 +26,7 @@ from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.sense import Sense
-from fsd_agent.pipeline.tell import Teller
+from fsd_agent.pipeline.tell import ELSEWHERE, Teller
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
@@ -829,7 +829,7 @@ def test_an_older_set_never_comes_back_also_not_with_another_car_or_region_in_be
     assert in_force.version == 2
 
 
-def teller_of(bench: Bench) -> Teller:
+def teller_of(bench: Bench, trouble: str = "") -> Teller:
     return Teller(
         journal=bench.journal,
         control=bench.control,
@@ -838,7 +838,7 @@ def teller_of(bench: Bench) -> Teller:
         lost=bench.sense.lost,
         suspended=bench.engine.suspended,
         use=process_use,
-        trouble=lambda: "",
+        trouble=lambda: trouble,
         head=Heads(bench.ledger, bench.events).tell,
         holds=lambda _where: (HoldSpan("no_registration", 1, 2, 3),),
         certificate_until_ns=CertificateWatch(bench.keys, bench.clock, bench.events).look,
@@ -874,6 +874,22 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     again.restore(bench.region.policy)
     bench.control = again
     assert [one.id for one in teller_of(bench).status(cn).campaigns] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "text", ["clip {}: damaged", "/data/spool/cn/safety/{}.sealed: cut", "/x/cn/safety.key: away"]
+)
+def test_a_region_is_not_told_of_trouble_with_anothers_clips(text: str) -> None:
+    bench = Bench(drive(8, (2.0,)))
+    bench.push(campaign())
+    bench.drive()
+    (row,) = bench.journal.clips(frozenset(ClipState))
+    trouble = text.format(row.clip_id)
+    cn, eu = bench.region.route("car-1"), sample_region("eu", ("DE",)).route("car-1")
+    assert teller_of(bench, trouble).status(cn).trouble == trouble
+    assert teller_of(bench, trouble).status(eu).trouble == ELSEWHERE
+    assert teller_of(bench, "clip " + "0" * 32).status(cn).trouble == ELSEWHERE, "nobody knows whose it is"
+    assert teller_of(bench, "broker: timed out").status(eu).trouble == "broker: timed out"
 
 
 def test_the_status_says_what_happened() -> None:

@@ -55,6 +55,7 @@ def test_an_agent_with_a_filled_spool_tells_about_itself(fleet: Fleet) -> None:
     config = fleet.fill(30)
     measured = fleet.run_agent(config, 1.0)
     assert measured.start_s > 0
+    assert measured.start_cpu_s > 0
     assert 10e6 < measured.imported_bytes < measured.held_bytes < 1e9
     assert measured.peak_bytes >= 0.99 * measured.held_bytes, "the kernel counts its peak in steps"
     assert not measured.connected, "nobody serves the region here"

@@ -1,13 +1,15 @@
 """Builds the status message from the journal and the loops.
 
-A region is told of its own campaigns and clips alone, also where the vehicle belonged to another one before.
+A region is told of its own campaigns and clips alone, also where the vehicle belonged to another one before. A trouble that
+names another region's folder, or a clip that is not this region's, is told to it as :data:`ELSEWHERE`.
 
 Threads: one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from fsd_agent import __version__
@@ -18,6 +20,9 @@ from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.region import Route
 from fsd_agent.records.status import CampaignStatus, Fault, HoldSpan, ProcessUse, SpoolLevel, Status
 from fsd_agent.wire.versions import WIRE_VERSIONS
+
+ELSEWHERE = "a fault that is not about this region's clips: the vehicle's own status has it"
+_CLIP_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 class Faults(Protocol):
@@ -73,7 +78,9 @@ class Teller:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
         region_id = where.policy.region_id
         in_force, known = self._control.in_force(region_id), self._control.known(region_id)
-        levels = [one for one in self._journal.levels() if one.region_id == region_id]
+        on_board = self._journal.levels()
+        levels = [one for one in on_board if one.region_id == region_id]
+        others = {one.region_id for one in on_board} - {region_id}
         head = self._head()  # First: where it fails, that is the trouble that is told
         return Status(
             vehicle=where.registration.vehicle,
@@ -90,7 +97,7 @@ class Teller:
             spool=spool_levels(levels),
             lost=dict(self._lost()),
             use=self._use(),
-            trouble=self._trouble(),
+            trouble=self._told(self._trouble(), region_id, others),
             ledger_head=head,
             holds=self._holds(where),
             certificate_until_wall_ns=self._certificate_until_ns(region_id),
@@ -101,6 +108,13 @@ class Teller:
             models=self._models,
             waits=dict(self._waits(region_id)),
         )
+
+    def _told(self, trouble: str, region_id: str, others: Collection[str]) -> str:
+        """The trouble as this region may know it; ``others`` have clips on board."""
+        of_others = any(f"/{other}/" in trouble for other in others)
+        if of_others or any(self._region_of(clip_id) != region_id for clip_id in _CLIP_ID.findall(trouble)):
+            return ELSEWHERE
+        return trouble
 
     def _region_of(self, clip_id: str) -> str | None:
         row = self._journal.clip(clip_id)

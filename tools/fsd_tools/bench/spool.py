@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -41,7 +41,7 @@ def bench_spool(rounds: int, progress: Progress) -> BenchResult:
     *Held*: an agent, as a process of its own, on a vehicle with 50,000 sealed clips, and in turns on one with 1,000. Its
     region's broker takes every message, and its receiver is away, so that all clips stay. *Start* lasts from
     reading the configuration to the first batch of samples in the loops: journal, ledger and spool are opened, checked
-    and brought to agree; files are in the page cache. Memory is the resident size after 12 s of sensing and sending.
+    and brought to agree; files are in the page cache. *Memory* is the resident size after 12 s of sensing and sending.
     """
     with tempfile.TemporaryDirectory(prefix="fsd-bench-", dir=_on_disk()) as folder, Rig(Path(folder)) as rig:
         progress("making a region and a vehicle")
@@ -106,37 +106,17 @@ def _held(fleet: Fleet, rig: Rig, rounds: int, progress: Progress) -> list[Figur
     if not all(one.connected for each in found.values() for one in each):
         raise ToolError("bench spool: an agent did not reach its broker")
     few, many = found[FEW], found[MANY]
-    peer = f"with {FEW:,}"
+
+    def compared(name: str, unit: str, of: Callable[[Measured], float], goal: Goal | None = None) -> Figure:
+        ours, peers = statistics.median(map(of, many)), statistics.median(map(of, few))
+        return figure(f"{name}, {MANY:,} clips", ours, unit, peer=f"{FEW:,}", peer_value=peers, goal=goal)
+
     return [
-        figure(
-            f"start with {MANY:,} sealed clips",
-            _median(one.start_s for one in many),
-            "s",
-            peer=peer,
-            peer_value=_median(one.start_s for one in few),
-            goal=START_GOAL,
-        ),
-        figure(
-            f"memory of the agent with {MANY:,} sealed clips",
-            _median(one.held_bytes / 1e6 for one in many),
-            "MB",
-            peer=peer,
-            peer_value=_median(one.held_bytes / 1e6 for one in few),
-            goal=FLAT_GOAL,
-        ),
-        figure(
-            f"memory of the agent with {MANY:,} sealed clips, peak",
-            _median(one.peak_bytes / 1e6 for one in many),
-            "MB",
-            peer=peer,
-            peer_value=_median(one.peak_bytes / 1e6 for one in few),
-            goal=FLAT_GOAL,
-        ),
+        compared("start", "s", lambda one: one.start_s, START_GOAL),
+        compared("start, processor time", "s", lambda one: one.start_cpu_s),
+        compared("memory", "MB", lambda one: one.held_bytes / 1e6, FLAT_GOAL),
+        compared("memory, peak", "MB", lambda one: one.peak_bytes / 1e6),
     ]
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)
 
 
 def _on_disk() -> Path:

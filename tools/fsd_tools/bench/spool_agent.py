@@ -27,6 +27,8 @@ class Measured:
 
     start_s: float
     """From the configuration to the first batch of samples: everything is recovered, and the loops run."""
+    start_cpu_s: float
+    """Processor time of that, all threads: what it takes however busy others are."""
     connected: bool
     """The region's broker was reached while it ran."""
     imported_bytes: int
@@ -41,13 +43,14 @@ class _Watch:
     """Implements :class:`fsd_agent.ports.events.EventSink`: remembers when sensing began."""
 
     def __init__(self) -> None:
-        self.sensing_s: float | None = None
+        self.sensing_s: tuple[float, float] | None = None
+        """When sensing began, and what processor time was used by then."""
         self.connected = False
 
     def emit(self, event: EventName, /, **_fields: EventValue) -> None:
         """See the port."""
         if event == "progress" and self.sensing_s is None:
-            self.sensing_s = time.perf_counter()
+            self.sensing_s = time.perf_counter(), time.process_time()
         self.connected = self.connected or event == "connected"
 
 
@@ -55,7 +58,7 @@ def measure(config: Path, seconds: float) -> Measured:
     """Start, run for ``seconds`` and stop."""
     imported = process_use().resident_bytes
     watch, stop, held = _Watch(), threading.Event(), list[int]()
-    begin_s = time.perf_counter()
+    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     agent = build_agent(*load_config(config), events=watch, speed=None)
 
     def end() -> None:
@@ -67,7 +70,8 @@ def measure(config: Path, seconds: float) -> Measured:
     ended = agent.run(stop, RunOptions())
     if watch.sensing_s is None or not held:
         raise ToolError(f"the agent ended as {ended.name.lower()} before it was measured")
-    return Measured(watch.sensing_s - begin_s, watch.connected, imported, held[0], peak_bytes())
+    start_s, start_cpu_s = watch.sensing_s[0] - begin_s, watch.sensing_s[1] - begin_cpu_s
+    return Measured(start_s, start_cpu_s, watch.connected, imported, held[0], peak_bytes())
 
 
 def peak_bytes() -> int:
