@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsd_agent.pipeline.quarantine import KEEP_NS, LOOK_EVERY_NS, Quarantine, set_aside
+from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fired, Redacted, Sealed
 from fsd_agent.records.purpose import Compartment, Purpose
@@ -101,7 +102,7 @@ def test_a_damaged_file_is_moved_and_told(bench: Bench) -> None:
 @pytest.mark.parametrize("reason", sorted(set(DropReason) - {DropReason.SPOOL_DAMAGED}))
 def test_what_was_given_up_for_another_reason_is_not(bench: Bench, reason: DropReason) -> None:
     row = bench.add(1, reason=reason)
-    assert not set_aside(bench.spool, row, reason, "why", bench.events)
+    assert set_aside(bench.spool, row, reason, "why", bench.events) is False
     assert bench.spool.aside() == frozenset()
     assert bench.events.of("damaged") == []
 
@@ -166,6 +167,49 @@ def test_what_nobody_knows_goes_without_a_record(bench: Bench) -> None:
     bench.unwanted.add(at("cn"))
     assert bench.step(0) == []
     assert bench.erased() == []
+
+
+def test_what_was_not_given_up_goes_without_a_record(bench: Bench) -> None:
+    """Nobody sets such a file aside; if somebody did, its clip's end will be recorded by who finds the file gone."""
+    clip = "e" * 32
+    row = ClipRow(clip, "cn", Purpose.SAFETY, ClipState.STAGED, 0, 1, 0, (), (), 0)
+    bench.journal.accept((), (row,))
+    bench.journal.captured(clip, cut=False)
+    file = bench.spool.put(at("cn"), clip, as_file(b"data"))
+    bench.journal.sealed(file)
+    bench.ledger.append(
+        Fired(clip, "cn", Purpose.SAFETY, "f", "c", 1),
+        Redacted(clip, "cn", (), (), 0, 0, "dropped"),
+        Sealed(clip, "cn", "car-1", 1, 1, "0" * 16, file.sha256, file.size_bytes),
+    )
+    bench.spool.set_aside(at("cn"), clip)
+    bench.unwanted.add(at("cn"))
+    assert bench.step(0) == []
+    assert bench.erased() == []
+
+
+def test_a_store_that_can_not_be_read_is_told_and_looked_at_again(bench: Bench) -> None:
+    class Unreadable(MemorySpool):
+        is_unreadable = True
+
+        def aside(self) -> frozenset[tuple[Compartment, str]]:
+            if self.is_unreadable:
+                raise SpoolError("quarantine: input/output error")
+            return super().aside()
+
+    row = bench.aside(1)
+    store = Unreadable(keyed("cn"))
+    store.quarantine = bench.spool.quarantine
+    bench.spool = store
+    bench.unwanted.add(at("cn"))
+    bench.start()
+    bench.quarantine.step()
+    assert bench.events.of("disk_failed") == [
+        {"clip": "", "what": "quarantine: quarantine: input/output error"}
+    ]
+    store.is_unreadable = False
+    assert bench.step(LOOK) == []
+    assert [fact.clip_id for fact in bench.erased()] == [row.clip_id]
 
 
 @pytest.mark.parametrize("fault", ["ledger", "journal"])
