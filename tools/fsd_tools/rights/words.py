@@ -11,6 +11,7 @@ REASONS: Final[dict[DropReason, str]] = {
     DropReason.BUDGET_CLIPS: "the campaign had as many clips as it may have",
     DropReason.BUDGET_BYTES: "the campaign had as many bytes as it may have",
     DropReason.SAMPLED_OUT: "the campaign keeps a sample, and this was not in it",
+    DropReason.IGNITION_OFF: "the car was switched off",
     DropReason.NO_CONSENT: "the user had not consented to its purpose",
     DropReason.CONSENT_WITHDRAWN: "the user withdrew consent to its purpose, and its key was destroyed",
     DropReason.SENSITIVE_ZONE: "it was in a place where nothing may be collected",
@@ -36,6 +37,7 @@ REASONS: Final[dict[DropReason, str]] = {
     DropReason.SPOOL_DAMAGED: "its file was damaged or lost",
     DropReason.REFUSED_BY_REGION: "the region refused it",
     DropReason.RETENTION_OVER: "it had waited for as long as it may be kept",
+    DropReason.DEADLINE_PASSED: "it had waited for as long as its campaigns had a use for it",
 }
 _RULES: Final = {
     "faces=head_zone": "heads of persons painted over",
