@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -50,7 +51,7 @@ from fsd_agent.wire.file_async import (
     segment_topic,
 )
 from fsd_agent.wire.sent import Sent, SentFormatError, decode_sent, encode_sent, pack_marks, unpack_marks
-from fsd_agent.wire.transfer import TransferError, UpKind
+from fsd_agent.wire.transfer import Have, TransferError, UpKind
 
 CLIP = "0123456789abcdef" * 2
 HASH = bytes(range(32))
@@ -191,6 +192,27 @@ def transfer_of(sent: SentSegments | None = None, counts_until_ns: int = KEPT_NS
     return FileTransfer(row_of(), LIMITS, sent or SentSegments(2500, GRID), counts_until_ns)
 
 
+@given(st.integers(1, 9000), st.lists(st.integers(0, 8)))
+def test_what_is_missing_is_what_was_not_marked(size: int, marked: list[int]) -> None:
+    sent = SentSegments(size, GRID)
+    assert (sent.changes, sent.forgotten, sent.whole) == (0, 0, False)
+    offsets = {number * GRID for number in marked if number * GRID < size}
+    for offset in offsets:
+        sent.mark(offset)
+    missing = sent.missing()
+    assert {at for start, end in missing for at in range(start, end, GRID)} == set(
+        range(0, size, GRID)
+    ) - offsets
+    assert all(end % GRID == 0 or end == size for _, end in missing)
+    assert all(left[1] < right[0] for left, right in pairwise(missing)), "joined"
+    assert sent.changes == len(offsets)
+    sent.taken_whole()
+    assert (sent.changes, sent.forgotten, sent.whole) == (len(offsets) + 1, 0, True)
+    sent.forget()
+    assert (sent.changes, sent.forgotten, sent.whole) == (len(offsets) + 2, 1, False)
+    assert sent.missing() == ((0, size),)
+
+
 def acknowledged(transfer: FileTransfer, now_ns: int = 0, ask: int = 0) -> list[str]:
     """Publish and acknowledge everything there is to say; what it was."""
     said = []
@@ -199,6 +221,10 @@ def acknowledged(transfer: FileTransfer, now_ns: int = 0, ask: int = 0) -> list[
         said.append(str(emission.offset) if isinstance(emission, SendSegment) else type(emission).__name__)
         transfer.taken(emission, now_ns)
     return said
+
+
+def test_what_was_sent_counts_for_twenty_hours() -> None:
+    assert KEPT_NS == 72_000_000_000_000
 
 
 def test_everything_is_sent_in_order_and_segments_wait_for_the_init() -> None:
@@ -289,6 +315,31 @@ def test_an_acknowledgement_of_an_older_question_is_none_of_this_one() -> None:
     assert transfer.next(0, 3) is None
     transfer.taken(second, 0)
     assert transfer.next(0, 3) == SendSegment(CLIP, 0, GRID)
+
+
+def test_only_the_fin_that_is_open_starts_the_time_for_an_answer() -> None:
+    transfer = transfer_of()
+    acknowledged(transfer)
+    transfer.interrupt(0)
+    opening = transfer.next(0, 7)
+    assert opening is not None
+    transfer.taken(opening, 0)
+    fin = transfer.next(0, 8)
+    assert isinstance(fin, SendFin)
+    old = SendFin(CLIP, msgspec.structs.replace(fin.message, ask=3))
+    transfer.taken(old, 0)
+    assert transfer.deadline_ns is None
+    transfer.postpone(0, 0.5)
+    transfer.taken(fin, 0)
+    assert transfer.deadline_ns is None, "it rests"
+
+
+def test_an_answer_to_what_nobody_asked_is_stale() -> None:
+    transfer = transfer_of()
+    acknowledged(transfer)
+    have = Have(v=1, ask=4, sha256=HASH, missing=((0, GRID),))
+    assert transfer.answer(have, 0, 0.5) is Heard.STALE
+    assert transfer.next(0, 9) is None
 
 
 class Books:

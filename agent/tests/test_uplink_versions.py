@@ -55,8 +55,10 @@ def test_one_version_alone_is_kept_to() -> None:
             assert versions.next(HERE, 0) is only
 
 
-def test_labels() -> None:
-    assert (V5.label, V311.label) == ("5", "3.1.1")
+def test_what_is_on_the_wire_and_what_people_read() -> None:
+    assert [(one.value, one.label) for one in MqttVersion] == [(4, "3.1.1"), (5, "5")]
+    assert list(Answer) == ["connected", "refused_version", "closed"]
+    assert AGAIN_NS == 86_400_000_000_000
 
 
 @given(st.lists(st.tuples(st.sampled_from([HERE, THERE]), st.sampled_from(Answer), st.integers(0, AGAIN_NS))))

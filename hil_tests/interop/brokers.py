@@ -50,6 +50,8 @@ class Traits:
     """The connection is closed after it, too."""
     forbidden_says: str
     """What the agent's status says, in part, where all its topics are forbidden."""
+    takes_any_client_id: bool
+    """A vehicle that asks for another's client id is connected, as itself or not."""
     retained_survive: bool
     """Retained messages are there again after the broker's restart."""
     sessions_survive: bool
@@ -166,6 +168,7 @@ class MosquittoProcess(BrokerProcess):
         forbidden=Told.REFUSAL,
         forbidden_cuts=True,
         forbidden_says="the broker refused a publish: Not authorized",
+        takes_any_client_id=True,
         retained_survive=True,
         sessions_survive=True,
         dollar_topics=True,
@@ -189,6 +192,7 @@ class PlainMosquittoProcess(MosquittoProcess):
         forbidden=Told.NOTHING,
         forbidden_cuts=True,
         forbidden_says="connection lost",
+        takes_any_client_id=True,
         retained_survive=True,
         sessions_survive=True,
         dollar_topics=True,
@@ -206,6 +210,7 @@ class EjabberdProcess(BrokerProcess):
         forbidden=Told.REFUSAL,
         forbidden_cuts=False,
         forbidden_says="the broker refused the connection: Not authorized",
+        takes_any_client_id=False,
         retained_survive=True,
         sessions_survive=False,
         dollar_topics=False,
@@ -245,6 +250,7 @@ class NatsProcess(BrokerProcess):
         forbidden=Told.NOTHING,
         forbidden_cuts=False,
         forbidden_says="the broker refused a subscription",
+        takes_any_client_id=True,
         retained_survive=True,
         sessions_survive=True,
         dollar_topics=True,

@@ -63,13 +63,13 @@ class SentSegments:
 
     def missing(self) -> tuple[tuple[int, int], ...]:
         """Byte ranges that are not marked, joined."""
+        marks = self.marks + b"\1"  # So that every gap has an end
         ranges: list[tuple[int, int]] = []
-        at = self.marks.find(0)
+        at = marks.find(0)
         while at >= 0:
-            end = self.marks.find(1, at)
-            end = len(self.marks) if end < 0 else end
+            end = marks.find(1, at)
             ranges.append((at * self.segment_bytes, min(end * self.segment_bytes, self.size_bytes)))
-            at = self.marks.find(0, end)
+            at = marks.find(0, end)
         return tuple(ranges)
 
 

@@ -64,11 +64,10 @@ class Versions:
         """What to speak with it now."""
         if self._only is not None:
             return self._only
-        until_ns = self._plain.get(endpoint, 0)
-        if until_ns is not None and now_ns >= until_ns:
-            self._plain.pop(endpoint, None)
+        if endpoint not in self._plain:
             return MqttVersion.V5
-        return MqttVersion.V311
+        until_ns = self._plain[endpoint]
+        return MqttVersion.V311 if until_ns is None or now_ns < until_ns else MqttVersion.V5
 
     def heard(self, endpoint: Endpoint, spoken: MqttVersion, answer: Answer, now_ns: int) -> None:
         """It answered a CONNECT in that version."""
