@@ -1,0 +1,222 @@
+"""One vehicle whose power is cut again and again while it drives, and the account at its end.
+
+Its directory (keys, compartments' keys, journal, ledger, staging, spool) is on a disk of ``mount.py``; the region's broker and
+receiver are not. At each cut nothing that the agent does to its disk is answered any more, it is killed, and it starts
+again on what the disk was left with. After the last cut it lives to its end.
+
+Everything is chosen by a seed: at which operation the power is cut, and what survives. Threads and the network are not, so
+the same seed cuts at the same operations of lives that are alike, not equal.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsd_agent.adapters.compartment_folders import path_in
+from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.ports.journal import JournalError
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.rules.spool.lifecycle import LIVE
+from fsd_agent.rules.spool.names import SEALED_SUFFIX, STAGED_SUFFIX
+from fsd_tools.errors import ToolError
+from fsd_tools.rig.processes import Child, wait_until
+from fsd_tools.rig.rig import Rig
+from hil_tests.account import Account, Starts, Stored, account
+from hil_tests.powercut.power import At, Left, PoweredFolder
+from hil_tests.powercut.terms import Count, Lie
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How some of the cuts are placed: at one of the first ``up_to`` of ``count``."""
+
+    share: float
+    count: Count
+    up_to: int
+
+
+AIMS = (
+    Aim(0.25, Count.OPERATIONS, 60),  # a start and its recovery: a short time with many decisions
+    Aim(0.35, Count.OPERATIONS, 450),  # about as many as in a whole life on the bench's drive
+    Aim(0.40, Count.STEPS, 90),  # the same
+)
+"""A life with fewer ends by itself, and no cut is counted."""
+LIFE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One cut, as it was found."""
+
+    at: At
+    seed: int
+    live: Counter[str]
+    """States of the clips that the journal still owed something."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one vehicle came to."""
+
+    seed: int
+    cuts: list[Cut] = field(default_factory=list)
+    lives: int = 0
+    fate: Counter[str] = field(default_factory=Counter)
+    """Of what was not certain at the cuts."""
+    account: Account = field(default_factory=Account)
+
+    @property
+    def wrong(self) -> list[str]:
+        """What must not be."""
+        return self.account.wrong
+
+
+class Life:
+    """See the module."""
+
+    def __init__(
+        self, rig: Rig, region_id: str, vehicle: str, stored: Stored, *, seed: int, lie: Lie = Lie.NONE
+    ) -> None:
+        self._rig = rig
+        self._region_id = region_id
+        self._vehicle = vehicle
+        self._stored = stored
+        self._random = random.Random(seed)
+        self._disk = PoweredFolder(rig.vehicle(vehicle).root, rig.root / "logs", lie=lie)
+        self._agent: Child | None = None
+        self._starts = Starts()
+        self._told: dict[str, ClipState] = {}
+        """By clip: the state that the agent has told last."""
+        self._outcome = Outcome(seed)
+
+    def play(self, cuts: int) -> Outcome:
+        """So many cuts, then a whole life; ends early where something was lost."""
+        try:
+            while len(self._outcome.cuts) < cuts and not self._outcome.wrong:
+                self._cut_once()
+            if not self._outcome.wrong:
+                self._live()
+                self._outcome.account = account(
+                    self._rig, self._region_id, self._vehicle, self._starts, self._stored,
+                    whole=len(self._starts.fired) - 1,
+                )  # fmt: skip
+        except (ToolError, JournalError) as error:
+            self._outcome.wrong.append(str(error))
+        finally:
+            if self._disk.is_on:
+                self._kill()
+        return self._outcome
+
+    def _cut_once(self) -> None:
+        """Start, and cut the power at a random operation."""
+        aim = self._random.choices(AIMS, [one.share for one in AIMS])[0]
+        cut_at, seed = self._random.randint(1, aim.up_to), self._random.getrandbits(32)
+        self._disk.on(cut_at=cut_at, count=aim.count, seed=seed)
+        agent = self._start()
+        wait_until(
+            lambda: self._disk.at() is not None or not agent.running(),
+            timeout_s=LIFE_TIMEOUT_S,
+            what=f"number {cut_at} of the {aim.count} of {self._vehicle}",
+        )
+        at = self._disk.at()
+        if at is None:
+            self._ended(agent)
+            return
+        self._outcome.fate.update(self._kill().fate)
+        self._outcome.cuts.append(Cut(at, seed, self._look()))
+
+    def _live(self) -> None:
+        """A whole life."""
+        self._disk.on()
+        self._ended(self._start())
+
+    def _kill(self) -> Left:
+        """The agent goes with its disk."""
+        if self._agent is not None and self._agent.running():
+            # What waits for the disk dies when the disk's process is gone, and does nothing more until then.
+            os.killpg(self._agent.pid, signal.SIGKILL)
+        left = self._disk.off()
+        if self._agent is not None:
+            self._agent.kill()
+        return left
+
+    def _start(self) -> Child:
+        self._outcome.lives += 1
+        self._starts.begin()
+        self._agent = self._rig.start_agent(
+            self._vehicle, "--wait-for-campaigns", "30", "--drain", str(LIFE_TIMEOUT_S), on_event=self._hear
+        )
+        return self._agent
+
+    def _ended(self, agent: Child) -> None:
+        """It lives to its end."""
+        code = agent.wait(LIFE_TIMEOUT_S)
+        self._disk.end()
+        if code != 0:
+            raise ToolError(f"start {self._outcome.lives} ended with {code}:\n{agent.log_tail()}")
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        self._starts.hear(event)
+        state = _STATES.get(event["event"])
+        if state is not None:
+            self._told[event["clip"]] = state
+
+    def _look(self) -> Counter[str]:
+        """States of live clips after a cut, without a change to the disk; notes what ought to be there and is not."""
+        must, data = self._outcome.account.must, self._rig.vehicle(self._vehicle).data
+        rows = _rows(data)
+        if rows is None:
+            must(not self._told, "the journal is gone")
+            return Counter(before_the_journal=1)
+        states = {row.clip_id: row.state for row in rows}
+        for clip_id, told in self._told.items():
+            state = states.get(clip_id)
+            holds = state is not None and _ORDER[state] >= _ORDER[told]
+            must(holds, f"clip {clip_id} was {told}, and is {state or 'unknown'}")
+        live = [row for row in rows if row.state in LIVE]
+        for row in live:
+            kept = "spool" if row.state is ClipState.SEALED else "staging"
+            suffix = SEALED_SUFFIX if row.state is ClipState.SEALED else STAGED_SUFFIX
+            file = path_in(data / kept, suffix, row.compartment, row.clip_id)
+            must(file.exists(), f"clip {row.clip_id} is {row.state}, and its file is gone")
+        return Counter(str(row.state) for row in live) or Counter(none=1)
+
+
+def _rows(data: Path) -> tuple[ClipRow, ...] | None:
+    """What the journal of a data folder holds; None where there is none. It is opened elsewhere: opening repairs."""
+    found = list(data.glob("journal.db*"))
+    if not found:
+        return None
+    with tempfile.TemporaryDirectory(prefix="fsd-powercut-") as folder:
+        for path in found:
+            shutil.copy(path, folder)
+        journal = SqliteJournal(Path(folder) / "journal.db")
+        try:
+            return journal.clips(set(ClipState))
+        finally:
+            journal.close()
+
+
+_STATES = {
+    "fired": ClipState.STAGED,
+    "captured": ClipState.CAPTURED,
+    "sealed": ClipState.SEALED,
+    "delivered": ClipState.DELIVERED,
+    "dropped": ClipState.DROPPED,
+}
+_ORDER = {
+    ClipState.STAGED: 0,
+    ClipState.CAPTURED: 1,
+    ClipState.SEALED: 2,
+    ClipState.DELIVERED: 3,
+    ClipState.DROPPED: 3,
+}
