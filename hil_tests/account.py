@@ -60,10 +60,13 @@ class Starts:
 
     fired: list[list[Told]] = field(default_factory=list)
     """For each start, in the order told."""
+    without: list[frozenset[str]] = field(default_factory=list)
+    """For each start: campaigns for which there was no consent."""
 
-    def begin(self) -> None:
+    def begin(self, *, without: frozenset[str] = frozenset()) -> None:
         """The agent is started once more."""
         self.fired.append([])
+        self.without.append(without)
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Remember firings."""
@@ -144,10 +147,11 @@ def account(rig: Rig, region_id: str, vehicle: str, starts: Starts, stored: Stor
 
 
 def _check_starts(found: Account, starts: Starts, whole: int) -> None:
-    expected = [(one.campaign, one.event_ns) for one in starts.fired[whole]]
-    found.must(bool(expected), "the drive fires nothing: the test would prove nothing")
-    for number, start in enumerate(starts.fired):
+    fires = [(one.campaign, one.event_ns) for one in starts.fired[whole]]
+    found.must(bool(fires), "the drive fires nothing: the test would prove nothing")
+    for number, (start, without) in enumerate(zip(starts.fired, starts.without, strict=True)):
         began = [(one.campaign, one.event_ns) for one in start]
+        expected = [one for one in fires if one[0] not in without]
         found.must(began == expected[: len(began)], f"start {number} skipped or repeated a firing: {began}")
 
 

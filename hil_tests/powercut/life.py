@@ -10,6 +10,7 @@ the same seed cuts at the same operations of lives that are alike, not equal.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import shutil
@@ -22,16 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from fsd_agent.adapters.compartment_folders import path_in
+from fsd_agent.adapters.compartment_keys import KEY_SUFFIX
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, STAGED_SUFFIX
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, wait_until
 from fsd_tools.rig.rig import Rig
+from fsd_tools.vehicle.consent import change_consent
 from hil_tests.account import Account, Starts, Stored, account
 from hil_tests.powercut.power import At, Left, PoweredFolder
+from hil_tests.powercut.road import CAMPAIGNS
 from hil_tests.powercut.terms import Count, Lie
 
 
@@ -45,11 +50,13 @@ class Aim:
 
 
 AIMS = (
-    Aim(0.25, Count.OPERATIONS, 60),  # a start and its recovery: a short time with many decisions
-    Aim(0.35, Count.OPERATIONS, 450),  # about as many as in a whole life on the bench's drive
-    Aim(0.40, Count.STEPS, 90),  # the same
+    Aim(0.2, Count.OPERATIONS, 60),  # a start and its recovery: a short time with many decisions
+    Aim(0.3, Count.OPERATIONS, 450),  # about as many as in a whole life on the bench's drive
+    Aim(0.5, Count.STEPS, 120),  # the same, with what an earlier life has left to do
 )
 """A life with fewer ends by itself, and no cut is counted."""
+WITHDRAWING = 1 / 8
+"""How often, between two starts."""
 LIFE_TIMEOUT_S = 120.0
 
 
@@ -94,6 +101,9 @@ class Life:
         self._disk = PoweredFolder(rig.vehicle(vehicle).root, rig.root / "logs", lie=lie)
         self._agent: Child | None = None
         self._starts = Starts()
+        self._withheld: Purpose | None = None
+        self._destroyed: frozenset[Purpose] = frozenset()
+        """Purposes for which there is no key: the agent has told that there is no consent."""
         self._told: dict[str, ClipState] = {}
         """By clip: the state that the agent has told last."""
         self._outcome = Outcome(seed)
@@ -118,7 +128,11 @@ class Life:
 
     def _cut_once(self) -> None:
         """Start, and cut the power at a random operation."""
+        before = self._withheld
+        self._change_mind()
         aim = self._random.choices(AIMS, [one.share for one in AIMS])[0]
+        if self._withheld is not before:  # That is carried out at the start
+            aim = AIMS[0]
         cut_at, seed = self._random.randint(1, aim.up_to), self._random.getrandbits(32)
         self._disk.on(cut_at=cut_at, count=aim.count, seed=seed)
         agent = self._start()
@@ -135,9 +149,24 @@ class Life:
         self._outcome.cuts.append(Cut(at, seed, self._look()))
 
     def _live(self) -> None:
-        """A whole life."""
+        """A whole life, with consent to everything."""
+        if self._withheld is not None:
+            self._give_back(self._withheld)
         self._disk.on()
         self._ended(self._start())
+
+    def _change_mind(self) -> None:
+        """The user may withdraw consent, or give it again."""
+        if self._withheld is not None:
+            if self._random.random() < 0.5:
+                self._give_back(self._withheld)
+        elif self._random.random() < WITHDRAWING:
+            self._withheld = self._random.choice(sorted(CAMPAIGNS.values()))
+            change_consent(self._disk.folder, (), (self._withheld,), dt.datetime.now(dt.UTC))
+
+    def _give_back(self, purpose: Purpose) -> None:
+        change_consent(self._disk.folder, (purpose,), (), dt.datetime.now(dt.UTC))
+        self._withheld = None
 
     def _kill(self) -> Left:
         """The agent goes with its disk."""
@@ -151,7 +180,9 @@ class Life:
 
     def _start(self) -> Child:
         self._outcome.lives += 1
-        self._starts.begin()
+        withheld = (name for name, purpose in CAMPAIGNS.items() if purpose is self._withheld)
+        self._starts.begin(without=frozenset(withheld))
+        self._destroyed = frozenset()
         self._agent = self._rig.start_agent(
             self._vehicle, "--wait-for-campaigns", "30", "--drain", str(LIFE_TIMEOUT_S), on_event=self._hear
         )
@@ -166,6 +197,8 @@ class Life:
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         self._starts.hear(event)
+        if event["event"] == "consent":
+            self._destroyed = frozenset(ALL_PURPOSES) - set(event["given"])
         state = _STATES.get(event["event"])
         if state is not None:
             self._told[event["clip"]] = state
@@ -173,6 +206,9 @@ class Life:
     def _look(self) -> Counter[str]:
         """States of live clips after a cut, without a change to the disk; notes what ought to be there and is not."""
         must, data = self._outcome.account.must, self._rig.vehicle(self._vehicle).data
+        for purpose in sorted(self._destroyed):
+            key = self._rig.vehicle(self._vehicle).compartments / self._region_id / f"{purpose}{KEY_SUFFIX}"
+            must(not key.exists(), f"{key.name} was destroyed, and is there again")
         rows = _rows(data)
         if rows is None:
             must(not self._told, "the journal is gone")

@@ -30,7 +30,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import mfusepy
+os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # mfusepy would take libfuse 2 where it finds one
+import mfusepy  # noqa: E402
 
 from hil_tests.powercut.disk import ROOT, Disk, File, Folder, Link
 from hil_tests.powercut.folder import load, save

@@ -8,11 +8,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fsd_agent.records.purpose import Purpose
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.rig.processes import fsdctl
 
 SECONDS = 9
-CAMPAIGNS = ("pedestrian_crossing_ahead", "cyclist_overtaken_close")
+CAMPAIGNS = {
+    "pedestrian_crossing_ahead": Purpose.AUTOMATED_DRIVING,
+    "cyclist_overtaken_close": Purpose.SAFETY,
+}
+"""What each is collected for."""
 
 
 def lay_drive(folder: Path) -> Path:
