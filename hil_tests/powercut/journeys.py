@@ -13,12 +13,13 @@ from pathlib import Path
 from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_tools.rig.rig import Rig
 from hil_tests.account import Stored
-from hil_tests.powercut.life import Cut, Life, Outcome
+from hil_tests.powercut.forks import Forks
+from hil_tests.powercut.life import AGENT, Cut, Life, Outcome
 from hil_tests.powercut.terms import Lie
 
 REGION = "cn"
 JURISDICTION = "CN"
-CUTS_A_VEHICLE = 25
+CUTS_A_VEHICLE = 40
 """Few, so that many vehicles make their first keys, journal and ledger under cuts."""
 
 
@@ -61,17 +62,19 @@ class Fleet:
         self._stored = Stored()
         self._enrolling = threading.Lock()
         self._vehicles = 0
+        self._forks = Forks(AGENT.partition(":")[0])
         try:
             self._rig.add_region(REGION, [JURISDICTION])
             self._rig.serve(REGION, on_event=self._stored.hear)
             self._rig.push(REGION, campaigns, drive=drive)
         except BaseException:
-            self._rig.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """End every process."""
         self._rig.close()
+        self._forks.close()
 
     def journey(self, seed: int, cuts: int, *, lie: Lie = Lie.NONE) -> Outcome:
         """A new vehicle, its cuts, and its account. From any thread."""
@@ -83,7 +86,7 @@ class Fleet:
                 {"firmware": {"source": f"drive:{self._drive}", "speed": "max"}},
             )  # fmt: skip
             self._rig.consent(vehicle, give=ALL_PURPOSES)
-        return Life(self._rig, REGION, vehicle, self._stored, seed=seed, lie=lie).play(cuts)
+        return Life(self._rig, REGION, vehicle, self._stored, self._forks, seed=seed, lie=lie).play(cuts)
 
 
 def travel(fleet: Fleet, seeds: Sequence[int], cuts: int, *, jobs: int, say: Callable[[str], None]) -> Report:

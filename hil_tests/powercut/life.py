@@ -11,16 +11,13 @@ the same seed cuts at the same operations of lives that are alike, not equal.
 from __future__ import annotations
 
 import datetime as dt
-import os
+import json
 import random
 import shutil
-import signal
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fsd_agent.adapters.compartment_folders import path_in
 from fsd_agent.adapters.compartment_keys import KEY_SUFFIX
@@ -31,10 +28,11 @@ from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, STAGED_SUFFIX
 from fsd_tools.errors import ToolError
-from fsd_tools.rig.processes import Child, wait_until
+from fsd_tools.rig.processes import wait_until
 from fsd_tools.rig.rig import Rig
 from fsd_tools.vehicle.consent import change_consent
 from hil_tests.account import Account, Starts, Stored, account
+from hil_tests.powercut.forks import Fork, Forks
 from hil_tests.powercut.power import At, Left, PoweredFolder
 from hil_tests.powercut.road import CAMPAIGNS
 from hil_tests.powercut.terms import Count, Lie
@@ -58,6 +56,8 @@ AIMS = (
 WITHDRAWING = 1 / 8
 """How often, between two starts."""
 LIFE_TIMEOUT_S = 120.0
+AGENT = "fsd_agent.daemon.main:main"
+"""The agent's command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +91,25 @@ class Life:
     """See the module."""
 
     def __init__(
-        self, rig: Rig, region_id: str, vehicle: str, stored: Stored, *, seed: int, lie: Lie = Lie.NONE
+        self,
+        rig: Rig,
+        region_id: str,
+        vehicle: str,
+        stored: Stored,
+        forks: Forks,
+        *,
+        seed: int,
+        lie: Lie = Lie.NONE,
     ) -> None:
+        """``forks`` has imported the module of :data:`AGENT`."""
         self._rig = rig
         self._region_id = region_id
         self._vehicle = vehicle
         self._stored = stored
+        self._forks = forks
         self._random = random.Random(seed)
         self._disk = PoweredFolder(rig.vehicle(vehicle).root, rig.root / "logs", lie=lie)
-        self._agent: Child | None = None
+        self._agent: Fork | None = None
         self._starts = Starts()
         self._withheld: Purpose | None = None
         self._destroyed: frozenset[Purpose] = frozenset()
@@ -134,7 +144,7 @@ class Life:
         if self._withheld is not before:  # That is carried out at the start
             aim = AIMS[0]
         cut_at, seed = self._random.randint(1, aim.up_to), self._random.getrandbits(32)
-        self._disk.on(cut_at=cut_at, count=aim.count, seed=seed)
+        self._disk.on(stop_at=cut_at, count=aim.count, seed=seed)
         agent = self._start()
         wait_until(
             lambda: self._disk.at() is not None or not agent.running(),
@@ -170,37 +180,50 @@ class Life:
 
     def _kill(self) -> Left:
         """The agent goes with its disk."""
-        if self._agent is not None and self._agent.running():
-            # What waits for the disk dies when the disk's process is gone, and does nothing more until then.
-            os.killpg(self._agent.pid, signal.SIGKILL)
+        if self._agent is None:
+            return self._disk.off()
+        # What waits for the disk dies when the disk's process is gone, and does nothing more until then.
+        self._agent.kill()
         left = self._disk.off()
-        if self._agent is not None:
-            self._agent.kill()
+        self._agent.wait(LIFE_TIMEOUT_S)
         return left
 
-    def _start(self) -> Child:
+    def _start(self) -> Fork:
         self._outcome.lives += 1
-        withheld = (name for name, purpose in CAMPAIGNS.items() if purpose is self._withheld)
-        self._starts.begin(without=frozenset(withheld))
+        self._starts.begin()
         self._destroyed = frozenset()
-        self._agent = self._rig.start_agent(
-            self._vehicle, "--wait-for-campaigns", "30", "--drain", str(LIFE_TIMEOUT_S), on_event=self._hear
+        config = str(self._rig.vehicle(self._vehicle).config)
+        self._agent = self._forks.start(
+            AGENT,
+            [
+                "run",
+                "--config",
+                config,
+                "--json",
+                "--wait-for-campaigns",
+                "30",
+                "--drain",
+                str(LIFE_TIMEOUT_S),
+            ],
+            log=self._rig.root / "logs" / f"agent-{self._vehicle}.log",
+            on_line=self._hear,
         )
         return self._agent
 
-    def _ended(self, agent: Child) -> None:
+    def _ended(self, agent: Fork) -> None:
         """It lives to its end."""
         code = agent.wait(LIFE_TIMEOUT_S)
         self._disk.end()
         if code != 0:
             raise ToolError(f"start {self._outcome.lives} ended with {code}:\n{agent.log_tail()}")
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
+    def _hear(self, line: bytes) -> None:
+        event = json.loads(line)
         self._starts.hear(event)
         if event["event"] == "consent":
             self._destroyed = frozenset(ALL_PURPOSES) - set(event["given"])
         state = _STATES.get(event["event"])
-        if state is not None:
+        if state is not None and "clip" in event:
             self._told[event["clip"]] = state
 
     def _look(self) -> Counter[str]:

@@ -1,308 +1,72 @@
 """A folder on a disk whose power can be cut: a process that mounts a file system (FUSE) over it.
 
-    python -m hil_tests.powercut.mount FOLDER --leave AFTER [--cut-at N [--count operations|steps]] [--seed S] [--lie none|folders|commits] [--log FILE]
+    python -m hil_tests.powercut.mount FOLDER --leave AFTER [--stop-at N [--count operations|steps]] [--seed S]
+                                              [--lie none|folders|commits] [--log FILE]
 
-It takes up what is in FOLDER and serves it. Operations that change or sync something are counted. It ends in one of two
-ways, and leaves what is on the medium then in AFTER, a folder that is there and empty:
+It takes up what is in FOLDER and serves it. At the N-th operation that changes or syncs something it stops: nothing is answered any
+more, from that operation itself on. A signal says how it goes on (``terms.py``):
 
-    the power is cut    at the N-th of them, or on SIGUSR1: nothing is answered any more, from that operation itself on. On
-                        SIGUSR1 it leaves what ``survive.py`` chooses by the seed, and ends
-    an orderly end      on SIGTERM: it leaves everything, and ends
+    GO_ON   as before; whoever had asked has been killed meanwhile, and the power has stayed on
+    CUT     the power is cut, also where it has not stopped: it leaves what ``survive.py`` chooses by the seed, and ends
+    END     an orderly end: it leaves everything, and ends
 
-Who writes to FOLDER must have been killed before SIGUSR1 is sent, and is free to die when this process is gone; FOLDER is to
-be unmounted then. Events, as JSON lines on stdout: ``ready``, ``cut`` (which operation), ``left`` (the operations there
-were, and what became of what was not certain). Locks are the kernel's own; so is the cache, without which SQLite's -shm,
-which is mapped, would not work.
-
-``--lie`` makes the disk say that it has synced what it has not (``terms.py``).
+What is left goes to AFTER, a folder that is there and empty. Who writes to FOLDER must have been killed before CUT is sent, and
+is free to die when this process is gone; FOLDER is to be unmounted then. Events, as JSON lines on stdout: ``ready``,
+``stopped`` (at which operation), ``left`` (the operations there were, and what became of what was not certain).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
-import stat
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # mfusepy would take libfuse 2 where it finds one
-import mfusepy  # noqa: E402
-
-from hil_tests.powercut.disk import ROOT, Disk, File, Folder, Link
 from hil_tests.powercut.folder import load, save
+from hil_tests.powercut.served import CuttableDisk, mount, tell
 from hil_tests.powercut.survive import everything, survivors
-from hil_tests.powercut.terms import CUT, END, Count, Lie
-
-DISK_BYTES = 1 << 30
-BLOCK_BYTES = 4096
-WAL = "-wal"
-HIDDEN = ".fuse_hidden"
-
-
-class CuttableDisk(mfusepy.Operations):
-    """A :class:`.disk.Disk` as FUSE asks for it; a handle is the number of its node. One thread serves."""
-
-    use_ns = True
-
-    def __init__(self, disk: Disk, *, cut_at: int, count: Count, lie: Lie, log: IO[str]) -> None:
-        """``cut_at``: which operation or step, from 1 on; 0 for none."""
-        self.disk = disk
-        self.counts = dict.fromkeys(Count, 0)
-        self.serving = threading.Lock()
-        """Held while an operation is served; whoever takes it ends the serving."""
-        self.cut = threading.Event()
-        self._cut_at = cut_at
-        self._count = count
-        self._lie = lie
-        self._log = log
-        self._names: dict[int, str] = {ROOT: "/"}
-        """Where each node was opened."""
-        self._hidden: dict[str, int] = {}
-        """Nodes that were unlinked while they were open, under the names that libfuse has given them."""
-
-    def init(self, path: str) -> None:
-        """Mounted."""
-        _tell("ready")
-
-    def getattr(self, path: str | None, fh: int | None = None) -> dict[str, int]:
-        """Kind, permissions and size; times are not kept."""
-        with self.serving:
-            number = self._number(path, fh)
-            node = self.disk.nodes[number]
-            size = len(node.content) if isinstance(node, File) else 0
-            return {
-                "st_ino": number,
-                "st_mode": self.disk.mode(number),
-                "st_size": size,
-                "st_nlink": 2 if isinstance(node, Folder) else 1,
-                "st_uid": os.getuid(),
-                "st_gid": os.getgid(),
-                "st_blocks": -(-size // 512),
-            }
-
-    def statfs(self, path: str) -> dict[str, int]:
-        """Room: of :data:`DISK_BYTES` in all."""
-        with self.serving:
-            free = max(0, DISK_BYTES - self.disk.size_bytes()) // BLOCK_BYTES
-        blocks = DISK_BYTES // BLOCK_BYTES
-        return {
-            "f_bsize": BLOCK_BYTES,
-            "f_frsize": BLOCK_BYTES,
-            "f_blocks": blocks,
-            "f_bfree": free,
-            "f_bavail": free,
-            "f_files": 1 << 20,
-            "f_ffree": 1 << 19,
-            "f_favail": 1 << 19,
-            "f_namemax": 255,
-        }
-
-    def readdir(self, path: str | None, fh: int) -> Iterator[str]:
-        """Names in a folder."""
-        with self.serving:
-            return iter([".", "..", *self.disk.folder(fh).names])
-
-    def opendir(self, path: str) -> int:
-        """A handle of a folder."""
-        with self.serving:
-            return self._opened(self.disk.find(path), path)
-
-    def open(self, path: str, flags: int) -> int:
-        """A handle of a file; the kernel leaves O_TRUNC to us."""
-        with self.serving:
-            number = self.disk.find(path)
-            if flags & os.O_TRUNC:
-                self.disk.resize(number, 0)
-                self._done("truncate", path)
-            return self._opened(number, path)
-
-    def create(self, path: str, mode: int, fi: Any = None) -> int:
-        """A new file."""
-        with self.serving:
-            number = self.disk.add(path, File(stat.S_IMODE(mode)))
-            self._done("create", path)
-            return self._opened(number, path)
-
-    def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:
-        """Bytes of a file."""
-        with self.serving:
-            return bytes(self.disk.file(fh).content[offset : offset + size])
-
-    def write(self, path: str | None, data: bytes, offset: int, fh: int) -> int:
-        """Bytes to a file."""
-        with self.serving:
-            if self._lie is Lie.COMMITS:
-                self._before_checkpoint(self._names[fh])
-            self.disk.write(fh, offset, data)
-            self._done("write", self._names[fh], f"{offset}+{len(data)}")
-            return len(data)
-
-    def truncate(self, path: str | None, length: int, fh: int | None = None) -> int:
-        """To another size."""
-        with self.serving:
-            number = self._number(path, fh)
-            self.disk.resize(number, length)
-            self._done("truncate", self._names.get(number, path), str(length))
-            return 0
-
-    def fsync(self, path: str | None, datasync: int, fh: int) -> int:
-        """A file to the medium; one that is cut off has not synced anything for certain."""
-        with self.serving:
-            name = self._names[fh]
-            self._done("fsync", name)
-            if self._lie is not Lie.COMMITS or not name.endswith(WAL):
-                self.disk.sync(fh)
-            return 0
-
-    def fsyncdir(self, path: str | None, datasync: int, fh: int) -> int:
-        """The names in a folder to the medium."""
-        with self.serving:
-            self._done("fsync of a folder", self._names[fh])
-            if self._lie is not Lie.FOLDERS:
-                self.disk.sync_folder(fh)
-            return 0
-
-    def mkdir(self, path: str, mode: int) -> int:
-        """A new folder."""
-        with self.serving:
-            self.disk.add(path, Folder(stat.S_IMODE(mode)))
-            self._done("mkdir", path)
-            return 0
-
-    def symlink(self, target: str, source: str) -> int:
-        """A new link at ``target`` that leads to ``source``: mfusepy's names."""
-        with self.serving:
-            self.disk.add(target, Link(source))
-            self._done("symlink", target)
-            return 0
-
-    def readlink(self, path: str) -> str:
-        """Where a link leads."""
-        with self.serving:
-            return self.disk.link_at(self.disk.find(path)).target
-
-    def link(self, target: str, source: str) -> int:
-        """A further name, ``target``, of ``source``: mfusepy's names."""
-        with self.serving:
-            self.disk.link(self.disk.find(source), target)
-            self._done("link", target)
-            return 0
-
-    def unlink(self, path: str) -> int:
-        """Remove a name."""
-        with self.serving:
-            if self._hidden.pop(path, None) is None:
-                self.disk.unlink(path)
-                self._done("unlink", path)
-            return 0
-
-    def rmdir(self, path: str) -> int:
-        """Remove an empty folder."""
-        with self.serving:
-            self.disk.remove_folder(path)
-            self._done("rmdir", path)
-            return 0
-
-    def rename(self, old: str, new: str) -> int:
-        """Move a name. libfuse renames what is unlinked while it is open, and unlinks it later: for the disk it is gone now."""
-        with self.serving:
-            if new.rpartition("/")[2].startswith(HIDDEN):
-                self._hidden[new] = self.disk.find(old)
-                self.disk.unlink(old)
-                self._done("unlink", old)
-            else:
-                self.disk.rename(old, new)
-                self._done("rename", old, new)
-            return 0
-
-    def chmod(self, path: str, mode: int) -> int:
-        """Permissions."""
-        with self.serving:
-            node = self.disk.nodes[self.disk.find(path)]
-            if not isinstance(node, Link):
-                node.mode = stat.S_IMODE(mode)
-            return 0
-
-    def chown(self, path: str, uid: int, gid: int) -> int:
-        """Everything belongs to whoever mounted."""
-        return 0
-
-    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
-        """Times are not kept."""
-        return 0
-
-    def _number(self, path: str | None, fh: int | None) -> int:
-        return fh or self._hidden.get(path or "") or self.disk.find(path or "/")
-
-    def _opened(self, number: int, path: str) -> int:
-        self._names[number] = path
-        return number
-
-    def _done(self, kind: str, path: str | None, detail: str = "") -> None:
-        """One operation more; at the cut it is not answered, and nothing is served any more."""
-        self.counts[Count.OPERATIONS] += 1
-        self.counts[Count.STEPS] += kind != "write"
-        self._log.write(f"{self.counts[Count.OPERATIONS]} {kind} {path} {detail}\n")
-        if self.counts[self._count] == self._cut_at:
-            self._log.flush()
-            self.cut.set()
-            _tell("cut", operation=self.counts[Count.OPERATIONS], kind=kind, path=path or "")
-            threading.Event().wait()
-
-    def _before_checkpoint(self, database: str) -> None:
-        """Pages are copied into a database only after its log was synced, also with synchronous = NORMAL."""
-        wal = self.disk.folder(self.disk.find(database.rpartition("/")[0])).names.get(
-            database.rpartition("/")[2] + WAL
-        )
-        if wal is not None:
-            self.disk.sync(wal)
+from hil_tests.powercut.terms import CUT, END, GO_ON, Count, Lie
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Mount, and serve until a signal comes."""
     arguments = _parser().parse_args(argv)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {CUT, END})  # in all threads; one waits for them
+    signal.pthread_sigmask(signal.SIG_BLOCK, {CUT, END, GO_ON})  # in all threads; one waits for them
     log = arguments.log.open("w", encoding="utf-8")
     served = CuttableDisk(
         load(arguments.folder),
-        cut_at=arguments.cut_at,
+        stop_at=arguments.stop_at,
         count=arguments.count,
         lie=arguments.lie,
         log=log,
     )
     threading.Thread(target=_end, args=(served, arguments, log), daemon=True).start()
-    mfusepy.FUSE(served, str(arguments.folder), foreground=True, nothreads=True, fsname="powercut")
+    mount(served, arguments.folder)
     raise SystemExit("it was unmounted while it served")
 
 
 def _end(served: CuttableDisk, arguments: argparse.Namespace, log: IO[str]) -> None:
-    """Wait for a signal, take the disk out of service, and leave what is on the medium."""
-    orderly = signal.sigwait({CUT, END}) == END
-    while not served.serving.acquire(timeout=0.01) and not served.cut.is_set():
+    """Obey signals; at the last one take the disk out of service, and leave what is on the medium."""
+    while (said := signal.sigwait({CUT, END, GO_ON})) == GO_ON:
+        served.go_on.set()
+    while not served.serving.acquire(timeout=0.01) and not served.stopped.is_set():
         pass
-    left = everything(served.disk) if orderly else survivors(served.disk, arguments.seed)
+    left = everything(served.disk) if said == END else survivors(served.disk, arguments.seed)
     save(left, arguments.leave)
     log.close()
-    _tell("left", counts=served.counts, fate=left.fate)
+    tell("left", counts=served.counts, fate=left.fate)
     # At once: the kernel must find nobody here who could still answer.
     os._exit(0)
-
-
-def _tell(event: str, **fields: Any) -> None:
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mount", description="a disk whose power can be cut")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--leave", type=Path, required=True)
-    parser.add_argument("--cut-at", type=int, default=0)
+    parser.add_argument("--stop-at", type=int, default=0)
     parser.add_argument("--count", type=Count, choices=Count, default=Count.OPERATIONS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lie", type=Lie, choices=Lie, default=Lie.NONE)

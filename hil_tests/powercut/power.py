@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, wait_until
-from hil_tests.powercut.terms import CUT, END, Count, Lie
+from hil_tests.powercut.terms import CUT, END, GO_ON, Count, Lie
 
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 60.0
@@ -39,7 +39,7 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where the power was cut."""
+    """Where the disk stopped."""
 
     operation: int
     kind: str
@@ -72,13 +72,22 @@ class PoweredFolder:
         self._events: dict[str, Mapping[str, Any]] = {}
         self._times = 0
 
+    def __enter__(self) -> Self:
+        """Use as a context manager: the power does not stay on."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Cut it, where it is on."""
+        if self.is_on:
+            self.off()
+
     @property
     def is_on(self) -> bool:
         """It is a disk, working or cut; not a plain folder."""
         return self._child is not None
 
-    def on(self, *, cut_at: int = 0, count: Count = Count.OPERATIONS, seed: int = 0) -> None:
-        """Power on; it goes off by itself at number ``cut_at`` of ``count``, where that is not 0.
+    def on(self, *, stop_at: int = 0, count: Count = Count.OPERATIONS, seed: int = 0) -> None:
+        """Power on; the disk stops answering at number ``stop_at`` of ``count``, where that is not 0.
 
         ``seed`` chooses what survives.
         """
@@ -87,7 +96,7 @@ class PoweredFolder:
         self._events = {}
         argv = [
             sys.executable, "-m", "hil_tests.powercut.mount", str(self.folder), "--leave", str(self._after),
-            "--cut-at", str(cut_at), "--count", count, "--seed", str(seed), "--lie", self._lie,
+            "--stop-at", str(stop_at), "--count", count, "--seed", str(seed), "--lie", self._lie,
             "--log", str(self._logs / f"{self.folder.name}-{self._times:04}.ops"),
         ]  # fmt: skip
         log = self._logs / f"disk-{self.folder.name}.log"
@@ -102,12 +111,16 @@ class PoweredFolder:
             raise ToolError(f"{self.folder} was not mounted:\n{child.log_tail()}")
 
     def at(self) -> At | None:
-        """Where the power was cut; None where it was not."""
-        event = self._events.get("cut")
+        """Where it stopped; None where it has not."""
+        event = self._events.get("stopped")
         return None if event is None else At(event["operation"], event["kind"], event["path"])
 
+    def go_on(self) -> None:
+        """Answer again after a stop: whoever had asked has been killed (signalled is enough), and the power has stayed on."""
+        os.kill(self._on().pid, GO_ON)
+
     def off(self) -> Left:
-        """Cut the power, where it is still on; the folder is plain then and holds what survived.
+        """Cut the power; the folder is plain then and holds what survived.
 
         Whoever writes to it must have been killed (signalled is enough).
         """
@@ -118,9 +131,7 @@ class PoweredFolder:
         return self._end(END)
 
     def _end(self, how: int) -> Left:
-        child, self._child = self._child, None
-        if child is None:
-            raise ToolError(f"{self.folder}: the power is off")
+        child, self._child = self._on(), None
         os.kill(child.pid, how)
         try:
             code = child.wait(END_TIMEOUT_S)
@@ -133,6 +144,11 @@ class PoweredFolder:
             raise ToolError(f"{self.folder}: the disk ended with {code}:\n{child.log_tail()}")
         self._exchange()
         return Left({Count(name): n for name, n in left["counts"].items()}, Counter(left["fate"]))
+
+    def _on(self) -> Child:
+        if self._child is None:
+            raise ToolError(f"{self.folder}: the power is off")
+        return self._child
 
     def _exchange(self) -> None:
         """What was left, in the place of what was there before."""

@@ -7,12 +7,14 @@ from enum import StrEnum
 
 CUT = signal.SIGUSR1
 """The power is cut now, where it is still on; leave what survives."""
+GO_ON = signal.SIGUSR2
+"""Go on after a stop."""
 END = signal.SIGTERM
 """An orderly end; leave everything."""
 
 
 class Count(StrEnum):
-    """What is counted up to a cut. Most of what a program does to a disk is writing; most of what it decides is not."""
+    """What is counted up to a stop. Most of what a program does to a disk is writing; most of what it decides is not."""
 
     OPERATIONS = "operations"
     """Everything that changes or syncs something."""

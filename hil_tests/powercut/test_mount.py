@@ -23,10 +23,8 @@ def disk(mounts: None, tmp_path: Path) -> Iterator[PoweredFolder]:
     folder = tmp_path / "folder"
     (folder / "before").mkdir(parents=True)
     (folder / "before" / "file").write_bytes(b"before")
-    disk = PoweredFolder(folder, tmp_path / "logs")
-    yield disk
-    if disk.is_on:
-        disk.off()
+    with PoweredFolder(folder, tmp_path / "logs") as disk:
+        yield disk
 
 
 def test_what_programs_do_to_files_works(disk: PoweredFolder) -> None:
@@ -82,7 +80,7 @@ def test_locks_keep_others_out_and_go_with_the_power(disk: PoweredFolder) -> Non
 
 
 def test_from_the_cut_on_nothing_is_answered_and_the_program_can_be_killed(disk: PoweredFolder) -> None:
-    disk.on(cut_at=3, seed=1)
+    disk.on(stop_at=3, seed=1)
     running = _run(disk, "for n in range(9): open(folder + f'/{n}', 'x').close(); print(n, flush=True)")
     wait_until(lambda: disk.at() is not None, timeout_s=30.0, what="the cut")
     assert disk.at() == At(3, "create", "/2")
@@ -96,8 +94,10 @@ def test_from_the_cut_on_nothing_is_answered_and_the_program_can_be_killed(disk:
 
 
 def test_steps_are_what_is_not_written(disk: PoweredFolder) -> None:
-    disk.on(cut_at=2, count=Count.STEPS)
-    running = _run(disk, "f = open(folder + '/f', 'wb', 0); f.write(b'1'); f.write(b'2'); os.fsync(f.fileno())")
+    disk.on(stop_at=2, count=Count.STEPS)
+    running = _run(
+        disk, "f = open(folder + '/f', 'wb', 0); f.write(b'1'); f.write(b'2'); os.fsync(f.fileno())"
+    )
     wait_until(lambda: disk.at() is not None, timeout_s=30.0, what="the cut")
     assert disk.at() == At(4, "fsync", "/f")
     running.kill()

@@ -60,7 +60,7 @@ def cut(root: Path, program: str, seed: int, lie: Lie = Lie.NONE) -> After:
     folder = root / f"{program.replace(' ', '-')}-{seed}"
     folder.mkdir()
     disk = PoweredFolder(folder, root / "logs", lie=lie)
-    disk.on(cut_at=random.Random(seed).randint(30, 200), seed=seed)
+    disk.on(stop_at=random.Random(seed).randint(30, 200), seed=seed)
     argv = [sys.executable, "-m", "hil_tests.powercut.programs", program, str(folder)]
     running = subprocess.Popen(argv, stdout=subprocess.PIPE)
     try:
