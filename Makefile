@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup system demo test test-code test-benches lint format lock killtest residency interop mutation bench clean
+.PHONY: help setup system demo test test-code test-benches lint format lock killtest powercut residency interop mutation bench clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/  make \1\t/' | expand -t 20
@@ -46,6 +46,9 @@ format: setup    ## let ruff format and fix
 
 killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for every firing
 	FSD_KILLS=$${KILLS:-500} $(BIN)/pytest -q -s hil_tests/test_kill.py
+
+powercut: setup  ## cut the power of vehicles CUTS times (default 1000; SEED, JOBS) and account for every firing; or REPLAY=seed
+	$(BIN)/python -m hil_tests.powercut $(if $(REPLAY),--replay $(REPLAY),--cuts $${CUTS:-1000} --seed $${SEED:-1} --jobs $${JOBS:-2})
 
 residency: setup ## SCHEDULES of faults (default 2000) against the walls, with a capture at every region; or REPLAY=seed
 	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY) $(if $(JOURNEY),--journey),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})

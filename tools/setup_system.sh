@@ -1,7 +1,8 @@
 #!/bin/sh
 # What the project needs from the system: Python >= 3.11 with venv, mosquitto (the MQTT broker that regions run),
-# nft (the egress list), ip (the network namespaces that tests and the demo run regions and vehicles in), and SoftHSM2 (a
-# PKCS #11 token in software, for the tests of keys in a token).
+# nft (the egress list), ip (the network namespaces that tests and the demo run regions and vehicles in), SoftHSM2 (a
+# PKCS #11 token in software, for the tests of keys in a token), and libfuse3 with fusermount3 (the disk whose power tests
+# cut).
 # Arguments behind the first name more packages: other brokers, for `make interop` (Debian starts what it installs as a
 # service; `systemctl disable --now` ends that, the tests run their own).
 # Installs from Debian's packages where it may; otherwise says plainly what to do.
@@ -13,6 +14,7 @@ missing=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v nft >/dev/null 2>&1 || [ -x /usr/sbin/nft ] || missing="$missing nftables"
 [ -e /usr/lib/softhsm/libsofthsm2.so ] && command -v softhsm2-util >/dev/null 2>&1 || missing="$missing softhsm2"
+command -v fusermount3 >/dev/null 2>&1 || missing="$missing fuse3"
 command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || missing="$missing iproute2"
 for package in "$@"; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

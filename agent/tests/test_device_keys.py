@@ -245,3 +245,18 @@ def test_the_fake_elements_signature_is_of_its_key() -> None:
     Ed25519PublicKey.from_public_bytes(one).verify(element.sign(one, b"x"), b"x")
     with pytest.raises(InvalidSignature):
         Ed25519PublicKey.from_public_bytes(two).verify(element.sign(one, b"x"), b"x")
+
+
+def test_a_pair_whose_removal_was_cut_off_is_nobodys(tmp_path: Path) -> None:
+    tls = TlsFiles(VehicleDir(tmp_path))
+    used = tls.asking("cn")
+    name = tls_key_id(used.public_key())
+    tls.take("cn", name, b"certificate")
+    left = VehicleDir(tmp_path).tls / "cn" / "0123456789abcdef"
+    left.mkdir(mode=0o700)
+    (left / "request.pem").write_bytes(b"of a key that is gone")
+    assert tls.asked("cn") == {}
+    fresh = tls.asking("cn")
+    assert tls_key_id(fresh.public_key()) not in {left.name, name}
+    tls.take("cn", tls_key_id(fresh.public_key()), b"certificate")
+    assert not left.exists()

@@ -83,3 +83,12 @@ def test_an_existing_key_is_never_replaced_nor_written_through_a_link(tmp_path: 
     with pytest.raises(KeyFileError, match="File exists"):
         write_private(target, b"other")
     assert read_private(target) == b"key"
+
+
+def test_what_was_left_of_a_making_is_no_key_and_goes_with_the_next(tmp_path: Path) -> None:
+    files = VehicleDir(tmp_path)
+    files.keys.mkdir(mode=0o700)
+    (files.keys / ".device.key.0123abcd.tmp").write_bytes(b"half a k")
+    create_keys(tmp_path)
+    assert [path.name for path in files.keys.iterdir()] == ["device.key"]
+    KeyFiles(tmp_path)

@@ -1,7 +1,8 @@
 """Keys of compartments as files: ``<folder>/<region id>/<purpose>.key``, each wrapped or as it is.
 
 Invariants
-- A key is at its name only when it is whole and durable: tmp, fsync, rename, fsync of the folder.
+- A key is at its name only when it is whole: tmp, fsync, rename, fsync of the folder. Nothing is encrypted under it before its
+  name is durable, also where a process that made it was killed before the last step.
 - Destroying overwrites, fsyncs, unlinks and fsyncs the folder, also what an interrupted making left behind. A flash
   translation layer may keep old blocks all the same: who fears that wraps the keys by a token.
 - A file that others may read, a folder that others may write to, or a key of another length is refused.
@@ -36,6 +37,8 @@ class CompartmentKeys:
         self._folder = folder
         self._locker = locker
         self._lock = threading.Lock()
+        self._settled: set[Path] = set()
+        """Keys whose names are known to be durable."""
 
     def key(self, compartment: Compartment, *, make: bool) -> bytes:
         """See ``compartment_key`` of the port."""
@@ -45,6 +48,10 @@ class CompartmentKeys:
                 if not make:
                     raise VehicleKeyError(f"{path}: compartment {compartment} has no key")
                 return self._make(path)
+            if make and path not in self._settled:
+                with _plain(path):
+                    durable.settle(path.parent)
+                self._settled.add(path)
             return self._locker.read(path, KEY_BYTES)
 
     def all(self) -> frozenset[Compartment]:
@@ -83,6 +90,7 @@ class CompartmentKeys:
             raise
         except SpoolError as error:
             raise VehicleKeyError(str(error)) from error
+        self._settled.add(path)
         return key
 
     def _path(self, compartment: Compartment) -> Path:

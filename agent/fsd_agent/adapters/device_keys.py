@@ -20,8 +20,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fsd_agent.adapters.durable import make_folder, sync_folder, write_file
-from fsd_agent.adapters.private_files import KEY_BYTES, KeyFileError, read_private, write_private
+from fsd_agent.adapters.durable import make_folder, write_file
+from fsd_agent.adapters.private_files import (
+    KEY_BYTES,
+    KeyFileError,
+    read_private,
+    settle_private,
+    write_private,
+)
 from fsd_agent.adapters.vehicle_dir import VehicleDir
 from fsd_agent.ports.secure_element import SecureElement
 from fsd_agent.ports.spool import SpoolError
@@ -78,6 +84,8 @@ class DeviceKeys:
         self._check_home()
         if not self._path.exists():
             self._make(self._path)
+        else:
+            settle_private(self._files.keys)
 
     def begin(self, wall_ns: int) -> Rotation:
         """Step 1; again, the same statement."""
@@ -87,6 +95,8 @@ class DeviceKeys:
             self._make(self._next)
         made = self._statement()
         if made is not None:
+            settle_private(self._files.keys)
+            settle_private(self._files.rotations)
             return made
         following = self._load(self._next)
         statement = sign_rotation(
@@ -104,11 +114,9 @@ class DeviceKeys:
         if self.following() is not None:
             try:
                 self._next.replace(self._path)
-                sync_folder(self._path.parent)
             except OSError as error:
                 raise KeyFileError(f"{self._path}: can't be replaced: {error.strerror}") from error
-            except SpoolError as error:
-                raise KeyFileError(str(error)) from error
+        settle_private(self._path.parent)
         return self.current()
 
     def rotations(self) -> tuple[Rotation, ...]:

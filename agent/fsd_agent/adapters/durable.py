@@ -3,6 +3,8 @@
 Invariants
 - A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder.
 - When :func:`write_file`, :func:`remove` or :func:`make_folder` returns, a power cut can't undo it.
+- What a process that was killed has left is seen by the next one, and may not be on the medium: who builds upon a name that
+  was there already calls :func:`settle` first.
 - A write that fails leaves nothing half-written and the earlier file of that name intact.
 
 "Full" is ENOSPC (space or inodes), EDQUOT (quota) and EFBIG (a process' file size limit): freeing something
@@ -134,9 +136,10 @@ def remove(path: Path) -> bool:
 def make_folder(path: Path) -> None:
     """Create ``path`` and its missing parents durably.
 
-    A folder that is there is synced all the same: whoever made it may have died before the sync.
+    Folders that are there are made durable all the same, as far up as we could have made them: whoever did may have been
+    killed before the sync.
     """
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() or _could_have_made(path.parent):
         make_folder(path.parent)
     try:
         with translated(path):
@@ -146,6 +149,18 @@ def make_folder(path: Path) -> None:
             raise SpoolError(f"{path}: is not a folder") from None
         raise
     sync_folder(path.parent)
+
+
+def _could_have_made(path: Path) -> bool:
+    """Not where we can't write, and not where a file system is mounted: that is no name on its own medium."""
+    above = path.parent
+    return path != above and os.access(above, os.W_OK) and path.stat().st_dev == above.stat().st_dev
+
+
+def settle(folder: Path) -> None:
+    """When this returns, every name that is in ``folder`` is durable, and the folder itself; it is made where it is missing."""
+    make_folder(folder)
+    sync_folder(folder)
 
 
 def sync_folder(path: Path) -> None:

@@ -96,7 +96,7 @@ class LedgerFiles:
         self._refusal: str | None = None
         self._reserve = ReserveFile(folder / "reserve")
         with translated():
-            durable.make_folder(folder)
+            durable.settle(folder)  # We go on with what a process that was killed may have begun
             durable.sweep(folder)
             found = segment_paths(folder)
             if not found:

@@ -1,14 +1,20 @@
-"""Private key files: made once, durably, for their owner alone, and refused where anybody else could have had them."""
+"""Private key files: made once, durably, for their owner alone, and refused where anybody else could have had them.
+
+A key is at its name only when it is whole and durable: tmp, fsync, link, unlink, fsync of the folder. A link, since that
+never replaces a key that is there.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
-from fsd_agent.adapters.durable import make_folder, sync_folder
+from fsd_agent.adapters.durable import make_folder, settle, sync_folder, write_all
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.rules.spool.names import TMP_SUFFIX
 
 KEY_BYTES = 32
 PRIVATE_MODE = 0o600
@@ -43,16 +49,37 @@ def write_private(path: Path, data: bytes) -> None:
 
     Raises :class:`KeyFileError`.
     """
+    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
     try:
         make_folder(path.parent)
+        for left in path.parent.glob(
+            f".{path.name}.*{TMP_SUFFIX}"
+        ):  # of a making that was cut off: nobody's key
+            left.unlink(missing_ok=True)
         # O_EXCL also refuses a link that someone has laid there; the mode holds from the first moment.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(tmp, path)
+        finally:
+            tmp.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
         raise KeyFileError(f"{path}: can't be made: {error.strerror}") from error
     except SpoolError as error:
         raise KeyFileError(f"{path}: can't be made: {error}") from error
+
+
+def settle_private(folder: Path) -> None:
+    """Keys that are in ``folder`` are durable when this returns: a process that was killed may have left them otherwise.
+
+    Raises :class:`KeyFileError`.
+    """
+    try:
+        settle(folder)
+    except SpoolError as error:
+        raise KeyFileError(str(error)) from error

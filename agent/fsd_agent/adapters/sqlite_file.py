@@ -3,6 +3,7 @@
 Invariants
 - WAL with synchronous=FULL: a commit has been fsynced before it returns (with NORMAL a power cut takes commits
   back; with a rollback journal an unsynced unlink can). The folder is fsynced when the file is new.
+- What is read at the start is durable: a process that was killed in a commit may have left it unsynced, and we go by it.
 - One connection, one lock: calls from many threads run one after the other.
 - A damaged, foreign, newer or too old file is refused by name and left exactly as it is. It is never recreated: the
   journal is the only thing that knows which files on the disk were promised to anybody.
@@ -73,6 +74,7 @@ class SqliteFile:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Recognise or create the tables, then check every page's structure."""
+        self._settle()
         version = _value(connection, "PRAGMA user_version")
         tables = _value(connection, "SELECT count(*) FROM sqlite_schema")
         if (version or tables) and _value(connection, "PRAGMA application_id") != APPLICATION_ID:
@@ -115,6 +117,19 @@ class SqliteFile:
                 for statement in UPGRADES[before]:
                     raised.execute(statement)
             raised.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _settle(self) -> None:
+        """Sync the log that an earlier process left. Its locks are on other files, so closing it here loses none."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        with durable.translated(log):
+            try:
+                fd = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

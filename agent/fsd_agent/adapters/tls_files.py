@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fsd_agent.adapters.durable import sync_folder, translated, write_file
-from fsd_agent.adapters.private_files import KeyFileError, read_private, write_private
+from fsd_agent.adapters.durable import remove, sync_folder, translated, write_file
+from fsd_agent.adapters.private_files import KeyFileError, read_private, settle_private, write_private
 from fsd_agent.adapters.vehicle_dir import CERTIFICATE, PRIVATE_KEY, REQUEST, VehicleDir
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.wire.enrolment import tls_key_id
@@ -83,6 +83,7 @@ class TlsFiles:
         """A key that has no certificate yet: the one that was asked for last, or a new one."""
         for folder in self._folders(region_id):
             if not (folder / CERTIFICATE).exists() and (folder / PRIVATE_KEY).exists():
+                settle_private(folder)
                 return self._key(folder / PRIVATE_KEY)
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
@@ -107,7 +108,7 @@ class TlsFiles:
         found = {}
         for folder in self._folders(region_id):
             path = folder / REQUEST
-            if not path.exists():
+            if not path.exists() or not (folder / PRIVATE_KEY).exists():
                 continue
             key_id = tls_key_id(self._key(folder / PRIVATE_KEY).public_key())
             try:
@@ -136,6 +137,7 @@ class TlsFiles:
             with translated(home):
                 for folder in self._folders(region_id):
                     if folder.name not in {key_id, before}:
+                        remove(folder / PRIVATE_KEY)  # first: what is left without it is no pair any more
                         shutil.rmtree(folder)
         except SpoolError as error:
             raise KeyFileError(str(error)) from error
