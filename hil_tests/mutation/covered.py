@@ -35,7 +35,6 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/consent.py": ("test_consent_keeper_decisions",),
     "pipeline/turns.py": ("test_turns_decisions",),
     "pipeline/retention.py": ("test_retention_decisions",),
-    "pipeline/room.py": ("test_room_decisions",),
     "pipeline/quarantine.py": ("test_quarantine_decisions",),
     "pipeline/certificates.py": ("test_certificate_watch_decisions",),
     "pipeline/holds.py": ("test_holds_keeper_decisions",),
