@@ -7,16 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fsd_agent.pipeline.give_up import GiveUp
-from fsd_agent.pipeline.room import (
-    AT_LEAST_NS,
-    CLIPS_AT_FIRST,
-    CLIPS_AT_MOST,
-    GIVEN_UP_AT_ONCE,
-    LOOK_EVERY_NS,
-    WRITE_EVERY_NS,
-    Room,
-    RoomPolicy,
-)
+from fsd_agent.pipeline.room import Room, RoomPolicy
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.ledger import Dropped, Erased, Fired
 from fsd_agent.records.purpose import Purpose
@@ -33,7 +24,9 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 
-NS = 1
+NS, S = 1, 1_000_000_000
+LOOK_EVERY_NS, WRITE_EVERY_NS, AT_LEAST_NS = 5 * S, 60 * S, S // 10
+CLIPS_AT_FIRST, CLIPS_AT_MOST, GIVEN_UP_AT_ONCE = 256, 4096, 64
 CAPTURED, SEALED, STAGED = ClipState.CAPTURED, ClipState.SEALED, ClipState.STAGED
 RESERVE, FREE, PART = Amount(400, 4), Amount(400, 40), Amount(100, 1)
 POLICY = RoomPolicy(

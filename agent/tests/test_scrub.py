@@ -12,7 +12,7 @@ import pytest
 from fsd_agent.adapters.spool_files import ASIDE_FILES, SpoolFiles
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.pipeline.give_up import GiveUp
-from fsd_agent.pipeline.scrub import CLIPS_AT_ONCE, END_BYTES, RETRY_NS, ROUND_EVERY_NS, STATE_KEY, Scrub
+from fsd_agent.pipeline.scrub import CLIPS_AT_ONCE, OPEN_BYTES, RETRY_NS, ROUND_EVERY_NS, STATE_KEY, Scrub
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.ledger import Cause, ConsentChanged, Copy, Dropped, Erased, Fired, Redacted, Sealed
@@ -305,6 +305,14 @@ def test_no_more_is_read_than_the_rate_allows(bench: Bench) -> None:
     assert next(seconds) > 0
 
 
+def test_files_that_can_not_be_opened_are_not_passed_over_in_one_go(bench: Bench) -> None:
+    for number in range(40):
+        bench.add(number, size_bytes=10)
+    bench.keys.destroy_compartment("cn", Purpose.SAFETY)
+    seconds = reads(bench)
+    assert [next(seconds) // OPEN_BYTES for _ in range(3)] == [16, 15, 15]
+
+
 def test_time_that_passed_without_a_look_is_not_made_up_for(bench: Bench) -> None:
     bench.add(1, size_bytes=9_000_000)
     seconds = reads(bench)
@@ -317,7 +325,7 @@ def test_a_round_goes_on_after_a_restart_where_it_was(bench: Bench) -> None:
     for number in range(CLIPS_AT_ONCE + 2):
         bench.add(number, size_bytes=1000)
     last = bench.add(CLIPS_AT_ONCE + 2, size_bytes=3_000_000)
-    bench.look(CLIPS_AT_ONCE * END_BYTES // RATE + 2)
+    bench.look(2 * CLIPS_AT_ONCE * OPEN_BYTES // RATE + 2)
     state, clip_id = msgspec.msgpack.decode(bench.journal.state[STATE_KEY], type=tuple[str, str])
     assert (state, clip_id) == ("sealed", f"{CLIPS_AT_ONCE - 1:032x}")
     first = f"{1:032x}"

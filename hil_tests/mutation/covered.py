@@ -43,7 +43,6 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/turns.py": ("test_turns_decisions",),
     "pipeline/faults.py": ("test_faults",),
     "pipeline/retention.py": ("test_retention_decisions",),
-    "pipeline/room.py": ("test_room_decisions",),
     "pipeline/quarantine.py": ("test_quarantine_decisions",),
     "pipeline/certificates.py": ("test_certificate_watch_decisions",),
     "pipeline/holds.py": ("test_holds_keeper_decisions",),

@@ -34,8 +34,8 @@ from fsd_agent.records.reasons import DropReason
 
 READ_BYTES = 1 << 20
 """Of a sealed file at a time."""
-END_BYTES = 64 << 10
-"""What reading the end of a sealed file costs: a chunk."""
+OPEN_BYTES = 64 << 10
+"""What a file counts for that is only opened, or can't be: to read the end of a sealed one takes a chunk."""
 ROUND_EVERY_NS = 86_400_000_000_000
 CLIPS_AT_ONCE = 64
 """Read from the journal at a time; where the round is, is kept as often."""
@@ -132,6 +132,7 @@ class Scrub:
                 yield self._rest(RETRY_NS)
                 continue
             for row in rows:
+                yield OPEN_BYTES
                 yield from self._read(row, ends_only=ends_only)
                 clip_id = row.clip_id
             if len(rows) < CLIPS_AT_ONCE:
@@ -144,7 +145,7 @@ class Scrub:
             if row.state is ClipState.CAPTURED:
                 yield from map(len, self._staging.read(row.compartment, row.clip_id))
             elif ends_only:
-                yield self._read_end(row)
+                self._read_end(row)
             else:
                 yield from self._read_sealed(row)
         except SpoolDamagedError as error:
@@ -155,14 +156,13 @@ class Scrub:
             if self._is_there(row):
                 self._events.emit("disk_failed", clip=row.clip_id, what=str(error))
 
-    def _read_end(self, row: ClipRow) -> int:
+    def _read_end(self, row: ClipRow) -> None:
         last = max(0, row.size_bytes - 1)
         data = self._spool.region(row.region_id).read(row.purpose, row.clip_id, last, 2)
         if last + len(data) != row.size_bytes:
             raise SpoolDamagedError(
                 f"clip {row.clip_id}: does not end where it did: {row.size_bytes} bytes were sealed"
             )
-        return END_BYTES
 
     def _read_sealed(self, row: ClipRow) -> Iterator[int]:
         region, digest, done = self._spool.region(row.region_id), hashlib.sha256(), 0
