@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsd_agent.rules.uplink.versions import AGAIN_NS, Answer, MqttVersion, Versions
+from fsd_agent.rules.uplink.versions import AGAIN_AFTER_CLOSE_NS, AGAIN_NS, Answer, MqttVersion, Versions
 from fsd_agent.testing.regions import sample_region
 
 HERE, THERE = (sample_region(port=port).policy.endpoints[0] for port in (8883, 8884))
@@ -28,13 +29,18 @@ def test_a_broker_that_will_not_have_five_is_asked_in_3_1_1_next_and_others_are_
         assert versions.next(THERE, 7) is V5
 
 
-def test_3_1_1_is_remembered_for_a_time_once_it_was_taken() -> None:
+@pytest.mark.parametrize(
+    ("answer", "for_ns"), [(Answer.REFUSED_VERSION, AGAIN_NS), (Answer.CLOSED, AGAIN_AFTER_CLOSE_NS)]
+)
+def test_3_1_1_is_remembered_for_a_time_once_it_was_taken(answer: Answer, for_ns: int) -> None:
     versions = Versions()
-    versions.heard(HERE, V5, Answer.REFUSED_VERSION, 0)
+    versions.heard(HERE, V5, answer, 0)
     versions.heard(HERE, V311, Answer.CONNECTED, 5)
-    assert versions.next(HERE, 5 + AGAIN_NS - 1) is V311
-    assert versions.next(HERE, 5 + AGAIN_NS) is V5
-    assert versions.next(HERE, 5 + AGAIN_NS) is V5, "until it is refused again"
+    assert versions.next(HERE, 5 + for_ns - 1) is V311
+    versions.heard(HERE, V311, Answer.CONNECTED, 6)
+    assert versions.next(HERE, 5 + for_ns) is V311, "from the newest connection on"
+    assert versions.next(HERE, 6 + for_ns) is V5
+    assert versions.next(HERE, 6 + for_ns) is V5, "until it is refused again"
 
 
 def test_a_broker_that_takes_neither_is_asked_in_both_in_turn() -> None:
@@ -58,7 +64,7 @@ def test_one_version_alone_is_kept_to() -> None:
 def test_what_is_on_the_wire_and_what_people_read() -> None:
     assert [(one.value, one.label) for one in MqttVersion] == [(4, "3.1.1"), (5, "5")]
     assert list(Answer) == ["connected", "refused_version", "closed"]
-    assert AGAIN_NS == 86_400_000_000_000
+    assert (AGAIN_NS, AGAIN_AFTER_CLOSE_NS) == (86_400_000_000_000, 600_000_000_000)
 
 
 @given(st.lists(st.tuples(st.sampled_from([HERE, THERE]), st.sampled_from(Answer), st.integers(0, AGAIN_NS))))

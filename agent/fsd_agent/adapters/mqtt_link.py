@@ -298,9 +298,8 @@ class MqttLink:
     ) -> None:
         if client is not self._client:
             return
-        if (
-            not self._answered and not self._fault
-        ):  # In order: a link that breaks, or a TLS alert, leaves a fault
+        # Closed in order: a link that breaks, and a TLS alert, leave a fault.
+        if not self._answered and not self._fault:
             self._other_version(Answer.CLOSED)
         said = f"the broker closed the connection: {reason}" if flags.is_disconnect_packet_from_server else ""
         self.fail(self._fault or said or f"connection lost: {reason}", refused=self._refused)

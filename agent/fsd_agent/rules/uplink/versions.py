@@ -5,12 +5,13 @@
     5        connected                                         5
     5        refused the version (0x84, or 3.1.1's code 1)     3.1.1
     5        closed in order on the CONNECT                    3.1.1
-    3.1.1    connected                                         3.1.1, until ``AGAIN_NS`` have passed; then 5
+    3.1.1    connected, after a refusal of 5                   3.1.1, until ``AGAIN_NS`` have passed; then 5
+    3.1.1    connected, after a close                          3.1.1, until ``AGAIN_AFTER_CLOSE_NS`` have passed; then 5
     3.1.1    refused the version, or closed on the CONNECT     5
     either   anything else (not reached, reset, no answer)     the same
 
-A broker of 3.1.1 has to refuse with code 1 and close (MQTT 3.1.1, section 3.1.2.2); some only close. One that ends at that
-very moment looks the same, and costs one attempt in the other version.
+A broker of 3.1.1 has to refuse with code 1 and close (MQTT 3.1.1, section 3.1.2.2); some only close. One that speaks 5 and ends
+at that very moment looks the same: then 3.1.1 is spoken with it for some minutes.
 
 This is no downgrade of trust. Whoever can make the agent fall back, by cutting connections, gains nothing: the peer has
 proved to be the region's broker, and the vehicle is bound to its certificate, in TLS below MQTT, in either version alike.
@@ -22,12 +23,16 @@ No input or output; times are monotonic nanoseconds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from fsd_agent.records.region import Endpoint
 
 AGAIN_NS = 24 * 3600 * 1_000_000_000
 """A broker that was replaced by a newer one is noticed within a day; until then each connection is made at once."""
+
+AGAIN_AFTER_CLOSE_NS = 600 * 1_000_000_000
+"""A close is a guess, and 3.1.1 with a broker that speaks both is the poorer of two."""
 
 
 class MqttVersion(IntEnum):
@@ -51,30 +56,43 @@ class Answer(StrEnum):
     """In order, without a CONNACK, and without a TLS alert, which would be about our certificate."""
 
 
+_REMEMBERED_NS = {Answer.REFUSED_VERSION: AGAIN_NS, Answer.CLOSED: AGAIN_AFTER_CLOSE_NS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """An endpoint that 3.1.1 is spoken with."""
+
+    remembered_ns: int
+    """Once it was taken."""
+    until_ns: int | None = None
+    """None where it has not been tried yet."""
+
+
 class Versions:
     """See the module; remembered for the life of the process."""
 
     def __init__(self, only: MqttVersion | None = None) -> None:
         """``only``: never speak another, whatever the broker does."""
         self._only = only
-        self._plain: dict[Endpoint, int | None] = {}
-        """Endpoints that 3.1.1 is spoken with, and until when; None where it has not been tried yet."""
+        self._plain: dict[Endpoint, _Plain] = {}
 
     def next(self, endpoint: Endpoint, now_ns: int) -> MqttVersion:
         """What to speak with it now."""
         if self._only is not None:
             return self._only
-        if endpoint not in self._plain:
+        plain = self._plain.get(endpoint)
+        if plain is None or (plain.until_ns is not None and now_ns >= plain.until_ns):
             return MqttVersion.V5
-        until_ns = self._plain[endpoint]
-        return MqttVersion.V311 if until_ns is None or now_ns < until_ns else MqttVersion.V5
+        return MqttVersion.V311
 
     def heard(self, endpoint: Endpoint, spoken: MqttVersion, answer: Answer, now_ns: int) -> None:
         """It answered a CONNECT in that version."""
+        plain = self._plain.get(endpoint)
         if spoken is MqttVersion.V5:
             if answer is not Answer.CONNECTED:
-                self._plain[endpoint] = None
-        elif answer is Answer.CONNECTED:
-            self._plain[endpoint] = now_ns + AGAIN_NS
-        else:
+                self._plain[endpoint] = _Plain(_REMEMBERED_NS[answer])
+        elif answer is not Answer.CONNECTED:
             self._plain.pop(endpoint, None)
+        elif plain is not None:
+            self._plain[endpoint] = replace(plain, until_ns=now_ns + plain.remembered_ns)
