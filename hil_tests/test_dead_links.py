@@ -99,8 +99,8 @@ def shape(place: Place, rate: str) -> None:
 class Line:
     """The vehicle's connection, as its delivering loop has it."""
 
-    def __init__(self, place: Place) -> None:
-        self.broker = MqttBroker(KeyFiles(place.vehicle.root), OPTIONS)
+    def __init__(self, place: Place, options: MqttOptions = OPTIONS) -> None:
+        self.broker = MqttBroker(KeyFiles(place.vehicle.root), options)
         self.topics = Topics(REGION, VEHICLE)
         self.seen: list[BrokerEvent] = []
         route = Route(sample_registration(VEHICLE, "CN"), place.policy)
@@ -123,6 +123,19 @@ class Line:
                 if wanted(event):
                     return event
         raise AssertionError(f"not within {PATIENCE_S} s; there was {self.seen}")
+
+
+def test_no_more_is_in_flight_than_the_broker_takes(place: Place) -> None:
+    """Its configuration says 20, which it tells as Receive Maximum."""
+
+    def drive() -> list[BrokerEvent]:
+        line = Line(place, MqttOptions(window=64))
+        line.broker.close()
+        return line.seen
+
+    (connected,) = network_of(place).members[VEHICLE].inside(drive)
+    assert isinstance(connected, Connected)
+    assert connected.window == 20
 
 
 @pytest.mark.parametrize("in_flight", [0, 8])

@@ -302,5 +302,6 @@ def test_a_name_is_dialled_at_the_addresses_that_the_policy_allows(
     server = broker(tmp_path, own, own)
     endpoint = Endpoint("localhost", ("127.0.0.1",), server.port, NAME, "CN")
     connection = dial_tls(Dial(endpoint, context_of(own, *vehicle), "car-1", ()), 5.0)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "small messages wait for nobody"
     connection.close()
     server.join()

@@ -51,8 +51,8 @@ class MqttOptions:
     """For TCP, and again for TLS, and again for the CONNACK and the subscriptions. Dialling can't be interrupted,
     so twice this is the longest that an agent waits for its end."""
     keepalive_s: int = 10
-    """The peer is asked for a sign of life when it has acknowledged nothing for this long, on any layer, and is dead after
-    twice as long."""
+    """The peer is asked for a sign of life when its TCP has acknowledged nothing for so long, and is dead after twice as long.
+    From 4 on: below, pings of an idle connection come too late for a broker, who waits half as long again."""
     session_expiry_s: int = 3600
     """The broker keeps answers for us through a tunnel; after that they are asked for again."""
     inbound_bytes: int = MAX_ENVELOPE_BYTES + (64 << 10)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from fsd_agent.records.purpose import Purpose
-from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
+from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, peak_mb, this_machine
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, fsdctl
@@ -149,21 +149,14 @@ def _measure(child: Child) -> Use:
         before, began = _cpu_s(process), time.monotonic()
         time.sleep(MEASURE_S)
         after, ended = _cpu_s(process), time.monotonic()
-        peak_mb = _peak_mb(child.pid)
+        peak = peak_mb(child.pid)
     except psutil.Error as error:
         raise ToolError(f"{child.name} ended while it was measured:\n{child.log_tail()}") from error
     finally:
         child.stop()
-    return Use((after - before) / (ended - began), peak_mb)
+    return Use((after - before) / (ended - began), peak)
 
 
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _peak_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise ToolError("the kernel does not tell the peak memory (VmHWM)")

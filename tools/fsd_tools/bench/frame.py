@@ -27,6 +27,8 @@ from typing import Literal
 import msgspec
 import psutil
 
+from fsd_tools.errors import ToolError
+
 LIBRARIES = (
     "numpy",
     "onnxruntime",
@@ -179,6 +181,14 @@ def this_machine() -> Machine:
         python=platform.python_version(),
         libraries=versions,
     )
+
+
+def peak_mb(pid: int) -> float:
+    """Largest resident size of a process, in 10^6 bytes. Not what getrusage(2) tells: that counts who it was forked from."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ToolError("the kernel does not tell the peak memory (VmHWM)")
 
 
 def _cpu_model() -> str:

@@ -8,8 +8,8 @@ events as JSON lines, and last ``{"event": "measured", ...}`` with the fields of
 from __future__ import annotations
 
 import contextlib
+import os
 import random
-import resource
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +39,7 @@ from fsd_agent.records.clip import ClipState
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.wire.rotation import linked_key_ids
 from fsd_agent.wire.transfer import UpKind
+from fsd_tools.bench.frame import peak_mb
 from fsd_tools.rig.rig import RigVehicle
 
 Until = Literal["taken", "delivered"]
@@ -174,7 +175,7 @@ def main(argv: list[str]) -> int:
         given_bytes=broker.given_bytes,
         delivered_clips=stats.delivered_clips,
         connections=stats.connections,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        peak_mb=peak_mb(os.getpid()),
         trouble=stats.trouble,
     )
     print(msgspec.json.encode({"event": "measured", **msgspec.to_builtins(measured)}).decode(), flush=True)
