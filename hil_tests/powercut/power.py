@@ -69,6 +69,8 @@ class PoweredFolder:
         self._lie = lie
         self._after = folder.with_name(f".{folder.name}.after")
         self._child: Child | None = None
+        self.log = logs
+        """Of the operations while the power was on last: number, kind, path and detail, by tabs."""
         self._events: dict[str, Mapping[str, Any]] = {}
         self._times = 0
 
@@ -94,10 +96,11 @@ class PoweredFolder:
         self._after.mkdir()
         self._times += 1
         self._events = {}
+        self.log = self._logs / f"{self.folder.name}-{self._times:04}.ops"
         argv = [
             sys.executable, "-m", "hil_tests.powercut.mount", str(self.folder), "--leave", str(self._after),
             "--stop-at", str(stop_at), "--count", count, "--seed", str(seed), "--lie", self._lie,
-            "--log", str(self._logs / f"{self.folder.name}-{self._times:04}.ops"),
+            "--log", str(self.log),
         ]  # fmt: skip
         log = self._logs / f"disk-{self.folder.name}.log"
         child = self._child = Child(f"disk {self.folder.name}", argv, log=log, on_event=self._hear)

@@ -237,7 +237,7 @@ class CuttableDisk(mfusepy.Operations):
         """One operation more; where it is the one to stop at, it is not answered before somebody says so."""
         self.counts[Count.OPERATIONS] += 1
         self.counts[Count.STEPS] += kind != "write"
-        self._log.write(f"{self.counts[Count.OPERATIONS]} {kind} {path} {detail}\n")
+        self._log.write(f"{self.counts[Count.OPERATIONS]}\t{kind}\t{path}\t{detail}\n")
         if self.counts[self._count] == self._stop_at:
             self._log.flush()
             self.stopped.set()
