@@ -43,14 +43,14 @@ def test_from_cellular_to_the_garage(tmp_path: Path, city_drive: Path, campaigns
             return waits
 
         wait_until(
-            lambda: set(waiting()) == {"waits_for_unmetered"}, timeout_s=20, what="the status says why"
+            lambda: set(waiting()) == {"waits_for_unmetered"}, timeout_s=60, what="the status says why"
         )
         assert not events("delivered")
         rig.link(VEHICLE, "wifi")
-        wait_until(lambda: bool(events("delivered")), timeout_s=30, what="it is delivered at home")
-        rig.link(VEHICLE, "wifi", "--ignition-off", "--drain-s", "60")
+        wait_until(lambda: bool(events("delivered")), timeout_s=60, what="it is delivered at home")
+        rig.link(VEHICLE, "wifi", "--ignition-off", "--drain-s", "300")
         back = given_back_path(vehicle.link)
-        wait_until(back.exists, timeout_s=50, what="the window is given back before it ends")
+        wait_until(back.exists, timeout_s=120, what="the window is given back before it ends")
         sealed = {one["clip"] for one in events("sealed")}
         assert {one["clip"] for one in events("delivered")} == sealed
         fired = len([one for one in events("fired") if "clip" in one])
