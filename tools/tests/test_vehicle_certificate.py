@@ -52,7 +52,7 @@ def test_a_certificate_that_runs_out_is_shown(left_days: float | None, says: str
 
 
 def test_a_campaign_is_shown_stage_by_stage() -> None:
-    campaign = CampaignStatus("pedestrian_crossing_ahead", 9, 1, 0, 3, 2, {"budget_clips": 3}, 2, 4096)
+    campaign = CampaignStatus("near_miss", 9, 1, 0, 3, 2, {"budget_clips": 3}, 2, 4096)
     said = Status("car-1", "cn", 1, 1, 0, "0", 0, (campaign,), {}, "", "", {}, {}, ProcessUse(0.0, 0, 0), "")
     console = Console(record=True, width=80)
     _show(said, console)

@@ -162,7 +162,7 @@ def _show(one: Status, console: Console) -> None:
     table.add_column("campaign", no_wrap=True)
     for name in ("fired", "under way", "delivered", "MB"):
         table.add_column(name, justify="right")
-    table.add_column("dropped")
+    table.add_column("dropped", overflow="fold")
     for campaign in one.campaigns:
         table.add_row(
             campaign.id,
