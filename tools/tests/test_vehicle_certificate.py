@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from fsd_agent.records.status import ProcessUse, Status
+from fsd_agent.records.status import CampaignStatus, ProcessUse, Status
 from fsd_tools.vehicle.status import _show
 
 DAY_NS = 86_400 * 10**9
@@ -49,3 +49,15 @@ def test_a_certificate_that_runs_out_is_shown(left_days: float | None, says: str
     text = console.export_text()
     assert says in text
     assert ("--renew" in text) is (left_days is not None and left_days < 30)
+
+
+def test_a_campaign_is_shown_stage_by_stage() -> None:
+    campaign = CampaignStatus("near_miss", 9, 1, 0, 3, 2, {"budget_clips": 3}, 2, 4096)
+    said = Status("car-1", "cn", 1, 1, 0, "0", 0, (campaign,), {}, "", "", {}, {}, ProcessUse(0.0, 0, 0), "")
+    console = Console(record=True, width=80)
+    _show(said, console)
+    text = console.export_text()
+    assert "1 staged" in text
+    assert "3 sealed" in text
+    assert "captured" not in text
+    assert "3 budget_clips" in text

@@ -93,7 +93,7 @@ def test_no_private_key_leaves_the_vehicle_or_the_region(cn: RegionDir, tmp_path
     out = tmp_path / "car-1"
     assert enrol(cn, "car-1", out) == 0
     secrets = {root: [path.read_bytes() for path in root.rglob("*.key")] for root in (cn.root, out)}
-    assert [len(found) for found in secrets.values()] == [8, 2]
+    assert [len(found) for found in secrets.values()] == [9, 2]
     for owner, other in ((cn.root, out), (out, cn.root)):
         everything = b"".join(path.read_bytes() for path in other.rglob("*") if path.is_file())
         assert not any(secret in everything for secret in secrets[owner])

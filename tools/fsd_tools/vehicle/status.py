@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fsd_agent.adapters.system_clock import SystemClock
-from fsd_agent.records.status import Status
+from fsd_agent.records.status import CampaignStatus, Status
 from fsd_agent.rules.trust.certificates import CertificateState, certificate_life
 from fsd_agent.wire.ledger import LedgerFormatError, decode_head
 from fsd_agent.wire.moments import show_moment
@@ -162,16 +162,14 @@ def _show(one: Status, console: Console) -> None:
         console.print(f"  {line}", highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("campaign", no_wrap=True)
-    for name in ("fired", "staged", "captured", "sealed", "delivered", "MB"):
+    for name in ("fired", "under way", "delivered", "MB"):
         table.add_column(name, justify="right")
-    table.add_column("dropped")
+    table.add_column("dropped", overflow="fold")
     for campaign in one.campaigns:
         table.add_row(
             campaign.id,
             str(campaign.fired),
-            str(campaign.staged),
-            str(campaign.captured),
-            str(campaign.sealed),
+            _stages(campaign),
             str(campaign.delivered),
             f"{campaign.delivered_bytes / 1e6:.2f}",
             ", ".join(f"{count} {reason}" for reason, count in sorted(campaign.dropped.items())) or "0",
@@ -181,6 +179,12 @@ def _show(one: Status, console: Console) -> None:
         console.print(
             f"  {one.campaigns_left_out} more campaigns fired less often; the message has no room for them"
         )
+
+
+def _stages(campaign: CampaignStatus) -> str:
+    """Its firings that are on board, a line a stage."""
+    counts = {"staged": campaign.staged, "captured": campaign.captured, "sealed": campaign.sealed}
+    return "\n".join(f"{count} {stage}" for stage, count in counts.items() if count) or "0"
 
 
 def _formats(one: Status) -> str:
