@@ -141,19 +141,19 @@ class CuttableDisk(mfusepy.Operations):
             return 0
 
     def fsync(self, path: str | None, datasync: int, fh: int) -> int:
-        """A file to the medium; who is stopped here has synced nothing yet."""
+        """A file to the medium; for who was stopped here it has not come to that."""
         with self.serving:
             name = self._names[fh]
-            self._done("fsync", name)
-            if self._lie is not Lie.COMMITS or not name.endswith(WAL):
+            stopped = self._done("fsync", name)
+            if not stopped and (self._lie is not Lie.COMMITS or not name.endswith(WAL)):
                 self.disk.sync(fh)
             return 0
 
     def fsyncdir(self, path: str | None, datasync: int, fh: int) -> int:
-        """The names in a folder to the medium."""
+        """The names in a folder to the medium; for who was stopped here it has not come to that."""
         with self.serving:
-            self._done("fsync of a folder", self._names[fh])
-            if self._lie is not Lie.FOLDERS:
+            stopped = self._done("fsync of a folder", self._names[fh])
+            if not stopped and self._lie is not Lie.FOLDERS:
                 self.disk.sync_folder(fh)
             return 0
 
@@ -233,8 +233,8 @@ class CuttableDisk(mfusepy.Operations):
         self._names[number] = path
         return number
 
-    def _done(self, kind: str, path: str | None, detail: str = "") -> None:
-        """One operation more; where it is the one to stop at, it is not answered before somebody says so."""
+    def _done(self, kind: str, path: str | None, detail: str = "") -> bool:
+        """One operation more; where it is the one to stop at, it is not answered before somebody says so: True then."""
         self.counts[Count.OPERATIONS] += 1
         self.counts[Count.STEPS] += kind != "write"
         self._log.write(f"{self.counts[Count.OPERATIONS]}\t{kind}\t{path}\t{detail}\n")
@@ -244,6 +244,8 @@ class CuttableDisk(mfusepy.Operations):
             tell("stopped", operation=self.counts[Count.OPERATIONS], kind=kind, path=path or "")
             self.go_on.wait()
             self.stopped.clear()
+            return True
+        return False
 
     def _before_checkpoint(self, database: str) -> None:
         """Pages are copied into a database only after its log was synced, also with synchronous = NORMAL."""
