@@ -198,19 +198,16 @@ def test_an_answer_about_another_file_of_the_clip_is_none() -> None:
     assert files.soundness.is_known(replace(files.row, sha256=sealed.sha256))
 
 
-@pytest.mark.parametrize("forget", ["one", "all", "close"])
+@pytest.mark.parametrize("forget", ["one", "all"])
 def test_what_was_found_of_a_file_that_is_gone_is_forgotten(forget: str) -> None:
     beside = WhenTold()
     files = Files(beside)
     assert not files.soundness.is_known(files.row)
     beside.run_one()
-    match forget:
-        case "one":
-            files.soundness.forget(files.row.clip_id)
-        case "all":
-            files.soundness.forget_all()
-        case _:
-            files.soundness.close()
+    if forget == "one":
+        files.soundness.forget(files.row.clip_id)
+    else:
+        files.soundness.forget_all()
     assert not files.soundness.is_known(files.row)
 
 
@@ -256,10 +253,25 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         soundness = Soundness(Slow(files.spool.region("cn")), beside, lambda: None)
         assert not soundness.is_known(files.row)
         assert begun.wait(10)
-        soundness.close()
+        soundness.forget_all()
         go_on.set()
     assert reads == [0]
     assert (
         hashlib.sha256(files.spool.region("cn").read(Purpose.SAFETY, "0" * 32, 0, SIZE)).digest()
         == files.row.sha256
     )
+
+
+def test_a_loop_that_ends_waits_for_no_check_and_begins_anew_when_it_goes_on() -> None:
+    beside = WhenTold()
+    bench = Bench(beside)
+    row = bench.add(1)
+    bench.steps()
+    bench.deliverer.close()
+    beside.run_one()
+    bench.steps()
+    assert bench.about(row) == []
+    assert len(beside.waiting) == 1
+    beside.run_one()
+    bench.steps()
+    assert bench.state(row) is ClipState.DELIVERED

@@ -87,7 +87,7 @@ class SealedFiles:
         self._forget_block(row)
 
     def forget_all(self) -> None:
-        """As :meth:`forget`, of any clip."""
+        """As :meth:`forget`, of any clip; checks that are under way are given up."""
         self._soundness.forget_all()
         self._block = _NOTHING
 
@@ -95,11 +95,6 @@ class SealedFiles:
         """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
         self.forget(row)
         self._spool.erase(row.purpose, row.clip_id)
-
-    def close(self) -> None:
-        """Nothing more is sent from here."""
-        self._soundness.close()
-        self._block = _NOTHING
 
     def _forget_block(self, row: ClipRow) -> None:
         if row.clip_id == self._block.clip_id:
