@@ -127,3 +127,14 @@ def test_the_file_convention_is_told_of_each_segment_beforehand(segment_bytes: i
     segments = [data[low : low + segment_bytes] for low in range(0, SIZE, segment_bytes)]
     expected = b"".join(hashlib.sha256(one).digest()[:PREFIX_BYTES] for one in segments)
     assert decode_init(payload).user_data.segments == expected
+
+
+def test_a_segment_goes_under_the_hash_that_was_found_when_the_file_was_checked() -> None:
+    bench = Bench()
+    row, data = bench.rows[0], bench.data[0]
+    assert bench.files.is_sound(row)
+    for offset in range(0, SIZE, SEGMENT_BYTES):
+        segment = data[offset : offset + SEGMENT_BYTES]
+        topic, payload = bench.files.render(SendSegment(row.clip_id, offset, len(segment)), row)
+        assert payload == segment
+        assert topic == Topics("cn", "car-1").segment(row.clip_id, offset, hashlib.sha256(segment).digest())

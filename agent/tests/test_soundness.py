@@ -208,19 +208,16 @@ def test_the_outline_is_what_is_said_of_each_block_in_order(block_bytes: int) ->
     assert soundness.outline(files.row) == b"".join(block[-2:] for block in blocks)
 
 
-@pytest.mark.parametrize("forget", ["one", "all", "close"])
+@pytest.mark.parametrize("forget", ["one", "all"])
 def test_what_was_found_of_a_file_that_is_gone_is_forgotten(forget: str) -> None:
     beside = WhenTold()
     files = Files(beside)
     assert files.soundness.outline(files.row) is None
     beside.run_one()
-    match forget:
-        case "one":
-            files.soundness.forget(files.row.clip_id)
-        case "all":
-            files.soundness.forget_all()
-        case _:
-            files.soundness.close()
+    if forget == "one":
+        files.soundness.forget(files.row.clip_id)
+    else:
+        files.soundness.forget_all()
     assert files.soundness.outline(files.row) is None
 
 
@@ -266,10 +263,25 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         soundness = Soundness(Slow(files.spool.region("cn")), beside, lambda: None)
         assert soundness.outline(files.row) is None
         assert begun.wait(10)
-        soundness.close()
+        soundness.forget_all()
         go_on.set()
     assert reads == [0]
     assert (
         hashlib.sha256(files.spool.region("cn").read(Purpose.SAFETY, "0" * 32, 0, SIZE)).digest()
         == files.row.sha256
     )
+
+
+def test_a_loop_that_ends_waits_for_no_check_and_begins_anew_when_it_goes_on() -> None:
+    beside = WhenTold()
+    bench = Bench(beside)
+    row = bench.add(1)
+    bench.steps()
+    bench.deliverer.close()
+    beside.run_one()
+    bench.steps()
+    assert bench.about(row) == []
+    assert len(beside.waiting) == 1
+    beside.run_one()
+    bench.steps()
+    assert bench.state(row) is ClipState.DELIVERED

@@ -177,9 +177,14 @@ class Deliverer:
     def close(self) -> None:
         """Disconnect. Safe to call twice; a later step connects again."""
         self._interrupt(self._clock.monotonic_ns())
+        self._forget_files()
         self._link.close()
         self._passage.close()
         self._stats = self._picture()
+
+    def _forget_files(self) -> None:
+        if self._lane is not None:
+            self._lane.files.forget_all()
 
     def _follow(self, wanted: Route | Hold | None, now_ns: int) -> None:
         """Make ``wanted`` the route that everything below works for."""
@@ -191,8 +196,7 @@ class Deliverer:
         self._link.close()
         self._passage.close()
         self._past = self._counts()
-        if self._lane is not None:
-            self._lane.files.close()
+        self._forget_files()
         self._lane = None
         self._trouble = self._endings.trouble = ""  # A region is told nothing of another
         if route is not None:

@@ -47,6 +47,7 @@ class _Block:
 
 
 _NOTHING = _Block("", 0, b"")
+_HASH_BYTES = hashlib.sha256().digest_size
 
 
 class SealedFiles:
@@ -65,9 +66,9 @@ class SealedFiles:
         self._topics = topics
         self._segment_bytes = segment_bytes
         block_bytes = max(1, BLOCK_BYTES // segment_bytes) * segment_bytes
-        self._soundness = Soundness(spool, beside, done, block_bytes, self._outline)
-        self._outlines: dict[str, bytes] = {}
-        """Of clips that are found to be sound, and that nothing is asked about yet."""
+        self._soundness = Soundness(spool, beside, done, block_bytes, self._hashes_of)
+        self._hashes: dict[str, bytes] = {}
+        """Of clips that were found to be sound: SHA-256 of each segment, in order."""
         self._block = _NOTHING
 
     @property
@@ -77,47 +78,41 @@ class SealedFiles:
 
     def is_sound(self, row: ClipRow) -> bool:
         """To be asked before each first question about a clip; see :meth:`.soundness.Soundness.outline`."""
-        outline = self._soundness.outline(row)
-        if outline is None:
+        hashes = self._soundness.outline(row)
+        if hashes is None:
             return False
-        self._outlines[row.clip_id] = outline
+        self._hashes[row.clip_id] = hashes
         self._forget_block(row)  # The file may be another since
         return True
 
     def render(self, emission: Emission, row: ClipRow) -> tuple[str, bytes]:
         """Topic and payload of what is to be sent of the clip of ``row``. Raises :class:`DamagedError` or ``SpoolError``."""
         if isinstance(emission, SendInit):
-            return self._init(row, emission.message, self._outlines.pop(row.clip_id))
+            return self._init(row, emission.message, self._hashes[row.clip_id])
         if isinstance(emission, SendFin):
             return self._fin(row, emission.message)
         data = self._read(row, emission.offset, emission.length)
         if len(data) != emission.length:
             end = emission.offset + emission.length
             raise DamagedError(f"clip {row.clip_id}: file ends before byte {end}")
-        return self._segment(row, emission.offset, hashlib.sha256(data).digest()), data
+        return self._segment(row, emission.offset, self._hash_of(row, emission.offset, data)), data
 
     def forget(self, row: ClipRow) -> None:
         """Keep nothing in memory of a clip whose file is gone, or will be."""
         self._soundness.forget(row.clip_id)
-        self._outlines.pop(row.clip_id, None)
+        self._hashes.pop(row.clip_id, None)
         self._forget_block(row)
 
     def forget_all(self) -> None:
-        """As :meth:`forget`, of any clip."""
+        """As :meth:`forget`, of any clip; checks that are under way are given up."""
         self._soundness.forget_all()
-        self._outlines.clear()
+        self._hashes.clear()
         self._block = _NOTHING
 
     def erase(self, row: ClipRow) -> None:
         """Remove the file of a clip that has come to its end. Raises ``SpoolError``."""
         self.forget(row)
         self._spool.erase(row.purpose, row.clip_id)
-
-    def close(self) -> None:
-        """Nothing more is sent from here."""
-        self._soundness.close()
-        self._outlines.clear()
-        self._block = _NOTHING
 
     def _read(self, row: ClipRow, offset: int, length: int) -> bytes:
         found = self._block.find(row.clip_id, offset, length)
@@ -131,11 +126,17 @@ class SealedFiles:
         if row.clip_id == self._block.clip_id:
             self._block = _NOTHING
 
-    def _outline(self, _block: bytes) -> bytes:
-        """What the first question says of a block's segments: under our own topics nothing."""
-        return b""
+    def _hashes_of(self, block: bytes) -> bytes:
+        size = self._segment_bytes
+        return b"".join(hashlib.sha256(block[at : at + size]).digest() for at in range(0, len(block), size))
 
-    def _init(self, row: ClipRow, message: Init, _outline: bytes) -> tuple[str, bytes]:
+    def _hash_of(self, row: ClipRow, offset: int, data: bytes) -> bytes:
+        """As it was found when the file was checked, beside: hashing here would hold up what is sent."""
+        number, inside = divmod(offset, self._segment_bytes)
+        found = self._hashes.get(row.clip_id, b"")[number * _HASH_BYTES :][:_HASH_BYTES]
+        return found if found and not inside else hashlib.sha256(data).digest()
+
+    def _init(self, row: ClipRow, message: Init, _hashes: bytes) -> tuple[str, bytes]:
         return self._topics.init(row.clip_id), encode(message)
 
     def _segment(self, row: ClipRow, offset: int, sha256: bytes) -> str:
@@ -148,19 +149,13 @@ class SealedFiles:
 class FileAsyncFiles(SealedFiles):
     """The same by the public file convention: :mod:`fsd_agent.wire.file_async`."""
 
-    def _outline(self, block: bytes) -> bytes:
-        """The first bytes of each segment's hash, in order."""
-        size = self._segment_bytes
-        segments = (block[at : at + size] for at in range(0, len(block), size))
-        return b"".join(hashlib.sha256(segment).digest()[:PREFIX_BYTES] for segment in segments)
-
-    def _init(self, row: ClipRow, message: Init, outline: bytes) -> tuple[str, bytes]:
+    def _init(self, row: ClipRow, message: Init, hashes: bytes) -> tuple[str, bytes]:
         claim = FileClaim(
             fsd=1,
             region=self._topics.region,
             vehicle=self._topics.vehicle,
             segment_bytes=message.segment_bytes,
-            segments=outline,
+            segments=b"".join(hashes[at:][:PREFIX_BYTES] for at in range(0, len(hashes), _HASH_BYTES)),
         )
         init = FileInit(name=row.clip_id, size=message.size, checksum=message.sha256.hex(), user_data=claim)
         return init_topic(row.clip_id), encode_init(init)

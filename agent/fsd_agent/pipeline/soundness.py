@@ -11,6 +11,7 @@ Threads: one calls the methods, and each check runs where the executor runs it.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -61,7 +62,7 @@ class Soundness:
         self._block_bytes = block_bytes
         self._outline_of = outline_of
         self._checks: dict[str, tuple[ClipRow, Future[bytes]]] = {}
-        self._over = False
+        self._given_up = threading.Event()
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -75,7 +76,7 @@ class Soundness:
         """
         asked, check = self._checks.get(row.clip_id, (None, None))
         if check is None or asked != row:
-            check = self._beside.submit(self._check, row)
+            check = self._beside.submit(self._check, row, self._given_up)
             self._checks[row.clip_id] = row, check
             check.add_done_callback(lambda _: self._done())
         if not check.done():
@@ -88,18 +89,15 @@ class Soundness:
         self._checks.pop(clip_id, None)
 
     def forget_all(self) -> None:
-        """Any of them may be gone."""
+        """Any of them may be gone; what is being checked is given up, soon."""
         self._checks.clear()
+        self._given_up.set()
+        self._given_up = threading.Event()
 
-    def close(self) -> None:
-        """What is being checked is given up, soon."""
-        self._over = True
-        self.forget_all()
-
-    def _check(self, row: ClipRow) -> bytes:
+    def _check(self, row: ClipRow, given_up: threading.Event) -> bytes:
         digest, outline, done = hashlib.sha256(), bytearray(), 0
         while data := self._spool.read(row.purpose, row.clip_id, done, self._block_bytes):
-            if self._over:
+            if given_up.is_set():
                 raise SpoolError(f"clip {row.clip_id}: nobody wants to know any more")
             digest.update(data)
             outline += self._outline_of(data)
