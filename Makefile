@@ -47,8 +47,8 @@ format: setup    ## let ruff format and fix
 killtest: setup  ## kill -9 the agent KILLS times (default 500) and account for every firing
 	FSD_KILLS=$${KILLS:-500} $(BIN)/pytest -q -s hil_tests/test_kill.py
 
-powercut: setup  ## cut the power of vehicles CUTS times (default 1000; SEED, JOBS) and account for every firing; or REPLAY=seed
-	$(BIN)/python -m hil_tests.powercut $(if $(REPLAY),--replay $(REPLAY),--cuts $${CUTS:-1000} --seed $${SEED:-1} --jobs $${JOBS:-2})
+powercut: setup  ## cut the power of vehicles CUTS times (default 1000; SEED, JOBS) and account for every firing; or REPLAY=seed; LIE=commits or folders must fail
+	$(BIN)/python -m hil_tests.powercut $(if $(LIE),--lie $(LIE)) $(if $(REPLAY),--replay $(REPLAY),--cuts $${CUTS:-1000} --seed $${SEED:-1} --jobs $${JOBS:-2})
 
 residency: setup ## SCHEDULES of faults (default 2000) against the walls, with a capture at every region; or REPLAY=seed
 	$(BIN)/python -m hil_tests.wire $(if $(REPLAY),--replay $(REPLAY) $(if $(JOURNEY),--journey),--schedules $${SCHEDULES:-2000} --jobs $${JOBS:-2})

@@ -20,6 +20,7 @@ from hil_tests.powercut.journeys import CUTS_A_VEHICLE, Fleet, travel
 from hil_tests.powercut.power import why_not
 from hil_tests.powercut.road import lay_campaigns, lay_drive
 from hil_tests.powercut.show import show
+from hil_tests.powercut.terms import Lie
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = Path(tempfile.mkdtemp(prefix="fsd-powercut-"))
     fleet = Fleet(root / "rig", lay_drive(root), lay_campaigns(root))
     try:
-        report = travel(fleet, seeds, cuts, jobs=arguments.jobs, say=_say)
+        report = travel(fleet, seeds, cuts, jobs=arguments.jobs, say=_say, lie=arguments.lie)
     finally:
         fleet.close()
     print(show(report))
@@ -57,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the first vehicle (default 1)")
     parser.add_argument("--jobs", type=int, default=2, help="vehicles beside each other (default 2)")
     parser.add_argument("--replay", type=int, metavar="SEED", help="the vehicle of this seed alone")
+    parser.add_argument(
+        "--lie", type=Lie, choices=Lie, default=Lie.NONE,
+        help="what the disk says it has synced and has not: with one the proof must fail",
+    )  # fmt: skip
     return parser
 
 

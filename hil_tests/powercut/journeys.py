@@ -89,7 +89,15 @@ class Fleet:
         return Life(self._rig, REGION, vehicle, self._stored, self._forks, seed=seed, lie=lie).play(cuts)
 
 
-def travel(fleet: Fleet, seeds: Sequence[int], cuts: int, *, jobs: int, say: Callable[[str], None]) -> Report:
+def travel(
+    fleet: Fleet,
+    seeds: Sequence[int],
+    cuts: int,
+    *,
+    jobs: int,
+    say: Callable[[str], None],
+    lie: Lie = Lie.NONE,
+) -> Report:
     """A vehicle for each seed, ``cuts`` in all, ``jobs`` of them beside each other; ends early where something is wrong."""
     began, report = time.monotonic(), Report()
     bounds = [cuts * number // len(seeds) for number in range(len(seeds) + 1)]
@@ -102,7 +110,7 @@ def travel(fleet: Fleet, seeds: Sequence[int], cuts: int, *, jobs: int, say: Cal
                 if not waiting or report.wrong:
                     return
                 seed, share = waiting.pop(0)
-            outcome = fleet.journey(seed, share)
+            outcome = fleet.journey(seed, share, lie=lie)
             with taking:
                 report.add(outcome)
                 report.seconds = time.monotonic() - began

@@ -65,7 +65,6 @@ class Cut:
     """One cut, as it was found."""
 
     at: At
-    seed: int
     live: Counter[str]
     """States of the clips that the journal still owed something."""
 
@@ -156,7 +155,10 @@ class Life:
             self._ended(agent)
             return
         self._outcome.fate.update(self._kill().fate)
-        self._outcome.cuts.append(Cut(at, seed, self._look()))
+        where = (
+            f"cut {len(self._outcome.cuts) + 1}, {at.kind} {at.path} (operation {at.operation}, seed {seed})"
+        )
+        self._outcome.cuts.append(Cut(at, self._look(where)))
 
     def _live(self) -> None:
         """A whole life, with consent to everything."""
@@ -226,9 +228,13 @@ class Life:
         if state is not None and "clip" in event:
             self._told[event["clip"]] = state
 
-    def _look(self) -> Counter[str]:
+    def _look(self, where: str) -> Counter[str]:
         """States of live clips after a cut, without a change to the disk; notes what ought to be there and is not."""
-        must, data = self._outcome.account.must, self._rig.vehicle(self._vehicle).data
+        data = self._rig.vehicle(self._vehicle).data
+
+        def must(holds: bool, otherwise: str) -> None:
+            self._outcome.account.must(holds, f"{where}: {otherwise}")
+
         for purpose in sorted(self._destroyed):
             key = self._rig.vehicle(self._vehicle).compartments / self._region_id / f"{purpose}{KEY_SUFFIX}"
             must(not key.exists(), f"{key.name} was destroyed, and is there again")
