@@ -166,10 +166,15 @@ class Disk:
         _change(folder, Change({name: None}))
 
     def rename(self, old: str, new: str) -> None:
-        """Move a name onto another, whatever was there."""
-        number = self.find(old)
+        """Move a name onto another, whatever was there. Errors come in the kernel's order."""
         (source, old_name), (target, new_name) = self._home(old), self._home(new)
-        replaced = target.names.get(new_name)
+        number, replaced = source.names.get(old_name), target.names.get(new_name)
+        if number is None:
+            raise _error(errno.ENOENT)
+        if new.startswith(f"{old}/"):
+            raise _error(errno.EINVAL)
+        if old.startswith(f"{new}/"):
+            raise _error(errno.ENOTEMPTY)
         if replaced == number:
             return
         if replaced is not None:

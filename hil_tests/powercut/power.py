@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,21 +20,6 @@ from hil_tests.powercut.terms import CUT, END, GO_ON, Count, Lie
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 60.0
 _UNMOUNT = "fusermount3"
-
-
-def why_not() -> str | None:
-    """Why no file system can be mounted here; None where one can."""
-    try:
-        importlib.import_module("mfusepy")
-    except (ImportError, OSError) as error:
-        return f"no libfuse3: {error}"
-    if shutil.which(_UNMOUNT) is None:
-        return f"not installed: {_UNMOUNT}"
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError as error:
-        return f"/dev/fuse: {error.strerror}"
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +96,8 @@ class PoweredFolder:
         )
         if not child.running():
             child.wait(1.0)
+            self._child = None
+            self._after.rmdir()
             raise ToolError(f"{self.folder} was not mounted:\n{child.log_tail()}")
 
     def at(self) -> At | None:
@@ -166,3 +153,18 @@ class PoweredFolder:
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         self._events[event["event"]] = event
+
+
+def why_not() -> str | None:
+    """Why no file system can be mounted here; None where one can: one was."""
+    if shutil.which(_UNMOUNT) is None:
+        return f"not installed: {_UNMOUNT}"
+    with tempfile.TemporaryDirectory(prefix="fsd-powercut-") as root:
+        folder = Path(root) / "probe"
+        folder.mkdir()
+        try:
+            with PoweredFolder(folder, Path(root)) as disk:
+                disk.on()
+        except ToolError as error:
+            return str(error)
+    return None

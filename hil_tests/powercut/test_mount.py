@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import wait_until
 from hil_tests.powercut.power import At, PoweredFolder
 from hil_tests.powercut.terms import Count, Lie
@@ -134,6 +135,14 @@ def test_a_lie_costs_what_was_said_to_be_synced(mounts: None, tmp_path: Path, li
         disk.off()
         left.add((folder / "name").exists())
     assert left == ({True} if lie is Lie.NONE else {True, False})
+
+
+def test_what_can_not_be_mounted_is_said(mounts: None, tmp_path: Path) -> None:
+    with PoweredFolder(tmp_path / "missing", tmp_path / "logs") as disk:
+        with pytest.raises(ToolError, match="missing was not mounted"):
+            disk.on()
+        assert not disk.is_on
+    assert [one.name for one in tmp_path.iterdir()] == ["logs"]
 
 
 def _run(disk: PoweredFolder, program: str) -> subprocess.Popen[bytes]:
