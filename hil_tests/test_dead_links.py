@@ -110,7 +110,9 @@ class Line:
     def send(self, count: int) -> list[int]:
         """Segments of a clip that nobody asked for; their tokens."""
         return [
-            self.broker.publish(self.topics.segment("0" * 32, number * SEGMENT_BYTES), bytes(SEGMENT_BYTES))
+            self.broker.publish(
+                self.topics.segment("0" * 32, number * SEGMENT_BYTES, bytes(32)), bytes(SEGMENT_BYTES)
+            )
             for number in range(count)
         ]
 

@@ -180,9 +180,10 @@ class _Busy:
     """A finishing loop in the middle of a long clip."""
 
     def __init__(self) -> None:
-        self.go_on = threading.Event()
+        self.began, self.go_on = threading.Event(), threading.Event()
 
     def step(self) -> bool:
+        self.began.set()
         self.go_on.wait()
         return False
 
@@ -199,7 +200,9 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
     on_hold: Any = SimpleNamespace(current=Hold(HoldReason.NO_REGISTRATION, "none"))
     one = Agent(
         firmware=firmware,
-        sense=cast("Any", SimpleNamespace(step=lambda: False, stop=lambda: None, sensed_ns=0)),
+        sense=cast(
+            "Any", SimpleNamespace(step=lambda: not busy.began.wait(10), stop=lambda: None, sensed_ns=0)
+        ),
         finisher=cast("Any", busy),
         withdrawn=cast("Any", SimpleNamespace(step=lambda: None)),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
