@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from fsd_agent.adapters.mqtt_lean import LeanClient
 from fsd_agent.adapters.tcp import end_when_silent
 from fsd_agent.adapters.tls import BrokerRefusedError, identity_of
 from fsd_agent.ports.broker import Peer
@@ -52,7 +53,7 @@ class Session:
     """Largest packet that it may send us."""
 
 
-class Client(paho.Client):
+class Client(LeanClient):
     """Paho with our socket, and a bound on what it reads.
 
     ``_create_socket`` and ``_sock_recv`` are the private methods that we replace; "nothing before the CONNACK", the

@@ -111,6 +111,7 @@ class MqttLink:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
+        client.on_taken = self._on_taken
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         client.on_log = self._on_log
@@ -187,8 +188,7 @@ class MqttLink:
         if client is None or sock is None:
             return self._poll(None, 0, wait_s)[1]
         wanted = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
-        # TLS may hold a whole record that the kernel no longer has: select would not see it.
-        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        pending = _has_more(client)
         ready, woken = self._poll(sock, wanted, 0.0 if pending else wait_s)
         if ready & select.POLLOUT:
             client.loop_write()
@@ -214,11 +214,9 @@ class MqttLink:
     def _read(self, client: Client) -> None:
         """Read until the socket is empty or as much has arrived as one call may return."""
         while client is self._client and len(self._events) < self._options.inbound_messages:
-            sock = client.socket()
-            if sock is None or client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if client.socket() is None or client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
-            sock = client.socket()
-            if not (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0):
+            if not _has_more(client):
                 return
 
     def _misc(self, client: Client) -> None:
@@ -284,6 +282,10 @@ class MqttLink:
         if client is self._client:
             self._events.append(Acked(mid, str(reason) if reason.is_failure else ""))
 
+    def _on_taken(self, client: paho.Client, number: int) -> None:
+        if client is self._client:
+            self._events.append(Acked(number))
+
     def _on_message(self, client: paho.Client, _user: Any, message: paho.MQTTMessage) -> None:
         if client is not self._client:
             return
@@ -322,6 +324,12 @@ class MqttLink:
         if client is self._client and level == paho.MQTT_LOG_ERR:
             self._fault = text
             self._refused = self._refused or "ALERT" in text
+
+
+def _has_more(client: Client) -> bool:
+    """Whether something can be read that the kernel no longer has: polling would not see it."""
+    sock = client.socket()
+    return client.holds_more or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
 
 def _shut(client: paho.Client) -> None:
