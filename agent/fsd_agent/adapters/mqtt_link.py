@@ -28,6 +28,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fsd_agent.adapters.gathering import Gathering
 from fsd_agent.adapters.mqtt_dial import LOWER_EFFORT, Client, Dial, Session, explain
 from fsd_agent.adapters.tcp import TcpProgress, wait_writable
 from fsd_agent.adapters.tls import BrokerRefusedError
@@ -88,6 +89,8 @@ class MqttLink:
         self._refused = False
         self._last_misc_s = 0.0
         self._progress = TcpProgress(0.0)
+        self._gathering = Gathering(0.0)
+        self._in_flight = 0
         self._lost_tokens = 0
 
     def connect(self, dial: Dial) -> None:
@@ -98,6 +101,7 @@ class MqttLink:
         self._deadline_s = time.monotonic() + 3 * self._options.connect_timeout_s
         self._answered = False
         self._progress = TcpProgress(time.monotonic())
+        self._gathering, self._in_flight = Gathering(time.monotonic()), 0
         version = self._versions.next(dial.endpoint, time.monotonic_ns())
         client = Client(
             dial,
@@ -141,6 +145,7 @@ class MqttLink:
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         if info.rc is MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise AssertionError(f"more than {self._options.window} publishes in flight")
+        self._in_flight += 1
         return info.mid
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
@@ -150,9 +155,22 @@ class MqttLink:
             left_s = max(0.0, deadline_s - time.monotonic())
             woken = self._turn(0.0 if self._events else min(left_s, MISC_S))
             if self._events or woken or time.monotonic() >= deadline_s:
+                if self._events and not woken:
+                    self._gather()
                 found = tuple(self._events)
                 self._events.clear()
                 return found
+
+    def _gather(self) -> None:
+        """Where only acknowledgements came, and nothing waits to be written, give others a moment to come."""
+        client, taken = self._client, sum(isinstance(event, Acked) for event in self._events)
+        if client is None or taken < len(self._events):
+            return
+        self._gathering.acked(taken, time.monotonic())
+        wait_s = self._gathering.wait_s(self._in_flight, self._window)
+        if wait_s and not client.want_write():
+            self._poll(None, 0, wait_s)
+            self._turn(0.0)
 
     def wake(self) -> None:
         """Make ``events`` return. Any thread."""
@@ -280,10 +298,12 @@ class MqttLink:
         self, client: paho.Client, _user: Any, mid: int, reason: ReasonCode, _properties: Any
     ) -> None:
         if client is self._client:
+            self._in_flight -= 1
             self._events.append(Acked(mid, str(reason) if reason.is_failure else ""))
 
     def _on_taken(self, client: paho.Client, number: int) -> None:
         if client is self._client:
+            self._in_flight -= 1
             self._events.append(Acked(number))
 
     def _on_message(self, client: paho.Client, _user: Any, message: paho.MQTTMessage) -> None:
