@@ -64,6 +64,7 @@ class Fleet:
                 for done in range(0, clips, BATCH):
                     for clip in stores.captured(min(BATCH, clips - done)):
                         stores.take(clip, sealed_file(os.urandom(CLIP_BYTES)))
+                        stores.unstage(clip)
                     stores.ledger.trim(0)  # As with every status
             finally:
                 stores.close()

@@ -29,7 +29,7 @@ from fsd_agent.records.clip import (
     SealedFile,
 )
 from fsd_agent.records.firing import Firing, JudgedFiring
-from fsd_agent.records.ledger import ConsentChanged
+from fsd_agent.records.ledger import Cause, ConsentChanged, Copy
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.region import Route
 from fsd_agent.wire.sealed import CHUNK_BYTES, TAG_BYTES
@@ -99,6 +99,10 @@ class Stores:
         sealed = self.put(clip, file)
         self.book.sealed(clip, self.route, sealed)
         self.journal.sealed(sealed)
+
+    def unstage(self, clip: RedactedClip) -> None:
+        """What the agent records when the staged copy of a sealed clip goes; there is none here."""
+        self.book.erasing(clip.clip.row, Copy.STAGED, Cause.SEALED)
 
     def erase(self, clip: RedactedClip) -> None:
         """Its sealed file goes; ledger and journal are left as they are."""
