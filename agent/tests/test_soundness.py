@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from fsd_agent.pipeline.deliver import Deliverer
-from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce, DamagedError, Soundness
+from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce, Soundness
 from fsd_agent.ports.broker import Message
-from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool, SpoolError
+from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool, SpoolDamagedError, SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
@@ -51,7 +51,7 @@ class WhenTold(Executor):
         future, act = self.waiting.pop(0)
         try:
             future.set_result(act())
-        except (SpoolError, DamagedError) as error:
+        except SpoolError as error:
             future.set_exception(error)
 
 
@@ -232,7 +232,7 @@ def test_what_was_found_of_a_file_that_is_gone_is_forgotten(forget: str) -> None
 def test_what_is_not_what_was_sealed_is_told_by_name(content: bytes, reason: str) -> None:
     files = Files(AtOnce())
     files.spool.put(at("cn"), "0" * 32, as_file(content))
-    with pytest.raises(DamagedError, match=f"clip {'0' * 32}: {reason}"):
+    with pytest.raises(SpoolDamagedError, match=f"clip {'0' * 32}: {reason}"):
         files.soundness.outline(files.row)
     files.spool.erase(at("cn"), "0" * 32)
     with pytest.raises(SpoolError, match="no such file"):

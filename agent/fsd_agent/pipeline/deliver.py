@@ -29,7 +29,7 @@ from fsd_agent.pipeline.link import Link, LinkLimits
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
 from fsd_agent.pipeline.passage import Passage
 from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
-from fsd_agent.pipeline.soundness import AtOnce, DamagedError
+from fsd_agent.pipeline.soundness import AtOnce
 from fsd_agent.ports.broker import Acked, Broker, BrokerEvent, Connected, Disconnected, Message
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink
@@ -268,7 +268,7 @@ class Deliverer:
             self._trouble = f"ledger: {error}"
             self._events.emit("ledger_failed", clip=emission.clip_id, what=str(error))
             lane.schedule.postpone(emission.clip_id, now_ns, self._random())
-        except (DamagedError, SpoolDamagedError) as error:
+        except SpoolDamagedError as error:
             self._drop(lane, emission.clip_id, DropReason.SPOOL_DAMAGED, str(error))
         except CompartmentKeyError as error:
             # No fault of the clip: it stays, and is tried again however often.

@@ -17,13 +17,13 @@ Threads: ``look`` for one; ``step`` and ``trouble`` for any.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator
 
 import msgspec
 
 from fsd_agent.pipeline.give_up import GiveUp
+from fsd_agent.pipeline.sealed_blocks import sealed_blocks
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
@@ -147,7 +147,7 @@ class Scrub:
             elif ends_only:
                 self._read_end(row)
             else:
-                yield from self._read_sealed(row)
+                yield from map(len, sealed_blocks(self._spool.region(row.region_id), row, READ_BYTES))
         except SpoolDamagedError as error:
             self._note(row, str(error))
         except CompartmentKeyError:
@@ -163,17 +163,6 @@ class Scrub:
             raise SpoolDamagedError(
                 f"clip {row.clip_id}: does not end where it did: {row.size_bytes} bytes were sealed"
             )
-
-    def _read_sealed(self, row: ClipRow) -> Iterator[int]:
-        region, digest, done = self._spool.region(row.region_id), hashlib.sha256(), 0
-        while data := region.read(row.purpose, row.clip_id, done, READ_BYTES):
-            digest.update(data)
-            done += len(data)
-            yield len(data)
-        if done != row.size_bytes:
-            raise SpoolDamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
-        if digest.digest() != row.sha256:
-            raise SpoolDamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
 
     def _is_there(self, row: ClipRow) -> bool:
         """Whether the clip is still where it was when its file was begun to be read."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from fsd_agent.pipeline.soundness import BLOCK_BYTES, DamagedError, Soundness
-from fsd_agent.ports.spool import RegionSpool
+from fsd_agent.pipeline.soundness import BLOCK_BYTES, Soundness
+from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit
 from fsd_agent.wire.file_async import (
@@ -86,7 +86,7 @@ class SealedFiles:
         return True
 
     def render(self, emission: Emission, row: ClipRow) -> tuple[str, bytes]:
-        """Topic and payload of what is to be sent of the clip of ``row``. Raises :class:`DamagedError` or ``SpoolError``."""
+        """Topic and payload of what is to be sent of the clip of ``row``. Raises ``SpoolError``."""
         if isinstance(emission, SendInit):
             return self._init(row, emission.message, self._hashes[row.clip_id])
         if isinstance(emission, SendFin):
@@ -94,7 +94,7 @@ class SealedFiles:
         data = self._read(row, emission.offset, emission.length)
         if len(data) != emission.length:
             end = emission.offset + emission.length
-            raise DamagedError(f"clip {row.clip_id}: file ends before byte {end}")
+            raise SpoolDamagedError(f"clip {row.clip_id}: file ends before byte {end}")
         return self._segment(row, emission.offset, self._hash_of(row, emission.offset, data)), data
 
     def forget(self, row: ClipRow) -> None:

@@ -10,21 +10,17 @@ Threads: one calls the methods, and each check runs where the executor runs it.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
+from fsd_agent.pipeline.sealed_blocks import sealed_blocks
 from fsd_agent.ports.spool import RegionSpool, SpoolError
 from fsd_agent.records.clip import ClipRow
 
 BLOCK_BYTES = 512 << 10
 """Read at once: opening a file and asking for its key cost as much as opening several segments."""
-
-
-class DamagedError(Exception):
-    """The spooled file is not what was sealed; the message names the clip and the reason."""
 
 
 class AtOnce(Executor):
@@ -72,7 +68,7 @@ class Soundness:
     def outline(self, row: ClipRow) -> bytes | None:
         """What there is to say of a file that is found to be sound, which counts once; None: it is being checked.
 
-        Raises :class:`DamagedError` or ``SpoolError``, which counts once too.
+        Raises ``SpoolDamagedError`` or another ``SpoolError``, which counts once too.
         """
         asked, check = self._checks.get(row.clip_id, (None, None))
         if check is None or asked != row:
@@ -95,15 +91,9 @@ class Soundness:
         self._given_up = threading.Event()
 
     def _check(self, row: ClipRow, given_up: threading.Event) -> bytes:
-        digest, outline, done = hashlib.sha256(), bytearray(), 0
-        while data := self._spool.read(row.purpose, row.clip_id, done, self._block_bytes):
+        outline = bytearray()
+        for block in sealed_blocks(self._spool, row, self._block_bytes):
             if given_up.is_set():
                 raise SpoolError(f"clip {row.clip_id}: nobody wants to know any more")
-            digest.update(data)
-            outline += self._outline_of(data)
-            done += len(data)
-        if done != row.size_bytes:
-            raise DamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
-        if digest.digest() != row.sha256:
-            raise DamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
+            outline += self._outline_of(block)
         return bytes(outline)

@@ -1,0 +1,25 @@
+"""A whole sealed file, block by block, and whether it is what was sealed: who sends it and who looks for damage ask here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
+from fsd_agent.records.clip import ClipRow
+
+
+def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterator[bytes]:
+    """Blocks of ``block_bytes``, the last may be shorter; after it size and SHA-256 are compared with the journal's ``row``.
+
+    Raises :class:`SpoolDamagedError` naming the clip and what differs, and what reading raises.
+    """
+    digest, done = hashlib.sha256(), 0
+    while data := spool.read(row.purpose, row.clip_id, done, block_bytes):
+        digest.update(data)
+        done += len(data)
+        yield data
+    if done != row.size_bytes:
+        raise SpoolDamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
+    if digest.digest() != row.sha256:
+        raise SpoolDamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
