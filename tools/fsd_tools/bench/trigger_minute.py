@@ -4,6 +4,9 @@ Run as ``python -m fsd_tools.bench.trigger_minute DRIVE CAMPAIGNS TICK_MS``, ``C
 set as the vehicle receives it. Ticks of the drive are taken when as much time has passed as lies between the drive's
 start and the tick's end. Prints one JSON object, :class:`Measured`.
 
+The recording is read and unpacked before the clock runs: a car has no file to read. What stands for receiving is a tick's frames
+cut from columns in memory and listed as numbers.
+
 A process of its own, because nothing of the tools may count as the core's memory; on one processor, as an integrator would
 keep it away from the driving stack: one that wanders finds every cache cold.
 """
@@ -21,7 +24,8 @@ import psutil
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.wire.campaigns import decode_set
 from fsd_firmware.can.decoder import Decoder
-from fsd_firmware.drive.replay import DriveReplay
+from fsd_firmware.drive.reader import DriveReader
+from fsd_firmware.drive.ticks import in_ticks
 from fsd_firmware.samples import SensedBatch, merge_signals
 
 
@@ -44,19 +48,20 @@ class Measured(msgspec.Struct, frozen=True):
 def main(argv: list[str]) -> None:
     """Play the drive once."""
     path, campaigns, tick_ms = Path(argv[0]), Path(argv[1]), int(argv[2])
-    replay = DriveReplay(path, speed="max", tick_ns=tick_ms * 1_000_000)
-    description = replay.describe()
+    reader = DriveReader(path)
+    description = reader.description
     engine = TriggerEngine(description.catalogue)
     engine.set_campaigns(decode_set(campaigns.read_bytes()))
     if description.signal_table is None:
         raise SystemExit(f"{path}: the drive has no signal table")
     decoder = Decoder(description.signal_table)
+    ticks = in_ticks(list(reader.chunks()), tick_ms * 1_000_000)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     latency_ms: list[float] = []
     cpu_s: list[float] = []
     frames, late_ns, offset_ns = 0, 0, None
     began_s, spent_s = time.monotonic(), time.process_time()
-    while (batch := replay.poll()) is not None:
+    for batch in ticks:
         if offset_ns is None:
             offset_ns = time.monotonic_ns() - (batch.until_ns - tick_ms * 1_000_000)
         ahead_ns = batch.until_ns + offset_ns - time.monotonic_ns()

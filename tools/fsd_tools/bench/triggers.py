@@ -69,11 +69,11 @@ def bench_triggers(rounds: int, progress: Progress) -> BenchResult:
     timed the rises of all are compared; a difference ends the benchmark. The first second, in which every condition is
     new, is not timed; then a minute of smooth or ten seconds of white signals is. Rates count the conditions that the peer calls. One thread.
 
-    The minute: receive (a drive replayed), decode (every mapped signal of the comma2k19 minute, both buses) and 200
-    conditions (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
-    ticks of 12 ms, in a process that does nothing else and stays on one processor, once a round. Latency is
-    from a frame's time of arrival to its firing in hand. Every round does the same, so each tick and each firing counts
-    with its median over the rounds: that is free of what a hypervisor or another process takes away now and then, and keeps
+    The minute: receive (frames cut from columns in memory, a tick at a time, and listed as numbers; the recording is
+    read before the clock runs), decode (every mapped signal of the comma2k19 minute, both buses) and 200 conditions
+    (of twenty, twelve compare, one calculates and seven look back) in real time, in the agent's default
+    ticks of 12 ms, in a process that does nothing else and stays on one processor, once a round. Latency is from a frame's
+    time of arrival to its firing in hand. Every round does the same, so each tick and each firing counts with its median over the rounds: that is free of what a hypervisor or another process takes away now and then, and keeps
     what always comes, cold caches included. *Whatever came between* is the median of whole rounds.
     """
     figures: list[Figure] = []
