@@ -76,7 +76,7 @@ def test_heads_and_live_clips(ledger: Ledger) -> None:
     head = ledger.head()
     head.verify(KEYS.device_public_key)
     assert head.value.size == start + 9
-    clips = ledger.live()
+    clips = list(ledger.live())
     assert [clip.clip_id for clip in clips] == [first, second]
     assert (clips[0].staged, clips[0].sealed, clips[0].receipted) == (False, True, True)
     ledger.append(DO.life(first)[-1])
@@ -237,7 +237,7 @@ def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> N
     ledger.append(*DO.life(staying)[3:])
     ledger.close()
     again = ledger_in(tmp_path, limits=SMALL)
-    assert again.live() == ()
+    assert list(again.live()) == []
 
 
 def test_nobody_acknowledges_the_hard_bound_holds_and_says_so(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.wire.held_since import decode_held_since
 
 NS, S = 1, 1_000_000_000
 DAY = 86_400 * S
@@ -90,8 +91,7 @@ class Bench:
 
     def noted(self) -> dict[str, int]:
         """As the journal has it."""
-        found = msgspec.msgpack.decode(self.journal.state["held-since"], type=dict[str, int])
-        return dict(sorted(found.items()))
+        return dict(sorted(decode_held_since(self.journal.state["held-since"])))
 
     def faults(self) -> list[tuple[str, object]]:
         names = ("journal_failed", "ledger_failed", "disk_failed")

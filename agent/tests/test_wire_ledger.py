@@ -44,6 +44,7 @@ from fsd_agent.wire.ledger import (
     decode_entry,
     decode_head,
     encode_entry,
+    sign_checkpoint,
     sign_value,
 )
 from fsd_agent.wire.ledger_file import RECORD, encode_frame
@@ -105,6 +106,13 @@ def test_the_bytes_are_what_they_were() -> None:
     members_of_head = msgspec.msgpack.encode(dataclasses.asdict(HEAD))
     assert signed.signature == KEYS.sign(b"fsd-ledger-1 head\0" + members_of_head)
     assert signed.encode() == b"\x93\x02" + members_of_head + b"\xc4\x40" + signed.signature
+
+
+@pytest.mark.parametrize("clips", [0, 1, 15, 16, 70_000])
+def test_a_checkpoint_is_the_same_however_its_clips_are_given(clips: int) -> None:
+    live = tuple(LiveClip(f"{number:032x}", "cn", Purpose.SAFETY, number) for number in range(clips))
+    whole = sign_value(dataclasses.replace(CHECKPOINT, live=live), KEYS.sign)
+    assert sign_checkpoint(dataclasses.replace(CHECKPOINT, live=()), iter(live), KEYS.sign) == whole.encode()
 
 
 def test_signatures() -> None:

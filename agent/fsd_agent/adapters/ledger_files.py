@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ from fsd_agent.rules.audit.restore import DamagedError, restore
 from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
 from fsd_agent.wire.ledger import Signed
-from fsd_agent.wire.ledger_file import encode_start
+from fsd_agent.wire.ledger_file import start_parts
 from fsd_agent.wire.rotation import path_between
 
 
@@ -172,10 +172,11 @@ class LedgerFiles:
         with self._lock:
             return self._state.live.get(clip_id)
 
-    def live(self) -> tuple[LiveClip, ...]:
+    def live(self) -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:
-            return self._state.oldest_first()
+            ids = self._state.live.oldest_first()
+        return filter(None, map(self.clip, ids))
 
     def consent(self) -> frozenset[Purpose] | None:
         """See the port."""
@@ -254,7 +255,7 @@ class LedgerFiles:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
         path = self._folder / f"{self._state.size:020}.ledger"
         try:
-            size = durable.write_file(path, (encode_start(checkpoint),))
+            size = durable.write_file(path, start_parts(checkpoint))
             file = _File(path, self._state.size, size, size)
             self._open(file, size)
         except SpoolError:

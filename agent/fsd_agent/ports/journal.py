@@ -76,16 +76,6 @@ class Level:
     """When the first of their windows began, by the clock of its time."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegionWeight:
-    """What one region's sealed clips that wait for delivery come to."""
-
-    region_id: str
-    clips: int
-    size_bytes: int
-    """Of their sealed files."""
-
-
 class StateStore(Protocol):
     """Small values that are kept across restarts: what a journal gives to those who need no more of it."""
 
@@ -149,10 +139,6 @@ class Journal(StateStore, Protocol):
         """At most ``limit`` clips in ``state`` whose ids come after ``clip_id``, by id."""
         ...
 
-    def sealed_weights(self) -> tuple[RegionWeight, ...]:
-        """Of SEALED clips, by region id; a region that has none is not listed."""
-        ...
-
     def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
         """Every clip in ``states``, state by state in the order of a clip's life, then as :meth:`clips` gives them.
 
@@ -166,7 +152,7 @@ class Journal(StateStore, Protocol):
         ...
 
     def levels(self) -> tuple[Level, ...]:
-        """What is staged, captured or sealed, by region and then state; in one query, whatever was finished before."""
+        """What is staged, captured or sealed, by region and then state; it may be asked for often, however many there are."""
         ...
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:

@@ -12,7 +12,6 @@ from fsd_agent.ports.journal import (
     IllegalMoveError,
     JournalError,
     Level,
-    RegionWeight,
     StorageFailedError,
     StorageFullError,
 )
@@ -121,18 +120,6 @@ class MemoryJournal:
             self._open()
             found = [row for row in self._clips.values() if row.state is state and row.clip_id > clip_id]
             return tuple(sorted(found, key=lambda row: row.clip_id)[:limit])
-
-    def sealed_weights(self) -> tuple[RegionWeight, ...]:
-        """See the port."""
-        with self._lock:
-            self._open()
-            clips: Counter[str] = Counter()
-            size_bytes: Counter[str] = Counter()
-            for row in self._clips.values():
-                if row.state is ClipState.SEALED:
-                    clips[row.region_id] += 1
-                    size_bytes[row.region_id] += row.size_bytes
-            return tuple(RegionWeight(one, clips[one], size_bytes[one]) for one in sorted(clips))
 
     def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
         """See the port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
@@ -79,10 +80,11 @@ class MemoryLedger:
         with self._lock:
             return self._state.live.get(clip_id)
 
-    def live(self) -> tuple[LiveClip, ...]:
+    def live(self) -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:
-            return self._state.oldest_first()
+            ids = self._state.live.oldest_first()
+        return filter(None, map(self.clip, ids))
 
     def consent(self) -> frozenset[Purpose] | None:
         """See the port."""

@@ -11,7 +11,7 @@ msgpack of the members: neither can be passed off as the other, nor as a manifes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
@@ -19,7 +19,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head
+from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head, LiveClip
 from fsd_agent.wire.envelope import key_id_of
 
 VERSION = 2
@@ -107,6 +107,31 @@ class Signed(Generic[_T]):
 def sign_value(value: _T, sign: Callable[[bytes], bytes]) -> Signed[_T]:
     """Sign a head or checkpoint with the device's key (``ports.vehicle_keys``)."""
     return Signed(value, sign(_signed_bytes(value)))
+
+
+def sign_checkpoint(
+    checkpoint: Checkpoint, live: Iterable[LiveClip], sign: Callable[[bytes], bytes]
+) -> bytes:
+    """``checkpoint``, which has no clips yet, over these ones too, signed and encoded.
+
+    What :func:`sign_value` and :meth:`Signed.encode` make, byte for byte; but the clips, which are its last member, are
+    encoded one by one: there may be tens of thousands.
+    """
+    domain = _DOMAINS[Checkpoint]
+    clips, count, encoder = bytearray(), 0, msgspec.msgpack.Encoder()
+    for clip in live:
+        encoder.encode_into(clip, clips, -1)
+        count += 1
+    members = encoder.encode(checkpoint).removesuffix(encoder.encode(()))
+    signed = b"".join((domain, members, _array_of(count), clips))
+    del clips
+    signature = encoder.encode(sign(signed))
+    return b"".join((b"\x93", encoder.encode(VERSION), memoryview(signed)[len(domain) :], signature))
+
+
+def _array_of(count: int) -> bytes:
+    """How an array of so many begins."""
+    return msgspec.msgpack.encode((None,) * count)[: -count or None]
 
 
 def decode_head(data: bytes) -> Signed[Head]:

@@ -103,8 +103,12 @@ def frame_check(kind: int, chain: bytes, signed: bytes) -> bytes:
 
 def encode_start(checkpoint: Signed[Checkpoint]) -> bytes:
     """How a segment begins."""
-    body = checkpoint.encode()
-    return MAGIC + _LENGTH.pack(len(body)) + body
+    return b"".join(start_parts(checkpoint.encode()))
+
+
+def start_parts(checkpoint: bytes) -> tuple[bytes, bytes]:
+    """The same in two parts, of an encoded checkpoint, which may be large."""
+    return MAGIC + _LENGTH.pack(len(checkpoint)), checkpoint
 
 
 def encode_frame(kind: int, body: bytes, chain: bytes, confirmed: int) -> tuple[bytes, bytes]:
