@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import LiveClip
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.live import LiveClips
@@ -45,7 +46,14 @@ def test_they_are_what_was_put_and_not_removed(steps: list[LiveClip | str]) -> N
         ]
     oldest_first = sorted(plain.values(), key=lambda clip: (clip.since, clip.clip_id))
     assert (len(columns), list(columns)) == (len(plain), oldest_first)
-    assert columns.oldest_first() == [clip.clip_id for clip in oldest_first]
+    assert unpack_ids(columns.oldest_first()) == [clip.clip_id for clip in oldest_first]
+    for region_id in ("cn", "eu"):
+        resting = {
+            clip.clip_id
+            for clip in oldest_first
+            if clip.region_id == region_id and clip.sealed and not clip.staged and not clip.dropped
+        }
+        assert set(unpack_ids(columns.at_rest().get(region_id, b""))) == resting
     assert columns == LiveClips(plain.values())
     assert (columns == LiveClips()) is (not plain)
     assert columns != plain

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import (
     FREEING,
     Fact,
@@ -45,6 +46,7 @@ from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.restore import DamagedError, restore
 from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
+from fsd_agent.rules.id_sets import without
 from fsd_agent.wire.ledger import Signed
 from fsd_agent.wire.ledger_file import start_parts
 from fsd_agent.wire.rotation import path_between
@@ -172,11 +174,16 @@ class LedgerFiles:
         with self._lock:
             return self._state.live.get(clip_id)
 
-    def live(self) -> Iterator[LiveClip]:
+    def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:
-            ids = self._state.live.oldest_first()
-        return filter(None, map(self.clip, ids))
+            ids = without(self._state.live.oldest_first(), but)
+        return filter(None, map(self.clip, unpack_ids(ids)))
+
+    def at_rest(self) -> Mapping[str, bytes]:
+        """See the port."""
+        with self._lock:
+            return self._state.live.at_rest()
 
     def consent(self) -> frozenset[Purpose] | None:
         """See the port."""

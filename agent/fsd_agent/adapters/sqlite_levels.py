@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fsd_agent.ports.journal import Level
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.rules.spool.lifecycle import LIVE
 
 OLDEST = 256
 """Moments that are held of each level, at most."""
+# Grouped by us: SQLite would sort all rows for it, and keep what that takes.
+_REGIONS = "SELECT DISTINCT region_id FROM clips WHERE state = ?"
 _COUNT = """
-    SELECT region_id, state, count(*), sum(size_bytes), min(start_ns + wall_minus_mono_ns)
-    FROM clips WHERE state IN ('staged', 'captured', 'sealed') GROUP BY region_id, state
+    SELECT count(*), sum(size_bytes), min(start_ns + wall_minus_mono_ns)
+    FROM clips WHERE state = ? AND region_id = ?
 """
 _OLDEST = f"""
     SELECT start_ns + wall_minus_mono_ns AS began_ns FROM clips
@@ -63,10 +67,7 @@ class LevelSums:
     def read(self, db: sqlite3.Connection) -> tuple[Level, ...]:
         """By region id and state; a level without clips is not listed."""
         if self._known is None:
-            self._known = {
-                (region_id, ClipState(state)): _Sums(clips, size_bytes, [oldest_ns])
-                for region_id, state, clips, size_bytes, oldest_ns in db.execute(_COUNT)
-            }
+            self._known = dict(_count(db))
         return tuple(self._level(db, *one) for one in sorted(self._known.items()) if one[1].clips)
 
     def enter(self, row: ClipRow, state: ClipState, size_bytes: int = 0) -> None:
@@ -89,6 +90,13 @@ class LevelSums:
         if not sums.oldest:
             sums.oldest = [began_ns for (began_ns,) in db.execute(_OLDEST, (state, region_id))]
         return Level(region_id, state, sums.clips, sums.size_bytes, sums.oldest[0])
+
+
+def _count(db: sqlite3.Connection) -> Iterator[tuple[_Key, _Sums]]:
+    for state in LIVE:
+        for (region_id,) in db.execute(_REGIONS, (state,)).fetchall():
+            clips, size_bytes, oldest_ns = db.execute(_COUNT, (state, region_id)).fetchone()
+            yield (region_id, state), _Sums(clips, size_bytes, [oldest_ns])
 
 
 def _began_ns(row: ClipRow) -> int:

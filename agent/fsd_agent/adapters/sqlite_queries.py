@@ -12,7 +12,9 @@ from fsd_agent.adapters.sqlite_rows import (
     CLIP_COLUMNS,
     FIRING_COLUMNS,
     PLACE_COLUMNS,
+    Row,
     clip_of,
+    compartment_of,
     firing_of,
     place_of,
     rule_of,
@@ -20,8 +22,10 @@ from fsd_agent.adapters.sqlite_rows import (
 from fsd_agent.adapters.sqlite_tallies import read_totals
 from fsd_agent.ports.journal import CampaignTotals, JournalError, Level
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
+from fsd_agent.records.clip_ids import ID_BYTES
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Compartment
 
 # Names of our own columns are put into these statements, values never.
 _SELECT_CLIP = f"SELECT {CLIP_COLUMNS} FROM clips WHERE clip_id = ?"  # noqa: S608 - see above
@@ -31,6 +35,11 @@ _PAGE = f"""
     SELECT seq, {PLACE_COLUMNS} FROM clips
     WHERE state = ? AND urgent = ? AND priority = ? AND seq > ? ORDER BY seq LIMIT {PAGE}
 """  # noqa: S608 - see above
+_SEALED_PLACES = "SELECT DISTINCT region_id, purpose FROM clips WHERE state = 'sealed'"
+_SEALED_IDS = """
+    SELECT group_concat(clip_id, ''), count(*) FROM clips
+    WHERE state = 'sealed' AND region_id = ? AND purpose = ?
+"""
 
 
 class SqliteQueries:
@@ -108,6 +117,27 @@ class SqliteQueries:
                 yield place_of(place)
             if len(rows) < PAGE:
                 return
+
+    def sealed_ids(self) -> Mapping[Compartment, bytes]:
+        """See the port. SQLite puts them one behind the other: as rows, each would be objects of Python's."""
+        with self._file.read() as db:
+            places = db.execute(_SEALED_PLACES).fetchall()
+            found = {place: db.execute(_SEALED_IDS, place).fetchone() for place in places}
+        return {
+            compartment_of(place): self._packed(place, digits, count)
+            for place, (digits, count) in found.items()
+        }
+
+    def _packed(self, place: Row, digits: str, count: int) -> bytes:
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError as error:
+            raise JournalError(f"{self._path}: a clip's id in {place} is damaged: {error}") from error
+        if len(packed) != count * ID_BYTES:
+            raise JournalError(
+                f"{self._path}: a clip's id in {place} is damaged: {count} are {len(packed)} bytes"
+            )
+        return packed
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

@@ -3,8 +3,8 @@
 The rule is ``rules.spool.retention``; it is asked on hold too, and whether there is a connection or not. Clips of a region
 that has no policy in force stay until their deadline: nobody says how long they may be kept.
 
-When a clip was seen first is kept in the journal's state, for every clip that is on board. What a full disk has no room
-to keep of it counts all the same, and is kept once there is room.
+When a clip was seen first is kept in the journal's state, for every clip that is on board, and read there at each look. What a
+full disk has no room to keep of it counts all the same, and is held in memory until there is room.
 
 Threads: any; each gives up what is in the states that belong to it.
 """
@@ -12,7 +12,7 @@ Threads: any; each gives up what is in the states that belong to it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from fsd_agent.pipeline.give_up import GiveUp
@@ -60,8 +60,10 @@ class Retention:
         self._clock = clock
         self._events = events
         self._lock = threading.Lock()
-        self._held: HeldClips | None = None
-        """Since when each clip is held, by all that is known; None until it was read."""
+        self._unkept: HeldClips | None = None
+        """What the journal could not take."""
+        self._was_kept = False
+        """What the journal has is of this run."""
         self._next_ns: dict[ClipState, int] = {}
 
     def step(self, state: ClipState) -> tuple[str, ...]:
@@ -104,9 +106,7 @@ class Retention:
 
     def _note(self, now_ns: int, proved_ns: int) -> Iterator[tuple[ClipPlace, int]]:
         """Every clip on board with the moment that counts; once it was gone through, they are kept."""
-        if self._held is None:
-            self._held = HeldClips(self._read())
-        held, clock_ns = self._held, self._clock.wall_ns()
+        held, clock_ns = self._unkept or self._read(), self._clock.wall_ns()
         held.begin()
         for place in self._journal.each(LIVE):
             yield place, held.meet(place.clip_id, now_ns=now_ns, proved_ns=proved_ns, clock_ns=clock_ns)
@@ -114,20 +114,22 @@ class Retention:
         if held.is_changed:
             self._keep(held)
 
-    def _read(self) -> Iterable[tuple[str, int]]:
+    def _read(self) -> HeldClips:
         """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""
         kept = self._journal.get_state(STATE_KEY)
         if kept is None:
-            return ()
+            return HeldClips()
         try:
-            return decode_held_since(kept)
+            return HeldClips(decode_held_since(kept), of_this_run=self._was_kept)
         except HeldSinceError as error:
             self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
-            return ()
+            return HeldClips()
 
     def _keep(self, held: HeldClips) -> None:
+        self._unkept = held
         try:
-            self._journal.set_state(STATE_KEY, encode_held_since(held))
-            held.is_changed = False
+            self._journal.set_state(STATE_KEY, encode_held_since(held.noted()))
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))
+        else:
+            self._unkept, self._was_kept = None, True

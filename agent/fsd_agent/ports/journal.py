@@ -15,6 +15,7 @@ from typing import Protocol
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Compartment
 from fsd_agent.records.reasons import DropReason
 
 
@@ -145,6 +146,10 @@ class Journal(StateStore, Protocol):
         For whoever goes over thousands: few are in memory at a time. A clip that moves on meanwhile is met in its old
         state, in its new one, or in both.
         """
+        ...
+
+    def sealed_ids(self) -> Mapping[Compartment, bytes]:
+        """Ids of all SEALED clips, packed as ``records.clip_ids`` has it, by compartment."""
         ...
 
     def clip(self, clip_id: str) -> ClipRow | None:

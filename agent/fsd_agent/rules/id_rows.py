@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import MutableSequence
+from typing import Self
 
-ID_BYTES = 16
+from fsd_agent.records.clip_ids import ID_BYTES
+
 _FREE = -1
 _FEWEST = 8
 
@@ -25,9 +27,21 @@ class IdRows:
         self._ids = bytearray()
         self._slots = _slots(max(_FEWEST, 1 << (2 * expected).bit_length()))
 
+    @classmethod
+    def of(cls, ids: bytes) -> Self:
+        """Ids one behind the other, in the order of their rows; each must be there once."""
+        rows = cls(len(ids) // ID_BYTES)
+        rows._ids += ids
+        rows._fill()
+        return rows
+
     def __len__(self) -> int:
         """Count them."""
         return len(self._ids) // ID_BYTES
+
+    def __bytes__(self) -> bytes:
+        """All of them, in the order of their rows, one behind the other."""
+        return bytes(self._ids)
 
     def id_of(self, row: int) -> str:
         """The id in a row."""
@@ -88,8 +102,16 @@ class IdRows:
 
     def _grow(self) -> None:
         self._slots = _slots(2 * len(self._slots))
+        self._fill()
+
+    def _fill(self) -> None:
+        """Put every row into the slots, all of which are free."""
+        slots, ids, mask = self._slots, bytes(self._ids), len(self._slots) - 1
         for row in range(len(self)):
-            self._slots[self._slot(self._id(row))] = row
+            slot = hash(ids[row * ID_BYTES : (row + 1) * ID_BYTES]) & mask
+            while slots[slot] != _FREE:
+                slot = (slot + 1) & mask
+            slots[slot] = row
 
 
 def take_out(column: MutableSequence[int], row: int, width: int = 1) -> None:

@@ -16,8 +16,10 @@ from fsd_agent.ports.journal import (
     StorageFullError,
 )
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Compartment
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
@@ -126,6 +128,13 @@ class MemoryJournal:
         for state in (one for one in ClipState if one in states):
             for row in self.clips({state}):
                 yield ClipPlace(row.clip_id, row.region_id, row.purpose, row.state, row.link.deadline_ns)
+
+    def sealed_ids(self) -> Mapping[Compartment, bytes]:
+        """See the port."""
+        found: dict[Compartment, bytes] = {}
+        for row in self.clips({ClipState.SEALED}):
+            found[row.compartment] = found.get(row.compartment, b"") + pack_ids([row.clip_id])
+        return found
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

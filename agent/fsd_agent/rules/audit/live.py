@@ -10,6 +10,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.clip_ids import ID_BYTES, unpack_ids
 from fsd_agent.records.ledger import HASH_BYTES, LiveClip
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.id_rows import IdRows, take_out
@@ -49,12 +53,25 @@ class LiveClips:
 
     def __iter__(self) -> Iterator[LiveClip]:
         """One by one, the oldest first; one that is taken out meanwhile is left out."""
-        return filter(None, map(self.get, self.oldest_first()))
+        return filter(None, map(self.get, unpack_ids(self.oldest_first())))
 
-    def oldest_first(self) -> list[str]:
-        """Their ids."""
-        ids = map(self._rows.id_of, range(len(self)))
-        return [clip_id for _, clip_id in sorted(zip(self._since, ids, strict=True))]
+    def oldest_first(self) -> bytes:
+        """Their ids, packed."""
+        ids = self._ids()
+        return ids[np.lexsort((ids, np.asarray(self._since)))].tobytes()
+
+    def at_rest(self) -> dict[str, bytes]:
+        """Packed ids, by region, of those of which the sealed copy is the only one, and that were not given up."""
+        found: dict[str, bytes] = {}
+        sealed_only = np.asarray(self._marks) & (_STAGED | _SEALED) == _SEALED
+        for number, (region_id, _, dropped, _) in enumerate(self._texts):
+            if not dropped:
+                ids = self._ids()[sealed_only & (np.asarray(self._shared) == number)].tobytes()
+                found[region_id] = found.get(region_id, b"") + ids
+        return found
+
+    def _ids(self) -> NDArray[np.bytes_]:
+        return np.frombuffer(bytes(self._rows), f"S{ID_BYTES}")
 
     def __eq__(self, other: object) -> bool:
         """Whether the other has the same clips."""
