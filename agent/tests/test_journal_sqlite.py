@@ -22,6 +22,7 @@ from fsd_agent.ports.journal import (
     StorageFullError,
 )
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
@@ -508,6 +509,39 @@ def test_killed_in_the_middle_of_commits(tmp_path: Path, kill_after_lines: Calla
         assert max(known) <= told + 1  # at most the one whose confirmation was not read
         assert journal.totals()[0].fired == len(known)
         journal.close()
+
+
+@pytest.mark.parametrize("damaged", ["0" * 30, "0" * 34, "x" * 32, "a row, none of ours"])
+def test_an_id_of_a_sealed_clip_that_is_damaged_is_told(tmp_path: Path, damaged: str) -> None:
+    """Else every id behind it would be read wrongly, and thousands of clips be given up for files that are there."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    for n in range(3):
+        journal.accept([], [row(n)])
+        journal.captured(clip_id(n), cut=False)
+        journal.sealed(SealedClip(clip_id(n), "eu", 10, bytes(32)))
+    (ids,) = journal.sealed_ids().values()
+    assert sorted(unpack_ids(ids)) == [clip_id(n) for n in range(3)]
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
+        db.execute("UPDATE clips SET clip_id = ? WHERE clip_id = ?", (damaged, clip_id(1)))
+    journal = SqliteJournal(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match="damaged"):
+        journal.sealed_ids()
+    journal.close()
+
+
+def test_a_purpose_that_we_never_wrote_is_told(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.accept([], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    journal.sealed(SealedClip(clip_id(1), "eu", 10, bytes(32)))
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
+        db.execute("UPDATE clips SET purpose = 'spying'")
+    journal = SqliteJournal(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match="clips of region eu are damaged: 'spying' is no purpose"):
+        journal.sealed_ids()
+    journal.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

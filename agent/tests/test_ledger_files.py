@@ -16,6 +16,7 @@ from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.ledger import (
     Cause,
     Copy,
@@ -79,8 +80,11 @@ def test_heads_and_live_clips(ledger: Ledger) -> None:
     clips = list(ledger.live())
     assert [clip.clip_id for clip in clips] == [first, second]
     assert (clips[0].staged, clips[0].sealed, clips[0].receipted) == (False, True, True)
+    assert [clip.clip_id for clip in ledger.live(but=pack_ids([first]))] == [second]
+    assert ledger.at_rest() == {"cn": pack_ids([first])}
     ledger.append(DO.life(first)[-1])
     assert [clip.clip_id for clip in ledger.live()] == [second]
+    assert not any(ledger.at_rest().values())
     assert ledger.head().value.root != head.value.root
     assert ledger.trim(10**9) == 0
     ledger.close()

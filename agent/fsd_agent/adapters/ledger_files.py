@@ -200,7 +200,7 @@ class LedgerFiles:
                 known = acknowledged >= following.first
                 if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
                     break
-                root = read_file(following.path).checkpoint.value.head.root
+                root = read_file(following.path)[0].checkpoint.value.head.root
                 self.append(SegmentRemoved(oldest.first, following.first, root, known))
                 durable.remove(oldest.path)
                 del self._files[0]
@@ -226,9 +226,9 @@ class LedgerFiles:
         with durable.translated(self._folder):
             self._files = [_File(path, int(path.stem), path.stat().st_size) for path in paths]
         newest = self._files[-1]
-        segment = read_file(newest.path)
+        segment, live = read_file(newest.path)
         try:
-            found = restore(segment)
+            found = restore(segment, live)
         except DamagedError as error:
             raise LedgerDamagedError(f"{newest.path}: {error}; {ADVICE}") from error
         self._state, self._signed_size, self._signed_by = found.state, found.signed_size, found.key_id

@@ -17,7 +17,7 @@ from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
-from fsd_agent.adapters.process_memory import give_back_memory
+from fsd_agent.adapters.process_memory import give_back_memory, keep_one_heap
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
@@ -85,6 +85,7 @@ def build_agent(
 def _build(
     config: AgentConfig, base: Path, *, events: EventSink, speed: Literal["real", "max"] | None
 ) -> Agent:
+    keep_one_heap()
     data = base / config.storage.dir
     make_folder(data)
     lock = DataLock(data)

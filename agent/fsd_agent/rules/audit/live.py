@@ -8,7 +8,7 @@ purpose, vehicle, reason) are held once for each combination; there are never mo
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,9 @@ _DONE: tuple[tuple[bool, bool, bool, bool, bool], ...] = tuple(
 class LiveClips:
     """See the module. Two with the same clips are equal."""
 
-    def __init__(self, clips: Collection[LiveClip] = ()) -> None:
+    def __init__(self, clips: Iterable[LiveClip] = ()) -> None:
         """Raises ``ValueError`` as :meth:`put` does."""
-        self._rows = IdRows(len(clips))
+        self._rows = IdRows()
         self._since = array("q")
         self._marks = array("H")
         self._shared = array("I")

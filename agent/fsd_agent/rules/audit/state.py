@@ -6,6 +6,7 @@ Two of these that were given the same records are equal, whoever keeps them; a c
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Self, get_args
 
@@ -63,14 +64,17 @@ class LedgerState:
         return self.frontier.size
 
     @classmethod
-    def after(cls, checkpoint: Checkpoint) -> Self:
-        """The state that verification goes on from; ValueError where its peaks don't fit its size, or a hash is none."""
+    def after(cls, checkpoint: Checkpoint, live: Iterable[LiveClip] | None = None) -> Self:
+        """The state that verification goes on from; ValueError where its peaks don't fit its size, or a hash is none.
+
+        ``live``: its clips, where it has them not.
+        """
         counts = Counter({(kind, region): count for kind, region, count in checkpoint.counts})
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
         since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
         consent = None if checkpoint.consent is None else frozenset(checkpoint.consent)
-        live = LiveClips(checkpoint.live)
-        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, live)
+        clips = LiveClips(checkpoint.live if live is None else live)
+        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, clips)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
         """Take one more record: its bytes, and its check in the file."""
