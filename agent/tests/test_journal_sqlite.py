@@ -19,10 +19,10 @@ from fsd_agent.ports.journal import (
     IllegalMoveError,
     Journal,
     JournalError,
-    RegionWeight,
     StorageFullError,
 )
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
@@ -47,6 +47,12 @@ def row(n: int, *, priority: int = 0) -> ClipRow:
         ("Vehicle.Speed",),
         priority,
     )
+
+
+def sealed_level(journal: Journal) -> tuple[tuple[str, int, int], ...]:
+    """(region, clips, bytes) of what waits for delivery."""
+    sealed = [one for one in journal.levels() if one.state is ClipState.SEALED]
+    return tuple((one.region_id, one.clips, one.size_bytes) for one in sealed)
 
 
 def firing(
@@ -158,12 +164,12 @@ def test_the_least_valuable_come_first_and_what_is_sealed_is_weighed(journal: Jo
         journal.accept([], [row(n, priority=priority)])
         if n < 4:
             journal.captured(clip_id(n), cut=False)
-    assert journal.sealed_weights() == ()
+    assert sealed_level(journal) == ()
     for n, size_bytes in ((0, 100), (3, 23)):
         journal.sealed(SealedClip(clip_id(n), "eu", size_bytes, bytes(32)))
     assert [one.clip_id for one in journal.least(9)] == [clip_id(n) for n in (1, 3, 2, 0)]
     assert journal.least(2) == journal.least(9)[:2]
-    assert journal.sealed_weights() == (RegionWeight("eu", 2, 123),)
+    assert sealed_level(journal) == (("eu", 2, 123),)
     assert [one.clip_id for one in journal.following(ClipState.CAPTURED, "", limit=9)] == [
         clip_id(1),
         clip_id(2),
@@ -443,7 +449,7 @@ def test_on_a_full_disk_it_opens_and_clips_come_to_their_ends(small_disk: Path) 
     journal.sealed(SealedClip(clip_id(3), "eu", 10, bytes(32)))
     journal.delivered(clip_id(3), receipt=b"signed")
     journal.dropped(clip_id(4), DropReason.DISK_NEEDED, "why")
-    assert journal.sealed_weights() == (RegionWeight("eu", 3, 30),)
+    assert sealed_level(journal) == (("eu", 3, 30),)
     (small_disk / "ballast").unlink()
     journal.delivered(clip_id(0), receipt=b"signed")
     assert (small_disk / "journal.db.reserve").stat().st_size == RESERVE_BYTES
@@ -455,7 +461,7 @@ def test_what_is_undone_is_not_weighed(small_disk: Path) -> None:
     journal = SqliteJournal(path)
     journal.accept([firing(1, clip=1)], [row(1)])
     journal.captured(clip_id(1), cut=False)
-    assert journal.sealed_weights() == ()
+    assert sealed_level(journal) == ()
     (small_disk / "journal.db.reserve").unlink()
     fill_up(small_disk)
     with contextlib.suppress(StorageFullError):
@@ -463,7 +469,7 @@ def test_what_is_undone_is_not_weighed(small_disk: Path) -> None:
             journal.set_state("key", bytes(100))
     with pytest.raises(StorageFullError):
         journal.sealed(SealedClip(clip_id(1), "eu", 10, bytes(32)))
-    assert journal.sealed_weights() == ()
+    assert sealed_level(journal) == ()
     journal.close()
 
 
@@ -503,6 +509,39 @@ def test_killed_in_the_middle_of_commits(tmp_path: Path, kill_after_lines: Calla
         assert max(known) <= told + 1  # at most the one whose confirmation was not read
         assert journal.totals()[0].fired == len(known)
         journal.close()
+
+
+@pytest.mark.parametrize("damaged", ["0" * 30, "0" * 34, "x" * 32, "a row, none of ours"])
+def test_an_id_of_a_sealed_clip_that_is_damaged_is_told(tmp_path: Path, damaged: str) -> None:
+    """Else every id behind it would be read wrongly, and thousands of clips be given up for files that are there."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    for n in range(3):
+        journal.accept([], [row(n)])
+        journal.captured(clip_id(n), cut=False)
+        journal.sealed(SealedClip(clip_id(n), "eu", 10, bytes(32)))
+    (ids,) = journal.sealed_ids().values()
+    assert sorted(unpack_ids(ids)) == [clip_id(n) for n in range(3)]
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
+        db.execute("UPDATE clips SET clip_id = ? WHERE clip_id = ?", (damaged, clip_id(1)))
+    journal = SqliteJournal(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match="damaged"):
+        journal.sealed_ids()
+    journal.close()
+
+
+def test_a_purpose_that_we_never_wrote_is_told(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.accept([], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    journal.sealed(SealedClip(clip_id(1), "eu", 10, bytes(32)))
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
+        db.execute("UPDATE clips SET purpose = 'spying'")
+    journal = SqliteJournal(tmp_path / "journal.db")
+    with pytest.raises(JournalError, match="clips of region eu are damaged: 'spying' is no purpose"):
+        journal.sealed_ids()
+    journal.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

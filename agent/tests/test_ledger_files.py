@@ -16,6 +16,7 @@ from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, LedgerFullError
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.ledger import (
     Cause,
     Copy,
@@ -76,11 +77,14 @@ def test_heads_and_live_clips(ledger: Ledger) -> None:
     head = ledger.head()
     head.verify(KEYS.device_public_key)
     assert head.value.size == start + 9
-    clips = ledger.live()
+    clips = list(ledger.live())
     assert [clip.clip_id for clip in clips] == [first, second]
     assert (clips[0].staged, clips[0].sealed, clips[0].receipted) == (False, True, True)
+    assert [clip.clip_id for clip in ledger.live(but=pack_ids([first]))] == [second]
+    assert ledger.at_rest() == {"cn": pack_ids([first])}
     ledger.append(DO.life(first)[-1])
     assert [clip.clip_id for clip in ledger.live()] == [second]
+    assert not any(ledger.at_rest().values())
     assert ledger.head().value.root != head.value.root
     assert ledger.trim(10**9) == 0
     ledger.close()
@@ -237,7 +241,7 @@ def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> N
     ledger.append(*DO.life(staying)[3:])
     ledger.close()
     again = ledger_in(tmp_path, limits=SMALL)
-    assert again.live() == ()
+    assert list(again.live()) == []
 
 
 def test_nobody_acknowledges_the_hard_bound_holds_and_says_so(tmp_path: Path) -> None:

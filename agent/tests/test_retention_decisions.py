@@ -10,6 +10,7 @@ import pytest
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import Dropped, Fired
 from fsd_agent.records.link_rule import LinkRule
 from fsd_agent.records.purpose import Purpose
@@ -23,6 +24,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
+from fsd_agent.wire.held_since import decode_held_since
 
 NS, S = 1, 1_000_000_000
 DAY = 86_400 * S
@@ -90,8 +92,8 @@ class Bench:
 
     def noted(self) -> dict[str, int]:
         """As the journal has it."""
-        found = msgspec.msgpack.decode(self.journal.state["held-since"], type=dict[str, int])
-        return dict(sorted(found.items()))
+        found = decode_held_since(self.journal.state["held-since"])
+        return dict(sorted(zip(unpack_ids(found.ids), found.since_ns, strict=True)))
 
     def faults(self) -> list[tuple[str, object]]:
         names = ("journal_failed", "ledger_failed", "disk_failed")
@@ -250,6 +252,26 @@ def test_clips_that_are_gone_are_forgotten(bench: Bench) -> None:
     since = bench.clock.wall_ns()
     bench.later(LOOK)
     assert bench.noted() == {other: since}
+
+
+def test_what_this_run_has_seen_is_read_again_at_each_look_and_only_in_this_run(bench: Bench) -> None:
+    """As long as it runs, nothing is older than the time since it saw it; a run before says nothing of that."""
+    bench.clock.jump_wall(-1000 * DAY)
+    bench.known.proved_ns -= 1000 * DAY
+    clip = bench.add("cn")
+    bench.later(0)
+    bench.later(LOOK)
+    other = bench.add("eu")
+    bench.later(LOOK)
+    bench.clock.jump_wall(1000 * DAY)
+    bench.known.proved_ns += 1000 * DAY
+    now = bench.clock.wall_ns() + LOOK
+    bench.later(LOOK)
+    assert bench.noted() == {clip: now - 3 * LOOK, other: now - LOOK}
+    bench.start()
+    bench.clock.jump_wall(1000 * DAY)
+    bench.known.proved_ns += 1000 * DAY
+    assert set(bench.later(LOOK)) == {clip, other}
 
 
 # What can't be kept, read or recorded

@@ -29,6 +29,7 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.room import LOOK_EVERY_NS, Room, RoomPolicy
 from fsd_agent.pipeline.scrub import Scrub
+from fsd_agent.pipeline.spare_memory import SpareMemory
 from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.ports.spool import SpoolFullError
 from fsd_agent.records.campaign import CaptureSpec
@@ -119,7 +120,7 @@ class Car:
             clock=self.clock,
             events=self.events,
         )
-        self.upkeep = Upkeep(self.room, scrub, quarantine, self.ledger)
+        self.upkeep = Upkeep(self.room, scrub, quarantine, self.ledger, SpareMemory(lambda: None, self.clock))
         self.stream = stream(3, length=6000)
         packets = (
             EncodedPacket("front", t, "av1", t % 20 == 0, bytes(PACKET_BYTES)) for t in range(0, 6000, 2)

@@ -18,6 +18,7 @@ from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.consent import ConsentSetting
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.ledger import ConsentChanged, Copy, Dropped, Fired, Receipted, Redacted, Sealed, Sent
@@ -158,6 +159,7 @@ def check_after(disk: Disk) -> None:
     }
     assert staging.entries() == {(at("eu"), clip_id(0)), (at("eu"), clip_id(2))}
     assert spool.entries() == {(at("eu"), clip_id(4))}
+    assert spool.ids() == {at("eu"): pack_ids([clip_id(4)])}
     where = check_ledger(disk)
     assert {n for n, at in where.items() if at == "on the vehicle"} == {0, 2, 4}
     assert {n for n, at in where.items() if at == "erased"} == {1, 3, 5, 7}
@@ -175,6 +177,45 @@ def test_everything_at_once(disk: Disk) -> None:
     again = recovery(disk, Purpose.SAFETY)
     assert again == RecoveryReport(3, 0, 0, 0, 0, 0, ())
     disk[0].close()
+
+
+def test_a_clip_that_waits_in_peace_is_left_alone_whatever_else_is_found(disk: Disk) -> None:
+    """Also where a stray file has its id, in another compartment: the file goes, and the clip stays."""
+    journal, staging, spool, _ = disk
+    for n in (1, 2):
+        stage(disk, n)
+        seal(disk, n)
+    recovery(disk, Purpose.SAFETY)
+    assert staging.entries() == frozenset()
+    assert spool.entries() == {(at("eu"), clip_id(1)), (at("eu"), clip_id(2))}
+    spool.put(at("cn"), clip_id(1), as_file(b"stray"))
+    report = recovery(disk, Purpose.SAFETY)
+    assert (report.live, report.dropped, report.erased_sealed) == (2, 0, 1)
+    assert spool.entries() == {(at("eu"), clip_id(1)), (at("eu"), clip_id(2))}
+    assert [row.state for row in journal.clips(tuple(ClipState))] == [ClipState.SEALED] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [((), DropReason.CONSENT_WITHDRAWN), ((Purpose.SAFETY,), DropReason.SPOOL_DAMAGED)],
+)
+def test_a_clip_that_waits_in_peace_is_given_up_without_consent_or_key(
+    given: tuple[Purpose, ...], why: DropReason
+) -> None:
+    keys = keyed("eu", "cn")
+    disk = MemoryJournal(), MemoryStaging(keys), MemorySpool(keys), new_ledger(Purpose.SAFETY)
+    stage(disk, 1)
+    seal(disk, 1)
+    assert recovery(disk, Purpose.SAFETY, keys=keys).dropped == 0
+    assert recovery(disk, Purpose.SAFETY, keys=keys) == RecoveryReport(1, 0, 0, 0, 0, 0, ())
+    keys.destroy_compartment("eu", Purpose.SAFETY)
+    report = recovery(disk, *given, keys=keys)
+    assert (report.live, report.dropped, report.erased_sealed) == (1, 1, 1)
+    row = disk[0].clip(clip_id(1))
+    assert row is not None
+    assert row.drop is why
+    assert disk[2].entries() == frozenset()
+    check_ledger(disk)
 
 
 class PowerCutError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import get_args
 
 import msgspec
@@ -37,13 +38,16 @@ from fsd_agent.testing.regions import sample_region
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.ledger import (
     KINDS,
+    MAX_CHECKPOINT_BYTES,
     LedgerFormatError,
     LedgerSignatureError,
     Signed,
     decode_checkpoint,
+    decode_checkpoint_apart,
     decode_entry,
     decode_head,
     encode_entry,
+    sign_checkpoint,
     sign_value,
 )
 from fsd_agent.wire.ledger_file import RECORD, encode_frame
@@ -105,6 +109,66 @@ def test_the_bytes_are_what_they_were() -> None:
     members_of_head = msgspec.msgpack.encode(dataclasses.asdict(HEAD))
     assert signed.signature == KEYS.sign(b"fsd-ledger-1 head\0" + members_of_head)
     assert signed.encode() == b"\x93\x02" + members_of_head + b"\xc4\x40" + signed.signature
+
+
+@pytest.mark.parametrize("clips", [0, 1, 15, 16, 70_000])
+def test_a_checkpoint_is_the_same_however_its_clips_are_given(clips: int) -> None:
+    live = tuple(LiveClip(f"{number:032x}", "cn", Purpose.SAFETY, number) for number in range(clips))
+    whole = sign_value(dataclasses.replace(CHECKPOINT, live=live), KEYS.sign)
+    assert sign_checkpoint(dataclasses.replace(CHECKPOINT, live=()), iter(live), KEYS.sign) == whole.encode()
+
+
+def apart(data: bytes) -> Signed[Checkpoint]:
+    signed, clips = decode_checkpoint_apart(data)
+    assert signed.value.live == ()
+    return Signed(dataclasses.replace(signed.value, live=tuple(clips)), signed.signature)
+
+
+@pytest.mark.parametrize("clips", [0, 1, 15, 16])
+def test_a_checkpoint_whose_clips_are_read_apart_is_the_same(clips: int) -> None:
+    live = tuple(LiveClip(f"{number:032x}", "cn", Purpose.SAFETY, number) for number in range(clips))
+    whole = sign_value(dataclasses.replace(CHECKPOINT, live=live), KEYS.sign)
+    assert apart(whole.encode()) == decode_checkpoint(whole.encode()) == whole
+
+
+def read_or_not(read: Callable[[bytes], Signed[Checkpoint]], data: bytes) -> Signed[Checkpoint] | None:
+    try:
+        return read(data)
+    except LedgerFormatError:
+        return None
+
+
+@given(st.data())
+def test_what_is_no_checkpoint_is_none_apart_either(data: st.DataObject) -> None:
+    """Whatever bytes are changed, put in or left out: the one way reads what the other does, and nothing else."""
+    good = sign_value(CHECKPOINT, KEYS.sign).encode()
+    at, end = (data.draw(st.integers(0, len(good))) for _ in range(2))
+    bad = good[:at] + data.draw(st.binary(max_size=3)) + good[max(at, min(end, at + 3)) :]
+    assert read_or_not(apart, bad) == read_or_not(decode_checkpoint, bad)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b"\xa4live\x91", b"\xa4live\xdc\x00\x01"),
+        (b"\xa4live\x91", b"\xa4live\xdd\x00\x00\x00\x01"),
+        (b"\xd9\x20" + CLIP.encode(), b"\xda\x00\x20" + CLIP.encode()),
+        (b"\xa5peaks\x93", b"\xa5peaks\xdc\x00\x03"),
+        (b"\xa4head", b"\xd9\x04head"),
+    ],
+)
+def test_another_spelling_of_a_checkpoint_is_refused(written: bytes, instead: bytes) -> None:
+    good = sign_value(CHECKPOINT, KEYS.sign).encode()
+    assert good.count(written) == 1
+    for read in (apart, decode_checkpoint):
+        with pytest.raises(LedgerFormatError, match="not the canonical encoding"):
+            read(good.replace(written, instead))
+
+
+def test_a_checkpoint_of_more_bytes_than_any_has_is_refused() -> None:
+    for read in (apart, decode_checkpoint):
+        with pytest.raises(LedgerFormatError, match="at most"):
+            read(bytes(MAX_CHECKPOINT_BYTES + 1))
 
 
 def test_signatures() -> None:

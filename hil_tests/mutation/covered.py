@@ -43,6 +43,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/turns.py": ("test_turns_decisions",),
     "pipeline/faults.py": ("test_faults",),
     "pipeline/retention.py": ("test_retention_decisions",),
+    "rules/spool/held.py": ("test_held_clips",),
+    "rules/spool/at_rest.py": ("test_spool_at_rest",),
     "pipeline/quarantine.py": ("test_quarantine_decisions",),
     "pipeline/certificates.py": ("test_certificate_watch_decisions",),
     "pipeline/holds.py": ("test_holds_keeper_decisions",),

@@ -60,6 +60,13 @@ class CompartmentFolders:
         """Every file."""
         return entries_in(self._folder, self._suffix)
 
+    def ids(self) -> dict[Compartment, bytes]:
+        """The clip ids of every file, packed, by compartment."""
+        found: dict[Compartment, bytearray] = {}
+        for (compartment, clip_id), _ in _files(self._folder, self._suffix):
+            found.setdefault(compartment, bytearray()).extend(bytes.fromhex(clip_id))
+        return {compartment: bytes(ids) for compartment, ids in found.items()}
+
     def weigh(self) -> dict[tuple[Compartment, str], int]:
         """Every file, and its size in bytes."""
         return weigh_in(self._folder, self._suffix)

@@ -12,8 +12,9 @@ from fsd_agent.adapters import durable
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
+from fsd_agent.records.ledger import LiveClip
 from fsd_agent.wire.ledger import LedgerFormatError
-from fsd_agent.wire.ledger_file import Segment, read_segment
+from fsd_agent.wire.ledger_file import Segment, read_segment_apart
 
 ADVICE = "keep the folder, and move it away to begin anew"
 
@@ -27,12 +28,12 @@ def segment_paths(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if _NAME.fullmatch(name)]
 
 
-def read_file(path: Path) -> Segment:
-    """One of them; raises :class:`LedgerDamagedError` where it is none."""
+def read_file(path: Path) -> tuple[Segment, Iterator[LiveClip]]:
+    """One of them, and the clips of its checkpoint apart; raises :class:`LedgerDamagedError` where it is none."""
     with durable.translated(path):
         data = path.read_bytes()
     try:
-        return read_segment(data)
+        return read_segment_apart(data)
     except LedgerFormatError as error:
         raise LedgerDamagedError(f"{path}: {error}; {ADVICE}") from error
 

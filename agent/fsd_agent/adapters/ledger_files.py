@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import (
     FREEING,
     Fact,
@@ -45,8 +46,9 @@ from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.restore import DamagedError, restore
 from fsd_agent.rules.audit.state import MAX_LIVE, LedgerState
 from fsd_agent.rules.audit.writer import LEDGER_LIMITS, LedgerLimits, Signer, batch, head_frame
+from fsd_agent.rules.id_sets import without
 from fsd_agent.wire.ledger import Signed
-from fsd_agent.wire.ledger_file import encode_start
+from fsd_agent.wire.ledger_file import start_parts
 from fsd_agent.wire.rotation import path_between
 
 
@@ -172,10 +174,16 @@ class LedgerFiles:
         with self._lock:
             return self._state.live.get(clip_id)
 
-    def live(self) -> tuple[LiveClip, ...]:
+    def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:
-            return self._state.oldest_first()
+            ids = without(self._state.live.oldest_first(), but)
+        return filter(None, map(self.clip, unpack_ids(ids)))
+
+    def at_rest(self) -> Mapping[str, bytes]:
+        """See the port."""
+        with self._lock:
+            return self._state.live.at_rest()
 
     def consent(self) -> frozenset[Purpose] | None:
         """See the port."""
@@ -192,7 +200,7 @@ class LedgerFiles:
                 known = acknowledged >= following.first
                 if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
                     break
-                root = read_file(following.path).checkpoint.value.head.root
+                root = read_file(following.path)[0].checkpoint.value.head.root
                 self.append(SegmentRemoved(oldest.first, following.first, root, known))
                 durable.remove(oldest.path)
                 del self._files[0]
@@ -218,9 +226,9 @@ class LedgerFiles:
         with durable.translated(self._folder):
             self._files = [_File(path, int(path.stem), path.stat().st_size) for path in paths]
         newest = self._files[-1]
-        segment = read_file(newest.path)
+        segment, live = read_file(newest.path)
         try:
-            found = restore(segment)
+            found = restore(segment, live)
         except DamagedError as error:
             raise LedgerDamagedError(f"{newest.path}: {error}; {ADVICE}") from error
         self._state, self._signed_size, self._signed_by = found.state, found.signed_size, found.key_id
@@ -254,7 +262,7 @@ class LedgerFiles:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
         path = self._folder / f"{self._state.size:020}.ledger"
         try:
-            size = durable.write_file(path, (encode_start(checkpoint),))
+            size = durable.write_file(path, start_parts(checkpoint))
             file = _File(path, self._state.size, size, size)
             self._open(file, size)
         except SpoolError:

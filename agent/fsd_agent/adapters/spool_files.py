@@ -67,6 +67,10 @@ class SpoolFiles:
         """See the port."""
         return self._files.entries()
 
+    def ids(self) -> dict[Compartment, bytes]:
+        """See the port."""
+        return self._files.ids()
+
     def set_aside(self, compartment: Compartment, clip_id: str) -> str:
         """See the port. Keeps at most :data:`ASIDE_FILES` of together :data:`ASIDE_BYTES`."""
         path, kept = self._files.path(compartment, clip_id), self._aside.path(compartment, clip_id)

@@ -28,6 +28,8 @@ BUSY_TIMEOUT_S = 5.0
 """Another process may read (an operator's tool); it never holds the file for longer."""
 WAL_LIMIT_BYTES = 4 << 20
 """The log is cut to this after a checkpoint, so that a busy hour does not hold space for ever."""
+CACHE_BYTES = 1 << 20
+"""Pages that are held, at most: what is read again and again is less, and the system caches the file as well."""
 ALMOST_FULL_BYTES = 64 << 10
 """With less than this free an unexplained write error is taken for a full disk: SQLite says SQLITE_FULL only
 for some of them."""
@@ -97,6 +99,7 @@ class SqliteFile:
             )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES >> 10}")
         if version == 0:
             with self.change() as created:
                 for statement in TABLES:

@@ -12,7 +12,7 @@ from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import LinkRule, Links
-from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 
 CLIP_COLUMNS = (
@@ -77,6 +77,15 @@ def place_of(row: Row) -> ClipPlace:
         return ClipPlace(clip_id, region_id, _PURPOSES[purpose], _STATES[state], deadline_ns)
     except KeyError as error:
         raise JournalError(f"journal: the row of clip {clip_id} is damaged: {_fault(error)}") from error
+
+
+def compartment_of(row: Row) -> Compartment:
+    """Of (region id, purpose). Raises :class:`JournalError` for a purpose that we never wrote."""
+    region_id, purpose = row
+    try:
+        return Compartment(region_id, _PURPOSES[purpose])
+    except KeyError as error:
+        raise JournalError(f"journal: clips of region {region_id} are damaged: {_fault(error)}") from error
 
 
 def _fault(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -17,16 +17,15 @@ from fsd_agent.adapters.data_lock import DataLock, DataLockedError
 from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
-from fsd_agent.adapters.process_use import process_use
+from fsd_agent.adapters.process_memory import give_back_memory, keep_one_heap
 from fsd_agent.adapters.software_codec import software_codec
-from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
+from fsd_agent.daemon.tellers import open_local_teller, open_teller
 from fsd_agent.daemon.upkeep import open_upkeep
-from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
@@ -40,8 +39,6 @@ from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.sense import Sense
-from fsd_agent.pipeline.tell import Teller
-from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.turns import Turns
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
@@ -88,28 +85,51 @@ def build_agent(
 def _build(
     config: AgentConfig, base: Path, *, events: EventSink, speed: Literal["real", "max"] | None
 ) -> Agent:
+    keep_one_heap()
     data = base / config.storage.dir
     make_folder(data)
     lock = DataLock(data)
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
-    detector, redactor = _detectors(config.perception, base)
+    detectors = _detectors(config.perception, base)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
-    events = faults = FaultLog(events, SystemClock())
-    parts = open_parts(config, base, data, firmware, events)
+    faults = FaultLog(events, SystemClock())
+    parts = open_parts(config, base, data, firmware, faults)
+    give_back_memory()  # Of what was gone over, which may be every clip that the disk has room for
+    return _put_together(config, data, parts, faults, codec, detectors, lock.release)
+
+
+def _put_together(
+    config: AgentConfig,
+    data: Path,
+    parts: Parts,
+    faults: FaultLog,
+    codec: VideoCodec | None,
+    detectors: tuple[Detector | None, Detector | None],
+    release: Callable[[], None],
+) -> Agent:
+    """The loops, upon the parts; ``detectors`` are of sensing and of redaction."""
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
-    finisher = _finisher(parts, codec, redactor, policy)
-    heads = Heads(parts.ledger, events)
+    heads = Heads(parts.ledger, parts.events)
     give_up = GiveUp(
-        journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
+        journal=parts.journal,
+        staging=parts.staging,
+        spool=parts.spool,
+        ledger=parts.ledger,
+        events=parts.events,
     )
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
-    sense = _sense(config, parts, engine, detector, room, policy)
     retention = Retention(
-        journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
+        journal=parts.journal,
+        source=parts.residence,
+        give_up=give_up,
+        clock=parts.clock,
+        events=parts.events,
     )
+    finisher = _finisher(parts, codec, detectors[1], policy)
+    sense = _sense(config, parts, engine, detectors[0], room, policy)
     deliverer = _deliverer(
         config,
         parts,
@@ -122,58 +142,28 @@ def _build(
         own = heads.trouble or upkeep.trouble or finisher.trouble or deliverer.stats().trouble
         return own or parts.consent.trouble or policy.trouble
 
-    def waits(region_id: str) -> Mapping[str, int]:
-        stats = deliverer.stats()
-        return stats.waits if stats.region_id == region_id else {}
-
-    holds = Holds(parts.journal, parts.clock, events)
-    models = tuple(sorted({one.source for one in (detector, redactor) if one is not None}))
-    local = _local_teller(config, data, parts, deliverer, holds, trouble, faults, models)
-    teller = Teller(
-        journal=parts.journal,
-        control=parts.control,
-        refused_policies=lambda: parts.residence.refused_policies,
-        clock=parts.clock,
-        lost=sense.lost,
-        suspended=engine.suspended,
-        use=process_use,
-        trouble=trouble,
-        head=heads.tell,
-        holds=holds.look,
-        certificate_until_ns=CertificateWatch(parts.keys, parts.clock, events).look,
-        waits=waits,
-        faults=faults,
-        sent=lambda: deliverer.stats().sent,
-        models=models,
-        every_s=config.uplink.status_every_s,
-    )
+    holds = Holds(parts.journal, parts.clock, parts.events)
+    models = tuple(sorted({one.source for one in detectors if one is not None}))
     return Agent(
-        firmware=firmware,
+        firmware=parts.firmware,
         sense=sense,
         finisher=finisher,
         withdrawn=WithdrawnClips(
             parts.consent, give_up, journal=parts.journal, clock=parts.clock, events=parts.events
         ),
-        left=LeftClips(
-            journal=parts.journal,
-            give_up=give_up,
-            residence=parts.residence,
-            connected_to=lambda: deliverer.stats().region_id,
-            clock=parts.clock,
-            events=events,
-        ),
+        left=_left(parts, give_up, deliverer),
         retention=retention,
         upkeep=upkeep,
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
-        teller=teller,
-        local=local,
+        teller=open_teller(config, parts, sense, engine, deliverer, heads, holds, trouble, faults, models),
+        local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models),
         journal=parts.journal,
         ledger=parts.ledger,
-        events=events,
+        events=parts.events,
         status_every_s=config.uplink.status_every_s,
-        release=lock.release,
+        release=release,
     )
 
 
@@ -260,30 +250,13 @@ def _deliverer(
     )
 
 
-def _local_teller(
-    config: AgentConfig,
-    data: Path,
-    parts: Parts,
-    deliverer: Deliverer,
-    holds: Holds,
-    trouble: Callable[[], str],
-    faults: FaultLog,
-    models: tuple[str, ...],
-) -> LocalTeller:
-    return LocalTeller(
-        store=StatusFile(data / STATUS_FILE),
-        known=parts.residence,
-        holds=holds,
+def _left(parts: Parts, give_up: GiveUp, deliverer: Deliverer) -> LeftClips:
+    return LeftClips(
         journal=parts.journal,
-        ledger=parts.ledger,
-        stats=deliverer.stats,
-        trouble=trouble,
-        use=process_use,
+        give_up=give_up,
+        residence=parts.residence,
+        connected_to=lambda: deliverer.stats().region_id,
         clock=parts.clock,
-        boot_id=boot_id(),
-        every_s=config.uplink.status_every_s,
-        faults=faults.all,
-        models=models,
         events=parts.events,
     )
 

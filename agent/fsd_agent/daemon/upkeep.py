@@ -1,4 +1,4 @@
-"""Puts together what keeps the disk in order: room, scrub and quarantine."""
+"""Puts together what keeps disk and memory in order: room, scrub, quarantine, and what is given back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from fsd_agent.adapters.data_disk import DataDisk
+from fsd_agent.adapters.process_memory import give_back_memory
 from fsd_agent.adapters.reserve_files import ReserveFiles
 from fsd_agent.daemon.parts import Parts
 from fsd_agent.daemon.storage import RESERVE_PARTS, StorageConfig
@@ -13,6 +14,7 @@ from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.quarantine import Quarantine
 from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.scrub import Scrub
+from fsd_agent.pipeline.spare_memory import SpareMemory
 from fsd_agent.pipeline.upkeep import Upkeep
 from fsd_agent.records.purpose import Compartment
 
@@ -55,4 +57,4 @@ def open_upkeep(
         clock=parts.clock,
         events=parts.events,
     )
-    return room, Upkeep(room, scrub, quarantine, parts.ledger)
+    return room, Upkeep(room, scrub, quarantine, parts.ledger, SpareMemory(give_back_memory, parts.clock))

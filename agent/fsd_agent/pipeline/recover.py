@@ -3,6 +3,8 @@
 What to do is decided by ``rules/spool/recover.py``; here it is done and reported: what the ledger says was decided is
 carried through first (``recover_ledger.py``), then what the user has said meanwhile (``consent.py``), then the journal's
 rows, then every erasure is recorded in the ledger, in one batch, and then files go, those in quarantine too. It may be cut off anywhere and started again.
+
+Clips that wait in peace (``rules/spool/at_rest.py``) are told apart first, all at once: there may be fifty thousand of them.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.consent import ConsentKeeper
-from fsd_agent.pipeline.recover_ledger import LedgerRecovery
+from fsd_agent.pipeline.recover_ledger import LedgerRecovery, restless
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipPlace, ClipRow
-from fsd_agent.rules.spool.lifecycle import LIVE
+from fsd_agent.records.clip_ids import ID_BYTES, pack_ids, unpack_ids
+from fsd_agent.rules.id_sets import without
+from fsd_agent.rules.spool.at_rest import IdsAt, at_rest
 from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
 
 
@@ -56,22 +60,29 @@ def apply_recovery(
     its file was removed or emptied, and going by it would erase them all. ``JournalError``, ``SpoolError``,
     ``VehicleKeyError`` and ``LedgerError`` pass through.
     """
-    staged, sealed = staging.entries(), spool.entries()
-    if sealed and not journal.totals():
+    staged, files = staging.entries(), spool.ids()
+    if files and not journal.totals():
         message = (
-            f"the spool holds {len(sealed)} sealed clips, but the journal has never accepted a firing: it was "
+            f"the spool holds {_count(files)} sealed clips, but the journal has never accepted a firing: it was "
             "removed or replaced. Restore the journal, or move the spool's folders away to start anew"
         )
         raise RecoveryRefusedError(message)
     account = LedgerRecovery(journal, spool, ledger)
-    made_up = account.finish_moves()
-    consented = consent.look().in_force
-    rows = _Rows(journal, account)
+    waiting = at_rest(journal.sealed_ids(), ledger.at_rest(), files, pack_ids(one for _, one in staged))
+    made_up = account.finish_moves(waiting)
+    consented, having_keys = consent.look().in_force, keys.compartments()
+    waiting = {at: ids for at, ids in waiting.items() if at in having_keys and at.purpose in consented}
+    sealed = frozenset(
+        (at, clip_id)
+        for at, ids in files.items()
+        for clip_id in unpack_ids(without(ids, waiting.get(at, b"")))
+    )
+    rows = _Rows(journal, account, waiting)
     actions = recover(
         rows.of(staged | sealed),
         staged,
         sealed,
-        keys=keys.compartments(),
+        keys=having_keys,
         consented=consented,
     )
     erasing = [action for action in actions if isinstance(action, EraseStaging | EraseSealed)]
@@ -81,7 +92,7 @@ def apply_recovery(
         elif isinstance(action, Drop):
             account.drop(action)
             rows.settled.discard(action.clip_id)
-    account.close_accounts(rows.settled)
+    account.close_accounts(rows.settled, waiting)
     for place in spool.aside():
         spool.let_go(*place)
     for action in erasing:
@@ -105,20 +116,21 @@ def apply_recovery(
 
 
 class _Rows:
-    """What recovery is decided on; there may be fifty thousand, so they come one by one."""
+    """What recovery is decided on, one by one."""
 
-    def __init__(self, journal: Journal, account: LedgerRecovery) -> None:
-        self.live = 0
+    def __init__(self, journal: Journal, account: LedgerRecovery, resting: IdsAt) -> None:
+        self.live = _count(resting)
         """Rows in a live state, so far."""
         self.settled: set[str] = set()
         """Those whose account in the ledger needs no end."""
         self._journal = journal
         self._account = account
+        self._resting = resting
 
     def of(self, files: frozenset[Place]) -> Iterator[ClipRow | ClipPlace]:
-        """Every live row, then those of leftover ``files`` alone: a journal may remember years of finished clips."""
+        """Every live row that is not at rest, then those of leftover ``files``: of years of finished clips no others."""
         leftover = {clip_id for _, clip_id in files}
-        for place in self._journal.each(LIVE):
+        for place in restless(self._journal, self._resting):
             self.live += 1
             leftover.discard(place.clip_id)
             if self._account.is_settled(place):
@@ -128,3 +140,7 @@ class _Rows:
             row = self._journal.clip(clip_id)
             if row is not None:
                 yield row
+
+
+def _count(ids: IdsAt) -> int:
+    return sum(map(len, ids.values())) // ID_BYTES

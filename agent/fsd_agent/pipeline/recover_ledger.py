@@ -25,8 +25,11 @@ from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fact, LiveClip
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.id_sets import without
+from fsd_agent.rules.spool.at_rest import IdsAt
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.recover import Drop
 from fsd_agent.wire.sealed import SealedError
@@ -50,22 +53,22 @@ class LedgerRecovery:
         self._ledger = ledger
         self._book = ClipBook(ledger)
 
-    def finish_moves(self) -> tuple[str, ...]:
-        """Carry through what the ledger says of live rows; one line for each."""
+    def finish_moves(self, resting: IdsAt) -> tuple[str, ...]:
+        """Carry through what the ledger says of live rows that are not at rest; one line for each."""
         consented = self._ledger.consent() or frozenset()
         return tuple(
             line
-            for place in self._journal.each(LIVE)
+            for place in restless(self._journal, resting)
             if self._is_behind(place)
             for line in self._finish_move(place, consented=place.purpose in consented)
         )
 
-    def _is_behind(self, place: ClipPlace) -> bool:
+    def _is_behind(self, place: ClipPlace | ClipRow) -> bool:
         """Whether there can be anything to carry through; of what waits for delivery there hardly ever is."""
         known = self._book.known(place.clip_id)
         return known is None or bool(known.dropped) or place.state is ClipState.CAPTURED
 
-    def _finish_move(self, place: ClipPlace, *, consented: bool) -> Iterator[str]:
+    def _finish_move(self, place: ClipPlace | ClipRow, *, consented: bool) -> Iterator[str]:
         row = self._journal.clip(place.clip_id)
         if row is None:
             raise AssertionError(f"clip {place.clip_id} left the journal")
@@ -99,19 +102,19 @@ class LedgerRecovery:
             self._book.dropped(row, action.reason)
         self._journal.dropped(action.clip_id, action.reason, action.why)
 
-    def close_accounts(self, settled: Collection[str]) -> None:
+    def close_accounts(self, settled: Collection[str], resting: IdsAt) -> None:
         """Record the erasure of every copy that no row has a use for, in one batch; then the files may go.
 
-        ``settled``: ids of clips that need none.
+        ``settled``: ids of clips that need none, beside those at rest.
         """
         facts: list[Fact] = []
-        for clip in self._ledger.live():
+        for clip in self._ledger.live(but=b"".join(resting.values())):
             if clip.clip_id not in settled:
                 facts += _endings(clip, self._journal.clip(clip.clip_id))
         if facts:
             self._ledger.append(*facts)
 
-    def is_settled(self, place: ClipPlace) -> bool:
+    def is_settled(self, place: ClipPlace | ClipRow) -> bool:
         """Whether its row, as long as it is not given up, has a use for every copy that the ledger knows of."""
         clip = self._ledger.clip(place.clip_id)
         return (
@@ -119,6 +122,13 @@ class LedgerRecovery:
             and clip.region_id == place.region_id
             and all(_has_use(place.state, copy) for copy in Copy if holds(clip, copy))
         )
+
+
+def restless(journal: Journal, resting: IdsAt) -> Iterator[ClipPlace | ClipRow]:
+    """Live rows, but for those at rest. Raises ``JournalError``."""
+    yield from journal.each(LIVE - {ClipState.SEALED})
+    for compartment, ids in journal.sealed_ids().items():
+        yield from filter(None, map(journal.clip, unpack_ids(without(ids, resting.get(compartment, b"")))))
 
 
 def _endings(clip: LiveClip, row: ClipRow | None) -> Iterator[Fact]:

@@ -3,8 +3,8 @@
 The rule is ``rules.spool.retention``; it is asked on hold too, and whether there is a connection or not. Clips of a region
 that has no policy in force stay until their deadline: nobody says how long they may be kept.
 
-When a clip was seen first is kept in the journal's state, for every clip that is on board. What a full disk has no room
-to keep of it counts all the same, and is kept once there is room.
+When a clip was seen first is kept in the journal's state, for every clip that is on board, and read there at each look. What a
+full disk has no room to keep of it counts all the same, and is held in memory until there is room.
 
 Threads: any; each gives up what is in the states that belong to it.
 """
@@ -15,8 +15,6 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
-import msgspec
-
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
@@ -25,8 +23,10 @@ from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.records.clip import ClipPlace, ClipState
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy
+from fsd_agent.rules.spool.held import HeldClips
 from fsd_agent.rules.spool.lifecycle import LIVE
-from fsd_agent.rules.spool.retention import held_since, is_late, is_over
+from fsd_agent.rules.spool.retention import is_late, is_over
+from fsd_agent.wire.held_since import HeldSinceError, decode_held_since, encode_held_since
 
 LOOK_EVERY_NS = 300_000_000_000
 """Retention is counted in days; each look reads every clip that is on board."""
@@ -60,12 +60,10 @@ class Retention:
         self._clock = clock
         self._events = events
         self._lock = threading.Lock()
-        self._noted: dict[str, int] | None = None
-        """When each clip fired, by all that is known; None until it was read."""
-        self._kept: dict[str, int] = {}
-        """The same, as far as the journal has it."""
-        self._seen_ns: dict[str, int] = {}
-        """Monotonic time when this run saw a clip first; not of those that an earlier one had noted."""
+        self._unkept: HeldClips | None = None
+        """What the journal could not take."""
+        self._was_kept = False
+        """What the journal has is of this run."""
         self._next_ns: dict[ClipState, int] = {}
 
     def step(self, state: ClipState) -> tuple[str, ...]:
@@ -108,42 +106,30 @@ class Retention:
 
     def _note(self, now_ns: int, proved_ns: int) -> Iterator[tuple[ClipPlace, int]]:
         """Every clip on board with the moment that counts; once it was gone through, they are kept."""
-        before = self._noted if self._noted is not None else self._read()
-        clock_ns = self._clock.wall_ns()
-        seen: dict[str, int] = {}
-        noted: dict[str, int] = {}
+        held, clock_ns = self._unkept or self._read(), self._clock.wall_ns()
+        held.begin()
         for place in self._journal.each(LIVE):
-            clip_id = place.clip_id
-            if clip_id not in before:
-                seen[clip_id] = now_ns
-            elif clip_id in self._seen_ns:
-                seen[clip_id] = self._seen_ns[clip_id]
-            first_ns = seen.get(clip_id)
-            noted[clip_id] = held_since(
-                before.get(clip_id),
-                elapsed_ns=now_ns - first_ns if first_ns is not None else None,
-                proved_ns=proved_ns,
-                clock_ns=clock_ns,
-            )
-            yield place, noted[clip_id]
-        self._seen_ns, self._noted = seen, noted
-        if noted != self._kept:
-            self._keep(noted)
+            yield place, held.meet(place.clip_id, now_ns=now_ns, proved_ns=proved_ns, clock_ns=clock_ns)
+        held.end()
+        if held.is_changed:
+            self._keep(held)
 
-    def _read(self) -> dict[str, int]:
+    def _read(self) -> HeldClips:
         """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""
         kept = self._journal.get_state(STATE_KEY)
         if kept is None:
-            return self._kept
+            return HeldClips()
         try:
-            self._kept = msgspec.msgpack.decode(kept, type=dict[str, int])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return HeldClips(decode_held_since(kept), of_this_run=self._was_kept)
+        except HeldSinceError as error:
             self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
-        return self._kept
+            return HeldClips()
 
-    def _keep(self, noted: dict[str, int]) -> None:
+    def _keep(self, held: HeldClips) -> None:
+        self._unkept = held
         try:
-            self._journal.set_state(STATE_KEY, msgspec.msgpack.encode(noted))
-            self._kept = noted
+            self._journal.set_state(STATE_KEY, encode_held_since(held.noted()))
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))
+        else:
+            self._unkept, self._was_kept = None, True

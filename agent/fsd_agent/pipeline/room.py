@@ -199,7 +199,8 @@ class Room:
         if self._headroom.is_broken:
             return Decision((), ())
         staged = self._staging.weigh()
-        held = {one.region_id: Amount(one.size_bytes, one.clips) for one in self._journal.sealed_weights()}
+        sealed = (one for one in self._journal.levels() if one.state is ClipState.SEALED)
+        held = {one.region_id: Amount(one.size_bytes, one.clips) for one in sealed}
         for (compartment, _), size_bytes in staged.items():
             region_id = compartment.region_id
             held[region_id] = held.get(region_id, NOTHING).plus(Amount(size_bytes, 1))

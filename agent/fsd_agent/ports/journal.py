@@ -15,6 +15,7 @@ from typing import Protocol
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Compartment
 from fsd_agent.records.reasons import DropReason
 
 
@@ -74,16 +75,6 @@ class Level:
     """Of their sealed files; what is not sealed yet has none."""
     oldest_wall_ns: int
     """When the first of their windows began, by the clock of its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegionWeight:
-    """What one region's sealed clips that wait for delivery come to."""
-
-    region_id: str
-    clips: int
-    size_bytes: int
-    """Of their sealed files."""
 
 
 class StateStore(Protocol):
@@ -149,10 +140,6 @@ class Journal(StateStore, Protocol):
         """At most ``limit`` clips in ``state`` whose ids come after ``clip_id``, by id."""
         ...
 
-    def sealed_weights(self) -> tuple[RegionWeight, ...]:
-        """Of SEALED clips, by region id; a region that has none is not listed."""
-        ...
-
     def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
         """Every clip in ``states``, state by state in the order of a clip's life, then as :meth:`clips` gives them.
 
@@ -161,12 +148,16 @@ class Journal(StateStore, Protocol):
         """
         ...
 
+    def sealed_ids(self) -> Mapping[Compartment, bytes]:
+        """Ids of all SEALED clips, packed as ``records.clip_ids`` has it, by compartment."""
+        ...
+
     def clip(self, clip_id: str) -> ClipRow | None:
         """One clip."""
         ...
 
     def levels(self) -> tuple[Level, ...]:
-        """What is staged, captured or sealed, by region and then state; in one query, whatever was finished before."""
+        """What is staged, captured or sealed, by region and then state; it may be asked for often, however many there are."""
         ...
 
     def firings_of(self, clip_id: str) -> tuple[JudgedFiring, ...]:

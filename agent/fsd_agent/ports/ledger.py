@@ -10,6 +10,7 @@ Threads. Any thread; calls are serialised inside.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from fsd_agent.records.ledger import Fact, Head, LiveClip
@@ -50,8 +51,16 @@ class Ledger(Protocol):
         """What was recorded of one clip; None where the vehicle holds no copy of it by this ledger."""
         ...
 
-    def live(self) -> tuple[LiveClip, ...]:
-        """Clips of which the vehicle holds a copy by this ledger, the oldest first."""
+    def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
+        """Clips of which the vehicle holds a copy by this ledger, the oldest first; one that ends meanwhile is left out.
+
+        For whoever goes over thousands: one is in memory at a time, and those with an id among ``but``, packed as
+        ``records.clip_ids`` has it, are not looked at.
+        """
+        ...
+
+    def at_rest(self) -> Mapping[str, bytes]:
+        """Packed ids, by region, of clips of which the sealed copy is the only one, and that were not given up."""
         ...
 
     def consent(self) -> frozenset[Purpose] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from fsd_agent.records.clip import SealedClip, SealedFile
@@ -107,6 +107,10 @@ class SpoolStore(Protocol):
 
     def entries(self) -> frozenset[tuple[Compartment, str]]:
         """(compartment, clip id) of every file, but for what was set aside."""
+        ...
+
+    def ids(self) -> Mapping[Compartment, bytes]:
+        """The same, packed as ``records.clip_ids`` has it, by compartment: there may be tens of thousands."""
         ...
 
     def set_aside(self, compartment: Compartment, clip_id: str) -> str:

@@ -22,7 +22,8 @@ from fsd_agent.records.region import HoldReason
 ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 RegionId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
-Sha256 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+HASH_BYTES = 32
+Sha256 = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,200}\Z")]
 """Printable ASCII without a space: ids, host names, rules, model names; too narrow for a sentence."""
@@ -283,7 +284,7 @@ class LiveClip(NamedTuple):
     """Why it was given up; empty while it was not."""
     vehicle: str = ""
     """Of the sealed file, like the next; empty before sealing."""
-    sha256: bytes = b""
+    sha256: Annotated[bytes, Meta(max_length=HASH_BYTES)] = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from fsd_agent.ports.journal import (
     IllegalMoveError,
     JournalError,
     Level,
-    RegionWeight,
     StorageFailedError,
     StorageFullError,
 )
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Compartment
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
@@ -122,23 +123,18 @@ class MemoryJournal:
             found = [row for row in self._clips.values() if row.state is state and row.clip_id > clip_id]
             return tuple(sorted(found, key=lambda row: row.clip_id)[:limit])
 
-    def sealed_weights(self) -> tuple[RegionWeight, ...]:
-        """See the port."""
-        with self._lock:
-            self._open()
-            clips: Counter[str] = Counter()
-            size_bytes: Counter[str] = Counter()
-            for row in self._clips.values():
-                if row.state is ClipState.SEALED:
-                    clips[row.region_id] += 1
-                    size_bytes[row.region_id] += row.size_bytes
-            return tuple(RegionWeight(one, clips[one], size_bytes[one]) for one in sorted(clips))
-
     def each(self, states: Collection[ClipState]) -> Iterator[ClipPlace]:
         """See the port."""
         for state in (one for one in ClipState if one in states):
             for row in self.clips({state}):
                 yield ClipPlace(row.clip_id, row.region_id, row.purpose, row.state, row.link.deadline_ns)
+
+    def sealed_ids(self) -> Mapping[Compartment, bytes]:
+        """See the port."""
+        found: dict[Compartment, bytes] = {}
+        for row in self.clips({ClipState.SEALED}):
+            found[row.compartment] = found.get(row.compartment, b"") + pack_ids([row.clip_id])
+        return found
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """See the port."""

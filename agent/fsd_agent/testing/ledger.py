@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
 
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.ledger import LedgerError, LedgerFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
+from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import FREEING, Entry, Fact, Head, LiveClip
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import Signer, batch
+from fsd_agent.rules.id_sets import without
 from fsd_agent.wire.ledger import LedgerFormatError, Signed
 
 
@@ -79,10 +82,16 @@ class MemoryLedger:
         with self._lock:
             return self._state.live.get(clip_id)
 
-    def live(self) -> tuple[LiveClip, ...]:
+    def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:
-            return self._state.oldest_first()
+            ids = without(self._state.live.oldest_first(), but)
+        return filter(None, map(self.clip, unpack_ids(ids)))
+
+    def at_rest(self) -> Mapping[str, bytes]:
+        """See the port."""
+        with self._lock:
+            return self._state.live.at_rest()
 
     def consent(self) -> frozenset[Purpose] | None:
         """See the port."""

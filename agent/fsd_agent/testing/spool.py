@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+from collections.abc import Mapping
 
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import SealedClip, SealedFile
+from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
 from fsd_agent.wire.spool_file import SALT_BYTES, SpoolFile, SpoolFileError, encode_spool_file
@@ -66,6 +68,12 @@ class MemorySpool:
         """See the port."""
         with self._lock:
             return frozenset(self.files)
+
+    def ids(self) -> Mapping[Compartment, bytes]:
+        """See the port."""
+        with self._lock:
+            places = {place for place, _ in self.files}
+            return {place: pack_ids(one for at, one in self.files if at == place) for place in places}
 
     def set_aside(self, compartment: Compartment, clip_id: str) -> str:
         """See the port."""

@@ -11,15 +11,15 @@ msgpack of the members: neither can be passed off as the other, nor as a manifes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head
+from fsd_agent.records.ledger import Checkpoint, Entry, Fact, Head, LiveClip
 from fsd_agent.wire.envelope import key_id_of
 
 VERSION = 2
@@ -34,6 +34,12 @@ KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 _DOMAINS: dict[type, bytes] = {Head: b"fsd-ledger-1 head\0", Checkpoint: b"fsd-ledger-1 checkpoint\0"}
 _Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 _T = TypeVar("_T", Head, Checkpoint)
+_decode_clip = msgspec.msgpack.Decoder(LiveClip).decode
+_MEMBERS = {
+    name: kind for name, kind in get_type_hints(Checkpoint, include_extras=True).items() if name != "live"
+}
+_APART: Any = tuple[int, msgspec.defstruct("_Apart", [*_MEMBERS.items(), ("live", msgspec.Raw)]), _Signature]  # type: ignore[misc]
+"""A signed checkpoint whose clips are not read yet."""
 
 
 class LedgerFormatError(ValueError):
@@ -109,6 +115,31 @@ def sign_value(value: _T, sign: Callable[[bytes], bytes]) -> Signed[_T]:
     return Signed(value, sign(_signed_bytes(value)))
 
 
+def sign_checkpoint(
+    checkpoint: Checkpoint, live: Iterable[LiveClip], sign: Callable[[bytes], bytes]
+) -> bytes:
+    """``checkpoint``, which has no clips yet, over these ones too, signed and encoded.
+
+    What :func:`sign_value` and :meth:`Signed.encode` make, byte for byte; but the clips, which are its last member, are
+    encoded one by one: there may be tens of thousands.
+    """
+    domain = _DOMAINS[Checkpoint]
+    clips, count, encoder = bytearray(), 0, msgspec.msgpack.Encoder()
+    for clip in live:
+        encoder.encode_into(clip, clips, -1)
+        count += 1
+    members = encoder.encode(checkpoint).removesuffix(encoder.encode(()))
+    signed = b"".join((domain, members, _array_of(count), clips))
+    del clips
+    signature = encoder.encode(sign(signed))
+    return b"".join((b"\x93", encoder.encode(VERSION), memoryview(signed)[len(domain) :], signature))
+
+
+def _array_of(count: int) -> bytes:
+    """How an array of so many begins."""
+    return msgspec.msgpack.encode((None,) * count)[: -count or None]
+
+
 def decode_head(data: bytes) -> Signed[Head]:
     """Read a signed head; raises :class:`LedgerFormatError`."""
     return _decode(data, Head, "head", MAX_HEAD_BYTES)
@@ -119,21 +150,56 @@ def decode_checkpoint(data: bytes) -> Signed[Checkpoint]:
     return _decode(data, Checkpoint, "checkpoint", MAX_CHECKPOINT_BYTES)
 
 
-def _decode(data: bytes, kind: type[_T], name: str, most: int) -> Signed[_T]:
-    if len(data) > most:
-        raise LedgerFormatError(f"a {name} of {len(data)} bytes, at most {most}")
+def decode_checkpoint_apart(data: bytes) -> tuple[Signed[Checkpoint], Iterator[LiveClip]]:
+    """(what :func:`decode_checkpoint` reads, but without clips; the clips), for who wants no object of each.
+
+    Raises :class:`LedgerFormatError` as that does; of what is wrong with a clip, or with their number, when it is their turn.
+    """
+    apart = _decode_form(data, _APART, "checkpoint", MAX_CHECKPOINT_BYTES)
+    members = {name: getattr(apart[1], name) for name in _MEMBERS}
+    signed = Signed(Checkpoint(**members, live=()), apart[2])
+    signature = msgspec.msgpack.encode(signed.signature)
+    start, clips = signed.encode().removesuffix(b"\x90" + signature), apart[1].live
+    if not data.startswith(start) or len(data) != len(start) + len(clips) + len(signature):
+        raise LedgerFormatError("checkpoint: not the canonical encoding")
+    return signed, _clips(clips)
+
+
+def _clips(data: msgspec.Raw) -> Iterator[LiveClip]:
     try:
-        # The parameters are run-time types: mypy can't follow them.
-        form: Any = tuple[int, kind, _Signature]  # type: ignore[valid-type]
-        version, value, signature = msgspec.msgpack.decode(data, type=form)
+        parts = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
+        if len(data) != len(_array_of(len(parts))) + sum(map(len, parts)):
+            raise LedgerFormatError("checkpoint: not the canonical encoding")
+        for part in parts:
+            clip = _decode_clip(part)
+            if msgspec.msgpack.encode(clip) != bytes(part):
+                raise LedgerFormatError(f"checkpoint: clip {clip.clip_id}: not the canonical encoding")
+            yield clip
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LedgerFormatError(f"{name}: {error}") from error
-    if version != VERSION:
-        raise LedgerFormatError(f"{name}: version {version}, this software reads {VERSION}")
+        raise LedgerFormatError(f"checkpoint: {error}") from error
+
+
+def _decode(data: bytes, kind: type[_T], name: str, most: int) -> Signed[_T]:
+    # The parameters are run-time types: mypy can't follow them.
+    form: Any = tuple[int, kind, _Signature]  # type: ignore[valid-type]
+    _, value, signature = _decode_form(data, form, name, most)
     signed: Signed[_T] = Signed(value, signature)
     if signed.encode() != data:
         raise LedgerFormatError(f"{name}: not the canonical encoding")
     return signed
+
+
+def _decode_form(data: bytes, form: Any, name: str, most: int) -> tuple[int, Any, bytes]:
+    """Version, value and signature."""
+    if len(data) > most:
+        raise LedgerFormatError(f"a {name} of {len(data)} bytes, at most {most}")
+    try:
+        found: tuple[int, Any, bytes] = msgspec.msgpack.decode(data, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LedgerFormatError(f"{name}: {error}") from error
+    if found[0] != VERSION:
+        raise LedgerFormatError(f"{name}: version {found[0]}, this software reads {VERSION}")
+    return found
 
 
 def _signed_bytes(value: Head | Checkpoint) -> bytes:

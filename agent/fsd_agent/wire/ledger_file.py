@@ -23,7 +23,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fsd_agent.records.ledger import Checkpoint
+from fsd_agent.records.ledger import Checkpoint, LiveClip
 from fsd_agent.wire.ledger import (
     MAX_CHECKPOINT_BYTES,
     MAX_ENTRY_BYTES,
@@ -31,6 +31,7 @@ from fsd_agent.wire.ledger import (
     LedgerFormatError,
     Signed,
     decode_checkpoint,
+    decode_checkpoint_apart,
     decode_entry,
     decode_head,
 )
@@ -103,8 +104,12 @@ def frame_check(kind: int, chain: bytes, signed: bytes) -> bytes:
 
 def encode_start(checkpoint: Signed[Checkpoint]) -> bytes:
     """How a segment begins."""
-    body = checkpoint.encode()
-    return MAGIC + _LENGTH.pack(len(body)) + body
+    return b"".join(start_parts(checkpoint.encode()))
+
+
+def start_parts(checkpoint: bytes) -> tuple[bytes, bytes]:
+    """The same in two parts, of an encoded checkpoint, which may be large."""
+    return MAGIC + _LENGTH.pack(len(checkpoint)), checkpoint
 
 
 def encode_frame(kind: int, body: bytes, chain: bytes, confirmed: int) -> tuple[bytes, bytes]:
@@ -116,18 +121,34 @@ def encode_frame(kind: int, body: bytes, chain: bytes, confirmed: int) -> tuple[
 
 def read_start(data: bytes) -> tuple[Signed[Checkpoint], int]:
     """(checkpoint, offset of the first frame); raises :class:`LedgerFormatError` where a file does not begin so."""
+    encoded, start = _checkpoint_in(data)
+    return decode_checkpoint(encoded), start
+
+
+def _checkpoint_in(data: bytes) -> tuple[bytes, int]:
     if not data.startswith(MAGIC):
         raise LedgerFormatError(f"starts with {data[: len(MAGIC)]!r}, a ledger segment with {MAGIC!r}")
     start = len(MAGIC) + _LENGTH.size
     length = _LENGTH.unpack_from(data, len(MAGIC))[0] if len(data) >= start else 0
     if not 0 < length <= MAX_CHECKPOINT_BYTES or len(data) < start + length:
         raise LedgerFormatError(f"ends in its checkpoint, or names a length of {length} bytes for it")
-    return decode_checkpoint(data[start : start + length]), start + length
+    return data[start : start + length], start + length
 
 
 def read_segment(data: bytes) -> Segment:
     """Read a whole file; raises :class:`LedgerFormatError` when it does not begin as a segment does."""
     checkpoint, start = read_start(data)
+    return _segment(data, checkpoint, start)
+
+
+def read_segment_apart(data: bytes) -> tuple[Segment, Iterator[LiveClip]]:
+    """The same, but its checkpoint has no clips, which come one by one: see ``decode_checkpoint_apart``."""
+    encoded, start = _checkpoint_in(data)
+    checkpoint, clips = decode_checkpoint_apart(encoded)
+    return _segment(data, checkpoint, start), clips
+
+
+def _segment(data: bytes, checkpoint: Signed[Checkpoint], start: int) -> Segment:
     frames: list[Frame] = []
     gaps: list[Gap] = []
     for part in _parts(data, start):

@@ -8,9 +8,10 @@ Older segments are closed, and never read or written again; they, and signatures
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fsd_agent.records.ledger import Head, KeyRotated, SegmentRemoved
+from fsd_agent.records.ledger import Head, KeyRotated, LiveClip, SegmentRemoved
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.wire.ledger import LedgerFormatError, decode_entry, decode_head
 from fsd_agent.wire.ledger_file import HEAD, Frame, Segment
@@ -35,11 +36,14 @@ class Restored:
     """Offset to cut the file at; None where it is whole."""
 
 
-def restore(segment: Segment) -> Restored:
-    """The state behind the last whole record of the newest ``segment``; see the module. Raises :class:`DamagedError`."""
+def restore(segment: Segment, live: Iterable[LiveClip]) -> Restored:
+    """The state behind the last whole record of the newest ``segment``; see the module. Raises :class:`DamagedError`.
+
+    ``live``: the clips of its checkpoint, which has them not.
+    """
     checkpoint = segment.checkpoint.value
     try:
-        state = LedgerState.after(checkpoint)
+        state = LedgerState.after(checkpoint, live)
     except ValueError as error:
         raise DamagedError(f"its checkpoint: {error}") from error
     reading = _Reading(state, checkpoint.head)

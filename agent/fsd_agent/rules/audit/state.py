@@ -6,7 +6,8 @@ Two of these that were given the same records are equal, whoever keeps them; a c
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Self, get_args
 
 from fsd_agent.records.ledger import (
@@ -63,14 +64,17 @@ class LedgerState:
         return self.frontier.size
 
     @classmethod
-    def after(cls, checkpoint: Checkpoint) -> Self:
-        """The state that verification goes on from; ValueError where its peaks don't fit its size."""
+    def after(cls, checkpoint: Checkpoint, live: Iterable[LiveClip] | None = None) -> Self:
+        """The state that verification goes on from; ValueError where its peaks don't fit its size, or a hash is none.
+
+        ``live``: its clips, where it has them not.
+        """
         counts = Counter({(kind, region): count for kind, region, count in checkpoint.counts})
         frontier = Frontier(checkpoint.head.size, checkpoint.peaks)
         since_wall_ns, until_wall_ns = checkpoint.since_wall_ns, checkpoint.until_wall_ns
         consent = None if checkpoint.consent is None else frozenset(checkpoint.consent)
-        live = LiveClips(checkpoint.live)
-        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, live)
+        clips = LiveClips(checkpoint.live if live is None else live)
+        return cls(frontier, checkpoint.head.chain, counts, since_wall_ns, until_wall_ns, consent, clips)
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
         """Take one more record: its bytes, and its check in the file."""
@@ -96,16 +100,17 @@ class LedgerState:
 
     def checkpoint(self, *, wall_ns: int, device_key_id: str) -> Checkpoint:
         """To be signed, at the end of a segment."""
+        summary = self.summary(wall_ns=wall_ns, device_key_id=device_key_id)
+        return replace(summary, live=tuple(self.live))
+
+    def summary(self, *, wall_ns: int, device_key_id: str) -> Checkpoint:
+        """The same without the clips, which ``live`` gives one by one."""
         counts = tuple(sorted((kind, region, count) for (kind, region), count in self.counts.items()))
         head = self.head(wall_ns=wall_ns, device_key_id=device_key_id)
         consent = None if self.consent is None else tuple(sorted(self.consent))
-        since_wall_ns, until_wall_ns = self.since_wall_ns, self.until_wall_ns
-        live = self.oldest_first()
-        return Checkpoint(head, self.frontier.peaks, counts, since_wall_ns, until_wall_ns, consent, live)
-
-    def oldest_first(self) -> tuple[LiveClip, ...]:
-        """The clips that are on the vehicle."""
-        return tuple(sorted(self.live, key=lambda clip: (clip.since, clip.clip_id)))
+        return Checkpoint(
+            head, self.frontier.peaks, counts, self.since_wall_ns, self.until_wall_ns, consent, live=()
+        )
 
 
 def head_of(frontier: Frontier, chain: bytes, *, wall_ns: int, device_key_id: str) -> Head:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fsd_agent.records.ledger import LAZY, Checkpoint, Entry, Fact, Head
+from fsd_agent.records.ledger import LAZY, Entry, Fact, Head
 from fsd_agent.rules.audit.merkle import Frontier, leaf_hash
 from fsd_agent.rules.audit.state import SIGN_EVERY, LedgerState, head_of
-from fsd_agent.wire.ledger import Signed, encode_entry, sign_value
+from fsd_agent.wire.ledger import Signed, encode_entry, sign_checkpoint, sign_value
 from fsd_agent.wire.ledger_file import HEAD, RECORD, encode_frame
 
 
@@ -54,9 +54,10 @@ class Signer:
         """Over all records in ``frontier``."""
         return sign_value(head_of(frontier, chain, wall_ns=wall_ns, device_key_id=self.key_id), self.sign)
 
-    def checkpoint(self, state: LedgerState, wall_ns: int) -> Signed[Checkpoint]:
-        """Over all records of ``state``, for verification to begin from."""
-        return sign_value(state.checkpoint(wall_ns=wall_ns, device_key_id=self.key_id), self.sign)
+    def checkpoint(self, state: LedgerState, wall_ns: int) -> bytes:
+        """Over all records of ``state``, for verification to begin from; encoded, because of the clips in it."""
+        summary = state.summary(wall_ns=wall_ns, device_key_id=self.key_id)
+        return sign_checkpoint(summary, state.live, self.sign)
 
 
 def batch(
