@@ -31,6 +31,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
@@ -81,6 +82,8 @@ class Bench:
             on_message=ignore,
             random=random.Random(1).random,
             limits=UplinkLimits(segment_bytes=1 << 16),
+            gate=OpenGate(),
+            power=AlwaysOn(),
             beside=beside,
         )
 
