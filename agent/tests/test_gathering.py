@@ -17,7 +17,8 @@ def paced(gap_s: float, count: int = 40) -> Gathering:
 @pytest.mark.parametrize(
     ("gap_s", "in_flight", "wait_s"),
     [
-        (0.026, 7, 0.05),  # 20 Mbit/s: three more take longer than anything may wait
+        (0.026, 8, 0.1),  # 20 Mbit/s: four take longer than anything may wait
+        (0.026, 7, 0.078),
         (0.01, 7, 0.03),
         (0.01, 5, 0.01),
         (0.01, 4, 0.0),  # half of the window is left: the link must not run dry
@@ -34,6 +35,13 @@ def test_acknowledgements_that_come_together_share_their_gap() -> None:
     for number in range(1, 41):
         four.acked(4, number * 0.04)
     assert four.wait_s(6, 8) == pytest.approx(one.wait_s(6, 8), rel=0.01)
+
+
+def test_time_in_which_nothing_was_in_flight_does_not_count() -> None:
+    made = paced(0.01)
+    made.began(1000.0)
+    made.acked(1, 1000.01)
+    assert made.wait_s(6, 8) == pytest.approx(paced(0.01).wait_s(6, 8), rel=0.01)
 
 
 @given(

@@ -1,16 +1,18 @@
-"""How long a first acknowledgement waits for others, so that they are acted on together.
+"""How long acknowledgements are left alone, so that they are acted on together.
 
-On a slow link acknowledgements come one by one, and each wakes a loop whose code has gone out of the processor's caches:
-what is done for four at once costs little more than what is done for one. While more than half of the window is in flight
-the link has work for longer than that, so nothing is lost by waiting until about half is left.
+On a slow link they come one by one, and each wakes a loop whose code has gone out of the processor's caches: what is done for
+four at once costs little more than what is done for one. While more than half of the window is in flight the link has work for
+longer than that, so nothing is lost by not looking at the socket until about half is left.
+
+How fast they come is learnt from those that came. Time in which nothing was in flight says nothing of it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MOST_S: Final = 0.05
-"""Nothing else may have to wait longer than this."""
+MOST_S: Final = 0.1
+"""Whatever else comes over the connection may have to wait for so long."""
 LEAST_S: Final = 0.002
 """Less is not worth a wait of its own: on a fast link half a window takes less."""
 _NEWEST: Final = 0.25
@@ -24,6 +26,10 @@ class Gathering:
         self._gap_s = 0.0
         self._last_s = now_s
 
+    def began(self, now_s: float) -> None:
+        """Something is in flight again, and nothing was before."""
+        self._last_s = now_s
+
     def acked(self, count: int, now_s: float) -> None:
         """So many acknowledgements came at once; at least one."""
         gap_s = (now_s - self._last_s) / count
@@ -31,6 +37,6 @@ class Gathering:
         self._last_s = now_s
 
     def wait_s(self, in_flight: int, window: int) -> float:
-        """How long to wait for more, with so many still in flight; 0 is not at all."""
+        """How long to leave them alone, with so many in flight; 0 is not at all."""
         wait_s = min(MOST_S, (in_flight - window // 2) * self._gap_s)
         return wait_s if wait_s >= LEAST_S else 0.0
