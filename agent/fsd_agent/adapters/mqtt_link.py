@@ -25,7 +25,6 @@ from typing import Any
 
 from paho.mqtt.enums import MQTTErrorCode
 
-from fsd_agent.adapters.gathering import Gathering
 from fsd_agent.adapters.mqtt_dial import Client, Dial
 from fsd_agent.adapters.mqtt_options import MqttOptions
 from fsd_agent.adapters.mqtt_session import MqttSession, shut
@@ -54,7 +53,6 @@ class MqttLink:
         self._deadline_s = 0.0
         self._last_misc_s = 0.0
         self._progress = TcpProgress(0.0)
-        self._gathering = Gathering(0.0)
         self._lost_tokens = 0
 
     def connect(self, dial: Dial) -> None:
@@ -62,41 +60,50 @@ class MqttLink:
         self.close()
         now_s = time.monotonic()
         self._deadline_s = now_s + 3 * self._options.connect_timeout_s
-        self._progress, self._gathering = TcpProgress(now_s), Gathering(now_s)
+        self._progress = TcpProgress(now_s)
         self._session = MqttSession(dial, self._options, self._versions, self._events)
         self._session.open()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Send at QoS 1 and return its token; only while connected and inside the window."""
+        """Send at QoS 1 and return its token; only while connected and inside the window.
+
+        It is written by the next ``events``, together with what else is published until then, or by ``close``.
+        """
         session = self._session
         if session is None or session.client is None or not session.up:
             # Lost since the last ``events``, which the caller will learn from the next: forgotten like the others.
             self._lost_tokens -= 1
             return self._lost_tokens
-        # What paho can't write now stays with it, bounded by the window.
-        info = session.client.publish(topic, payload, qos=1, retain=retain)
-        if info.rc is MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise AssertionError(f"more than {self._options.window} publishes in flight")
-        if not session.in_flight:
-            self._gathering.began(time.monotonic())
+        # What can't be written at once stays with paho, bounded by the window.
+        token = session.client.give(topic, payload, retain=retain)
         session.in_flight += 1
-        return info.mid
+        return token
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """Drive the connection until something happened, somebody woke us, or the time is over."""
         deadline_s = time.monotonic() + timeout_s
+        self._write()
         woken = self._rest(timeout_s)
         while True:
             left_s = 0.0 if self._events or woken else max(0.0, deadline_s - time.monotonic())
             woken = self._turn(min(left_s, MISC_S)) or woken
             now_s = time.monotonic()
             if self._events or woken or now_s >= deadline_s:
-                taken = sum(isinstance(event, Acked) for event in self._events)
-                if taken:
-                    self._gathering.acked(taken, now_s)
+                self._note_acknowledgements(now_s)
                 found = tuple(self._events)
                 self._events.clear()
                 return found
+
+    def _note_acknowledgements(self, now_s: float) -> None:
+        taken = sum(isinstance(event, Acked) for event in self._events)
+        if taken and self._session is not None:
+            self._session.gathering.acked(taken, self._session.in_flight, now_s)
+
+    def _write(self) -> None:
+        """What was published since the last call. The rest of what was before waits until there is room for it."""
+        client = self._session.client if self._session is not None else None
+        if client is not None and client.has_news:
+            client.loop_write()
 
     def _rest(self, most_s: float) -> bool:
         """Read nothing while the link has work; what waits to be written is written. True when woken."""
@@ -104,7 +111,7 @@ class MqttLink:
         client = session.client if session is not None else None
         if session is None or client is None or self._events:
             return False
-        until_s = time.monotonic() + min(most_s, self._gathering.wait_s(session.in_flight, session.window))
+        until_s = time.monotonic() + min(most_s, session.gathering.wait_s(session.in_flight))
         while (left_s := until_s - time.monotonic()) > 0:
             sock = client.socket() if client.want_write() else None
             ready, woken = self._poll(sock, select.POLLOUT, left_s)

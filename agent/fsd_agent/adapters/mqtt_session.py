@@ -21,6 +21,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fsd_agent.adapters.gathering import Gathering
 from fsd_agent.adapters.mqtt_dial import Client, Dial, Session, explain
 from fsd_agent.adapters.mqtt_options import MqttOptions
 from fsd_agent.adapters.tls import BrokerRefusedError
@@ -40,12 +41,13 @@ class MqttSession:
         """``events`` gets what happens; ``versions`` says what is spoken, and is told what it was answered."""
         self.up = False
         """Whether anything may be published."""
-        self.window = 0
         self.in_flight = 0
+        self.gathering = Gathering(options.window, time.monotonic())
         self._dial = dial
         self._options = options
         self._versions = versions
         self._events = events
+        self._window = 0
         self._answered = False
         """Whether a CONNACK has come, whatever it said."""
         self._fault = ""
@@ -110,7 +112,8 @@ class MqttSession:
             return
         self._heard(Answer.CONNECTED)
         receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
-        self.window = min(self._options.window, int(receive_maximum))
+        self._window = min(self._options.window, int(receive_maximum))
+        self.gathering = Gathering(self._window, time.monotonic())
         if not self._dial.subscriptions:
             self._rise()
             return
@@ -133,7 +136,7 @@ class MqttSession:
         if self.client is None or peer is None:  # The socket went meanwhile: its end comes next
             return
         self.up = True
-        self._events.append(Connected(self.window, peer, self.client.version.label))
+        self._events.append(Connected(self._window, peer, self.client.version.label))
 
     def _on_publish(
         self, _client: paho.Client, _user: Any, mid: int, reason: ReasonCode, _properties: Any
