@@ -206,7 +206,7 @@ def test_the_outline_is_what_is_said_of_each_block_in_order(block_bytes: int) ->
     files = Files(AtOnce())
     region = files.spool.region("cn")
     whole = region.read(Purpose.SAFETY, "0" * 32, 0, SIZE)
-    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: block[-2:])
+    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: b"".join(block)[-2:])
     blocks = [whole[low : low + block_bytes] for low in range(0, SIZE, block_bytes)]
     assert soundness.outline(files.row) == b"".join(block[-2:] for block in blocks)
 
@@ -252,14 +252,14 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         """A spool whose first read takes until it is told."""
 
         def __init__(self, inner: RegionSpool) -> None:
-            self.erase = inner.erase
-            self._read = inner.read
+            self.read, self.erase = inner.read, inner.erase
+            self._parts = inner.parts
 
-        def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+        def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
             reads.append(offset)
             begun.set()
             assert go_on.wait(10)
-            return self._read(purpose, clip_id, offset, length)
+            return self._parts(purpose, clip_id, offset, length)
 
     files = Files(AtOnce())
     with ThreadPoolExecutor(1) as beside:
