@@ -47,6 +47,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
@@ -102,6 +103,8 @@ class Bench:
             random=random.Random(self.seed).random,
             limits=LIMITS,
             link_limits=LinkLimits(),
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     def add(self, number: int, size: int = 5000, *, region: str = "cn", priority: int = 0) -> str:
@@ -507,6 +510,8 @@ def test_no_endpoint_outside_the_policy_of_the_moment_is_ever_dialled(
         on_message=lambda _route, _message: None,
         random=random.Random(seed).random,
         limits=LIMITS,
+        gate=OpenGate(),
+        power=AlwaysOn(),
     )
     bench.add(1)
     bench.add(2, region="eu")

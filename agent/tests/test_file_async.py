@@ -30,6 +30,7 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.file_async import (
     INIT_BYTES_MAX,
@@ -435,6 +436,8 @@ class Road:
             on_message=lambda _route, message: pytest.fail(f"not for us: {message}"),
             random=self.chance.random,
             limits=LIMITS,
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     def add(self, number: int, size: int) -> str:

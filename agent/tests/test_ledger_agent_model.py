@@ -65,6 +65,7 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
+from fsd_agent.testing.unlimited import AlwaysOn, NoReserve, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import Signed, decode_entry, decode_head
@@ -292,6 +293,7 @@ class AgentModel(RuleBasedStateMachine):
             ledger=self.ledger,
             events=self.events,
             new_id=lambda: f"{next(self.ids):032x}",
+            room=NoReserve(),
         )
         give_up = GiveUp(
             journal=self.journal,
@@ -316,6 +318,7 @@ class AgentModel(RuleBasedStateMachine):
             keys=KEYS,
             clock=self.clock,
             events=self.events,
+            power=AlwaysOn(),
         )
         self.heads = Heads(self.ledger, self.events)
         self.deliverer = Deliverer(
@@ -330,6 +333,8 @@ class AgentModel(RuleBasedStateMachine):
             on_message=self.heads.heard,
             random=self.chance.random,
             limits=UplinkLimits(segment_bytes=1024),
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
         assert isinstance(where.current, Route)
 

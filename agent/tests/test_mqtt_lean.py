@@ -21,9 +21,12 @@ Heard = list[tuple[int, bool]]
 
 
 class Plain(paho.Client):
-    """Paho as it is."""
+    """Paho as it is, asked as the lean client is."""
 
     holds_more = False
+
+    def give(self, topic: str, payload: bytes, *, retain: bool) -> int:
+        return self.publish(topic, payload, qos=1, retain=retain).mid
 
 
 class Line:
@@ -55,6 +58,33 @@ class Line:
             found = self.client.loop_read()
         return MQTTErrorCode(found)
 
+    def give(self, *messages: tuple[str, bytes, bool]) -> None:
+        """Publish all of them at once."""
+        for topic, payload, retain in messages:
+            self.client.give(topic, payload, retain=retain)
+        assert self.client.loop_write() is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def heard_by_broker(self) -> bytes:
+        """Everything that was written so far, and not heard before."""
+        found = b""
+        self.ours.setblocking(False)
+        while True:
+            try:
+                data = self.ours.recv(1 << 20)
+            except BlockingIOError:
+                return found
+            if not data:
+                return found
+            found += data
+
+    def rest_of_it(self) -> bytes:
+        """What the broker hears until the client has nothing left to write."""
+        found = self.heard_by_broker()
+        while self.client.want_write():
+            assert self.client.loop_write() is MQTTErrorCode.MQTT_ERR_SUCCESS
+            found += self.heard_by_broker()
+        return found
+
     def _is_readable(self) -> bool:
         sock = self.client.socket()
         try:
@@ -68,15 +98,17 @@ class Line:
             sock.close()
 
 
-def both(protocol: int, publishes: int, parts: Sequence[bytes]) -> list[tuple[Heard, int, MQTTErrorCode]]:
-    """What either client heard of these bytes, how many of its messages are open, and how it ended."""
+def both(
+    protocol: int, publishes: int, parts: Sequence[bytes]
+) -> list[tuple[Heard, list[int], int, MQTTErrorCode]]:
+    """What either client heard of these bytes, which of its messages are open, in two accounts, and how it ended."""
     found = []
     for kind in (Plain, LeanClient):
         line = Line(kind, protocol)
-        for number in range(publishes):
-            line.client.publish("a", bytes([number]), qos=1)
+        line.give(*(("a", bytes([number]), False) for number in range(publishes)))
         said = [line.say(part) for part in parts]
-        found.append((line.heard, len(line.client._out_messages), said[-1]))
+        client = line.client
+        found.append((line.heard, list(client._out_messages), client._inflight_messages, said[-1]))
         line.close()
     return found
 
@@ -126,7 +158,7 @@ def test_a_malformed_acknowledgement_ends_the_connection_as_with_paho(body: byte
 def test_a_large_packet_is_read_whole_behind_small_ones() -> None:
     line, found = Line(LeanClient, paho.MQTTv5), []
     line.client.on_message = lambda _client, _user, message: found.append((message.topic, message.payload))
-    line.client.publish("a", b"x", qos=1)
+    line.give(("a", b"x", False))
     payload = bytes(range(256)) * (3 * READ_BYTES // 256)
     body = b"\0\x01t" + b"\0" + payload
     length = bytes([0x80 | len(body) & 0x7F, len(body) >> 7])
@@ -139,7 +171,7 @@ def test_a_large_packet_is_read_whole_behind_small_ones() -> None:
 def test_paho_still_asks_what_was_replaced_and_errors_alone_are_logged() -> None:
     line, lines = Line(LeanClient, paho.MQTTv5), []
     line.client.on_log = lambda _client, _user, level, text: lines.append((level, text))
-    line.client.publish("a", b"x", qos=1)
+    line.give(("a", b"x", False))
     assert not lines
     line.say(puback(1, None, None) + b"\xd0")
     assert line.heard == [(1, False)], "paho reads acknowledgements otherwise"
@@ -149,3 +181,82 @@ def test_paho_still_asks_what_was_replaced_and_errors_alone_are_logged() -> None
     theirs.close()
     line.client.loop_read()
     assert [level for level, _ in lines] == [paho.MQTT_LOG_ERR]
+
+
+_messages = st.lists(
+    st.tuples(
+        st.text(st.characters(exclude_characters="+#", exclude_categories=("Cs",)), min_size=1, max_size=40),
+        st.integers(0, 300) | st.sampled_from([20_000, 70_000]),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+"""Topics, sizes of payloads, and whether they are retained."""
+
+
+@pytest.mark.parametrize("protocol", [paho.MQTTv5, paho.MQTTv311])
+@given(groups=st.lists(_messages, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_what_is_given_goes_out_as_paho_would_send_it(
+    protocol: int, groups: list[list[tuple[str, int, bool]]]
+) -> None:
+    heard = []
+    for kind in (Plain, LeanClient):
+        line, said = Line(kind, protocol), []
+        for messages in groups:
+            line.give(*((topic, (b"%d." % size * size)[:size], retain) for topic, size, retain in messages))
+            said.append(line.rest_of_it())
+        heard.append((said, list(line.client._out_messages), line.client._inflight_messages))
+        line.close()
+    assert heard[0] == heard[1]
+
+
+def test_what_does_not_fit_at_once_goes_on_where_it_stopped_and_later_ones_come_after_it() -> None:
+    line, payloads = Line(LeanClient, paho.MQTTv5), [bytes([number]) * 100_000 for number in range(6)]
+    line.heard_by_broker()
+    line.client.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    line.give(*(("a", payload, False) for payload in payloads[:3]))
+    assert line.client.want_write()
+    heard = line.heard_by_broker()
+    line.give(*(("a", payload, False) for payload in payloads[3:]))
+    heard += line.rest_of_it()
+    at = 0
+    for number, payload in enumerate(payloads, 1):
+        head = b"\x32" + bytes([0x80 | 100_006 & 0x7F, 0x80 | 100_006 >> 7 & 0x7F, 100_006 >> 14])
+        packet = head + b"\0\x01a" + number.to_bytes(2, "big") + b"\0" + payload
+        assert heard[at : at + len(packet)] == packet
+        at += len(packet)
+    assert at == len(heard)
+    line.close()
+
+
+@pytest.mark.parametrize("protocol", [paho.MQTTv5, paho.MQTTv311])
+def test_what_was_given_leaves_before_anything_that_paho_says_later(protocol: int) -> None:
+    line = Line(LeanClient, protocol)
+    line.heard_by_broker()
+    line.client.give("a", b"last words", retain=False)
+    assert line.client.want_write()
+    line.client.disconnect()
+    heard = line.heard_by_broker()
+    assert heard.index(b"last words") < heard.index(b"\xe0\0")
+    assert heard.endswith(b"\xe0\0")
+    line.close()
+
+
+def test_no_more_is_given_than_may_be_in_flight_and_nothing_that_no_broker_takes() -> None:
+    line = Line(LeanClient, paho.MQTTv5)
+    line.client._max_inflight_messages = 2
+    for topic in ("a/+", "#", "a" * 65_536):
+        with pytest.raises(ValueError, match="topic"):
+            line.client.give(topic, b"", retain=False)
+    assert not line.client.want_write()
+    line.give(("a", b"", False), ("b", b"", False))
+    with pytest.raises(AssertionError, match="more than 2 publishes in flight"):
+        line.client.give("c", b"", retain=False)
+    line.say(puback(1, None, None))
+    line.give(("c", b"", False))
+    line.client._last_mid = 1
+    line.say(puback(3, None, None))
+    with pytest.raises(AssertionError, match="publish 2 was never acknowledged"):
+        line.client.give("d", b"", retain=False)
+    line.close()

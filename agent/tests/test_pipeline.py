@@ -69,6 +69,7 @@ from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
 from fsd_agent.testing.trust import MemoryTrust
+from fsd_agent.testing.unlimited import AlwaysOn, NoReserve
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
@@ -174,7 +175,7 @@ class Bench:
         keys: MemoryVehicleKeys | None = None,
         power: Power | None = None,
     ) -> None:
-        self.power = power
+        self.power = power or AlwaysOn()
         self.region = region or sample_region()
         document = sample_document(sample_registration("car-1", jurisdiction))
         self.firmware = ScriptedFirmware(
@@ -228,7 +229,7 @@ class Bench:
             keys=self.keys,
             clock=self.clock,
             events=self.events,
-            power=power,
+            power=self.power,
         )
 
     def _sense(self, detector: Detector | None) -> Sense:
@@ -254,6 +255,7 @@ class Bench:
                 ledger=self.ledger,
                 events=self.events,
                 new_id=new_id,
+                room=NoReserve(),
             ),
             control=self.control,
             residence=self.where,

@@ -17,6 +17,7 @@ from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.regions import END_WALL_NS, sample_document, sample_registration
 from fsd_agent.testing.trust import MemoryTrust
+from fsd_agent.wire.envelope import public_key_of
 from fsd_agent.wire.floors import RegistrationFloor, digest_of, encode_registration_floor
 from fsd_agent.wire.registration import RegistrationError, encode_registration
 from fsd_firmware.contract import FirmwareError
@@ -164,6 +165,36 @@ def test_a_time_that_a_signature_proves_counts() -> None:
     over = (HoldReason.REGISTRATION_EXPIRED, "not_after: 2096-10-02T07:06:40Z, it is 2096-10-02")
     assert bench.look(END_WALL_NS) == over
     assert bench.registrar.believed_ns == 0, "by itself it is not what the clock is believed to have reached"
+
+
+def test_a_document_that_stays_the_same_is_still_measured_by_everything_else_at_each_look() -> None:
+    bench, registered = Bench(), dataclasses.replace(FIRST, not_after_wall_ns=T0 + DAY)
+    bench.document = sample_document(registered)
+    assert bench.look() == bench.look() == registered
+    bench.clock.advance(DAY - 1)
+    assert bench.look() == registered
+    bench.clock.advance(1)
+    assert bench.look() == (
+        HoldReason.REGISTRATION_EXPIRED,
+        "not_after: 2023-11-15T22:13:20Z, it is 2023-11-15",
+    )
+    bench.clock.jump_wall(-DAY)
+    assert bench.look() == registered
+    bench.keys = {"0" * 16}
+    assert bench.look() != registered
+    bench.keys = {FIRST.device_key_id}
+    trusted, bench.trust.keys = bench.trust.keys, (public_key_of(bytes(32)),)
+    found = bench.look()
+    assert isinstance(found, tuple)
+    assert found[0] is HoldReason.REGISTRATION_UNKNOWN_KEY
+    bench.trust.keys = trusted
+    assert bench.look() == registered
+    bench.document = DOCUMENTS[2][:-1] + bytes([DOCUMENTS[2][-1] ^ 1])
+    found = bench.look()
+    assert isinstance(found, tuple)
+    assert found[0] is HoldReason.REGISTRATION_BAD_SIGNATURE
+    bench.document = DOCUMENTS[2]
+    assert bench.look() == SECOND
 
 
 # What the clock is believed to have reached.

@@ -31,12 +31,12 @@ class Asked:
 
     def __init__(self, inner: RegionSpool) -> None:
         self.reads: list[tuple[str, int]] = []
-        self.erase = inner.erase
-        self._read = inner.read
+        self.read, self.erase = inner.read, inner.erase
+        self._parts = inner.parts
 
-    def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+    def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
         self.reads.append((clip_id, offset))
-        return self._read(purpose, clip_id, offset, length)
+        return self._parts(purpose, clip_id, offset, length)
 
 
 class Bench:

@@ -31,6 +31,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
@@ -81,6 +82,8 @@ class Bench:
             on_message=ignore,
             random=random.Random(1).random,
             limits=UplinkLimits(segment_bytes=1 << 16),
+            gate=OpenGate(),
+            power=AlwaysOn(),
             beside=beside,
         )
 
@@ -203,7 +206,7 @@ def test_the_outline_is_what_is_said_of_each_block_in_order(block_bytes: int) ->
     files = Files(AtOnce())
     region = files.spool.region("cn")
     whole = region.read(Purpose.SAFETY, "0" * 32, 0, SIZE)
-    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: block[-2:])
+    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: b"".join(block)[-2:])
     blocks = [whole[low : low + block_bytes] for low in range(0, SIZE, block_bytes)]
     assert soundness.outline(files.row) == b"".join(block[-2:] for block in blocks)
 
@@ -249,14 +252,14 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         """A spool whose first read takes until it is told."""
 
         def __init__(self, inner: RegionSpool) -> None:
-            self.erase = inner.erase
-            self._read = inner.read
+            self.read, self.erase = inner.read, inner.erase
+            self._parts = inner.parts
 
-        def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
+        def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
             reads.append(offset)
             begun.set()
             assert go_on.wait(10)
-            return self._read(purpose, clip_id, offset, length)
+            return self._parts(purpose, clip_id, offset, length)
 
     files = Files(AtOnce())
     with ThreadPoolExecutor(1) as beside:

@@ -74,6 +74,13 @@ def test_the_bytes_are_what_they_were() -> None:
 @given(st.integers(0, len(LONG) + 10), st.integers(0, CHUNK_BYTES * 3))
 def test_any_place_reads_as_the_sealed_file_has_it(offset: int, length: int) -> None:
     assert opened(DATA).read(offset, length) == LONG[offset : offset + length]
+    at = offset
+    for part in (parts := opened(DATA).parts(offset, length)):
+        assert part
+        assert part == LONG[at : at + len(part)]
+        at += len(part)
+        assert at % CHUNK_BYTES == 0 or part is parts[-1]
+    assert at == max(offset, min(offset + length, len(LONG)))
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])

@@ -12,7 +12,12 @@ from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.region import HoldReason, Registration
 from fsd_agent.rules.trust.campaigns import Accepted, CampaignRefusal, Refused, accept_campaigns
 from fsd_agent.rules.trust.policies import AcceptedPolicy, accept_policy
-from fsd_agent.rules.trust.registration import BelievedClock, accept_registration, raised
+from fsd_agent.rules.trust.registration import (
+    BelievedClock,
+    accept_registration,
+    raised,
+    verify_registration,
+)
 from fsd_agent.testing.regions import AUTHORITY_KEY, sample_region, sample_registration
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import public_key_of, seal_envelope
@@ -49,8 +54,9 @@ def said(
 ) -> tuple[HoldReason, str]:
     with pytest.raises(RegistrationError) as caught:
         accept_registration(
-            sign_registration(registration, AUTHORITY_KEY),
-            authorities=[public_key_of(AUTHORITY_KEY)],
+            verify_registration(
+                sign_registration(registration, AUTHORITY_KEY), [public_key_of(AUTHORITY_KEY)]
+            ),
             device_key_ids={device_key_id or registration.device_key_id},
             **{"clock_ns": NOW, "proved_ns": 0, **more},
             floor=floor,
@@ -61,9 +67,12 @@ def said(
 def test_the_floor_is_the_serial_and_the_digest_of_what_was_signed() -> None:
     signed = sign_registration(document(), AUTHORITY_KEY)
     accepted = accept_registration(
-        signed, authorities=[public_key_of(AUTHORITY_KEY)], device_key_ids={document().device_key_id}, floor=None,
-        clock_ns=NOW, proved_ns=0,
-    )  # fmt: skip
+        verify_registration(signed, [public_key_of(AUTHORITY_KEY)]),
+        device_key_ids={document().device_key_id},
+        floor=None,
+        clock_ns=NOW,
+        proved_ns=0,
+    )
     payload = encode_registration(document())
     assert accepted.floor == RegistrationFloor(5, hashlib.sha256(payload).digest(), 0)
 

@@ -15,6 +15,7 @@ from fsd_agent.rules.trust.registration import (
     BelievedClock,
     accept_registration,
     raised,
+    verify_registration,
 )
 from fsd_agent.testing.regions import AUTHORITY_KEY, sample_registration
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
@@ -55,8 +56,7 @@ def accept(
     trusted: tuple[bytes, ...] = (AUTHORITY_KEY,),
 ) -> AcceptedRegistration:
     return accept_registration(
-        sign_registration(registration, key),
-        authorities=[public_key_of(one) for one in trusted],
+        verify_registration(sign_registration(registration, key), [public_key_of(one) for one in trusted]),
         device_key_ids={DEVICE},
         floor=floor,
         clock_ns=clock_ns,

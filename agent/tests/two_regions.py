@@ -33,6 +33,7 @@ from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.transfer import receiver_subscription
 
 S = 1_000_000_000
@@ -102,6 +103,8 @@ class Bench:
             on_message=lambda _route, _message: None,
             random=random.Random(1).random,
             overdue=overdue,
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     def register(self, region_id: str | None) -> None:

@@ -33,6 +33,7 @@ from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import as_file, sealed_sample
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.transfer import Topics
 from fsd_tools.main import main
@@ -109,6 +110,8 @@ class Bench:
             random=random.random,
             limits=LIMITS,
             link_limits=LINK_LIMITS,
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     def delivered(self) -> bool:

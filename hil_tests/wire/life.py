@@ -33,6 +33,7 @@ from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.events import RememberedEvents
+from fsd_agent.testing.unlimited import AlwaysOn, NoReserve, OpenGate
 from fsd_agent.wire.transfer import Topics
 from hil_tests.wire.stand_ins import (
     CATALOGUE,
@@ -104,6 +105,7 @@ class Life:
             keys=self.keys,
             clock=self.clock,
             events=self.events,
+            power=AlwaysOn(),
         )
         first = self.residence.current
         self.broker = NotedBroker(
@@ -120,6 +122,8 @@ class Life:
             route_source=(lambda: first) if broken == "routing" else (lambda: self.residence.current),
             on_message=self.control.on_message,
             random=lambda: 0.5,
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     def _sense(self, staging: StagingFiles) -> Sense:
@@ -141,6 +145,7 @@ class Life:
                 ledger=self.ledger,
                 events=self.events,
                 new_id=new_id,
+                room=NoReserve(),
             ),
             control=self.control,
             residence=self.residence,
@@ -148,6 +153,7 @@ class Life:
             journal=self.journal,
             events=self.events,
             new_id=new_id,
+            power=AlwaysOn(),
         )
 
     def collect(self) -> None:

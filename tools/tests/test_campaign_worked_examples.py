@@ -41,6 +41,7 @@ from fsd_agent.testing.regions import sample_document, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
+from fsd_agent.testing.unlimited import AlwaysOn, NoReserve
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
@@ -187,6 +188,7 @@ class Car:
             ledger=ledger,
             events=self.events,
             new_id=new_id,
+            room=NoReserve(),
         )
         sense = Sense(
             firmware=firmware,
@@ -201,6 +203,7 @@ class Car:
             journal=self.journal,
             events=self.events,
             new_id=new_id,
+            power=AlwaysOn(),
         )
         finisher = Finisher(
             journal=self.journal,
@@ -215,6 +218,7 @@ class Car:
             keys=keys,
             clock=clock,
             events=self.events,
+            power=AlwaysOn(),
         )
         while sense.step():
             while finisher.step():

@@ -32,6 +32,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.regions import sample_redacted_clip, sample_region, sample_registration
 from fsd_agent.testing.sealed import as_file, seal_bytes, sealed_sample
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.clip_contents import MAX_RECORD_BYTES
@@ -515,6 +516,8 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
             on_message=lambda _route, _message: None,
             random=chance.random,
             limits=UplinkLimits(segment_bytes=GRID),
+            gate=OpenGate(),
+            power=AlwaysOn(),
         )
 
     deliverer = car()

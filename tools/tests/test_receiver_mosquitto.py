@@ -43,6 +43,7 @@ from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import as_file, sealed_sample
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
@@ -151,6 +152,8 @@ class Place:
             random=random.random,
             limits=LIMITS,
             link_limits=LINK_LIMITS,
+            gate=OpenGate(),
+            power=AlwaysOn(),
             **({"on_message": lambda _route, _message: None} | more),
         )
 

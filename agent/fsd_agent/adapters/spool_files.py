@@ -111,6 +111,10 @@ class RegionSpoolFiles:
 
     def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
         """See the port."""
+        return b"".join(self.parts(purpose, clip_id, offset, length))
+
+    def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
+        """See the port."""
         compartment = Compartment(self._region_id, purpose)
         path = self._files.path(compartment, clip_id)
         key = self._files.key(compartment)
@@ -118,7 +122,7 @@ class RegionSpoolFiles:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 file = SpoolFile.open(lambda *at: durable.read_at(fd, *at), compartment, clip_id, key=key)
-                return file.read(offset, length)
+                return file.parts(offset, length)
             except SpoolFileError as error:
                 raise SpoolDamagedError(f"{path}: {error}") from error
             finally:

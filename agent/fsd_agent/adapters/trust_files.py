@@ -5,6 +5,8 @@ count. ``trust/registration.pub`` may have several, so that an authority can cha
 
 These files decide whom the vehicle believes. One that others may change, or that lies in a folder in which others may put
 files, is refused: somebody else could have chosen the key.
+
+They are asked for every second, so a file that did not change is not read again: :mod:`.unchanged_files` says when that is.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from fsd_agent.adapters.key_files import VehicleDir
+from fsd_agent.adapters.unchanged_files import UnchangedFiles
 from fsd_agent.ports.trust_store import LaidPolicy, TrustError
 from fsd_agent.wire.curve import ed25519_fault
 from fsd_agent.wire.policy import MAX_SIGNED_POLICY_BYTES
@@ -25,8 +29,10 @@ from fsd_agent.wire.policy import MAX_SIGNED_POLICY_BYTES
 MAX_KEYS = 16
 MAX_KEY_FILE_BYTES = 8192
 MAX_REGIONS = 64
-"""Of one vehicle; more files are no region's policies but a mistake, and each is read every second."""
+"""Of one vehicle; more files are no region's policies but a mistake, and each is looked at every second."""
 _REGION_ID = re.compile(r"[a-z0-9-]{1,32}\Z")
+
+_T = TypeVar("_T")
 
 
 class TrustFiles:
@@ -34,18 +40,21 @@ class TrustFiles:
 
     def __init__(self, directory: Path) -> None:
         self._files = VehicleDir(directory)
+        self._authorities = UnchangedFiles(read_public_keys)
+        self._roots = UnchangedFiles(_read_root)
+        self._policies = UnchangedFiles(_read_policy)
 
     def authorities(self) -> tuple[bytes, ...]:
         """See the port."""
-        return read_public_keys(self._files.authorities)
+        return self._authorities.get(self._files.authorities)
 
     def roots(self) -> Mapping[str, bytes | TrustError]:
         """See the port."""
-        return {path.stem: _one_key(path) for path in _of_regions(self._files.trust, ".root")}
+        return _each(self._roots, self._files.trust, ".root")
 
     def policies(self) -> Mapping[str, LaidPolicy | TrustError]:
         """See the port."""
-        return {path.stem: _laid(path) for path in _of_regions(self._files.policies, ".signed")}
+        return _each(self._policies, self._files.policies, ".signed")
 
 
 def read_public_keys(path: Path) -> tuple[bytes, ...]:
@@ -81,25 +90,36 @@ def _keys(path: Path, text: str) -> Iterator[bytes]:
         yield key
 
 
-def _one_key(path: Path) -> bytes | TrustError:
+def _read_root(path: Path) -> bytes:
+    keys = read_public_keys(path)
+    if len(keys) != 1:
+        raise TrustError(f"{path}: {len(keys)} keys, a region has one root")
+    return keys[0]
+
+
+def _read_policy(path: Path) -> LaidPolicy:
+    return LaidPolicy(str(path), _read(path, MAX_SIGNED_POLICY_BYTES, guarded=False))
+
+
+def _each(files: UnchangedFiles[_T], folder: Path, suffix: str) -> dict[str, _T | TrustError]:
+    """Of the files that are named after a region, the first :data:`MAX_REGIONS` by name; by region id."""
+    found: dict[str, _T | TrustError] = {}
+    for region_id in _regions_in(folder, suffix):
+        try:
+            found[region_id] = files.get(folder / f"{region_id}{suffix}")
+        except TrustError as error:
+            found[region_id] = error
+    return found
+
+
+def _regions_in(folder: Path, suffix: str) -> list[str]:
     try:
-        keys = read_public_keys(path)
-    except TrustError as error:
-        return error
-    return keys[0] if len(keys) == 1 else TrustError(f"{path}: {len(keys)} keys, a region has one root")
-
-
-def _laid(path: Path) -> LaidPolicy | TrustError:
-    try:
-        return LaidPolicy(str(path), _read(path, MAX_SIGNED_POLICY_BYTES, guarded=False))
-    except TrustError as error:
-        return error
-
-
-def _of_regions(folder: Path, suffix: str) -> list[Path]:
-    """Files that are named after a region; the first :data:`MAX_REGIONS` by name."""
-    found = [path for path in folder.glob(f"*{suffix}") if _REGION_ID.match(path.stem)]
-    return sorted(found)[:MAX_REGIONS]
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # Nothing is laid down, nobody trusted
+        return []
+    stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    return sorted(stem for stem in stems if _REGION_ID.match(stem))[:MAX_REGIONS]
 
 
 def _read(path: Path, most: int, *, guarded: bool) -> bytes:

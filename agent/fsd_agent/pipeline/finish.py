@@ -37,7 +37,7 @@ from fsd_agent import __version__
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
-from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
+from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
@@ -98,13 +98,10 @@ class Finisher:
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
-        power: Power | None = None,
+        power: Power,
     ) -> None:
-        """``sizes``: width and height in pixels of each camera that the vehicle describes.
-
-        Without ``power`` the ignition is always on.
-        """
-        self._power = power or AlwaysOn()
+        """``sizes``: width and height in pixels of each camera that the vehicle describes."""
+        self._power = power
         self._journal = journal
         self._staging = staging
         self._spool = spool

@@ -68,35 +68,6 @@ class Gate(Protocol):
         ...
 
 
-class OpenGate:
-    """Everything may go: for benches on which there is neither firmware nor a bill."""
-
-    link = LinkState(LinkKind.ETHERNET, metered=False, roaming=False)
-    trouble = ""
-
-    def look(self, region: ByteLimits, now_ns: int) -> Admits:  # noqa: ARG002 - the port's names
-        """See :class:`Gate`."""
-        return EVERYTHING
-
-    def waits(self, rule: LinkRule) -> Waits | None:  # noqa: ARG002 - the port's names
-        """See :class:`Gate`."""
-        return None
-
-    def due_ns(self, *, small: bool) -> int:  # noqa: ARG002 - the port's names
-        """See :class:`Gate`."""
-        return 0
-
-    def charge(self, rule: LinkRule, size: int, now_ns: int) -> bool:  # noqa: ARG002 - the port's names
-        """See :class:`Gate`."""
-        return True
-
-    def charge_small(self, size: int, now_ns: int) -> None:
-        """See :class:`Gate`."""
-
-    def close(self) -> None:
-        """See :class:`Gate`."""
-
-
 class LinkGate:
     """Implements :class:`Gate`; see the module."""
 

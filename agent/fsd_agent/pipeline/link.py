@@ -54,6 +54,15 @@ class LinkLimits:
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Given:
+    """To one endpoint so far: counted for each message, which is why nothing is looked up for it."""
+
+    messages: int = 0
+    count: int = 0
+    """Bytes of payloads."""
+
+
 class Link(Generic[T]):
     """See the module. ``T`` is what a publish was for."""
 
@@ -70,9 +79,10 @@ class Link(Generic[T]):
         self._random = random
         self._window = 0
         self._in_flight: dict[int, T] = {}
-        self._sent: dict[tuple[str, Endpoint], tuple[int, int]] = {}
+        self._sent: dict[tuple[str, Endpoint], _Given] = {}
+        self._given = _Given()
+        """What was given to the endpoint of the connection, or of the newest attempt."""
         self._endpoint: Endpoint | None = None
-        self._region_id = ""
         self._connecting = False
         self._endpoints = 1
         self._turn = 0
@@ -111,8 +121,9 @@ class Link(Generic[T]):
     def sent(self) -> tuple[BytesSent, ...]:
         """What was given to each endpoint so far."""
         return tuple(
-            BytesSent(region_id, endpoint.host, endpoint.port, messages, count)
-            for (region_id, endpoint), (messages, count) in self._sent.items()
+            BytesSent(region_id, endpoint.host, endpoint.port, given.messages, given.count)
+            for (region_id, endpoint), given in self._sent.items()
+            if given.messages
         )
 
     def keep(
@@ -135,8 +146,9 @@ class Link(Generic[T]):
             return self._give_up("the broker stopped acknowledging")
         if not self.connected and not self._connecting and now_ns >= self._retry_at_ns:
             self._connecting, self._since_ns = True, now_ns
-            endpoints, self._region_id = route.policy.endpoints, route.policy.region_id
+            endpoints, region_id = route.policy.endpoints, route.policy.region_id
             self._endpoints, self._endpoint = len(endpoints), endpoints[self._turn % len(endpoints)]
+            self._given = self._sent.setdefault((region_id, self._endpoint), _Given())
             self.broker.connect(route, self._endpoint, subscriptions)
         return None
 
@@ -156,9 +168,8 @@ class Link(Generic[T]):
         if not self._in_flight:
             self._since_ns = now_ns
         self._in_flight[self.broker.publish(topic, payload, retain=retain)] = what
-        key = (self._region_id, self._endpoint)
-        messages, count = self._sent.get(key, (0, 0))
-        self._sent[key] = (messages + 1, count + len(payload))
+        self._given.messages += 1
+        self._given.count += len(payload)
 
     def on_connected(self, event: Connected, now_ns: int) -> None:
         """The broker has accepted us."""

@@ -31,17 +31,6 @@ class KeepsRoom(Protocol):
         ...
 
 
-class NoReserve:
-    """Nobody keeps room."""
-
-    def make(self) -> bool:
-        """None."""
-        return False
-
-    def doubt(self) -> None:
-        """Nobody asks."""
-
-
 def insist(act: Callable[[], _T], room: KeepsRoom) -> _T:
     """Do it; where the disk is full, again for as long as room can be made.
 

@@ -43,15 +43,6 @@ class Power(Protocol):
         ...
 
 
-class AlwaysOn:
-    """For benches without an ignition."""
-
-    phase = Phase.ON
-
-    def rest(self, loop: Loop) -> None:
-        """See :class:`Power`."""
-
-
 class PowerKeeper:
     """Implements :class:`Power`; see the module."""
 

@@ -25,7 +25,7 @@ from functools import partial
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.dropped_firings import DroppedFirings
-from fsd_agent.pipeline.no_room import FULL, NOT_TAKEN, KeepsRoom, NoReserve, insist, why
+from fsd_agent.pipeline.no_room import FULL, NOT_TAKEN, KeepsRoom, insist, why
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
@@ -64,7 +64,7 @@ class Recorder:
         events: EventSink,
         new_id: Callable[[], str],
         limits: Limits | None = None,
-        room: KeepsRoom | None = None,
+        room: KeepsRoom,
     ) -> None:
         """``room``: makes some for what finds none."""
         self._ring = ring
@@ -75,7 +75,7 @@ class Recorder:
         self._events = events
         self._new_id = new_id
         self._limits = limits or Limits()
-        self._room = room or NoReserve()
+        self._room = room
         self._open: dict[str, _Staged] = {}
         self._uncaptured: dict[str, bool] = {}
         """Closed windows that the journal has not taken yet, and whether they were cut."""

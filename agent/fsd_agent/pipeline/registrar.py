@@ -5,6 +5,9 @@ on it; with it the newest time that the clock is believed to have reached. A reg
 acted on. A time that can't be kept counts as long as this process lives, for it only forbids more: a full disk must not
 hold a vehicle, or it could never deliver what fills it.
 
+It is looked at every second. A document that is byte for byte the one before, under the same authorities, is not verified
+again; everything else, time above all, is decided each time.
+
 Threads: one at a time; the caller serialises.
 """
 
@@ -18,7 +21,13 @@ from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustError, TrustStore
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.region import HoldReason, Registration
-from fsd_agent.rules.trust.registration import BelievedClock, accept_registration, raised
+from fsd_agent.rules.trust.registration import (
+    BelievedClock,
+    SignedRegistration,
+    accept_registration,
+    raised,
+    verify_registration,
+)
 from fsd_agent.wire.floors import (
     FloorError,
     RegistrationFloor,
@@ -50,6 +59,8 @@ class Registrar:
         self._clock = clock
         self._believed = BelievedClock()
         self._believed_ns = 0
+        self._verified: tuple[bytes, tuple[bytes, ...], SignedRegistration] | None = None
+        """The newest document that was verified, by which authorities, and what it says."""
 
     @property
     def believed_ns(self) -> int:
@@ -96,8 +107,7 @@ class Registrar:
     ) -> Registration | RegistrationError:
         try:
             accepted = accept_registration(
-                document,
-                authorities=authorities,
+                self._verify(document, authorities),
                 device_key_ids=self._device_key_ids(),
                 floor=floor,
                 clock_ns=wall_ns,
@@ -113,6 +123,11 @@ class Registrar:
         except JournalError as error:
             return RegistrationError(str(error), HoldReason.REGISTRATION_NOT_KEPT)
         return accepted.registration
+
+    def _verify(self, document: bytes, authorities: tuple[bytes, ...]) -> SignedRegistration:
+        if self._verified is None or self._verified[:2] != (document, authorities):
+            self._verified = document, authorities, verify_registration(document, authorities)
+        return self._verified[2]
 
     def _floor(self) -> RegistrationFloor | None:
         kept = self._journal.get_state(STATE_KEY)

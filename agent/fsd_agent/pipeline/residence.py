@@ -28,12 +28,12 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import JournalError, StateStore
 from fsd_agent.ports.trust_store import TrustStore
-from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Route
+from fsd_agent.records.region import Hold, HoldReason, LeftClips, RegionPolicy, Registration, Route
 from fsd_agent.rules.residency.route import route
 from fsd_agent.wire.registration import RegistrationError, decode_registration, encode_registration
 
 LOOK_EVERY_NS = 1_000_000_000
-"""A withdrawn registration stops collection and delivery within this time, for a few small file reads a second."""
+"""A withdrawn registration stops collection and delivery within this time, for a look at a few small files a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ class Residence:
         self._looked_ns = clock.monotonic_ns()
         self._lost: Mapping[str, str] = {}
         """Why there is no way back to a region that was left, as told."""
+        self._written: tuple[Registration, bytes] | None = None
+        """The newest registration of a route, and how it is kept."""
         self._picture = self._look()
         self._tell()
 
@@ -138,13 +140,18 @@ class Residence:
 
     def _remember(self, where: Route) -> Route | Hold:
         """Keep under which registration the vehicle belongs to this region, before anything is collected for it."""
-        key, registered = _state_key(where.policy.region_id), encode_registration(where.registration)
+        key, registered = _state_key(where.policy.region_id), self._as_kept(where.registration)
         try:
             if self._journal.get_state(key) != registered:
                 self._journal.set_state(key, registered)
         except JournalError as error:
             return Hold(HoldReason.REGISTRATION_NOT_KEPT, str(error))
         return where
+
+    def _as_kept(self, registration: Registration) -> bytes:
+        if self._written is None or self._written[0] != registration:
+            self._written = registration, encode_registration(registration)
+        return self._written[1]
 
     def _ways_back(self, policies: Sequence[RegionPolicy]) -> tuple[Route, ...]:
         """To those of these regions that the vehicle belonged to before."""

@@ -147,7 +147,8 @@ class Scrub:
             elif ends_only:
                 self._read_end(row)
             else:
-                yield from map(len, sealed_blocks(self._spool.region(row.region_id), row, READ_BYTES))
+                for block in sealed_blocks(self._spool.region(row.region_id), row, READ_BYTES):
+                    yield sum(map(len, block))
         except SpoolDamagedError as error:
             self._note(row, str(error))
         except CompartmentKeyError:

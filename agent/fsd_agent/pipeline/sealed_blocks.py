@@ -9,16 +9,17 @@ from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
 
 
-def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterator[bytes]:
-    """Blocks of ``block_bytes``, the last may be shorter; after it size and SHA-256 are compared with the journal's ``row``.
+def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterator[tuple[bytes, ...]]:
+    """Blocks of ``block_bytes``, each in parts, the last may be shorter; after it size and SHA-256 are compared with the journal's ``row``.
 
     Raises :class:`SpoolDamagedError` naming the clip and what differs, and what reading raises.
     """
     digest, done = hashlib.sha256(), 0
-    while data := spool.read(row.purpose, row.clip_id, done, block_bytes):
-        digest.update(data)
-        done += len(data)
-        yield data
+    while block := spool.parts(row.purpose, row.clip_id, done, block_bytes):
+        for part in block:
+            digest.update(part)
+            done += len(part)
+        yield block
     if done != row.size_bytes:
         raise SpoolDamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
     if digest.digest() != row.sha256:

@@ -10,9 +10,11 @@ asked for each segment, by who sends it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Self
 
 from fsd_agent.pipeline.soundness import BLOCK_BYTES, Soundness
 from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
@@ -36,17 +38,29 @@ class _Block:
 
     clip_id: str
     offset: int
-    data: bytes
+    size: int
+    parts: tuple[bytes, ...]
+    starts: Mapping[int, bytes]
+    """The same by where in the file they begin."""
+
+    @classmethod
+    def of(cls, clip_id: str, offset: int, parts: tuple[bytes, ...]) -> Self:
+        """Parts that follow each other, from ``offset`` on."""
+        ends = accumulate(map(len, parts), initial=offset)
+        return cls(clip_id, offset, sum(map(len, parts)), parts, dict(zip(ends, parts, strict=False)))
 
     def find(self, clip_id: str, offset: int, length: int) -> bytes | None:
         """These bytes, where all of them are in it."""
         start = offset - self.offset
-        if clip_id != self.clip_id or start < 0 or start + length > len(self.data):
+        if clip_id != self.clip_id or start < 0 or start + length > self.size:
             return None
-        return self.data[start : start + length]
+        part = self.starts.get(offset)
+        if part is not None and len(part) == length:  # As it is where segments are as large as parts
+            return part
+        return b"".join(self.parts)[start : start + length]
 
 
-_NOTHING = _Block("", 0, b"")
+_NOTHING = _Block("", 0, 0, (), {})
 _HASH_BYTES = hashlib.sha256().digest_size
 
 
@@ -118,17 +132,20 @@ class SealedFiles:
         found = self._block.find(row.clip_id, offset, length)
         if found is not None:
             return found
-        data = self._spool.read(row.purpose, row.clip_id, offset, max(length, BLOCK_BYTES))
-        self._block = _Block(row.clip_id, offset, data)
-        return data[:length]
+        parts = self._spool.parts(row.purpose, row.clip_id, offset, max(length, BLOCK_BYTES))
+        self._block = block = _Block.of(row.clip_id, offset, parts)
+        return block.find(row.clip_id, offset, min(length, block.size)) or b""
 
     def _forget_block(self, row: ClipRow) -> None:
         if row.clip_id == self._block.clip_id:
             self._block = _NOTHING
 
-    def _hashes_of(self, block: bytes) -> bytes:
-        size = self._segment_bytes
-        return b"".join(hashlib.sha256(block[at : at + size]).digest() for at in range(0, len(block), size))
+    def _hashes_of(self, block: tuple[bytes, ...]) -> bytes:
+        size, segments = self._segment_bytes, block
+        if any(len(part) != size for part in block[:-1]) or len(block[-1]) > size:
+            data = b"".join(block)
+            segments = tuple(data[at : at + size] for at in range(0, len(data), size))
+        return b"".join(hashlib.sha256(segment).digest() for segment in segments)
 
     def _hash_of(self, row: ClipRow, offset: int, data: bytes) -> bytes:
         """As it was found when the file was checked, beside: hashing here would hold up what is sent."""

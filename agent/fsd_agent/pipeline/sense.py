@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.control import Control
-from fsd_agent.pipeline.power import AlwaysOn, Loop, Power
+from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
@@ -62,14 +62,11 @@ class Sense:
         journal: Journal,
         events: EventSink,
         new_id: Callable[[], str],
-        power: Power | None = None,
+        power: Power,
         no_room: Callable[[int], DropReason | None] = lambda _: None,
     ) -> None:
-        """Without ``power`` the ignition is always on.
-
-        ``no_room``: why the disk can't take a firing of this priority now, as ``room.py`` says.
-        """
-        self._power = power or AlwaysOn()
+        """``no_room``: why the disk can't take a firing of this priority now, as ``room.py`` says."""
+        self._power = power
         self._phase = Phase.ON
         self._firmware = firmware
         table = firmware.describe().signal_table

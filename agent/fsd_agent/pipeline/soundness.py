@@ -19,8 +19,11 @@ from fsd_agent.pipeline.sealed_blocks import sealed_blocks
 from fsd_agent.ports.spool import RegionSpool, SpoolError
 from fsd_agent.records.clip import ClipRow
 
-BLOCK_BYTES = 512 << 10
+BLOCK_BYTES = 1 << 20
 """Read at once: opening a file and asking for its key cost as much as opening several segments."""
+
+
+_NONE = frozenset[str]()
 
 
 class AtOnce(Executor):
@@ -45,12 +48,12 @@ class Soundness:
         beside: Executor,
         done: Callable[[], None],
         block_bytes: int = BLOCK_BYTES,
-        outline_of: Callable[[bytes], bytes] = lambda _block: b"",
+        outline_of: Callable[[tuple[bytes, ...]], bytes] = lambda _block: b"",
     ) -> None:
         """``done`` is called by the thread of a check, once its answer is there.
 
-        ``outline_of`` is given all blocks in order, of ``block_bytes`` but for the last, by that thread; what it says of
-        them is the answer.
+        ``outline_of`` is given all blocks in order, of ``block_bytes`` but for the last and each in parts, by that thread;
+        what it says of them is the answer.
         """
         self._spool = spool
         self._beside = beside
@@ -63,6 +66,8 @@ class Soundness:
     @property
     def unknown(self) -> frozenset[str]:
         """Clips that are being checked."""
+        if not self._checks:  # Asked for each segment, and hardly ever is there one
+            return _NONE
         return frozenset(clip_id for clip_id, (_, check) in self._checks.items() if not check.done())
 
     def outline(self, row: ClipRow) -> bytes | None:

@@ -82,6 +82,13 @@ class RegionSpool(Protocol):
         """
         ...
 
+    def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
+        """The same in one or more parts, cut where the file has multiples of 64 KiB; nothing is copied to put them together.
+
+        None where there are no bytes. Raises as ``read``.
+        """
+        ...
+
     def erase(self, purpose: Purpose, clip_id: str) -> None:
         """Remove; nothing happens when there is none."""
         ...

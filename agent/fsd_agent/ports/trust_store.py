@@ -1,6 +1,6 @@
 """What the vehicle was given to trust, and the signed policies that were laid down for it.
 
-Threads. Any thread. Everything is read anew on each call, because files may be replaced at any moment.
+Threads. Any thread. Each call gives what lies there at that moment, because files may be replaced at any.
 
 Size. What is larger than it may be is given cut off just beyond its limit, so that who checks it notices.
 """

@@ -116,6 +116,10 @@ class MemoryRegionSpool:
 
     def read(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> bytes:
         """See the port."""
+        return b"".join(self.parts(purpose, clip_id, offset, length))
+
+    def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
+        """See the port."""
         compartment = Compartment(self._region_id, purpose)
         data = self._spool.files.get(_place(compartment, clip_id))
         key = self._spool.key(compartment)
@@ -123,7 +127,7 @@ class MemoryRegionSpool:
             raise SpoolError(f"spool {compartment}/{clip_id}: no such file")
         try:
             file = SpoolFile.open(lambda at, size: data[at : at + size], compartment, clip_id, key=key)
-            return file.read(offset, length)
+            return file.parts(offset, length)
         except SpoolFileError as error:
             raise SpoolDamagedError(f"spool {compartment}/{clip_id}: {error}") from error
 

@@ -123,14 +123,22 @@ class SpoolFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """``length`` bytes of the sealed file, fewer at its end; raises :class:`SpoolFileError`."""
+        return b"".join(self.parts(offset, length))
+
+    def parts(self, offset: int, length: int) -> tuple[bytes, ...]:
+        """The same, cut where the sealed file has multiples of :data:`CHUNK_BYTES`; none is empty.
+
+        Each is made in one piece, and small enough for memory that was used before to be used again: copying them together, and
+        the kernel's clearing of fresh pages for that, costs as much as decrypting does.
+        """
         end = min(offset + length, self.header.size)
         if offset >= end:
-            return b""
+            return ()
         first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
-        start = first * CHUNK_BYTES
-        opened = bytearray(min((last + 1) * CHUNK_BYTES, self.header.size) - start)
-        self._open_chunks(first, opened)
-        return bytes(memoryview(opened)[offset - start : end - start])
+        opened = [self._chunk(number) for number in range(first, last + 1)]
+        opened[-1] = opened[-1][: end - last * CHUNK_BYTES]
+        opened[0] = opened[0][offset - first * CHUNK_BYTES :]
+        return tuple(opened)
 
     def content_key(self) -> bytes:
         """The key that opens the clip in the sealed file; raises :class:`SpoolFileError`."""
@@ -140,24 +148,16 @@ class SpoolFile:
         except (InvalidTag, ValueError) as error:
             raise SpoolFileError("its content key is damaged, or another compartment's") from error
 
-    def _open_chunks(self, first: int, into: bytearray) -> None:
-        """Open as many chunks as ``into`` has room for, read at once: there are thousands in a clip."""
-        sealed_bytes, count = CHUNK_BYTES + TAG_BYTES, -(-len(into) // CHUNK_BYTES)
-        sealed = memoryview(self._read_at(self._body_at + first * sealed_bytes, count * sealed_bytes))
-        room, last = memoryview(into), _last(self.header.size)
-        for at in range(count):
-            number = first + at
-            try:
-                self._chunks.decrypt_into(
-                    _NONCE.pack(number, number == last),
-                    sealed[at * sealed_bytes : (at + 1) * sealed_bytes],
-                    self._bound,
-                    room[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
-                )
-            except (InvalidTag, ValueError) as error:
-                raise SpoolFileError(
-                    f"chunk {number} is damaged, cut short, or another clip's or compartment's"
-                ) from error
+    def _chunk(self, number: int) -> bytes:
+        """Read and open one."""
+        sealed_bytes, last = CHUNK_BYTES + TAG_BYTES, _last(self.header.size)
+        try:
+            sealed = self._read_at(self._body_at + number * sealed_bytes, sealed_bytes)
+            return self._chunks.decrypt(_NONCE.pack(number, number == last), sealed, self._bound)
+        except (InvalidTag, ValueError) as error:
+            raise SpoolFileError(
+                f"chunk {number} is damaged, cut short, or another clip's or compartment's"
+            ) from error
 
 
 def read_header(start: bytes) -> SpoolHeader:

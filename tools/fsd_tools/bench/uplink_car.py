@@ -37,6 +37,7 @@ from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventName, EventSink, EventValue
 from fsd_agent.records.clip import ClipState
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.rotation import linked_key_ids
 from fsd_agent.wire.transfer import UpKind
 from fsd_tools.bench.frame import peak_mb
@@ -143,6 +144,8 @@ class Car:
             on_message=lambda _route, _message: None,
             random=random.SystemRandom().random,
             link_limits=LinkLimits(network_retry=RETRY),
+            gate=OpenGate(),
+            power=AlwaysOn(),
             beside=self._beside,
         )
 

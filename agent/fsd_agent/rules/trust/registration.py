@@ -32,6 +32,15 @@ BELIEVE_NS: Final = 300_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class SignedRegistration:
+    """What an authority signed; whether the vehicle goes by it is :func:`accept_registration`'s to say, each time."""
+
+    registration: Registration
+    digest: bytes
+    """Of the payload."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedRegistration:
     """The vehicle goes by it, once ``floor`` is kept."""
 
@@ -39,10 +48,18 @@ class AcceptedRegistration:
     floor: RegistrationFloor
 
 
+def verify_registration(document: bytes, authorities: Sequence[bytes]) -> SignedRegistration:
+    """What needs neither time nor anything that is kept: signature and format. Raises :class:`RegistrationError`.
+
+    The same document under the same authorities has the same answer, so it need not be asked for again.
+    """
+    payload = open_registration(document, authorities)
+    return SignedRegistration(decode_registration(payload), digest_of(payload))
+
+
 def accept_registration(
-    document: bytes,
+    signed: SignedRegistration,
     *,
-    authorities: Sequence[bytes],
     device_key_ids: Collection[str],
     floor: RegistrationFloor | None,
     clock_ns: int,
@@ -53,14 +70,13 @@ def accept_registration(
     ``floor`` is None where none was ever accepted; ``clock_ns`` is the wall clock, ``proved_ns`` the newest time
     that a signature proves, Unix time; ``device_key_ids`` are this vehicle's own.
     """
-    payload = open_registration(document, authorities)
-    registration, digest = decode_registration(payload), digest_of(payload)
+    registration = signed.registration
     if registration.device_key_id not in device_key_ids:
         raise RegistrationError(
             f"device_key_id: {registration.device_key_id}, this vehicle's is {', '.join(sorted(device_key_ids))}",
             HoldReason.REGISTRATION_OTHER_VEHICLE,
         )
-    kept = _not_older(registration.serial, digest, floor)
+    kept = _not_older(registration.serial, signed.digest, floor)
     _check_valid(registration, max(clock_ns, proved_ns, kept.clock_ns))
     return AcceptedRegistration(registration, kept)
 

@@ -1,0 +1,155 @@
+"""Publish: what the delivering loop gives to the connection, and what it asks before each message.
+
+Small messages go first, as far as their allowance reaches; then clips, as :mod:`fsd_agent.rules.uplink.schedule` says, until the
+window is full, the rate is reached, or there is nothing to say. Before each message about a clip it is asked, in this order:
+
+    the ledger has not given the clip up              else that is carried through; asked once a connection
+    its file is sound                                 else it is dropped; asked before each first question, beside
+    what is known here is not from before a           else it waits until it is looked up anew
+    withdrawal of consent
+    there is consent to its purpose                   else it waits
+    the budget reaches                                else it waits, or all do
+    the ledger holds to whom it goes                  else it waits; recorded once a connection
+
+The last four hold at one moment, until the message is given to the connection: no withdrawal comes between. A file that is damaged,
+or can't be read several times, drops its clip; a key or a store that can't be asked makes it wait.
+
+Threads: the delivering one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.consent import Consents
+from fsd_agent.pipeline.endings import RouteEndings
+from fsd_agent.pipeline.gate import Gate
+from fsd_agent.pipeline.lane import Lane
+from fsd_agent.pipeline.link import Link
+from fsd_agent.pipeline.outbox import Outbox, SmallMessage
+from fsd_agent.pipeline.standing import Standing
+from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.journal import JournalError
+from fsd_agent.ports.ledger import LedgerError
+from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError
+from fsd_agent.records.clip import ClipRow
+from fsd_agent.records.link_rule import Admits
+from fsd_agent.records.reasons import DropReason
+from fsd_agent.rules.uplink.transfer import Emission, SendInit
+
+
+class Publisher:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        link: Link[Emission | SmallMessage],
+        outbox: Outbox,
+        gate: Gate,
+        look_again: Callable[[Lane, int], Admits],
+        consent: Consents,
+        book: ClipBook,
+        endings: RouteEndings,
+        standing: Standing,
+        events: EventSink,
+        random: Callable[[], float],
+    ) -> None:
+        """``look_again`` follows the link, where the budget does not reach for a clip, and says what may go then."""
+        self._link = link
+        self._outbox = outbox
+        self._gate = gate
+        self._look_again = look_again
+        self._consent = consent
+        self._book = book
+        self._endings = endings
+        self._standing = standing
+        self._events = events
+        self._random = random
+
+    def fill(self, lane: Lane, now_ns: int) -> None:
+        """Publish as much as may go now."""
+        while self._link.room > 0:
+            if self._publish_small(lane, now_ns):
+                continue
+            is_due = now_ns >= self._gate.due_ns(small=False)
+            emission = lane.schedule.next(now_ns, lane.files.unknown) if is_due else None
+            if emission is None:
+                return
+            self._try_to_publish(lane, emission, now_ns)
+
+    def _publish_small(self, lane: Lane, now_ns: int) -> bool:
+        small = self._outbox.take(lane.topics) if now_ns >= self._gate.due_ns(small=True) else None
+        if small is None:
+            return False
+        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
+        self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+        return True
+
+    def _try_to_publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
+        """Publish one message about a clip, or say what becomes of the clip."""
+        clip_id, standing = emission.clip_id, self._standing
+        try:
+            if not self._given_up_before(lane, clip_id):
+                self._publish(lane, emission, now_ns)
+        except JournalError as error:  # What it would cost can't be kept
+            standing.trouble = f"journal: {error}"
+            self._postpone(lane, clip_id, now_ns)
+        except LedgerError as error:
+            standing.trouble = f"ledger: {error}"
+            self._events.emit("ledger_failed", clip=clip_id, what=str(error))
+            self._postpone(lane, clip_id, now_ns)
+        except SpoolDamagedError as error:
+            self._endings.drop(lane, clip_id, DropReason.SPOOL_DAMAGED, str(error))
+        except CompartmentKeyError as error:
+            # No fault of the clip: it stays, and is tried again however often.
+            standing.trouble = f"spool: {error}"
+            self._postpone(lane, clip_id, now_ns)
+        except SpoolError as error:
+            standing.trouble = f"spool: {error}"
+            if lane.schedule.unreadable(clip_id, now_ns, self._random()):
+                self._endings.drop(lane, clip_id, DropReason.SPOOL_DAMAGED, str(error))
+
+    def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
+        """Give one message about a clip to the connection, if there is consent at that very moment."""
+        row = lane.schedule.row(emission.clip_id)
+        if isinstance(emission, SendInit) and not lane.files.is_sound(row):
+            lane.schedule.unasked(row.clip_id, now_ns)
+            return
+        topic, payload = lane.files.render(emission, row)
+        with self._consent.steady() as consented:
+            if self._standing.outdated(consented):
+                self._postpone(lane, row.clip_id, now_ns)
+            elif row.purpose not in consented.given:
+                self._standing.trouble = f"no consent to {row.purpose} now"
+                self._postpone(lane, row.clip_id, now_ns)
+            elif not self._gate.charge(row.link, len(topic) + len(payload), now_ns):
+                self._used_up(lane, row, now_ns)
+            else:
+                self._record_sending(lane, row.clip_id)
+                self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+
+    def _used_up(self, lane: Lane, row: ClipRow, now_ns: int) -> None:
+        """The budget does not reach for a message of the clip: it waits, and asks anew what is missing when it goes on."""
+        if self._look_again(lane, now_ns).admits(row.link):  # It reaches for smaller ones
+            self._postpone(lane, row.clip_id, now_ns)
+
+    def _given_up_before(self, lane: Lane, clip_id: str) -> bool:
+        """Carry through what the ledger says and the journal could not take; asked once a connection."""
+        if clip_id in self._standing.recorded:
+            return False
+        reason = self._book.given_up_before(lane.schedule.row(clip_id))
+        if reason is not None:
+            self._endings.drop(lane, clip_id, reason, "recorded in the ledger before")
+        return reason is not None
+
+    def _record_sending(self, lane: Lane, clip_id: str) -> None:
+        if self._link.peer is None:
+            raise AssertionError("nobody is connected")
+        if clip_id not in self._standing.recorded:
+            self._book.sending(lane.schedule.row(clip_id), self._link.peer)
+            self._standing.recorded.add(clip_id)
+
+    def _postpone(self, lane: Lane, clip_id: str, now_ns: int) -> None:
+        lane.schedule.postpone(clip_id, now_ns, self._random())
