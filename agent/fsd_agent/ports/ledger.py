@@ -50,6 +50,13 @@ class Ledger(Protocol):
         """What was recorded of one clip; None where the vehicle holds no copy of it by this ledger."""
         ...
 
+    def receipt(self, clip_id: str) -> bytes | None:
+        """What a region has signed for a clip of which there is a copy; None where that is not recorded.
+
+        None, too, where it is in a file before the newest: then the region has to be asked again.
+        """
+        ...
+
     def live(self) -> tuple[LiveClip, ...]:
         """Clips of which the vehicle holds a copy by this ledger, the oldest first."""
         ...

@@ -79,6 +79,11 @@ class MemoryLedger:
         with self._lock:
             return self._state.live.get(clip_id)
 
+    def receipt(self, clip_id: str) -> bytes | None:
+        """See the port."""
+        with self._lock:
+            return self._state.receipts.get(clip_id)
+
     def live(self) -> tuple[LiveClip, ...]:
         """See the port."""
         with self._lock:
