@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fsd_agent.adapters import sqlite_untold
 from fsd_agent.adapters.sqlite_file import SqliteFile
 from fsd_agent.adapters.sqlite_reserve import MoveReserve
 from fsd_agent.adapters.sqlite_rows import (
@@ -28,8 +29,9 @@ from fsd_agent.adapters.sqlite_schema import DELIVERED, IN_PROGRESS
 from fsd_agent.adapters.sqlite_weights import SealedWeights
 from fsd_agent.ports.journal import CampaignTotals, IllegalMoveError, JournalError, Level, RegionWeight
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
-from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 
@@ -42,18 +44,18 @@ _PUT_CLIP = f"""
         links = excluded.links, roaming = excluded.roaming, urgent = excluded.urgent,
         deadline_ns = excluded.deadline_ns
 """  # noqa: S608 - see above
-_PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
+_PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}, region_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
 _TALLY_FIRING = """
-    INSERT INTO tallies (campaign_id, outcome, firings, clips, bytes) VALUES (?, ?, 1, 0, 0)
-    ON CONFLICT (campaign_id, outcome) DO UPDATE SET firings = firings + 1
+    INSERT INTO tallies (region_id, campaign_id, outcome, firings, clips, bytes) VALUES (?, ?, ?, 1, 0, 0)
+    ON CONFLICT (region_id, campaign_id, outcome) DO UPDATE SET firings = firings + 1
 """
 # "WHERE true" keeps SQLite's parser from reading ON CONFLICT as a join.
 _TALLY_CLIP = """
-    INSERT INTO tallies (campaign_id, outcome, firings, clips, bytes)
-        SELECT campaign_id, :outcome, :sign * n, :clips, :bytes
+    INSERT INTO tallies (region_id, campaign_id, outcome, firings, clips, bytes)
+        SELECT :region, campaign_id, :outcome, :sign * n, :clips, :bytes
         FROM (SELECT campaign_id, count(*) AS n FROM firings WHERE clip_id = :clip GROUP BY campaign_id)
         WHERE true
-    ON CONFLICT (campaign_id, outcome) DO UPDATE SET
+    ON CONFLICT (region_id, campaign_id, outcome) DO UPDATE SET
         firings = firings + excluded.firings, clips = clips + excluded.clips, bytes = bytes + excluded.bytes
 """
 PAGE = 1000
@@ -68,8 +70,10 @@ _LEVELS = """
 """
 # Few clips are in these states at a time, however many wait for delivery.
 _UNSEALED = """
-    SELECT campaign_id, count(*) FILTER (WHERE state = 'staged'), count(*) FILTER (WHERE state = 'captured')
-    FROM clips JOIN firings USING (clip_id) WHERE state IN ('staged', 'captured') GROUP BY campaign_id
+    SELECT clips.region_id, campaign_id,
+        count(*) FILTER (WHERE state = 'staged'), count(*) FILTER (WHERE state = 'captured')
+    FROM clips JOIN firings USING (clip_id) WHERE state IN ('staged', 'captured')
+    GROUP BY clips.region_id, campaign_id
 """
 
 
@@ -89,6 +93,8 @@ class SqliteJournal:
                 self._put_staged(db, clip)
             for judged in firings:
                 self._put_firing(db, judged)
+            if any(judged.telling is not None for judged in firings):
+                sqlite_untold.bound(db)
 
     def captured(self, clip_id: str, *, cut: bool) -> None:
         """See the port."""
@@ -246,18 +252,38 @@ class SqliteJournal:
 
     def totals(self) -> tuple[CampaignTotals, ...]:
         """See the port."""
+        columns = "region_id, campaign_id, outcome, firings, clips, bytes"
         with self._file.read() as db:
-            rows = db.execute("SELECT campaign_id, outcome, firings, clips, bytes FROM tallies").fetchall()
-            unsealed = {
-                campaign_id: (staged, captured) for campaign_id, staged, captured in db.execute(_UNSEALED)
-            }
-        by_campaign: dict[str, dict[str, tuple[int, int, int]]] = {}
-        for campaign_id, outcome, *counts in rows:
-            by_campaign.setdefault(campaign_id, {})[outcome] = (counts[0], counts[1], counts[2])
-        return tuple(
-            _totals(campaign_id, by_campaign[campaign_id], *unsealed.get(campaign_id, (0, 0)))
-            for campaign_id in sorted(by_campaign)
-        )
+            rows = db.execute(f"SELECT {columns} FROM tallies").fetchall()  # noqa: S608 - see above
+            unsealed = {(region_id, id_): counts for region_id, id_, *counts in db.execute(_UNSEALED)}
+        found: dict[tuple[str, str], dict[str, tuple[int, int, int]]] = {}
+        for region_id, campaign_id, outcome, *counts in rows:
+            found.setdefault((region_id, campaign_id), {})[outcome] = (counts[0], counts[1], counts[2])
+        return tuple(_totals(*of, found[of], *unsealed.get(of, (0, 0))) for of in sorted(found))
+
+    def untold(self, region_id: str, *, limit: int) -> tuple[UntoldFiring, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            return sqlite_untold.read(db, region_id, limit)
+
+    def told(self, firing_ids: Collection[str]) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            sqlite_untold.forget(db, firing_ids)
+
+    def untell(self, *, purposes: Collection[Purpose] = (), region_ids: Collection[str] = ()) -> None:
+        """See the port. On a full disk, too: consent may be what it waits for."""
+
+        def forget() -> None:
+            with self._file.change() as db:
+                sqlite_untold.forget_of(db, purposes, region_ids)
+
+        self._reserve.move(forget)
+
+    def never_told(self, region_id: str) -> int:
+        """See the port."""
+        with self._file.read() as db:
+            return sqlite_untold.never_told(db, region_id)
 
     def get_state(self, key: str) -> bytes | None:
         """See the port."""
@@ -310,6 +336,7 @@ class SqliteJournal:
         """Insert one firing, once its clip is known to be open."""
         if (judged.clip_id is None) == (judged.drop is None):
             raise JournalError(f"firing {judged.firing_id}: needs exactly one of clip_id and drop")
+        region_id = judged.region_id
         if judged.clip_id is not None:
             row = _find(db, judged.clip_id)
             if row is None or row.state is not ClipState.STAGED:
@@ -317,22 +344,26 @@ class SqliteJournal:
                 raise IllegalMoveError(
                     f"{self._path}: firing {judged.firing_id}: its clip {judged.clip_id} is {state}, not staged"
                 )
+            region_id = row.region_id
         if db.execute("SELECT 1 FROM firings WHERE firing_id = ?", (judged.firing_id,)).fetchone():
             raise JournalError(f"{self._path}: firing {judged.firing_id}: already journalled")
-        db.execute(_PUT_FIRING, firing_values(judged))
-        db.execute(_TALLY_FIRING, (judged.firing.campaign_id, judged.drop or IN_PROGRESS))
+        put = db.execute(_PUT_FIRING, (*firing_values(judged), region_id))
+        db.execute(_TALLY_FIRING, (region_id, judged.firing.campaign_id, judged.drop or IN_PROGRESS))
+        if judged.telling is not None and put.lastrowid is not None:
+            sqlite_untold.put(db, put.lastrowid, region_id, judged.telling)
 
 
 def _tally_end(db: sqlite3.Connection, row: ClipRow, outcome: str, *, clips: int, size_bytes: int) -> None:
     """Move the firings of a clip from in progress to ``outcome``, for each of its campaigns."""
-    gone = {"clip": row.clip_id, "outcome": IN_PROGRESS, "sign": -1, "clips": 0, "bytes": 0}
-    come = {"clip": row.clip_id, "outcome": outcome, "sign": 1, "clips": clips, "bytes": size_bytes}
+    of = {"clip": row.clip_id, "region": row.region_id}
+    gone = of | {"outcome": IN_PROGRESS, "sign": -1, "clips": 0, "bytes": 0}
+    come = of | {"outcome": outcome, "sign": 1, "clips": clips, "bytes": size_bytes}
     db.execute(_TALLY_CLIP, gone)
     db.execute(_TALLY_CLIP, come)
 
 
 def _totals(
-    campaign_id: str, outcomes: dict[str, tuple[int, int, int]], staged: int, captured: int
+    region_id: str, campaign_id: str, outcomes: dict[str, tuple[int, int, int]], staged: int, captured: int
 ) -> CampaignTotals:
     """``outcomes``: firings, clips, bytes by outcome."""
     delivered, clips, size_bytes = outcomes.get(DELIVERED, (0, 0, 0))
@@ -340,6 +371,7 @@ def _totals(
         (DropReason(name), n) for name, (n, _, _) in outcomes.items() if name not in {IN_PROGRESS, DELIVERED}
     ]
     return CampaignTotals(
+        region_id=region_id,
         campaign_id=campaign_id,
         fired=sum(n for n, _, _ in outcomes.values()),
         in_progress=outcomes.get(IN_PROGRESS, (0, 0, 0))[0],

@@ -31,6 +31,7 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
@@ -106,7 +107,11 @@ def _build(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
     )
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
-    sense = _sense(config, parts, engine, detector, room, policy)
+    chance = random.SystemRandom().random
+    firings = FiringTeller(
+        journal=parts.journal, ledger=parts.ledger, keys=parts.keys, clock=parts.clock, random=chance
+    )
+    sense = _sense(config, parts, engine, detector, room, policy, firings.noted)
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
     )
@@ -114,12 +119,14 @@ def _build(
         config,
         parts,
         heads,
+        firings,
         lambda: (*retention.step(ClipState.SEALED), *upkeep.step(ClipState.SEALED)),
         policy,
     )
 
     def trouble() -> str:
         own = heads.trouble or upkeep.trouble or finisher.trouble or deliverer.stats().trouble
+        own = own or firings.trouble
         return own or parts.consent.trouble or policy.trouble
 
     def waits(region_id: str) -> Mapping[str, int]:
@@ -184,6 +191,7 @@ def _sense(
     detector: Detector | None,
     room: Room,
     policy: LinkPolicy,
+    noted: Callable[[], None],
 ) -> Sense:
     ring = Ring(
         parts.description.catalogue, horizon_ns=ring_ns(config), max_bytes=config.sense.ring_max_bytes
@@ -202,6 +210,7 @@ def _sense(
             events=parts.events,
             new_id=_new_id,
             room=room,
+            accepted=noted,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -238,6 +247,7 @@ def _deliverer(
     config: AgentConfig,
     parts: Parts,
     heads: Heads,
+    firings: FiringTeller,
     overdue: Callable[[], Sequence[str]],
     policy: LinkPolicy,
 ) -> Deliverer:
@@ -251,12 +261,13 @@ def _deliverer(
         clock=parts.clock,
         events=parts.events,
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
-        on_message=_both(heads, parts.control),
+        on_message=_all_of(heads, firings, parts.control),
         random=random.SystemRandom().random,
         overdue=overdue,
         beside=ThreadPoolExecutor(1, "check"),
         gate=policy.gate,
         power=policy.power,
+        firings=firings,
     )
 
 
@@ -288,11 +299,11 @@ def _local_teller(
     )
 
 
-def _both(heads: Heads, control: Control) -> Callable[[Route, Message], None]:
-    """What is not about a clip is about the ledger's head or about campaigns."""
+def _all_of(heads: Heads, firings: FiringTeller, control: Control) -> Callable[[Route, Message], None]:
+    """What is not about a clip is about the ledger's head, about a firing or about campaigns."""
 
     def hear(route: Route, message: Message) -> None:
-        if not heads.heard(route, message):
+        if not (heads.heard(route, message) or firings.heard(route, message)):
             control.on_message(route, message)
 
     return hear

@@ -2,7 +2,7 @@
 
 - Where: one of the current route's endpoints. On hold nothing is connected and nothing is sent. When the route changes,
   the connection is closed first, and everything about the old region is forgotten here (not on disk).
-- What: small messages first, then clips as :mod:`fsd_agent.rules.uplink.schedule` says, as far as
+- What: small messages first (the status, and firings that the region is told of by themselves: :mod:`.firings`), then clips as :mod:`fsd_agent.rules.uplink.schedule` says, as far as
   :mod:`fsd_agent.pipeline.gate` lets them: a clip that may not go now waits and holds up nobody.
 - A connection belongs to the link that it was made over. When firmware names another, it is made anew.
 - Before the first byte of a clip goes to a connection, the ledger holds to whom; where it can't, the clip waits.
@@ -23,6 +23,7 @@ from concurrent.futures import Executor
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.endings import Endings
+from fsd_agent.pipeline.firings import FiringMessage, FiringTeller
 from fsd_agent.pipeline.gate import Gate, OpenGate
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link, LinkLimits
@@ -76,13 +77,15 @@ class Deliverer:
         gate: Gate | None = None,
         power: Power | None = None,
         beside: Executor | None = None,
+        firings: FiringTeller | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         Without a ``gate`` everything may go, and without ``power`` at any time; asleep, nobody is connected.
-        ``beside`` hashes whole files while others are sent; without it that is done on our thread.
+        ``beside`` hashes whole files while others are sent; without it that is done on our thread. Without ``firings``
+        no region is told of any by itself.
         """
         self._journal = journal
         self._spool = spool
@@ -102,7 +105,10 @@ class Deliverer:
         self._power = power or AlwaysOn()
         self._passage = Passage(self._gate)
         self._beside = beside or AtOnce()
-        self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
+        self._firings = firings
+        self._firings_turn = False
+        """Whether a firing goes before the status the next time that one of them may go."""
+        self._link: Link[Emission | SmallMessage | FiringMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
         self._recorded: set[str] = set()
@@ -127,7 +133,8 @@ class Deliverer:
 
     def flushed(self) -> bool:
         """No small message waits for a broker that is there."""
-        return not self._outbox.pending or not self._stats.connected
+        pending = self._outbox.pending or (self._firings is not None and self._firings.pending)
+        return not pending or not self._stats.connected
 
     def stats(self) -> DeliveryStats:
         """As of the end of the last step."""
@@ -249,12 +256,36 @@ class Deliverer:
             self._try_to_publish(lane, emission, now_ns)
 
     def _publish_small(self, lane: Lane, now_ns: int) -> bool:
-        small = self._outbox.take(lane.topics) if now_ns >= self._gate.due_ns(small=True) else None
+        """The status and firings by turns, so that neither takes all of what metered links allow them."""
+        if now_ns < self._gate.due_ns(small=True):
+            return False
+        ways = (self._publish_posted, self._publish_firing)
+        for way in reversed(ways) if self._firings_turn else ways:
+            if way(lane, now_ns):
+                self._firings_turn = way == self._publish_posted
+                return True
+        return False
+
+    def _publish_posted(self, lane: Lane, now_ns: int) -> bool:
+        small = self._outbox.take(lane.topics)
         if small is None:
             return False
-        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
-        self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+        self._give_small(small, retain=small.retain, now_ns=now_ns)
         return True
+
+    def _publish_firing(self, lane: Lane, now_ns: int) -> bool:
+        """Tell the region of one firing, if there is consent at that very moment."""
+        if self._firings is None or self._link.peer is None or not self._firings.has_work(now_ns):
+            return False
+        with self._consent.steady() as consented:
+            message = self._firings.next(lane.route, self._link.peer, consented, now_ns)
+            if message is not None:
+                self._give_small(message, retain=False, now_ns=now_ns)
+        return message is not None
+
+    def _give_small(self, small: SmallMessage | FiringMessage, *, retain: bool, now_ns: int) -> None:
+        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
+        self._link.publish(small, small.topic, small.payload, retain=retain, now_ns=now_ns)
 
     def _try_to_publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Publish one message about a clip, or say what becomes of the clip."""
@@ -357,6 +388,8 @@ class Deliverer:
     def _interrupt(self, now_ns: int) -> None:
         """Nothing that was in flight can be counted on."""
         self._outbox.interrupted()
+        if self._firings is not None:
+            self._firings.interrupted()
         if self._lane is not None:
             self._lane.schedule.disconnected(now_ns)
             self._keep_sent(self._lane, at_once=True)
@@ -377,6 +410,8 @@ class Deliverer:
             self._trouble = f"the broker refused a publish: {event.refusal}"
         if isinstance(what, SmallMessage):
             self._outbox.settled(what, taken=not event.refusal)
+        elif isinstance(what, FiringMessage):
+            return  # Only the region's own word ends the telling
         elif event.refusal:
             self._lane.schedule.postpone(what.clip_id, now_ns, self._random())
         else:
