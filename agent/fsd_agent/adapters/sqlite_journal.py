@@ -178,7 +178,7 @@ class SqliteJournal:
         of_regions = f"AND region_id IN ({', '.join('?' * len(region_ids))}) " if region_ids else ""
         query = (
             f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') {of_regions}"  # noqa: S608 - see above
-            "ORDER BY priority, seq LIMIT ?"
+            "ORDER BY priority, urgent, seq LIMIT ?"
         )
         with self._file.read() as db:
             rows = db.execute(query, (*region_ids, limit)).fetchall()

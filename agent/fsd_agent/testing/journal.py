@@ -129,7 +129,7 @@ class MemoryJournal:
                 for row in self._clips.values()
                 if row.state in EVICTABLE and (not region_ids or row.region_id in region_ids)
             ]
-            return tuple(sorted(found, key=lambda row: row.priority)[:limit])
+            return tuple(sorted(found, key=lambda row: (row.priority, row.link.urgent))[:limit])
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
         """See the port."""
