@@ -17,7 +17,7 @@ from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, LocationRule, Route
 from fsd_agent.records.zone import Zone
-from fsd_agent.rules.privacy.telling import MAX_EVIDENCE, PLACES, telling_of, told_firing
+from fsd_agent.rules.privacy.telling import PLACES, telling_of, told_firing
 from fsd_agent.testing.campaigns import plain_campaign
 from fsd_agent.testing.regions import sample_region
 
@@ -77,6 +77,15 @@ def test_a_condition_that_asks_for_a_place_or_a_name_is_not_told_of(path: str) -
     assert telling_of(replace(CAMPAIGN, program=fires_on(path)), None, ALL_PURPOSES) is None
 
 
+def test_one_such_signal_among_others_is_enough() -> None:
+    nodes = (
+        *fires_on(SPEED).nodes,
+        *(replace(one, args=tuple(at + 3 for at in one.args)) for one in fires_on(PLACES_AND_NAMES[0]).nodes),
+    )
+    both = Program(PROGRAM_VERSION, (*nodes, Node(Op.AND, (2, 5))))
+    assert telling_of(replace(CAMPAIGN, program=both), None, ALL_PURPOSES) is None
+
+
 def test_a_campaign_with_an_area_is_not_told_of() -> None:
     yard = Zone("yard", ((48.0, 11.0), (48.0, 11.01), (48.01, 11.01)))
     assert telling_of(replace(CAMPAIGN, zones=(yard,)), None, ALL_PURPOSES) is None
@@ -129,8 +138,8 @@ def test_only_numbers_are_told(seen: float | str) -> None:
 def test_a_long_condition_is_told_in_part() -> None:
     paths = tuple(f"Vehicle.S{number}" for number in range(40))
     told = told_firing(untold(*((path, 1.0) for path in paths), signals=paths), ROUTE)
-    assert [name for name, _ in told.evidence] == list(paths[:MAX_EVIDENCE])
-    assert told.left_out == 40 - MAX_EVIDENCE
+    assert [name for name, _ in told.evidence] == list(paths[:16])
+    assert told.left_out == 24
 
 
 @given(

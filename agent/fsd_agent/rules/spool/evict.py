@@ -41,7 +41,7 @@ class OnBoard:
     takes: Amount
     """What is free once it is gone."""
     is_sending: bool
-    is_urgent: bool = False
+    is_urgent: bool
     """Its campaigns want it sent before others; of one priority it goes after those."""
 
 
