@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,6 +152,41 @@ def test_what_is_no_firing_is_refused_whoever_signed_it(told: ToldFiring, says: 
         unseal(seal(told))
 
 
+def signed(content: bytes) -> bytes:
+    """Whatever it is, as a device that means no good would send it."""
+    device, to = KEYS.device_key_id(), CN.policy.sealing_keys[0]
+    names = b"".join(
+        bytes([len(one)]) + one.encode() for one in ("cn", "car-1", ABOUT.firing_id, device, to.key_id)
+    )
+    recipient = X25519PublicKey.from_public_bytes(to.public_key)
+    sealed = HPKE_SUITE.encrypt(content, recipient, b"fsd-firing-1 hpke\0" + names)
+    signature = KEYS.sign(b"fsd-firing-1 signed\0" + names + sealed)
+    return msgspec.msgpack.encode([1, device, to.key_id, sealed, signature])
+
+
+GOOD = ["walker", 3, "safety", 5, 6, "ab" * 16, None, [], 1, 7, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode(GOOD[:-1]),
+        msgspec.msgpack.encode([*GOOD, 1]),
+        msgspec.msgpack.encode(["", *GOOD[1:]]),
+        msgspec.msgpack.encode(["w" * 201, *GOOD[1:]]),
+        msgspec.msgpack.encode([*GOOD[:2], "hobby", *GOOD[3:]]),
+        msgspec.msgpack.encode([*GOOD[:5], "ab" * 16 + "\n", *GOOD[6:]]),
+        msgspec.msgpack.encode(GOOD).replace(b"walker", b"walk\xff\xfe"),
+    ],
+)
+def test_what_a_device_signed_and_is_no_content_is_refused(content: bytes) -> None:
+    assert unseal(signed(msgspec.msgpack.encode(GOOD))).campaign_id == "walker"
+    with pytest.raises(FiringError):
+        unseal(signed(content))
+
+
 def test_bytes_that_are_none_are_refused() -> None:
     for data in (b"", b"\xc1", b"\x90", bytes(100), msgspec.msgpack.encode([1, "x", "y", b"", b""])):
         with pytest.raises(FiringError):
@@ -159,6 +194,9 @@ def test_bytes_that_are_none_are_refused() -> None:
     with pytest.raises(FiringError, match="at most"):
         unseal(bytes(MAX_BYTES + 1))
     newer = msgspec.msgpack.decode(seal())
+    for other in ([*newer, 1], newer[:-1], [1, "x" * 16, *newer[2:]], [*newer[:4], newer[4] + b"x"]):
+        with pytest.raises(FiringError):
+            unseal(msgspec.msgpack.encode(other))
     with pytest.raises(FiringError, match="version 2"):
         unseal(msgspec.msgpack.encode([2, *newer[1:]]))
 
@@ -178,7 +216,11 @@ def answer(data: bytes, region: SampleRegion = CN, vehicle: str = "car-1") -> st
 
 
 def test_the_answer_names_the_firing() -> None:
-    assert answer(encode_firing_ack(ABOUT, CN.receipt_key)) == ABOUT.firing_id
+    data = encode_firing_ack(ABOUT, CN.receipt_key)
+    assert answer(data) == ABOUT.firing_id
+    said = {"region_id": "cn", "vehicle": "car-1", "firing_id": ABOUT.firing_id}
+    key_id = CN.policy.receipt_keys[0].key_id
+    assert data == seal_envelope("firing", msgspec.msgpack.encode(said), key_id, CN.receipt_key)
 
 
 def test_an_answer_that_is_anything_else_counts_for_nothing() -> None:
@@ -192,6 +234,7 @@ def test_an_answer_that_is_anything_else_counts_for_nothing() -> None:
         encode_firing_ack(replace(ABOUT, firing_id="f-1"), CN.receipt_key),
         seal_envelope("receipt", msgspec.msgpack.encode({}), "0" * 16, CN.receipt_key),
         seal_envelope("firing", b"\xc1", "0" * 16, CN.receipt_key),
+        seal_envelope("firing", b"\x81\xa9region_id\xa2\xff\xfe", "0" * 16, CN.receipt_key),
     ):
         with pytest.raises(VerdictError):
             answer(bad)

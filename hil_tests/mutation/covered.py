@@ -53,8 +53,6 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/policies.py": ("test_policy_shelf_decisions",),
     "pipeline/whereabouts.py": ("test_whereabouts_decisions",),
     "pipeline/left.py": ("test_left_decisions",),
-    "wire/firing.py": ("test_wire_firing",),
-    "wire/firing_ack.py": ("test_wire_firing",),
     "wire/spent.py": ("test_uplink_budget",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),
