@@ -35,7 +35,7 @@ from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip, SealedFile
 from fsd_agent.records.delivery import BytesSent
-from fsd_agent.records.firing import Telling
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
@@ -896,6 +896,19 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     again.restore(bench.region.policy)
     bench.control = again
     assert [one.id for one in teller_of(bench).status(cn).campaigns] == ["secret"]
+
+
+@pytest.mark.parametrize("own", ["cn", "eu"])
+def test_two_regions_campaigns_of_one_id_are_told_apart(own: str) -> None:
+    """The vehicle collected for one region, moved, and the other one pushed a campaign of the same id."""
+    region = sample_region(own, ("DE",) if own == "eu" else ("CN",))
+    bench = Bench(drive(1, ()), region=region)
+    bench.push(campaign(region=own), region=own)
+    for number, of in enumerate(("cn", "eu", "eu")):
+        fired, drop = Firing("walker", 1, number, ()), DropReason.SAMPLED_OUT
+        bench.journal.accept([JudgedFiring(f"f{number}", fired, 0, None, drop, of)], ())
+    (told,) = teller_of(bench).status(region.route()).campaigns
+    assert (told.id, told.fired) == ("walker", {"cn": 1, "eu": 2}[own])
 
 
 @pytest.mark.parametrize(
