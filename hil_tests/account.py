@@ -2,8 +2,9 @@
 
 An accepted firing is one that the agent told as ``fired`` with a clip (which it does after ``Journal.accept`` returned) or that its
 journal holds. Each must end in exactly one clip that the region has stored once and that opens, or as a drop with a reason
-that is a decision. A reason that says that something was lost on the way (:data:`LOSSES`) is none. The ledger, through
-all of it, must pass its audit and say the same, clip by clip.
+that is a decision. A reason that says that something was lost on the way (:data:`LOSSES`) is none. The region must have been
+told of each by itself, once, or is still to be told. The ledger, through all of it, must pass its audit and say the same, clip
+by clip.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.ports.journal import MAX_UNTOLD
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
 from fsd_tools.errors import ToolError
+from fsd_tools.region.firings import FiringStore
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
@@ -104,6 +107,8 @@ class Account:
     firings: int = 0
     clips: int = 0
     """At the region."""
+    told: int = 0
+    """Firings that the region was told of by themselves."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Firings, by reason."""
     records: Counter[str] = field(default_factory=Counter)
@@ -126,6 +131,10 @@ class _Journal:
     rows: tuple[ClipRow, ...]
     firings: dict[str, tuple[JudgedFiring, ...]]
     """By clip."""
+    untold: set[str]
+    """Firings that the region is still to be told of."""
+    told: set[str]
+    """Firings that the region was told of, as it holds them."""
 
     def delivered(self) -> set[str]:
         return {row.clip_id for row in self.rows if row.state is ClipState.DELIVERED}
@@ -141,7 +150,7 @@ def account(rig: Rig, region_id: str, vehicle: str, starts: Starts, stored: Stor
     """The account of one vehicle whose agent has ended; ``whole``: the start that lived to its end."""
     found = Account()
     _check_starts(found, starts, whole)
-    journal = _read_journal(rig, vehicle, found)
+    journal = _read_journal(rig, region_id, vehicle, found)
     told = {one.firing for start in starts.fired for one in start if one.clip is not None}
     missing = told - journal.ids()
     found.must(not missing, f"accepted, and not in the journal: {sorted(missing)}")
@@ -158,13 +167,21 @@ def _check_starts(found: Account, starts: Starts, whole: int) -> None:
         found.must(began == fires[: len(began)], f"start {number} skipped or repeated a firing: {began}")
 
 
-def _read_journal(rig: Rig, vehicle: str, found: Account) -> _Journal:
+def _read_journal(rig: Rig, region_id: str, vehicle: str, found: Account) -> _Journal:
     journal = SqliteJournal(rig.vehicle(vehicle).data / "journal.db")
     try:
         totals, rows = journal.totals(), journal.clips(set(ClipState))
         firings = {row.clip_id: journal.firings_of(row.clip_id) for row in rows}
+        untold = {one.judged.firing_id for one in journal.untold(region_id, limit=MAX_UNTOLD)}
+        found.must(journal.never_told(region_id) == 0, "firings were never told, for want of room")
     finally:
         journal.close()
+    told = {one.firing: one.told for one in FiringStore(rig.region(region_id).firings).of(vehicle)}
+    kept = {judged.firing_id: judged.clip_id for each in firings.values() for judged in each}
+    for firing, said in told.items():
+        found.must(
+            said.clip_id == kept.get(firing), f"firing {firing}: the region was told of {said.clip_id}"
+        )
     for row in rows:
         found.must(row.state not in UNFINISHED, f"clip {row.clip_id} is {row.state} at the end")
         if row.drop in LOSSES:
@@ -180,7 +197,16 @@ def _read_journal(rig: Rig, vehicle: str, found: Account) -> _Journal:
     delivered = sum(len(firings[row.clip_id]) for row in rows if row.state is ClipState.DELIVERED)
     counted = sum(one.delivered for one in totals)
     found.must(delivered == counted, f"{counted} firings counted as delivered, {delivered} are")
-    return _Journal(rows, firings)
+    return _Journal(rows, firings, untold, set(told))
+
+
+def _check_told(found: Account, journal: _Journal, withdrawn: set[str]) -> None:
+    """Every accepted firing is at the region, or still to be told; but for purposes that were withdrawn once."""
+    found.told = len(journal.told)
+    rows = [row for row in journal.rows if row.purpose not in withdrawn]
+    accepted = {judged.firing_id for row in rows for judged in journal.firings[row.clip_id]}
+    lost = accepted - journal.told - journal.untold
+    found.must(not lost, f"neither told nor to be told: {sorted(lost)}")
 
 
 def _check_store(found: Account, store: Path, journal: _Journal, stored: Stored) -> None:
@@ -224,8 +250,7 @@ def _check_ledger(found: Account, rig: Rig, region_id: str, vehicle: str, journa
     where = {one["clip"]: one["where"] for one in said["clips"]}
     delivered = journal.delivered()
     by_ledger = {clip for clip, at in where.items() if at == "at the region"}
-    # A receipt may have come to the ledger alone before the cut, and consent have been withdrawn then.
-    differ = (by_ledger ^ delivered) - (by_ledger & journal.withdrawn())
+    differ = by_ledger ^ delivered
     found.must(not differ, f"ledger and journal differ over {sorted(differ)}")
     elsewhere = {clip: at for clip, at in where.items() if at not in {"at the region", "erased"}}
     found.must(not elsewhere, f"by the ledger still somewhere: {elsewhere}")
@@ -233,5 +258,9 @@ def _check_ledger(found: Account, rig: Rig, region_id: str, vehicle: str, journa
     recorded = {one["firing_id"] for one in records if one["kind"] == "Fired"}
     found.records = Counter(one["kind"] for one in records)
     found.in_ledger_alone = len(recorded - journal.ids())
+    sent = {one["firing_id"] for one in records if one["kind"] == "FiringSent"}
+    withdrawn = {one["purpose"] for one in records if one["kind"] == "ConsentChanged" and not one["given"]}
+    _check_told(found, journal, withdrawn)
+    found.must(journal.told <= sent, f"told, and not recorded before: {sorted(journal.told - sent)}")
     missing = journal.ids() - recorded
     found.must(not missing, f"the journal keeps firings that the ledger does not have: {sorted(missing)}")

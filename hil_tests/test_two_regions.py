@@ -21,6 +21,7 @@ from fsd_agent.wire.ledger_file import RECORD, Frame, encode_start, read_segment
 from fsd_tools.demo.play import HOME, play
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
+from fsd_tools.region.firings import FiringStore
 from fsd_tools.rig.namespaces import Count, why_not
 from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
@@ -53,6 +54,15 @@ def test_two_vehicles_deliver_to_their_own_regions_only(
         fired[row.vehicle][row.campaign] = row.fired
     first, second = fired.values()
     assert first == second, "the same drive and campaigns fire the same, whatever the region"
+    for vehicle, home in HOME.items():
+        told = {
+            region: [one.told for one in FiringStore(Rig(tmp_path).region(region).firings).of(vehicle)]
+            for region in HOME.values()
+        }
+        own = told.pop(home)
+        assert 0 < len(own) <= sum(fired[vehicle].values()), "told of by themselves"
+        assert {one.campaign_id for one in own} <= fired[vehicle].keys()
+        assert not any(told.values()), "and nobody else was"
     audited = {ledger.vehicle: ledger for ledger in account.ledgers}
     assert audited.keys() == HOME.keys()
     for vehicle, ledger in audited.items():
@@ -144,6 +154,10 @@ def test_clips_of_a_region_that_was_left_go_there_or_nowhere(
         journal.close()
         own = {clip for clip, row in ended.items() if row.region_id == "eu"}
         assert own
+        for region in ("cn", "eu"):
+            told = {one.told.clip_id for one in FiringStore(rig.region(region).firings).of("car-a")} - {None}
+            assert told, "of firings by themselves"
+            assert {ended[clip].region_id for clip in told} == {region}
         assert clips_in(rig, "eu") == own
         if left_clips == "deliver":
             assert clips_in(rig, "cn") == delivered | collected

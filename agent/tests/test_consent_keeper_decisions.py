@@ -10,6 +10,7 @@ from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.consent import Consented, ConsentSetting
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.ledger import ConsentChanged
 from fsd_agent.records.purpose import ALL_PURPOSES, Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
@@ -430,3 +431,56 @@ def test_where_nothing_was_given_there_is_nothing_to_take_over(bench: Bench, kep
     bench.start()
     bench.ledger.broken = False
     assert bench.said() == []
+
+
+# Firings that nobody was told of yet
+
+
+def untold(bench: Bench, purpose: Purpose, number: int) -> str:
+    firing_id = f"u{number}"
+    telling = Telling(purpose, ())
+    judged = JudgedFiring(firing_id, Firing("c", 1, 0, ()), 0, None, DropReason.SAMPLED_OUT, "eu", telling)
+    bench.journal.accept([judged], ())
+    return firing_id
+
+
+def left(bench: Bench) -> list[str]:
+    return [one.judged.firing_id for one in bench.journal.untold("eu", limit=9)]
+
+
+def test_a_withdrawal_leaves_nothing_to_tell_of_its_purpose(bench: Bench) -> None:
+    bench.hear(consent_document(SAFETY, DRIVING))
+    untold(bench, SAFETY, 1)
+    other = untold(bench, DRIVING, 2)
+    bench.hear(consent_document(DRIVING, revision=2))
+    assert left(bench) == [other]
+
+
+def test_consent_that_comes_back_does_not_bring_back_what_was_to_be_told(bench: Bench) -> None:
+    bench.hear(consent_document(SAFETY))
+    untold(bench, SAFETY, 1)
+    bench.journal.read_only = True
+    bench.hear(consent_document(revision=2))
+    assert left(bench) == ["u1"], "it could not be forgotten"
+    assert bench.hear(consent_document(SAFETY, revision=3)) == NOTHING, "so nothing counts yet"
+    bench.journal.read_only = False
+    assert bench.hear(consent_document(SAFETY, revision=3)) == {SAFETY}
+    assert left(bench) == []
+
+
+def test_what_a_stop_left_to_tell_is_forgotten_at_the_next_look(bench: Bench) -> None:
+    bench.hear(consent_document(SAFETY))
+    untold(bench, SAFETY, 1)
+    bench.ledger.append(ConsentChanged(SAFETY, given=False))
+    bench.start()
+    bench.hear(consent_document(revision=2))
+    assert left(bench) == []
+
+
+def test_while_nobody_can_say_it_stays(bench: Bench) -> None:
+    bench.hear(consent_document(SAFETY))
+    one = untold(bench, SAFETY, 1)
+    bench.hear(None)
+    bench.start()
+    bench.hear(None)
+    assert left(bench) == [one]

@@ -18,7 +18,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.clip_ids import unpack_ids
-from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
@@ -28,6 +28,7 @@ from fsd_agent.testing.journal import MemoryJournal
 CLIPS = st.sampled_from([f"{n:032x}" for n in range(5)])
 CAMPAIGNS = st.sampled_from(["cyclist", "door", "rain"])
 REASONS = st.sampled_from(DropReason)
+TELLINGS = st.none() | st.builds(Telling, st.sampled_from(Purpose), st.sampled_from([(), ("S1", "S2")]))
 
 
 class JournalModel(RuleBasedStateMachine):
@@ -63,6 +64,7 @@ class JournalModel(RuleBasedStateMachine):
         ),
         known_again=st.booleans(),
         with_row=st.sampled_from([True, True, False]),
+        telling=TELLINGS,
     )
     def accept(
         self,
@@ -75,6 +77,7 @@ class JournalModel(RuleBasedStateMachine):
         link: LinkRule,
         known_again: bool,
         with_row: bool,
+        telling: Telling | None,
     ) -> None:
         row = ClipRow(
             clip_id,
@@ -94,7 +97,7 @@ class JournalModel(RuleBasedStateMachine):
             self.serial += not (known_again and self.serial % 3 == 0)
             firing = Firing(campaign, 1, start_ns, (("Vehicle.Speed", 3.5), ("Vehicle.Mode", "auto")))
             at = None if drop else clip_id
-            firings.append(JudgedFiring(f"f{self.serial}", firing, start_ns + 7, at, drop))
+            firings.append(JudgedFiring(f"f{self.serial}", firing, start_ns + 7, at, drop, region, telling))
         rows = [row] if with_row and not drop else []
         self.both(lambda journal: journal.accept(firings, rows))
 
@@ -113,6 +116,16 @@ class JournalModel(RuleBasedStateMachine):
     @rule(clip_id=CLIPS, reason=REASONS)
     def dropped(self, clip_id: str, reason: DropReason) -> None:
         self.both(lambda journal: journal.dropped(clip_id, reason, "why"))
+
+    @rule(numbers=st.lists(st.integers(0, 9), max_size=3))
+    def told(self, numbers: list[int]) -> None:
+        self.both(lambda journal: journal.told([f"f{number}" for number in numbers]))
+
+    @rule(
+        purposes=st.frozensets(st.sampled_from(Purpose), max_size=2), regions=st.sampled_from([(), ("cn",)])
+    )
+    def untell(self, purposes: frozenset[Purpose], regions: tuple[str, ...]) -> None:
+        self.both(lambda journal: journal.untell(purposes=purposes, region_ids=regions))
 
     @rule(key=st.sampled_from(["a", "b"]), value=st.binary(max_size=4))
     def set_state(self, key: str, value: bytes) -> None:
@@ -148,6 +161,8 @@ class JournalModel(RuleBasedStateMachine):
             for one in (self.real, self.model)
         ]
         assert sealed[0] == sealed[1]
+        for region in ("cn", "eu"):
+            assert self.real.untold(region, limit=3) == self.model.untold(region, limit=3)
         assert list(self.real.each(LIVE)) == list(self.model.each(LIVE))
         for total in self.real.totals():
             assert total.fired == total.in_progress + total.delivered + sum(n for _, n in total.dropped)

@@ -15,7 +15,9 @@ import pytest
 from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.sqlite_reader import read_journal
+from fsd_agent.adapters.sqlite_schema import UPGRADES
 from fsd_agent.ports.journal import (
+    MAX_UNTOLD,
     IllegalMoveError,
     Journal,
     JournalError,
@@ -23,7 +25,7 @@ from fsd_agent.ports.journal import (
 )
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.clip_ids import unpack_ids
-from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling, UntoldFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
@@ -60,7 +62,8 @@ def firing(
 ) -> JudgedFiring:
     evidence = (("Vehicle.Speed", 12.5), ("Vehicle.Mode", "auto"), ("detections.cyclist", 1.0))
     at = None if clip is None else clip_id(clip)
-    return JudgedFiring(f"firing-{n}", Firing(campaign, 3, 100 + n, evidence), 1_000 + n, at, drop)
+    region = "" if drop is None else "eu"
+    return JudgedFiring(f"firing-{n}", Firing(campaign, 3, 100 + n, evidence), 1_000 + n, at, drop, region)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -235,9 +238,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 4")
+        db.execute("PRAGMA user_version = 5")
     db.close()
-    assert "version 4, this agent knows 3" in refusal(path)
+    assert "version 5, this agent knows 4" in refusal(path)
 
 
 V2 = Path(__file__).parent / "data" / "journal_v2.db"
@@ -253,7 +256,7 @@ def of_before(tmp_path: Path) -> Path:
 
 def schema(path: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(path) as db:
-        tables = ("clips", "firings", "tallies", "state")
+        tables = ("clips", "firings", "tallies", "untold", "state")
         columns = [(table, *row) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
         indexes = db.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name"
@@ -283,6 +286,8 @@ def test_a_journal_of_version_2_is_brought_up(of_before: Path, tmp_path: Path) -
     )
     (total,) = journal.totals()
     assert (total.fired, total.in_progress, total.delivered, total.delivered_bytes) == (6, 3, 1, 400)
+    assert total.region_id == rows[1].region_id
+    assert journal.untold(total.region_id, limit=9) == (), "nobody is told of what was before"
     assert journal.get_state("consent") == b"kept"
     urgent = replace(row(7), link=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=5))
     journal.accept([firing(7, clip=7)], [urgent])
@@ -295,6 +300,28 @@ def test_a_journal_of_version_2_is_brought_up(of_before: Path, tmp_path: Path) -
     assert schema(of_before) == schema(tmp_path / "new.db"), (
         "a new file and one that was brought up are the same"
     )
+
+
+def test_totals_of_before_are_made_anew_region_by_region(of_before: Path) -> None:
+    """Two regions had a campaign of one id: what nothing was kept for belongs to neither of them for sure."""
+    with sqlite3.connect(of_before) as db:
+        for statement in UPGRADES[2]:
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 3")
+        (mixed,) = db.execute("SELECT region_id FROM clips WHERE state = 'sealed'").fetchone()
+        db.execute("UPDATE clips SET region_id = 'zz' WHERE state = 'sealed'")
+        before = db.execute("SELECT outcome, firings, clips, bytes FROM tallies ORDER BY outcome").fetchall()
+    db.close()
+    journal = SqliteJournal(of_before)
+    totals = {one.region_id: one for one in journal.totals()}
+    journal.close()
+    assert totals.keys() == {"", mixed, "zz"}
+    assert (totals["zz"].fired, totals["zz"].sealed) == (1, 1)
+    assert (totals[""].fired, sum(count for _, count in totals[""].dropped)) == (1, 1)
+    with sqlite3.connect(of_before) as db:
+        query = "SELECT outcome, sum(firings), sum(clips), sum(bytes) FROM tallies GROUP BY outcome ORDER BY outcome"
+        assert db.execute(query).fetchall() == before, "all together are what they were"
+    db.close()
 
 
 def test_a_journal_that_cannot_be_brought_up_is_left_as_it_is(of_before: Path) -> None:
@@ -310,15 +337,76 @@ def test_a_journal_that_is_too_old_is_refused(of_before: Path) -> None:
     with sqlite3.connect(of_before) as db:
         db.execute("PRAGMA user_version = 1")
     db.close()
-    assert "version 1, older than any that this agent can bring up to 3" in refusal(of_before)
+    assert "version 1, older than any that this agent can bring up to 4" in refusal(of_before)
 
 
 def test_who_only_reads_does_not_bring_a_journal_up(of_before: Path) -> None:
-    with pytest.raises(JournalError, match="version 2; the agent makes them version 3 when it starts"):
+    with pytest.raises(JournalError, match="version 2; the agent makes them version 4 when it starts"):
         read_journal(of_before)
     with sqlite3.connect(of_before) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
+
+
+def told_of(n: int, region: str = "cn", purpose: Purpose = Purpose.SAFETY) -> JudgedFiring:
+    """A firing that nothing is kept for, and that its region is to be told of."""
+    telling = Telling(purpose, ("Vehicle.Speed",))
+    return JudgedFiring(f"u{n}", Firing("c", 1, n, ()), n, None, DropReason.SAMPLED_OUT, region, telling)
+
+
+def untold(journal: Journal, region: str = "cn") -> list[str]:
+    return [one.judged.firing_id for one in journal.untold(region, limit=10_000)]
+
+
+def test_what_is_untold_survives_until_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first = SqliteJournal(path)
+    kept = replace(firing(7, clip=7), telling=Telling(Purpose.DIAGNOSTICS, ()))
+    first.accept([told_of(1), told_of(2), firing(3, clip=7), kept], [row(7)])
+    first.close()
+    again = SqliteJournal(path)
+    region = row(7).region_id
+    (one,) = [one for one in again.untold(region, limit=9) if one.judged.clip_id is not None]
+    assert one == UntoldFiring(firing(7, clip=7), region, Telling(Purpose.DIAGNOSTICS, ()))
+    assert again.untold("cn", limit=1)[0].judged.firing_id == "u1"
+    again.told(["u1", "nobody"])
+    again.told(["u1"])
+    assert "u1" not in untold(again)
+    assert "u2" in untold(again)
+    again.close()
+
+
+def test_what_may_not_be_told_any_more_is_forgotten_by_purpose_and_by_region(journal: Journal) -> None:
+    journal.accept([told_of(1), told_of(2, "eu"), told_of(3, purpose=Purpose.DIAGNOSTICS)], ())
+    journal.untell(purposes=[Purpose.DIAGNOSTICS])
+    assert (untold(journal), untold(journal, "eu")) == (["u1"], ["u2"])
+    journal.untell(region_ids=["cn"])
+    assert (untold(journal), untold(journal, "eu")) == ([], ["u2"])
+    assert journal.never_told("cn") == 0, "what may not be told is not counted as lost"
+    assert journal.totals()[0].fired == 2, "and stays accounted for"
+
+
+def test_the_oldest_of_too_many_untold_go_and_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first = SqliteJournal(path)
+    first.accept([told_of(0, "eu"), *(told_of(n) for n in range(1, MAX_UNTOLD + 2))], ())
+    first.accept([told_of(MAX_UNTOLD + 2)], ())
+    assert untold(first)[0] == "u3"
+    first.close()
+    again = SqliteJournal(path)
+    assert len(untold(again)) == MAX_UNTOLD
+    assert (again.never_told("eu"), again.never_told("cn"), untold(again, "eu")) == (1, 2, [])
+    again.close()
+
+
+def test_two_regions_campaigns_of_one_id_are_counted_apart(journal: Journal) -> None:
+    journal.accept([told_of(1), told_of(2, "us"), told_of(3, "us")], ())
+    journal.accept([replace(firing(7, clip=7), region_id="cn")], [row(7)])
+    found = [(one.region_id, one.fired, one.staged, one.dropped) for one in journal.totals()]
+    sampled = DropReason.SAMPLED_OUT
+    assert found == [("cn", 1, 0, ((sampled, 1),)), ("eu", 1, 1, ()), ("us", 2, 0, ((sampled, 2),))]
+    journal.dropped(clip_id(7), DropReason.QUOTA_SPOOL, "")
+    assert [one.dropped for one in journal.totals()][1] == ((DropReason.QUOTA_SPOOL, 1),)
 
 
 RULES = [
@@ -485,7 +573,7 @@ import sys
 from pathlib import Path
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling, UntoldFiring
 from fsd_agent.records.purpose import Purpose
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])

@@ -51,7 +51,9 @@ def test_they_are_what_was_put_and_not_removed(steps: list[LiveClip | str]) -> N
         resting = {
             clip.clip_id
             for clip in oldest_first
-            if clip.region_id == region_id and clip.sealed and not clip.staged and not clip.dropped
+            if clip.region_id == region_id
+            and clip.sealed
+            and not (clip.staged or clip.dropped or clip.receipted)
         }
         assert set(unpack_ids(columns.at_rest().get(region_id, b""))) == resting
     assert columns == LiveClips(plain.values())

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from agent.tests.two_regions import Bench, S
 from fsd_agent.pipeline.turns import FIRST_REST_NS, REST_NS, TURN_NS
 from fsd_agent.records.clip import ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Hold, LeftClips
 from fsd_agent.testing.compartments import at
@@ -148,3 +150,19 @@ def test_whatever_the_vehicle_is_registered_to_a_clip_reaches_its_own_region_or_
             broker.unreachable = one == down
         bench.run(seconds)
     bench.check()
+
+
+@pytest.mark.parametrize("left_clips", LeftClips)
+def test_firings_of_a_region_that_was_left_are_its_own_or_nobodys(left_clips: LeftClips) -> None:
+    bench = Bench(left_clips)
+    assert bench.residence.current
+    telling = Telling(Purpose.SAFETY, ())
+    for number, region_id in enumerate(("cn", "eu")):
+        firing = Firing("c", 1, number, ())
+        drop = DropReason.SAMPLED_OUT
+        bench.journal.accept([JudgedFiring(f"f{number}", firing, 0, None, drop, region_id, telling)], ())
+    bench.register("eu")
+    bench.run(10)
+    left = [one.judged.firing_id for one in bench.journal.untold("cn", limit=9)]
+    assert left == (["f0"] if left_clips is LeftClips.DELIVER else [])
+    assert [one.judged.firing_id for one in bench.journal.untold("eu", limit=9)] == ["f1"]

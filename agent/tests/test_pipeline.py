@@ -35,6 +35,7 @@ from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import ClipState, SealedClip, SealedFile
 from fsd_agent.records.delivery import BytesSent
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
@@ -321,6 +322,27 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
     head = frames[10].bgr()[12:18, 22:30]
     assert head.max() < 40, "the head was not painted"
     assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
+
+
+def test_what_fires_is_noted_for_its_region_with_its_clip_or_the_reason_why_there_is_none() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign(), campaign("sampled", budget=Budget(0, None)))
+    bench.drive()
+    one, other = bench.journal.untold("cn", limit=9)
+    found = {each.judged.firing.campaign_id: each for each in (one, other)}
+    (row,) = bench.journal.clips(tuple(ClipState))
+    assert found["walker"].judged.clip_id == row.clip_id
+    assert found["sampled"].judged.drop is DropReason.BUDGET_CLIPS
+    assert all(each.telling == Telling(Purpose.SAFETY, ("Vehicle.Speed",)) for each in found.values())
+
+
+def test_what_fires_without_consent_is_noted_for_nobody() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign(purpose=Purpose.DIAGNOSTICS))
+    bench.drive()
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.NO_CONSENT, 1),)
+    assert not bench.journal.untold("cn", limit=9)
 
 
 def test_a_head_on_the_features_of_our_own_detector_fires() -> None:
@@ -876,6 +898,19 @@ def test_the_status_tells_a_region_nothing_of_another() -> None:
     again.restore(bench.region.policy)
     bench.control = again
     assert [one.id for one in teller_of(bench).status(cn).campaigns] == ["secret"]
+
+
+@pytest.mark.parametrize("own", ["cn", "eu"])
+def test_two_regions_campaigns_of_one_id_are_told_apart(own: str) -> None:
+    """The vehicle collected for one region, moved, and the other one pushed a campaign of the same id."""
+    region = sample_region(own, ("DE",) if own == "eu" else ("CN",))
+    bench = Bench(drive(1, ()), region=region)
+    bench.push(campaign(region=own), region=own)
+    for number, of in enumerate(("cn", "eu", "eu")):
+        fired, drop = Firing("walker", 1, number, ()), DropReason.SAMPLED_OUT
+        bench.journal.accept([JudgedFiring(f"f{number}", fired, 0, None, drop, of)], ())
+    (told,) = teller_of(bench).status(region.route()).campaigns
+    assert (told.id, told.fired) == ("walker", {"cn": 1, "eu": 2}[own])
 
 
 @pytest.mark.parametrize(

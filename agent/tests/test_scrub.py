@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsd_agent.adapters.spool_files import ASIDE_FILES, SpoolFiles
 from fsd_agent.adapters.staging_files import StagingFiles
@@ -28,6 +30,7 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.wire.scrub_place import decode_scrub_place, encode_scrub_place
 
 S = 1_000_000_000
 CAPTURED, SEALED = ClipState.CAPTURED, ClipState.SEALED
@@ -326,8 +329,7 @@ def test_a_round_goes_on_after_a_restart_where_it_was(bench: Bench) -> None:
         bench.add(number, size_bytes=1000)
     last = bench.add(CLIPS_AT_ONCE + 2, size_bytes=3_000_000)
     bench.look(2 * CLIPS_AT_ONCE * OPEN_BYTES // RATE + 2)
-    state, clip_id = msgspec.msgpack.decode(bench.journal.state[STATE_KEY], type=tuple[str, str])
-    assert (state, clip_id) == ("sealed", f"{CLIPS_AT_ONCE - 1:032x}")
+    assert decode_scrub_place(bench.journal.state[STATE_KEY]) == (SEALED, f"{CLIPS_AT_ONCE - 1:032x}")
     first = f"{1:032x}"
     flip(bench.path(first), 400)
     flip(bench.path(last), 400)
@@ -337,12 +339,31 @@ def test_a_round_goes_on_after_a_restart_where_it_was(bench: Bench) -> None:
     bench.start()
     sound = bench.journal.clips({SEALED})[0].clip_id
     bench.look(10)
-    assert msgspec.msgpack.decode(bench.journal.state[STATE_KEY]) == ["captured", ""]
+    assert decode_scrub_place(bench.journal.state[STATE_KEY]) == (ClipState.CAPTURED, "")
     assert bench.journal.clip(sound) is not None
 
 
+@given(
+    st.sampled_from([ClipState.CAPTURED, SEALED]),
+    st.just("") | st.integers(0, 2**128 - 1).map("{:032x}".format),
+)
+def test_where_a_round_was_is_read_as_it_was_written(state: ClipState, clip_id: str) -> None:
+    data = encode_scrub_place(state, clip_id)
+    assert data == msgspec.msgpack.encode([1, str(state), clip_id])
+    assert decode_scrub_place(data) == (state, clip_id)
+
+
 @pytest.mark.parametrize(
-    "kept", [b"\xc1", msgspec.msgpack.encode(("dropped", "")), msgspec.msgpack.encode(3)]
+    "kept",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode((1, "dropped", "")),
+        msgspec.msgpack.encode((2, "sealed", "")),
+        msgspec.msgpack.encode((1, "sealed", "../etc")),
+        msgspec.msgpack.encode(("sealed", "f" * 32)),
+        msgspec.msgpack.encode(3),
+    ],
 )
 def test_what_can_not_be_read_of_the_last_round_begins_one(bench: Bench, kept: bytes) -> None:
     clip = bench.add(1)

@@ -34,8 +34,9 @@ def clip(
     region: str = "cn",
     state: ClipState = SEALED,
     is_sending: bool = False,
+    is_urgent: bool = False,
 ) -> OnBoard:
-    return OnBoard(name, region, state, priority, value, Amount(size, 1), is_sending)
+    return OnBoard(name, region, state, priority, value, Amount(size, 1), is_sending, is_urgent)
 
 
 def disk(size_bytes: int, files: int = 0) -> Shortfall:
@@ -62,6 +63,16 @@ def test_lowest_priority_then_lowest_value_then_oldest() -> None:
         start=1,
     ):
         assert names(evict(clips, [disk(10 * count)]))[count - 1 :] == expected
+
+
+def test_what_is_urgent_goes_after_the_others_of_its_priority_and_before_a_higher_one() -> None:
+    clips = [
+        clip("urgent", is_urgent=True),
+        clip("worth more", value=9.0),
+        clip("important", priority=1),
+        clip("least", priority=-1, is_urgent=True),
+    ]
+    assert names(evict(clips, [disk(40)])) == ["least", "worth more", "urgent", "important"]
 
 
 def test_the_state_says_nothing_about_the_worth() -> None:
@@ -183,6 +194,7 @@ _clips = st.lists(
         value=st.sampled_from([0.0, 0.5]),
         takes=st.builds(Amount, st.integers(0, 50), st.integers(0, 1)),
         is_sending=st.booleans(),
+        is_urgent=st.booleans(),
     ),
     max_size=12,
     unique_by=lambda one: one.clip_id,
@@ -230,18 +242,15 @@ def test_bounds_hold_afterwards_if_they_can_and_nothing_goes_needlessly(
         before = exceeded(gone[:at])[own]
         assert before.beyond(gone[at].takes) != before, "it went, and brought nothing"
     for reason in (REGION, SPOOL, DISK):
-        worth = [
-            (by_id[one.clip_id].priority, by_id[one.clip_id].value, clips.index(by_id[one.clip_id]))
-            for one in decision.evictions
-            if one.reason is reason
-        ]
+        went = [by_id[one.clip_id] for one in decision.evictions if one.reason is reason]
+        worth = [(one.priority, one.is_urgent, one.value, clips.index(one)) for one in went]
         assert worth == sorted(worth)
 
 
 @given(_clips, _amount)
 def test_the_first_of_the_order_decide_as_all_of_them_do(clips: list[OnBoard], lacks: Amount) -> None:
     """Who has very many clips asks for the first of them, and for more where those are not enough."""
-    order = sorted(clips, key=lambda one: (one.priority, one.value))
+    order = sorted(clips, key=lambda one: (one.priority, one.is_urgent, one.value))
     exceeded = shortfalls({}, Quotas(NOTHING), lacks)
     whole = evict(clips, exceeded)
     for count in range(len(order) + 1):

@@ -389,13 +389,21 @@ def test_what_was_set_aside_goes_at_the_next_start_and_the_ledger_says_so(disk: 
     assert check_ledger(disk) == {1: "erased"}
 
 
-def test_a_receipt_that_only_the_ledger_holds_is_asked_for_again(disk: Disk) -> None:
-    _, _, _, ledger = disk
+@pytest.mark.parametrize("given", [(Purpose.SAFETY,), ()])
+def test_a_receipt_that_only_the_ledger_holds_is_carried_through(
+    disk: Disk, given: tuple[Purpose, ...]
+) -> None:
+    """Whatever the user has said since: the clip is its region's, and journal and ledger say the same."""
+    journal, _, spool, ledger = disk
     stage(disk, 1)
     seal(disk, 1)
     ledger.append(*sent(1))
-    recovery(disk, Purpose.SAFETY)
-    assert check_ledger(disk) == {1: "at the region, copy not yet erased"}
+    recovery(disk, *given)
+    row = journal.clip(clip_id(1))
+    assert row is not None
+    assert (row.state, row.drop) == (ClipState.DELIVERED, None)
+    assert spool.entries() == frozenset()
+    assert check_ledger(disk) == {1: "at the region"}
 
 
 def test_clips_from_before_the_ledger_are_taken_up(disk: Disk) -> None:

@@ -68,9 +68,10 @@ FACTS: list[Fact] = [
     SegmentRemoved(0, 4000, bytes(32), acknowledged=True),
     PolicyRefused("cn", 3),
     KeyRotated(KEYS.device_key_id(), AFTER.device_key_id(), AFTER.rotations()[0].data),
+    DO.firing_sent(),
 ]
 HEAD = Head(7, b"\x01" * 32, b"\x02" * 32, 1_800_000_000_000_000_000, KEYS.device_key_id())
-EVERYTHING = "2ffa3df5bcf047378ddda9d3f1fc74e9ed6302af2bcee88cacbf4e13b9793c26"
+EVERYTHING = "d2826e158e6c5828543c120001d9e6c5da902533406c2ead319c42122050f767"
 """SHA-256 over the records of FACTS, numbered from 0."""
 CHECKPOINT = Checkpoint(
     HEAD,

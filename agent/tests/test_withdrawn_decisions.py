@@ -10,7 +10,7 @@ from fsd_agent.pipeline.consent import LOOK_EVERY_NS
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
-from fsd_agent.records.ledger import Dropped, Fact
+from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fact, Fired, Receipted, Sealed
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.testing.clock import ManualClock
@@ -102,6 +102,27 @@ def test_clips_of_a_withdrawn_purpose_are_given_up_and_no_others(bench: Bench) -
         {"clip": clip_id, "reason": "consent_withdrawn", "detail": f"consent to {purpose} was withdrawn"}
         for clip_id, purpose in ((captured, SAFETY), (sealed, SAFETY), (driving, DRIVING))
     ]
+
+
+def test_what_its_region_has_signed_for_is_the_regions_and_not_given_up(bench: Bench) -> None:
+    """The ledger had the receipt, and the journal was full right then."""
+    clip = bench.clip(1, SEALED)
+    bench.ledger.append(
+        Fired(clip, "eu", SAFETY, "f", "c", 1),
+        Sealed(clip, "eu", "car-1", 1, 1, "0" * 16, bytes(32), 1),
+        Receipted(clip, "eu", b"signed"),
+    )
+    before = len(bench.recorded())
+    bench.consent.withdraw(SAFETY)
+    bench.step()
+    assert bench.states(clip) == [ClipState.DELIVERED]
+    assert bench.journal.receipts[clip] == b"signed"
+    assert bench.recorded()[before:] == [
+        Erased(clip, "eu", Copy.STAGED, Cause.SEALED),
+        Erased(clip, "eu", Copy.SEALED, Cause.RECEIPTED),
+    ]
+    assert bench.events.of("delivered") == [{"clip": clip, "region": "eu", "bytes": 1}]
+    assert bench.events.of("dropped") == []
 
 
 def test_a_purpose_on_hold_is_not_withdrawn(bench: Bench) -> None:

@@ -7,10 +7,6 @@ common names, and the access rules of ``fsd_tools.region.broker``. Where a broke
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from fsd_agent.rules.uplink.versions import MqttVersion
-from fsd_tools.errors import ToolError
+from fsd_tools.region.broker_process import BrokerProcess as Process
+from fsd_tools.region.broker_process import Patience, find_broker
 from fsd_tools.region.layout import RegionDir
 from hil_tests.interop import configs
 
-START_S = 60.0
+PATIENCE = Patience(start_s=60.0, stop_s=20.0)
 """Two of them start a virtual machine of their own."""
-STOP_S = 20.0
-_SBIN = "/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
+LOG_LINES = 25
 
 
 class Told(StrEnum):
@@ -72,8 +68,8 @@ class BrokerProcess(ABC):
         self.port = port
         self.folder = folder
         self.vehicles = vehicles
-        self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
+        self._process = Process(self.traits.package, ("127.0.0.1", port), folder / "log", PATIENCE)
         self.configure()
 
     @abstractmethod
@@ -90,72 +86,30 @@ class BrokerProcess(ABC):
 
     @property
     def program(self) -> str:
-        """Path of its binary. Raises :class:`ToolError` when it is not installed."""
+        """Path of its binary. Raises ``ToolError`` when it is not installed."""
         return find(self.traits)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections. Raises :class:`ToolError` with the end of its log."""
-        with (self.folder / "log").open("ab") as log:
-            # The kernel ends it when this thread ends (prctl(2), PR_SET_PDEATHSIG).
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.argv()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment(),
-                cwd=self.folder,
-                process_group=0,
-            )
-        deadline_s = time.monotonic() + START_S
-        while not listens(self.port):
-            code = self._process.poll()
-            if code is not None or time.monotonic() > deadline_s:
-                self.stop()
-                what = f"ended with code {code}" if code is not None else "takes no connections"
-                raise ToolError(f"{self.traits.package} {what}:\n{self.log_tail()}")
-            time.sleep(0.05)
+        """Start it and wait until it takes connections. Raises ``ToolError`` with the end of its log."""
+        self._process.start(self.argv(), env=self.environment(), cwd=self.folder)
 
     def stop(self) -> None:
         """Ask it to end, as a service manager does, and insist after a while."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._process.stop()
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._process.kill()
 
-    def log_tail(self, lines: int = 25) -> str:
+    def log_tail(self, lines: int = LOG_LINES) -> str:
         """The end of what it said."""
-        return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-lines:])
+        return self._process.log_tail(lines)
 
 
 def find(traits: Traits) -> str:
-    """Path of the binary. Raises :class:`ToolError` saying how to get it."""
-    found = shutil.which(traits.program, path=_SBIN)
-    if found is None:
-        raise ToolError(
-            f"{traits.package} is not installed: `make interop`, or `apt-get install {traits.package}`"
-        )
-    return found
-
-
-def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
+    """Path of the binary. Raises ``ToolError`` saying how to get it."""
+    advice = f"{traits.package} is not installed: `make interop`, or `apt-get install {traits.package}`"
+    return find_broker(traits.program, advice)
 
 
 class MosquittoProcess(BrokerProcess):
@@ -229,7 +183,7 @@ class EjabberdProcess(BrokerProcess):
     def environment(self) -> Mapping[str, str]:
         """See the base class."""
         return {
-            "PATH": _SBIN,
+            "PATH": "/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin",
             "HOME": str(self.folder),
             "EJABBERD_CONFIG_PATH": str(self.folder / "ejabberd.yml"),
             "EJABBERD_LOG_PATH": str(self.folder / "ejabberd.log"),

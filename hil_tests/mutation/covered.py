@@ -20,6 +20,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
         "test_privacy_decisions",
         "test_privacy_location_decisions",
     ),
+    "rules/privacy/telling.py": ("test_telling",),
     "rules/privacy/zones.py": ("test_privacy_zones", "test_privacy_decisions"),
     "rules/privacy/consent.py": ("test_consent_decisions", "test_consent"),
     "rules/trust/registration.py": ("test_trust_registration", "test_trust_decisions"),

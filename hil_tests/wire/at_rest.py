@@ -11,6 +11,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.wire.sealed import SealedError, open_sealed
 from fsd_agent.wire.spool_file import SpoolFileError, read_header
 from fsd_tools.region.enrolled import device_keys
+from fsd_tools.region.firings import read_firing
 from hil_tests.wire import fleet
 from hil_tests.wire.world import World
 
@@ -54,6 +55,27 @@ def wrong_in_stores(world: World, own: Mapping[str, str]) -> list[str]:
         for name, directory in world.regions.items()
         if name != region and (directory.store / fleet.CAR / f"{clip_id}.mcap").exists()
     ]
+
+
+def wrong_in_told(world: World, own: Mapping[str, str]) -> tuple[int, list[str]]:
+    """How many firings regions were told of since the last call; no region of one that another one's clip was made of.
+
+    The region of a firing's clip is what ``own`` said of it in any call.
+    """
+    world.owners.update(own)
+    count, wrong = 0, []
+    for name, directory in world.regions.items():
+        for path in (directory.firings / fleet.CAR).glob("*.json"):
+            if path in world.told:
+                continue
+            world.told.add(path)
+            found = read_firing(path)
+            clip_id = found.told.clip_id if found is not None else None
+            count += clip_id is not None
+            owner = world.owners.get(clip_id or "", name)
+            if owner != name:
+                wrong.append(f"{name} was told of firing {path.stem}, whose clip {clip_id} is {owner}'s")
+    return count, wrong
 
 
 def _is_as_put(path: Path, region: str) -> bool:

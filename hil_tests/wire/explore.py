@@ -50,6 +50,8 @@ class Report:
     moves: Counter[str] = field(default_factory=Counter)
     clips: int = 0
     delivered: int = 0
+    told: int = 0
+    """Firings that regions were told of by themselves."""
     connections: int = 0
     matrix: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
@@ -71,6 +73,7 @@ class Report:
             self.moves + other.moves,
             self.clips + other.clips,
             self.delivered + other.delivered,
+            self.told + other.told,
             self.connections + other.connections,
             dict(matrix),
             self.failures + other.failures,
@@ -88,6 +91,7 @@ class Report:
                 self.with_egress,
                 self.clips,
                 self.delivered,
+                self.told,
                 self.connections,
             ],
             "seconds": self.seconds,
@@ -106,7 +110,7 @@ class Report:
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
         """What :meth:`as_json` gave."""
-        schedules, journeys, with_egress, clips, delivered, connections = told["numbers"]
+        schedules, journeys, with_egress, clips, delivered, firings, connections = told["numbers"]
         return cls(
             schedules,
             journeys,
@@ -114,6 +118,7 @@ class Report:
             Counter(told["moves"]),
             clips,
             delivered,
+            firings,
             connections,
             {(table, row, region): Cell(*cell) for table, row, region, *cell in told["matrix"]},
             [Failure(seed, tuple(map(tuple, moves)), *rest) for seed, moves, *rest in told["failures"]],
@@ -204,6 +209,7 @@ def _count(report: Report, plan: Schedule, outcome: Outcome) -> None:
     report.moves.update(str(move[0]) for move in plan.moves)
     report.clips += outcome.clips
     report.delivered += outcome.delivered
+    report.told += outcome.told
     report.connections += outcome.connections
 
 

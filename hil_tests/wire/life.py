@@ -1,7 +1,7 @@
 """One agent's life without its threads: everything real but the samples and the clock, one step at a time.
 
-Real are residence, control, sensing, recording, redaction, sealing, spool, journal, ledger, the delivering loop, TLS
-and MQTT; regions that were left get no turns here. Time can be made to pass (retries, looks at the registration) without waiting for it.
+Real are residence, control, sensing, recording, redaction, sealing, spool, journal, ledger, the delivering loop with what is
+told of firings, TLS and MQTT; regions that were left get no turns here. Time can be made to pass (retries, looks at the registration) without waiting for it.
 
 ``broken`` takes a wall down, to show that the proof would notice: see :data:`BROKEN`.
 """
@@ -23,11 +23,13 @@ from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
+from fsd_agent.ports.broker import Message
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.region import Route
 from fsd_agent.rules.capture.ring import Ring
@@ -89,6 +91,13 @@ class Life:
         )
         for policy in residence.policies:
             self.control.restore(policy)
+        self.firings = FiringTeller(
+            journal=self.journal,
+            ledger=self.ledger,
+            keys=self.keys,
+            clock=self.clock,
+            random=lambda: 0.5,
+        )
         self.sense = self._sense(staging)
         self.finisher = Finisher(
             journal=self.journal,
@@ -120,11 +129,16 @@ class Life:
             clock=self.clock,
             events=self.events,
             route_source=(lambda: first) if broken == "routing" else (lambda: self.residence.current),
-            on_message=self.control.on_message,
+            on_message=self._hear,
             random=lambda: 0.5,
             gate=OpenGate(),
             power=AlwaysOn(),
+            firings=self.firings,
         )
+
+    def _hear(self, route: Route, message: Message) -> None:
+        if not self.firings.heard(route, message):
+            self.control.on_message(route, message)
 
     def _sense(self, staging: StagingFiles) -> Sense:
         ring = Ring(CATALOGUE, horizon_ns=HORIZON_NS, max_bytes=1 << 20)
@@ -146,6 +160,7 @@ class Life:
                 events=self.events,
                 new_id=new_id,
                 room=NoReserve(),
+                accepted=self.firings.noted,
             ),
             control=self.control,
             residence=self.residence,
@@ -180,7 +195,8 @@ class Life:
             if not now.region_id or (not now.connected and now.connection_failures > failed):
                 return
             # Every region here has campaigns for everybody: without them nothing fires.
-            busy = now.in_flight or now.waiting_clips or self.control.in_force(region) is None
+            busy = now.in_flight or now.waiting_clips or self.firings.pending
+            busy = busy or self.control.in_force(region) is None
             quiet = 0 if self.broker.dialling or (now.connected and busy) else quiet + 1
 
     def report(self) -> dict[str, object]:

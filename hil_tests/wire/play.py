@@ -13,7 +13,7 @@ from typing import Any
 
 from fsd_agent.rules.residency.egress import Destination
 from hil_tests.wire import fleet
-from hil_tests.wire.at_rest import wrong_in_spool, wrong_in_stores
+from hil_tests.wire.at_rest import wrong_in_spool, wrong_in_stores, wrong_in_told
 from hil_tests.wire.brokers import FUTURE_FROM, FUTURE_UNTIL, Fault, port_of
 from hil_tests.wire.cars import Car
 from hil_tests.wire.moves import Move, Schedule
@@ -32,6 +32,8 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
     clips: int = 0
     delivered: int = 0
+    told: int = 0
+    """Firings that regions were told of by themselves."""
     connections: int = 0
     log: list[str] = field(default_factory=list)
     """What was done and what the vehicle said."""
@@ -77,6 +79,8 @@ class Player:
                 break
         self._end()
         self._outcome.wrong += wrong_in_stores(self._world, self._own())
+        self._outcome.told, wrong = wrong_in_told(self._world, self._own())
+        self._outcome.wrong += wrong
         self._outcome.wrong += self._watch.wrong[already:]
         self._outcome.clips = len(self._clips)
         self._outcome.delivered = sum(state == "delivered" for _, state in self._clips.values())

@@ -15,7 +15,9 @@ def show(report: Report) -> None:
         f"{report.with_egress} of them with the egress list on"
     )
     print("moves: " + ", ".join(f"{count} {name}" for name, count in report.moves.most_common()))
-    print(f"{report.clips} clips collected, {report.delivered} delivered with a receipt")
+    print(
+        f"{report.clips} clips collected, {report.delivered} delivered with a receipt; regions were told of {report.told} firings"
+    )
     print(
         "\npackets / bytes on the wire / secret bytes (a certificate, or anything of MQTT) that reached each region"
     )

@@ -51,6 +51,10 @@ class World:
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.owners: dict[str, str] = {}
+        """The region of every clip that any schedule collected."""
+        self.told: set[Path] = set()
+        """What regions were told of firings, as far as it was looked at."""
         self.root = _folder()
         self.data = self.root / "data"
         self.pid = 0

@@ -65,7 +65,7 @@ class World:
         row = ClipRow(clip_id, region, Purpose.SAFETY, ClipState.STAGED, S, 2 * S, WALL_NS, ("front",), (), 1)
         kept = JudgedFiring("k" + clip_id, Firing("walker", 1, S, ()), S + WALL_NS, clip_id, None)
         drop = JudgedFiring(
-            "d" + clip_id, Firing("walker", 1, S, ()), S + WALL_NS, None, DropReason.BUDGET_CLIPS
+            "d" + clip_id, Firing("walker", 1, S, ()), S + WALL_NS, None, DropReason.BUDGET_CLIPS, region
         )
         self.journal(vehicle).parent.mkdir(parents=True)
         journal = SqliteJournal(self.journal(vehicle))

@@ -30,11 +30,15 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.adapters.tls import region_context
+from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.deliver import Deliverer
+from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.link import LinkLimits
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.backoff import BackoffPolicy
 from fsd_agent.rules.uplink.transfer import UplinkLimits
@@ -49,6 +53,7 @@ from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
 from fsd_tools.errors import ToolError
 from fsd_tools.main import main
+from fsd_tools.region.firings import FiringStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto, find_mosquitto
 
@@ -90,6 +95,7 @@ class Place:
             root / "ledger", keys=self.keys, clock=SystemClock(), events=RememberedEvents()
         )
         self.sent: dict[str, bytes] = {}
+        self.teller: FiringTeller | None = None
         self.process: subprocess.Popen[str] | None = None
         self.told: list[dict[str, Any]] = []
         self._readers: list[threading.Thread] = []
@@ -139,13 +145,47 @@ class Place:
             self._readers.pop().join()
         return code
 
+    def fire(self, number: int) -> str:
+        """Nothing is kept for it, and its region is to be told."""
+        firing_id, firing = f"{number:032x}", Firing("walker", 1, number, (("Vehicle.Speed", 8.5),))
+        telling = Telling(Purpose.SAFETY, ("Vehicle.Speed",))
+        region_id = self.route.policy.region_id
+        drop = DropReason.SAMPLED_OUT
+        self.journal.accept([JudgedFiring(firing_id, firing, number, None, drop, region_id, telling)], ())
+        if self.teller is not None:
+            self.teller.noted()
+        return firing_id
+
+    def untold(self) -> list[str]:
+        region_id = self.route.policy.region_id
+        return [one.judged.firing_id for one in self.journal.untold(region_id, limit=100)]
+
+    def telling(self, consent: Consents | None = None) -> Deliverer:
+        """A new process that also tells of firings."""
+        self.teller = teller = FiringTeller(
+            journal=self.journal,
+            ledger=self.ledger,
+            keys=self.keys,
+            clock=SystemClock(),
+            random=random.random,
+        )
+
+        def hear(route: Route, message: Message) -> None:
+            teller.heard(route, message)
+
+        return self.deliverer(on_message=hear, firings=teller, consent=consent or PlainConsent())
+
+    def heard(self, name: str) -> list[str]:
+        """Firings or clips that the region told of, in its order."""
+        key = "clip" if name == "stored" else name
+        return [event[key] for event in self.told if event["event"] == name]
+
     def deliverer(self, **more: Any) -> Deliverer:
         return Deliverer(
             broker=MqttBroker(self.keys, OPTIONS),
             journal=self.journal,
             spool=self.spool,
             ledger=self.ledger,
-            consent=PlainConsent(),
             clock=SystemClock(),
             events=RememberedEvents(),
             route_source=lambda: self.route,
@@ -154,7 +194,7 @@ class Place:
             link_limits=LINK_LIMITS,
             gate=OpenGate(),
             power=AlwaysOn(),
-            **({"on_message": lambda _route, _message: None} | more),
+            **({"on_message": lambda _route, _message: None, "consent": PlainConsent()} | more),
         )
 
     def delivered(self) -> set[str]:
@@ -264,6 +304,68 @@ def test_the_car_killed_in_the_middle_starts_again_and_sends_what_is_missing(pla
     assert run(place.deliverer(), lambda: place.delivered() == set(place.sent))
     place.stop()
     place.check_store()
+
+
+def test_a_firing_arrives_before_a_clip_that_was_there_first(place: Place) -> None:
+    clip = place.add(1, 30_000_000)
+    place.serve()
+    deliverer = place.telling()
+    assert run(deliverer, lambda: deliverer.stats().acknowledged > 20), "the clip is under way"
+    one = place.fire(1)
+    assert run(deliverer, lambda: not place.untold())
+    assert place.delivered() == set(), "the clip is not there yet"
+    assert run(deliverer, lambda: place.delivered() == {clip}, timeout_s=60)
+    deliverer.close()
+    place.stop()
+    order = [event["event"] for event in place.told if event["event"] in {"firing", "stored"}]
+    assert order == ["firing", "stored"]
+    assert place.heard("firing") == [one]
+
+
+def test_firings_arrive_once_whatever_is_killed_in_between(place: Place) -> None:
+    """The region by SIGKILL, the car's loop by being dropped without a word."""
+    chance, fired = random.Random(5), set()
+    place.serve()
+    for life in range(6):
+        fired |= {place.fire(10 * life + number) for number in range(5)}
+        run(place.telling(), lambda: not place.untold(), timeout_s=chance.uniform(0.02, 0.4))
+        if life % 2:
+            place.stop(signal.SIGKILL)
+            wait_for(lambda: not listens(place.port), "the broker ends with its parent")
+            place.serve()
+    last = place.telling()
+    assert run(last, lambda: not place.untold(), timeout_s=60)
+    last.close()
+    place.stop()
+    assert {one.firing for one in FiringStore(place.region.firings).of("car-1")} == fired
+    assert sorted(place.heard("firing")) == sorted(set(place.heard("firing"))), "none was new twice"
+
+
+def test_without_consent_no_byte_of_a_firing_goes(place: Place) -> None:
+    place.fire(1)
+    place.serve()
+    consent = PlainConsent(frozenset())
+    deliverer = place.telling(consent)
+    assert run(deliverer, lambda: deliverer.stats().connected)
+    run(deliverer, lambda: False, timeout_s=1.0)
+    assert deliverer.stats().sent == ()
+    consent.give(Purpose.SAFETY)
+    assert run(deliverer, lambda: not place.untold())
+    deliverer.close()
+
+
+def test_a_vehicle_can_not_tell_of_another_ones_firings(place: Place) -> None:
+    place.serve()
+    broker = MqttBroker(place.keys, OPTIONS)
+    broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
+    collect(broker, has(Connected))
+    token = broker.publish(Topics("cn", "car-2").firing("1" * 32), b"a lie")
+    (answer,) = [event for event in collect(broker, has(Acked)) if isinstance(event, Acked)]
+    broker.close()
+    assert answer.token == token
+    assert "authorized" in answer.refusal
+    place.stop()
+    assert not [one for one in place.told if one["event"] in {"firing", "ignored", "held", "received"}]
 
 
 def test_nothing_is_published_before_the_connack(place: Place) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from fsd_agent.adapters import sqlite_untold
 from fsd_agent.adapters.sqlite_file import SqliteFile
 from fsd_agent.adapters.sqlite_queries import SqliteQueries, find_clip
 from fsd_agent.adapters.sqlite_reserve import MoveReserve
@@ -23,6 +24,7 @@ from fsd_agent.adapters.sqlite_tallies import tally_end, tally_firing
 from fsd_agent.ports.journal import IllegalMoveError, JournalError
 from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 
@@ -34,7 +36,7 @@ _PUT_CLIP = f"""
         links = excluded.links, roaming = excluded.roaming, urgent = excluded.urgent,
         deadline_ns = excluded.deadline_ns
 """  # noqa: S608 - see above
-_PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
+_PUT_FIRING = f"INSERT INTO firings ({FIRING_COLUMNS}, region_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
 
 
 class SqliteJournal(SqliteQueries):
@@ -51,6 +53,8 @@ class SqliteJournal(SqliteQueries):
                 self._put_staged(db, clip)
             for judged in firings:
                 self._put_firing(db, judged)
+            if any(judged.telling is not None for judged in firings):
+                sqlite_untold.bound(db)
 
     def captured(self, clip_id: str, *, cut: bool) -> None:
         """See the port."""
@@ -105,6 +109,20 @@ class SqliteJournal(SqliteQueries):
             tally_end(db, row, reason, clips=0, size_bytes=0)
             self._levels.leave(row)
 
+    def told(self, firing_ids: Collection[str]) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            sqlite_untold.forget(db, firing_ids)
+
+    def untell(self, *, purposes: Collection[Purpose] = (), region_ids: Collection[str] = ()) -> None:
+        """See the port. On a full disk, too: consent may be what it waits for."""
+
+        def forget() -> None:
+            with self._file.change() as db:
+                sqlite_untold.forget_of(db, purposes, region_ids)
+
+        self._reserve.move(forget)
+
     def set_state(self, key: str, value: bytes) -> None:
         """See the port."""
         with self._file.change() as db:
@@ -153,6 +171,7 @@ class SqliteJournal(SqliteQueries):
         """Insert one firing, once its clip is known to be open."""
         if (judged.clip_id is None) == (judged.drop is None):
             raise JournalError(f"firing {judged.firing_id}: needs exactly one of clip_id and drop")
+        region_id = judged.region_id
         if judged.clip_id is not None:
             row = find_clip(db, judged.clip_id)
             if row is None or row.state is not ClipState.STAGED:
@@ -160,7 +179,10 @@ class SqliteJournal(SqliteQueries):
                 raise IllegalMoveError(
                     f"{self._path}: firing {judged.firing_id}: its clip {judged.clip_id} is {state}, not staged"
                 )
+            region_id = row.region_id
         if db.execute("SELECT 1 FROM firings WHERE firing_id = ?", (judged.firing_id,)).fetchone():
             raise JournalError(f"{self._path}: firing {judged.firing_id}: already journalled")
-        db.execute(_PUT_FIRING, firing_values(judged))
-        tally_firing(db, judged)
+        put = db.execute(_PUT_FIRING, (*firing_values(judged), region_id))
+        tally_firing(db, judged, region_id)
+        if judged.telling is not None and put.lastrowid is not None:
+            sqlite_untold.put(db, put.lastrowid, region_id, judged.telling)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from fsd_agent.adapters import sqlite_untold
 from fsd_agent.adapters.sqlite_file import SqliteFile
 from fsd_agent.adapters.sqlite_levels import LevelSums
 from fsd_agent.adapters.sqlite_rows import (
@@ -23,7 +24,7 @@ from fsd_agent.adapters.sqlite_tallies import read_totals
 from fsd_agent.ports.journal import CampaignTotals, JournalError, Level
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
 from fsd_agent.records.clip_ids import ID_BYTES
-from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.purpose import Compartment
 
@@ -82,7 +83,7 @@ class SqliteQueries:
         of_regions = f"AND region_id IN ({', '.join('?' * len(region_ids))}) " if region_ids else ""
         query = (
             f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') {of_regions}"  # noqa: S608 - see above
-            "ORDER BY priority, seq LIMIT ?"
+            "ORDER BY priority, urgent, seq LIMIT ?"
         )
         with self._file.read() as db:
             rows = db.execute(query, (*region_ids, limit)).fetchall()
@@ -173,6 +174,16 @@ class SqliteQueries:
         """See the port."""
         with self._file.read() as db:
             return read_totals(db)
+
+    def untold(self, region_id: str, *, limit: int) -> tuple[UntoldFiring, ...]:
+        """See the port."""
+        with self._file.read() as db:
+            return sqlite_untold.read(db, region_id, limit)
+
+    def never_told(self, region_id: str) -> int:
+        """See the port."""
+        with self._file.read() as db:
+            return sqlite_untold.never_told(db, region_id)
 
     def get_state(self, key: str) -> bytes | None:
         """See the port."""

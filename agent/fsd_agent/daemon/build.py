@@ -30,6 +30,7 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
@@ -121,6 +122,13 @@ def _put_together(
         events=parts.events,
     )
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
+    firings = FiringTeller(
+        journal=parts.journal,
+        ledger=parts.ledger,
+        keys=parts.keys,
+        clock=parts.clock,
+        random=random.SystemRandom().random,
+    )
     retention = Retention(
         journal=parts.journal,
         source=parts.residence,
@@ -129,17 +137,19 @@ def _put_together(
         events=parts.events,
     )
     finisher = _finisher(parts, codec, detectors[1], policy)
-    sense = _sense(config, parts, engine, detectors[0], room, policy)
+    sense = _sense(config, parts, engine, detectors[0], room, policy, firings.noted)
     deliverer = _deliverer(
         config,
         parts,
         heads,
+        firings,
         lambda: (*retention.step(ClipState.SEALED), *upkeep.step(ClipState.SEALED)),
         policy,
     )
 
     def trouble() -> str:
         own = heads.trouble or upkeep.trouble or finisher.trouble or deliverer.stats().trouble
+        own = own or firings.trouble
         return own or parts.consent.trouble or policy.trouble
 
     holds = Holds(parts.journal, parts.clock, parts.events)
@@ -174,6 +184,7 @@ def _sense(
     detector: Detector | None,
     room: Room,
     policy: LinkPolicy,
+    noted: Callable[[], None],
 ) -> Sense:
     ring = Ring(
         parts.description.catalogue, horizon_ns=ring_ns(config), max_bytes=config.sense.ring_max_bytes
@@ -192,6 +203,7 @@ def _sense(
             events=parts.events,
             new_id=_new_id,
             room=room,
+            accepted=noted,
         ),
         control=parts.control,
         residence=parts.residence,
@@ -228,6 +240,7 @@ def _deliverer(
     config: AgentConfig,
     parts: Parts,
     heads: Heads,
+    firings: FiringTeller,
     overdue: Callable[[], Sequence[str]],
     policy: LinkPolicy,
 ) -> Deliverer:
@@ -241,12 +254,13 @@ def _deliverer(
         clock=parts.clock,
         events=parts.events,
         route_source=Turns(parts.residence, parts.journal, parts.clock).current,
-        on_message=_both(heads, parts.control),
+        on_message=_all_of(heads, firings, parts.control),
         random=random.SystemRandom().random,
         overdue=overdue,
         beside=ThreadPoolExecutor(1, "check"),
         gate=policy.gate,
         power=policy.power,
+        firings=firings,
     )
 
 
@@ -261,11 +275,11 @@ def _left(parts: Parts, give_up: GiveUp, deliverer: Deliverer) -> LeftClips:
     )
 
 
-def _both(heads: Heads, control: Control) -> Callable[[Route, Message], None]:
-    """What is not about a clip is about the ledger's head or about campaigns."""
+def _all_of(heads: Heads, firings: FiringTeller, control: Control) -> Callable[[Route, Message], None]:
+    """What is not about a clip is about the ledger's head, about a firing or about campaigns."""
 
     def hear(route: Route, message: Message) -> None:
-        if not heads.heard(route, message):
+        if not (heads.heard(route, message) or firings.heard(route, message)):
             control.on_message(route, message)
 
     return hear

@@ -103,6 +103,10 @@ class ClipBook:
         known = self.known(row.clip_id)
         return DropReason(known.dropped) if known is not None and known.dropped else None
 
+    def receipted_before(self, row: ClipRow) -> bytes | None:
+        """What its region signed, where the ledger has it and the journal could not take that."""
+        return self._ledger.receipt(row.clip_id)
+
     def sealed_before(self, row: ClipRow, spool: SpoolStore) -> SealedClip | None:
         """The sealed file that the ledger has of a clip for which the journal could not take it.
 

@@ -4,8 +4,8 @@ Everything that collects, makes ready or sends data asks here and gets purposes;
 the document at any moment, also while samples have stopped: whoever asks gets an answer that is at most
 :data:`LOOK_EVERY_NS` old, and whoever asks first carries a change out (``rules/privacy/consent.py`` has the order).
 
-- A withdrawal counts at once. It is recorded, then keys are destroyed; where the ledger can't record it, nothing is
-  destroyed yet, nothing is done for the purpose either, and it is tried again.
+- A withdrawal counts at once. It is recorded, then keys are destroyed, and no region is to be told of firings any more;
+  where the ledger can't record it, nothing is destroyed yet, nothing is done for the purpose either, and it is tried again.
 - Consent that is new counts once it is kept, recorded, and nothing is left from before.
 - A document that is missing or can't be read is consent to nothing: everything is on hold. It becomes a withdrawal when
   it lasts for :data:`LOST_NS` of one run. A file that is being replaced must not erase what can't be collected again.
@@ -31,7 +31,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.consent import Consented, ConsentFault, ConsentSetting
 from fsd_agent.records.ledger import ConsentChanged
-from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.rules.privacy.consent import ConsentActs, consent_acts
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.trust.consent import HeardConsent, accept_consent, not_kept
@@ -173,6 +173,7 @@ class ConsentKeeper:
                 self._now = Consented(_NOTHING, self._in_force(), self._now.withdrawals + 1)
             for compartment in acts.destroy:
                 self._keys.destroy_compartment(*compartment)
+            self._journal.untell(purposes=ALL_PURPOSES - self._in_force())
             if acts.give:
                 self._ledger.append(*(ConsentChanged(purpose, given=True) for purpose in acts.give))
         except LedgerError as error:

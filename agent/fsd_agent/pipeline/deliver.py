@@ -22,6 +22,7 @@ from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.delivery_stats import delivery_stats
 from fsd_agent.pipeline.endings import Endings, RouteEndings
+from fsd_agent.pipeline.firings import FiringMessage, FiringTeller
 from fsd_agent.pipeline.gate import Gate
 from fsd_agent.pipeline.hear import Hearing
 from fsd_agent.pipeline.lane import Lane
@@ -76,13 +77,15 @@ class Deliverer:
         gate: Gate,
         power: Power,
         beside: Executor | None = None,
+        firings: FiringTeller | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
 
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         Where ``power`` says asleep, nobody is connected.
-        ``beside`` hashes whole files while others are sent; without it that is done on our thread.
+        ``beside`` hashes whole files while others are sent; without it that is done on our thread. Without ``firings``
+        no region is told of any by itself.
         """
         self._journal = journal
         self._spool = spool
@@ -97,7 +100,8 @@ class Deliverer:
         self._power = power
         self._passage = Passage(gate)
         self._beside = beside or AtOnce()
-        self._link: Link[Emission | SmallMessage] = Link(broker, link_limits, random)
+        self._firings = firings
+        self._link: Link[Emission | SmallMessage | FiringMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
         self._lane: Lane | None = None
         self._standing = standing = Standing()
@@ -111,6 +115,7 @@ class Deliverer:
         self._publisher = Publisher(
             link=self._link,
             outbox=self._outbox,
+            firings=firings,
             gate=gate,
             look_again=self._follow_link,
             consent=consent,
@@ -144,7 +149,8 @@ class Deliverer:
 
     def flushed(self) -> bool:
         """No small message waits for a broker that is there."""
-        return not self._outbox.pending or not self._stats.connected
+        pending = self._outbox.pending or (self._firings is not None and self._firings.pending)
+        return not pending or not self._stats.connected
 
     def stats(self) -> DeliveryStats:
         """As of the end of the last step."""
@@ -290,6 +296,8 @@ class Deliverer:
     def _interrupt(self, now_ns: int) -> None:
         """Nothing that was in flight can be counted on."""
         self._outbox.interrupted()
+        if self._firings is not None:
+            self._firings.interrupted()
         if self._lane is not None:
             self._lane.schedule.disconnected(now_ns)
             self._hearing.keep_sent(self._lane, at_once=True)

@@ -1,7 +1,8 @@
 """Firings that nothing is kept for: told, recorded in the ledger, and counted in the journal.
 
 What one of the two can't take because of the disk is kept in memory and offered again with the next; beyond
-:data:`MAX_UNRECORDED` it is only counted. The ledger does not wait for the disk for these records alone.
+:data:`MAX_UNRECORDED` it is only counted. The ledger does not wait for the disk for these records alone. A region is told
+by itself only of what the journal takes at once: by the time of another offer consent may have been withdrawn.
 
 Threads: one.
 """
@@ -9,6 +10,7 @@ Threads: one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fsd_agent.pipeline.no_room import NOT_TAKEN
 from fsd_agent.ports.events import EventSink
@@ -44,7 +46,7 @@ class DroppedFirings:
                 dropped=str(judged.drop),
             )
         self._record([_fact(judged, region_id) for judged in dropped])
-        self._count(dropped)
+        self._count([replace(judged, region_id=region_id) for judged in dropped])
 
     def _record(self, facts: Sequence[FiringDropped]) -> None:
         waiting = [*self._for_ledger, *facts]
@@ -68,7 +70,7 @@ class DroppedFirings:
             self._journal.accept(waiting, ())
         except NOT_TAKEN:
             self.lost += max(0, len(waiting) - MAX_UNRECORDED)
-            self._for_journal = waiting[:MAX_UNRECORDED]
+            self._for_journal = [replace(judged, telling=None) for judged in waiting[:MAX_UNRECORDED]]
         else:
             self._for_journal = []
 

@@ -4,6 +4,9 @@ Only from a thread that nothing is done with the clip on meanwhile: finishing fo
 finishing also for SEALED clips of regions that delivery is not about, and of purposes that are not consented to any more,
 which delivery leaves alone. Nothing goes on with a clip that was given up.
 
+A clip that its region has signed for is the region's, and is not given up: where the ledger has the receipt and the journal
+could not take it, the journal takes it here, whatever the reason was, and the copies go as received.
+
 Threads: any. Two that find the same clip for different reasons give it up once.
 """
 
@@ -17,8 +20,8 @@ from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore, Staging
-from fsd_agent.records.clip import ClipRow
-from fsd_agent.records.ledger import Copy
+from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.lifecycle import LIVE
 
@@ -43,8 +46,24 @@ class GiveUp:
         """
         with self._lock:
             found = self._journal.clip(row.clip_id)
-            if found is not None and found.state in LIVE:
+            if found is None or found.state not in LIVE:
+                return
+            receipt = self._book.receipted_before(row) if found.state is ClipState.SEALED else None
+            if receipt is not None:
+                self._deliver(found, receipt)
+            else:
                 self._drop(row, reason, detail)
+
+    def _deliver(self, row: ClipRow, receipt: bytes) -> None:
+        self._journal.delivered(row.clip_id, receipt=receipt)
+        self._events.emit("delivered", clip=row.clip_id, region=row.region_id, bytes=row.size_bytes)
+        try:
+            self._book.erasing(row, Copy.STAGED, Cause.SEALED)
+            self._staging.erase(row.compartment, row.clip_id)
+            self._book.erasing(row, Copy.SEALED, Cause.RECEIPTED)
+            self._spool.erase(row.compartment, row.clip_id)
+        except SpoolError as error:
+            self._events.emit("disk_failed", clip=row.clip_id, what=str(error))
 
     def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
         self._book.dropped(row, reason)

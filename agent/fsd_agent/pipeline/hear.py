@@ -4,6 +4,7 @@
     the broker refused one         its clip waits; it is the status' trouble
     the region answers about a     the schedule judges the answer; a verified receipt, and a verified refusal, end the clip
     clip                           (:mod:`.endings`)
+    the broker took a firing       nothing yet: only the region's own word ends the telling (:mod:`.firings`)
     anything else                  is whoever's who made us: campaigns, and what is known of the ledger
 
 Threads: the delivering one.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsd_agent.pipeline.endings import RouteEndings
+from fsd_agent.pipeline.firings import FiringMessage
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link
 from fsd_agent.pipeline.outbox import Outbox, SmallMessage
@@ -33,7 +35,7 @@ class Hearing:
     def __init__(
         self,
         *,
-        link: Link[Emission | SmallMessage],
+        link: Link[Emission | SmallMessage | FiringMessage],
         outbox: Outbox,
         endings: RouteEndings,
         standing: Standing,
@@ -60,6 +62,8 @@ class Hearing:
             self._standing.trouble = f"the broker refused a publish: {event.refusal}"
         if isinstance(what, SmallMessage):
             self._outbox.settled(what, taken=not event.refusal)
+        elif isinstance(what, FiringMessage):
+            return  # Only the region's own word ends the telling
         elif event.refusal:
             lane.schedule.postpone(what.clip_id, now_ns, self._random())
         else:

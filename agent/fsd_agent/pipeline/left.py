@@ -3,6 +3,8 @@
 Only once the vehicle has arrived in another region: on hold, nobody knows whether it will come back. A window that is
 still open is closed by sensing first. Nothing of such a clip is ever sent to the region that the vehicle belongs to now.
 
+Of its firings that it was not told of yet it is told no more.
+
 A clip that could still be under way over a connection to that region waits until the connection is given up: nothing
 goes on with a clip that was given up.
 
@@ -55,6 +57,7 @@ class LeftClips:
             return
         self._not_before_ns = now_ns + LOOK_EVERY_NS
         try:
+            self._journal.untell(region_ids=erased)
             for row in self._journal.clips({ClipState.CAPTURED, ClipState.SEALED}):
                 if row.region_id in erased:
                     detail = f"the vehicle has left region {row.region_id}, which wants its clips erased"

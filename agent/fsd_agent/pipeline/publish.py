@@ -1,6 +1,7 @@
 """Publish: what the delivering loop gives to the connection, and what it asks before each message.
 
-Small messages go first, as far as their allowance reaches; then clips, as :mod:`fsd_agent.rules.uplink.schedule` says, until the
+Small messages go first, as far as their allowance reaches: the status, and the firings that the region is told of by
+themselves (:mod:`.firings`), which are given only while there is consent. Then clips, as :mod:`fsd_agent.rules.uplink.schedule` says, until the
 window is full, the rate is reached, or there is nothing to say. Before each message about a clip it is asked, in this order:
 
     the ledger has not given the clip up              else that is carried through; asked once a connection
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.endings import RouteEndings
+from fsd_agent.pipeline.firings import FiringMessage, FiringTeller
 from fsd_agent.pipeline.gate import Gate
 from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link
@@ -45,8 +47,9 @@ class Publisher:
     def __init__(
         self,
         *,
-        link: Link[Emission | SmallMessage],
+        link: Link[Emission | SmallMessage | FiringMessage],
         outbox: Outbox,
+        firings: FiringTeller | None,
         gate: Gate,
         look_again: Callable[[Lane, int], Admits],
         consent: Consents,
@@ -59,6 +62,9 @@ class Publisher:
         """``look_again`` follows the link, where the budget does not reach for a clip, and says what may go then."""
         self._link = link
         self._outbox = outbox
+        self._firings = firings
+        self._firings_turn = False
+        """Whether a firing goes before the status the next time that one of them may go."""
         self._gate = gate
         self._look_again = look_again
         self._consent = consent
@@ -80,12 +86,36 @@ class Publisher:
             self._try_to_publish(lane, emission, now_ns)
 
     def _publish_small(self, lane: Lane, now_ns: int) -> bool:
-        small = self._outbox.take(lane.topics) if now_ns >= self._gate.due_ns(small=True) else None
+        """The status and firings by turns, so that neither takes all of what metered links allow them."""
+        if now_ns < self._gate.due_ns(small=True):
+            return False
+        ways = (self._publish_posted, self._publish_firing)
+        for way in reversed(ways) if self._firings_turn else ways:
+            if way(lane, now_ns):
+                self._firings_turn = way == self._publish_posted
+                return True
+        return False
+
+    def _publish_posted(self, lane: Lane, now_ns: int) -> bool:
+        small = self._outbox.take(lane.topics)
         if small is None:
             return False
-        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
-        self._link.publish(small, small.topic, small.payload, retain=small.retain, now_ns=now_ns)
+        self._give_small(small, retain=small.retain, now_ns=now_ns)
         return True
+
+    def _publish_firing(self, lane: Lane, now_ns: int) -> bool:
+        """Tell the region of one firing, if there is consent at that very moment."""
+        if self._firings is None or self._link.peer is None or not self._firings.has_work(now_ns):
+            return False
+        with self._consent.steady() as consented:
+            message = self._firings.next(lane.route, self._link.peer, consented, now_ns)
+            if message is not None:
+                self._give_small(message, retain=False, now_ns=now_ns)
+        return message is not None
+
+    def _give_small(self, small: SmallMessage | FiringMessage, *, retain: bool, now_ns: int) -> None:
+        self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
+        self._link.publish(small, small.topic, small.payload, retain=retain, now_ns=now_ns)
 
     def _try_to_publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Publish one message about a clip, or say what becomes of the clip."""

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.events import EventSink
+from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.ports.spool import SpoolError, SpoolStore
@@ -80,8 +80,15 @@ class Quarantine:
             for place, since_ns in self._seen_ns.items():
                 if now_ns - since_ns >= KEEP_NS or self._unwanted(place[0]):
                     self._erase(*place)
-        except (SpoolError, JournalError, LedgerError) as error:
-            self._events.emit("disk_failed", clip="", what=f"quarantine: {error}")
+        except JournalError as error:
+            self._tell("journal_failed", error)
+        except LedgerError as error:
+            self._tell("ledger_failed", error)
+        except SpoolError as error:
+            self._tell("disk_failed", error)
+
+    def _tell(self, event: EventName, error: Exception) -> None:
+        self._events.emit(event, clip="", what=f"quarantine: {error}")
 
     def _erase(self, compartment: Compartment, clip_id: str) -> None:
         row = self._journal.clip(clip_id)

@@ -65,8 +65,9 @@ class Recorder:
         new_id: Callable[[], str],
         limits: Limits | None = None,
         room: KeepsRoom,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """``room``: makes some for what finds none."""
+        """``room``: makes some for what finds none. ``accepted`` is called once firings are in the journal."""
         self._ring = ring
         self._staging = staging
         self._journal = journal
@@ -76,6 +77,7 @@ class Recorder:
         self._new_id = new_id
         self._limits = limits or Limits()
         self._room = room
+        self._accepted = accepted
         self._open: dict[str, _Staged] = {}
         self._uncaptured: dict[str, bool] = {}
         """Closed windows that the journal has not taken yet, and whether they were cut."""
@@ -114,6 +116,8 @@ class Recorder:
         )
         closing = {decision.clip_id for decision in decisions if isinstance(decision, Close)}
         self._keep([decision for decision in decisions if not isinstance(decision, Close)])
+        if kept or dropped:
+            self._accepted()
         for clip_id in tuple(self._open):
             self._stage_rest(clip_id, until_ns)
         for clip_id in closing & self._open.keys():

@@ -6,7 +6,7 @@
 | given up | live | it is dropped, for the ledger's reason |
 | sealed, and the file is that one | CAPTURED | the row becomes SEALED |
 | sealed, and the file is not that one | CAPTURED | the sealed copy is erased as ``redone``; the clip is sealed again |
-| receipted | SEALED | nothing: the region is asked again, and its receipt is not recorded twice |
+| receipted | SEALED | the row becomes DELIVERED, whatever the user has said since: the clip is its region's. Where the receipt itself is in an older file, the region is asked again, and it is not recorded twice |
 | a copy that the row's state has no use for | any | its erasure is recorded, with the cause that the state tells |
 | consent to its purpose is not given | live | left to ``rules/spool/recover.py``, which drops it |
 | a clip | nothing | it was never accepted: given up, and its copies erased |
@@ -66,7 +66,7 @@ class LedgerRecovery:
     def _is_behind(self, place: ClipPlace | ClipRow) -> bool:
         """Whether there can be anything to carry through; of what waits for delivery there hardly ever is."""
         known = self._book.known(place.clip_id)
-        return known is None or bool(known.dropped) or place.state is ClipState.CAPTURED
+        return known is None or bool(known.dropped) or known.receipted or place.state is ClipState.CAPTURED
 
     def _finish_move(self, place: ClipPlace | ClipRow, *, consented: bool) -> Iterator[str]:
         row = self._journal.clip(place.clip_id)
@@ -79,6 +79,9 @@ class LedgerRecovery:
         if reason is not None:
             self._journal.dropped(row.clip_id, reason, "recorded in the ledger before the stop")
             yield f"Dropped {row.clip_id}: the ledger says so: {reason}"
+        elif row.state is ClipState.SEALED and (receipt := self._book.receipted_before(row)) is not None:
+            self._journal.delivered(row.clip_id, receipt=receipt)
+            yield f"Delivered {row.clip_id}: the ledger has its receipt"
         elif row.state is ClipState.CAPTURED and consented:
             sealed = self._book.sealed_before(row, self._spool)
             if sealed is not None:

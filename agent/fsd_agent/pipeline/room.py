@@ -254,4 +254,5 @@ def _on_board(row: ClipRow, staged: Mapping[str, int], sending: Collection[str])
         0.0,
         Amount(size_bytes, 1),
         is_sending=row.state is ClipState.SEALED and row.clip_id in sending,
+        is_urgent=row.link.urgent,
     )

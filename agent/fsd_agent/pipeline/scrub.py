@@ -20,8 +20,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import msgspec
-
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.sealed_blocks import sealed_blocks
 from fsd_agent.ports.clock import Clock
@@ -31,6 +29,7 @@ from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolStore, Staging
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.wire.scrub_place import ScrubPlaceError, decode_scrub_place, encode_scrub_place
 
 READ_BYTES = 1 << 20
 """Of a sealed file at a time."""
@@ -188,13 +187,12 @@ class Scrub:
         """Where the round was; what can't be read was not written by us, and a round begins."""
         try:
             kept = self._journal.get_state(STATE_KEY)
-            state, clip_id = msgspec.msgpack.decode(kept or b"", type=tuple[ClipState, str])
-        except (JournalError, msgspec.MsgspecError, UnicodeDecodeError):
+            return decode_scrub_place(kept) if kept is not None else (_ORDER[0], "")
+        except (JournalError, ScrubPlaceError):
             return _ORDER[0], ""
-        return (state, clip_id) if state in _ORDER else (_ORDER[0], "")
 
     def _keep(self, state: ClipState, clip_id: str) -> None:
         try:
-            self._journal.set_state(STATE_KEY, msgspec.msgpack.encode((state, clip_id)))
+            self._journal.set_state(STATE_KEY, encode_scrub_place(state, clip_id))
         except JournalError as error:
             self._events.emit("journal_failed", clip="", what=str(error))

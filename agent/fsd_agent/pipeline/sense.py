@@ -10,7 +10,8 @@ are reached only through staging and the journal.
 With the ignition off nothing new is kept; what firmware gives while the agent sleeps is thrown away unlooked at
 (:mod:`fsd_agent.rules.uplink.power`).
 
-Without consent to a campaign's purpose its firings are dropped and counted, and nothing of what it saw is noted.
+Without consent to a campaign's purpose its firings are dropped and counted, and nothing of what it saw is noted. What a
+region may be told of a firing at once (:mod:`fsd_agent.rules.privacy.telling`) is accepted with it.
 
 Threads: one.
 """
@@ -29,12 +30,13 @@ from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal
 from fsd_agent.records.campaign import Campaign, CampaignSet
-from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route, SensitiveZone
 from fsd_agent.rules.capture.plan import KeptFiring
 from fsd_agent.rules.capture.ring import Ring
+from fsd_agent.rules.privacy.telling import telling_of
 from fsd_agent.rules.residency.zones import Positions, collected_here
 from fsd_agent.rules.selection.judge import day_start_wall_ns, judge
 from fsd_agent.rules.triggers.engine import TriggerEngine
@@ -208,10 +210,12 @@ class Sense:
                 firing = replace(firing, evidence=())  # noqa: PLW2901 - what it saw is data, too
             else:
                 reason = self._verdict(firing, campaign, wall_ns, kept)
+            telling = telling_of(campaign, reason, given)
             if reason is None:
-                kept.append(_kept(self._new_id(), firing, wall_ns, campaign))
+                kept.append(_kept(self._new_id(), firing, wall_ns, campaign, telling))
             else:
-                dropped.append(JudgedFiring(self._new_id(), firing, wall_ns, clip_id=None, drop=reason))
+                one = JudgedFiring(self._new_id(), firing, wall_ns, None, reason, campaign.region_id, telling)
+                dropped.append(one)
         return tuple(kept), tuple(dropped)
 
     def _verdict(
@@ -227,7 +231,16 @@ class Sense:
         return judge(firing, campaign, wall_ns=wall_ns, usage=(clips, size_bytes))
 
 
-def _kept(firing_id: str, firing: Firing, wall_ns: int, campaign: Campaign) -> KeptFiring:
+def _kept(
+    firing_id: str, firing: Firing, wall_ns: int, campaign: Campaign, telling: Telling | None
+) -> KeptFiring:
     return KeptFiring(
-        firing_id, firing, wall_ns, campaign.capture, campaign.priority, campaign.purpose, campaign.uplink
+        firing_id,
+        firing,
+        wall_ns,
+        campaign.capture,
+        campaign.priority,
+        campaign.purpose,
+        campaign.uplink,
+        telling,
     )

@@ -90,12 +90,16 @@ class Teller:
             wall_ns=self._clock.wall_ns(),
             agent_version=__version__,
             campaign_set=in_force.version if in_force is not None else 0,
-            campaigns=tuple(_campaign(one) for one in self._journal.totals() if one.campaign_id in known),
+            campaigns=tuple(
+                _campaign(one)
+                for one in self._journal.totals()
+                if one.region_id == region_id and one.campaign_id in known
+            ),
             suspended=dict(self._suspended()),
             refused_push=self._control.refused(region_id),
             refused_policy=self._refused_policies().get(region_id, ""),
             spool=spool_levels(levels),
-            lost=dict(self._lost()),
+            lost=dict(self._lost()) | {"firings_never_told": self._journal.never_told(region_id)},
             use=self._use(),
             trouble=self._told(self._trouble(), region_id, others),
             ledger_head=head,

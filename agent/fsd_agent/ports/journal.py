@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
-from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
-from fsd_agent.records.purpose import Compartment
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+
+MAX_UNTOLD: Final = 4096
+"""Two megabytes of messages: a week on hold with a firing every two minutes. The newest say most of the fleet as it is."""
 
 
 class JournalError(Exception):
@@ -40,8 +43,10 @@ class IllegalMoveError(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class CampaignTotals:
-    """One campaign's account since the journal began."""
+    """One campaign's account since the journal began. Two regions may have a campaign of one id each."""
 
+    region_id: str
+    """Empty for firings of a file of before that nobody can tell the region of."""
     campaign_id: str
     fired: int
     in_progress: int
@@ -97,6 +102,9 @@ class Journal(StateStore, Protocol):
 
         Widening: ``rules.spool.lifecycle.widen``. Raises :class:`IllegalMoveError` when a firing's clip is not
         STAGED, :class:`JournalError` for a firing id that is known or a clip that would change its region or purpose.
+
+        A firing that has a ``telling`` is untold from then on. There are at most :data:`MAX_UNTOLD`: beyond, the oldest
+        take no place any more, and are counted.
         """
         ...
 
@@ -130,7 +138,7 @@ class Journal(StateStore, Protocol):
         ...
 
     def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
-        """At most ``limit`` CAPTURED and SEALED clips, by priority (lowest first), then oldest (accepted) first.
+        """At most ``limit`` CAPTURED and SEALED clips: by priority (lowest first), then urgent ones last, then oldest first.
 
         Of these regions, where any are named.
         """
@@ -173,7 +181,23 @@ class Journal(StateStore, Protocol):
         ...
 
     def totals(self) -> tuple[CampaignTotals, ...]:
-        """Every campaign that ever fired, by id."""
+        """Every campaign that ever fired, by region and id."""
+        ...
+
+    def untold(self, region_id: str, *, limit: int) -> tuple[UntoldFiring, ...]:
+        """At most ``limit`` firings that this region is still to be told of, oldest (accepted) first."""
+        ...
+
+    def told(self, firing_ids: Collection[str]) -> None:
+        """Their regions have them. Those that are not untold, or not known, are passed over."""
+        ...
+
+    def untell(self, *, purposes: Collection[Purpose] = (), region_ids: Collection[str] = ()) -> None:
+        """Nobody is to be told any more of firings of these purposes, nor of those of these regions."""
+        ...
+
+    def never_told(self, region_id: str) -> int:
+        """How many firings a region was not told of because newer ones took their places, since the journal began."""
         ...
 
     def close(self) -> None:

@@ -51,6 +51,13 @@ class Ledger(Protocol):
         """What was recorded of one clip; None where the vehicle holds no copy of it by this ledger."""
         ...
 
+    def receipt(self, clip_id: str) -> bytes | None:
+        """What a region has signed for a clip of which there is a copy; None where that is not recorded.
+
+        None, too, where it is in a file before the newest: then the region has to be asked again.
+        """
+        ...
+
     def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
         """Clips of which the vehicle holds a copy by this ledger, the oldest first; one that ends meanwhile is left out.
 
@@ -60,7 +67,7 @@ class Ledger(Protocol):
         ...
 
     def at_rest(self) -> Mapping[str, bytes]:
-        """Packed ids, by region, of clips of which the sealed copy is the only one, and that were not given up."""
+        """Packed ids, by region, of clips of which the sealed copy is the only one, and that wait: neither given up nor signed for."""
         ...
 
     def consent(self) -> frozenset[Purpose] | None:

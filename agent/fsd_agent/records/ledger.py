@@ -136,6 +136,23 @@ class FiringDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class FiringSent:
+    """The region is about to be told of a firing, by itself, over this connection; once for every connection."""
+
+    region_id: RegionId
+    purpose: Purpose
+    firing_id: Name
+    campaign_id: Name
+    campaign_version: Count
+    host: Name
+    port: Count
+    identity_uri: Name
+    """The region's identity in the certificate that the peer proved to hold."""
+    certificate_sha256: Sha256
+    """Of that certificate, DER."""
+
+
+@dataclass(frozen=True, slots=True)
 class Redacted:
     """What identifies people was removed, by these rules, from what these models and sources saw."""
 
@@ -227,6 +244,7 @@ Fact = (
     | PolicyRefused
     | ConsentChanged
     | FiringDropped
+    | FiringSent
     | SegmentRemoved
     | ClipFact
 )
@@ -236,9 +254,9 @@ LAZY: frozenset[type[Fact]] = frozenset({Started, PolicyRefused, FiringDropped, 
 does so later (sealing, sending, erasing) is recorded durably after them. Every other fact is durable before the act
 that it describes."""
 
-FREEING: frozenset[type[Fact]] = frozenset(get_args(Fact)) - {Fired, Redacted, Sealed}
+FREEING: frozenset[type[Fact]] = frozenset(get_args(Fact)) - {Fired, FiringSent, Redacted, Sealed}
 """Facts that give room on the disk, or that come before one that does: a clip can't be receipted and erased where the
-start, the registration and the sending can't be recorded. Room is kept for them. The others bring new data."""
+start, the registration and the sending can't be recorded. Room is kept for them. The others bring new data, or can wait."""
 
 
 @dataclass(frozen=True, slots=True)

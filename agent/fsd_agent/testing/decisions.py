@@ -14,6 +14,7 @@ from fsd_agent.records.ledger import (
     Fact,
     Fired,
     FiringDropped,
+    FiringSent,
     Receipted,
     Redacted,
     Registered,
@@ -65,6 +66,21 @@ class Decisions:
     def firing_dropped(self, firing: int = 0) -> FiringDropped:
         """A firing that nothing is kept for."""
         return FiringDropped(self.region_id, f"f-{firing}", "crossing", 3, DropReason.BUDGET_CLIPS)
+
+    def firing_sent(self, firing: int = 0) -> FiringSent:
+        """The region is told of a firing, over the connection that :meth:`sent` is about."""
+        to = self.sent(clip_id_of(0))
+        return FiringSent(
+            self.region_id,
+            Purpose.SAFETY,
+            f"f-{firing}",
+            "crossing",
+            3,
+            to.host,
+            to.port,
+            to.identity_uri,
+            to.certificate_sha256,
+        )
 
     def redacted(self, clip_id: str) -> Redacted:
         """Heads and plates are painted."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fsd_agent.ports.journal import (
+    MAX_UNTOLD,
     CampaignTotals,
     IllegalMoveError,
     JournalError,
@@ -17,9 +18,9 @@ from fsd_agent.ports.journal import (
 )
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState, SealedClip
 from fsd_agent.records.clip_ids import pack_ids
-from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
-from fsd_agent.records.purpose import Compartment
+from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
@@ -38,6 +39,10 @@ class MemoryJournal:
         self.receipts: dict[str, bytes] = {}
         self._clips: dict[str, ClipRow] = {}
         self._firings: dict[str, JudgedFiring] = {}
+        self._region_of: dict[str, str] = {}
+        """By firing."""
+        self._untold: dict[str, UntoldFiring] = {}
+        self._never_told: Counter[str] = Counter()
         self.state: dict[str, bytes] = {}
         self.state_writes: list[str] = []
         """Its keys as they were written, each time anew."""
@@ -58,7 +63,17 @@ class MemoryJournal:
                     raise JournalError(f"firing {firing.firing_id}: already journalled")
                 new[firing.firing_id] = firing
             self._clips = after
-            self._firings.update(new)
+            for firing_id, judged in new.items():
+                region_id = judged.region_id if judged.clip_id is None else after[judged.clip_id].region_id
+                self._firings[firing_id] = replace(judged, region_id="", telling=None)
+                self._region_of[firing_id] = region_id
+                if judged.telling is not None:
+                    self._untold[firing_id] = UntoldFiring(
+                        self._firings[firing_id], region_id, judged.telling
+                    )
+            while len(self._untold) > MAX_UNTOLD:
+                gone = self._untold.pop(next(iter(self._untold)))
+                self._never_told[gone.region_id] += 1
 
     def captured(self, clip_id: str, *, cut: bool) -> None:
         """See the port."""
@@ -114,7 +129,7 @@ class MemoryJournal:
                 for row in self._clips.values()
                 if row.state in EVICTABLE and (not region_ids or row.region_id in region_ids)
             ]
-            return tuple(sorted(found, key=lambda row: row.priority)[:limit])
+            return tuple(sorted(found, key=lambda row: (row.priority, row.link.urgent))[:limit])
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
         """See the port."""
@@ -182,8 +197,40 @@ class MemoryJournal:
         """See the port."""
         with self._lock:
             self._open()
-            ids = sorted({judged.firing.campaign_id for judged in self._firings.values()})
-            return tuple(self._total(campaign_id) for campaign_id in ids)
+            ids = {
+                (self._region_of[judged.firing_id], judged.firing.campaign_id)
+                for judged in self._firings.values()
+            }
+            return tuple(self._total(*of) for of in sorted(ids))
+
+    def untold(self, region_id: str, *, limit: int) -> tuple[UntoldFiring, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            return tuple(one for one in self._untold.values() if one.region_id == region_id)[:limit]
+
+    def told(self, firing_ids: Collection[str]) -> None:
+        """See the port."""
+        with self._lock:
+            self._writable()
+            for firing_id in firing_ids:
+                self._untold.pop(firing_id, None)
+
+    def untell(self, *, purposes: Collection[Purpose] = (), region_ids: Collection[str] = ()) -> None:
+        """See the port; room is kept for it, so it works on a full disk."""
+        with self._lock:
+            self._open()
+            if self.read_only:
+                raise StorageFailedError("memory journal: read-only")
+            for firing_id, one in tuple(self._untold.items()):
+                if one.telling.purpose in purposes or one.region_id in region_ids:
+                    del self._untold[firing_id]
+
+    def never_told(self, region_id: str) -> int:
+        """See the port."""
+        with self._lock:
+            self._open()
+            return self._never_told[region_id]
 
     def get_state(self, key: str) -> bytes | None:
         """See the port."""
@@ -206,12 +253,12 @@ class MemoryJournal:
         """Every firing of one campaign."""
         return [judged for judged in self._firings.values() if judged.firing.campaign_id == campaign_id]
 
-    def _total(self, campaign_id: str) -> CampaignTotals:
+    def _total(self, region_id: str, campaign_id: str) -> CampaignTotals:
         """Counted anew from the rows each time: the adapter's running counts are checked against this."""
         in_progress = staged = captured = delivered = 0
         dropped: Counter[DropReason] = Counter()
         arrived: set[str] = set()
-        firings = self._of(campaign_id)
+        firings = [one for one in self._of(campaign_id) if self._region_of[one.firing_id] == region_id]
         for judged in firings:
             row = self._clips[judged.clip_id] if judged.clip_id is not None else None
             reason = judged.drop if row is None else row.drop
@@ -225,6 +272,7 @@ class MemoryJournal:
                 delivered += 1
                 arrived.add(row.clip_id)
         return CampaignTotals(
+            region_id=region_id,
             campaign_id=campaign_id,
             fired=len(firings),
             in_progress=in_progress,

@@ -82,6 +82,11 @@ class MemoryLedger:
         with self._lock:
             return self._state.live.get(clip_id)
 
+    def receipt(self, clip_id: str) -> bytes | None:
+        """See the port."""
+        with self._lock:
+            return self._state.receipts.get(clip_id)
+
     def live(self, *, but: bytes = b"") -> Iterator[LiveClip]:
         """See the port."""
         with self._lock:

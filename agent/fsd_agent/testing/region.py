@@ -1,4 +1,4 @@
-"""A region's side of the uplink in memory: reassembles, checks the hash, signs. Opens nothing.
+"""A region's side of the uplink in memory: reassembles, checks the hash, signs; keeps what it is told of firings. Opens nothing.
 
 The real one is ``fsd_tools.region.receiver``; this one stands for it where a test is about the vehicle.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fsd_agent.records.clip import Receipt
 from fsd_agent.records.region import Route
 from fsd_agent.testing.regions import sample_region
+from fsd_agent.wire.firing import About
+from fsd_agent.wire.firing_ack import encode_firing_ack
 from fsd_agent.wire.receipt import encode_receipt
 from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
 from fsd_agent.wire.transfer import (
@@ -25,6 +27,7 @@ from fsd_agent.wire.transfer import (
     UpKind,
     decode,
     encode,
+    parse_firing,
     parse_up,
 )
 
@@ -63,6 +66,12 @@ class MemoryRegion:
         """Sealed files by (vehicle, clip id)."""
         self.stores = 0
         """How often something was stored."""
+        self.told: dict[tuple[str, str], bytes] = {}
+        """What came first of each firing by (vehicle, firing id), sealed."""
+        self.tellings: list[str] = []
+        """Firing ids as they came, each time anew."""
+        self.answers_firings = True
+        """Unset to keep what is told and say nothing."""
         self.refuses: set[str] = set()
         """Clip ids to refuse once they are complete."""
         self._partial: dict[tuple[str, str], _Partial] = {}
@@ -77,6 +86,9 @@ class MemoryRegion:
 
     def handle(self, topic: str, payload: bytes) -> list[tuple[str, bytes]]:
         """Take one message, give the answers."""
+        told = parse_firing(self.region_id, topic)
+        if told is not None:
+            return self._firing(About(self.region_id, *told), payload)
         address = parse_up(self.region_id, topic)
         key = (address.vehicle, address.clip_id)
         if address.kind is UpKind.SEGMENT:
@@ -87,6 +99,14 @@ class MemoryRegion:
             return []
         message = decode(Init, payload) if address.kind is UpKind.INIT else decode(Fin, payload)
         return [self._answer(address, message)]
+
+    def _firing(self, about: About, payload: bytes) -> list[tuple[str, bytes]]:
+        self.told.setdefault((about.vehicle, about.firing_id), payload)
+        self.tellings.append(about.firing_id)
+        if not self.answers_firings:
+            return []
+        ack = encode_firing_ack(about, self.sample.receipt_key)
+        return [(Topics(self.region_id, about.vehicle).firing_ack, ack)]
 
     def _answer(self, address: UpAddress, message: Init | Fin) -> tuple[str, bytes]:
         key = (address.vehicle, address.clip_id)

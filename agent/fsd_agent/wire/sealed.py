@@ -44,7 +44,8 @@ TAG_BYTES = 16
 SIGNATURE_BYTES = 64
 MAX_MANIFEST_BYTES = 16 * 1024
 
-_HPKE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+HPKE_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+"""What is sealed to a region is sealed with it."""
 _LENGTH = struct.Struct(">I")
 _NONCE = struct.Struct(">7xIB")
 _SIGNED_DOMAIN = b"fsd-sealed-1 manifest\0"
@@ -129,7 +130,7 @@ def seal_clip(
         policy_version=policy.version,
         device_key_id=device_key_id,
         sealing_key_id=policy.sealing_key_id,
-        wrapped_key=_HPKE.encrypt(key, recipient, info),
+        wrapped_key=HPKE_SUITE.encrypt(key, recipient, info),
         redaction=redacted.redaction,
     )
     body = msgspec.msgpack.encode(manifest)
@@ -183,7 +184,7 @@ def open_sealed(
             raise SealedMismatchError(f"{field} is {got!r}, expected {expected!r}")
     info = _info(manifest.region_id, manifest.sealing_key_id, manifest.clip_id)
     try:
-        key = _HPKE.decrypt(manifest.wrapped_key, own_key, info)
+        key = HPKE_SUITE.decrypt(manifest.wrapped_key, own_key, info)
         cipher = AESGCM(key)
     except (InvalidTag, ValueError) as error:
         raise NotForThisRegionError(f"the key of clip {manifest.clip_id} does not unwrap here") from error

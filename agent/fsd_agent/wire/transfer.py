@@ -7,6 +7,8 @@ Vehicle to region, below ``fsd/1/<region>/vehicles/<vehicle>/up/``::
                               raw bytes; offset is decimal and a multiple of the segment size; SHA-256 of these bytes
     fin/<clip id>             Fin: everything was sent; asks for the receipt
 
+    firing/<firing id>        sealed to the region (:mod:`fsd_agent.wire.firing`): a campaign's condition came true
+
 Region to vehicle, below ``.../down/``::
 
     have/<clip id>            Have: which bytes are missing; the answer to an init, and to a fin that came too early
@@ -14,6 +16,7 @@ Region to vehicle, below ``.../down/``::
     refuse/<clip id>          signed envelope, context ``refuse``: this clip will never be taken, and why
 
     head                      signed envelope, context ``ledger-head``: the ledger's head in the status is kept
+    firing                    signed envelope, context ``firing``: what was told of a firing is kept
 
 Beside them: ``.../status`` (retained, from the vehicle) and ``fsd/1/<region>/campaigns`` (retained, to all).
 
@@ -51,6 +54,7 @@ RANGES_MAX = 256
 MESSAGE_BYTES_MAX = 16 * 1024
 """Of an Init, Fin or Have: 256 ranges take under 5 KiB."""
 
+_FIRING = "firing"
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")
 _VEHICLE = re.compile(r"[a-z0-9-]{1,64}\Z")
 _CLIP_ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -137,6 +141,15 @@ class Topics:
         """The region's acknowledgement of a ledger's head (:mod:`fsd_agent.wire.head_ack`)."""
         return f"{self.base}down/head"
 
+    def firing(self, firing_id: str) -> str:
+        """Topic of what the region is told of one firing (:mod:`fsd_agent.wire.firing`)."""
+        return f"{self.base}up/{_FIRING}/{firing_id}"
+
+    @property
+    def firing_ack(self) -> str:
+        """The region's acknowledgement of a firing (:mod:`fsd_agent.wire.firing_ack`)."""
+        return f"{self.base}down/{_FIRING}"
+
     def init(self, clip_id: str) -> str:
         """Topic of an :class:`Init`."""
         return f"{self.base}up/{UpKind.INIT}/{clip_id}"
@@ -185,6 +198,16 @@ def parse_status(region: str, topic: str) -> str | None:
     prefix = f"{ROOT}/{region}/vehicles/"
     parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
     return parts[0] if len(parts) == 2 and parts[1] == "status" and _VEHICLE.match(parts[0]) else None
+
+
+def parse_firing(region: str, topic: str) -> tuple[str, str] | None:
+    """(vehicle, firing id) of what is told of a firing, both safe as file names; None for every other topic."""
+    prefix = f"{ROOT}/{region}/vehicles/"
+    parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
+    if len(parts) != 4 or parts[1:3] != ["up", _FIRING]:
+        return None
+    vehicle, firing_id = parts[0], parts[3]
+    return (vehicle, firing_id) if _VEHICLE.match(vehicle) and _CLIP_ID.match(firing_id) else None
 
 
 def parse_up(region: str, topic: str) -> UpAddress:

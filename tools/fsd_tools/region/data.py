@@ -20,13 +20,14 @@ from fsd_agent.wire.registration import RegistrationError, check_vehicle
 from fsd_tools.clip.reading import read_clip
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.expired import Expired, read_expiry
+from fsd_tools.region.firings import FiringStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.store import ClipStore, StoredClip, StoreError
-from fsd_tools.rights.answers import RegionAnswer, RegionClip, RegionFiring
+from fsd_tools.rights.answers import RegionAnswer, RegionClip, RegionFiring, RegionTold
 from fsd_tools.rights.choose import choose
 from fsd_tools.rights.folder import CATALOGUE, CopyFolder, copy_folder
-from fsd_tools.rights.words import removed_in_words
+from fsd_tools.rights.words import reason_in_words, removed_in_words
 
 EXIT_ALL, EXIT_PART = 0, 3
 _PART_BYTES = 1 << 20
@@ -40,7 +41,7 @@ def data(
     copy: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Show what the region in DIRECTORY stores of one vehicle; with --copy, copy it, to answer the request of its user.
+    """Show what the region in DIRECTORY stores of one vehicle, and was told of firings; with --copy, copy it, to answer the request of its user.
 
     Changes nothing. Exit codes: 0 everything was read and given, 3 something could not be, which is said.
 
@@ -87,7 +88,7 @@ def answer_of(
     region_id = load_policy(region).region_id
     stored = {path.stem: path for path in sorted((region.store / vehicle).glob("*.json"))}
     over = {path.stem: path for path in Expired(region.expired).files(vehicle) if path.stem not in stored}
-    if not (stored or over or region.vehicle(vehicle).exists()):
+    if not (stored or over or region.vehicle(vehicle).exists() or (region.firings / vehicle).exists()):
         raise ToolError(f"{directory}: no vehicle {vehicle} is enrolled, and nothing is stored of one")
     ids = choose([*stored, *over], clip)
     clips = []
@@ -95,7 +96,32 @@ def answer_of(
         if clip_id in ids:
             clips.append(_stored(region, vehicle, clip_id) if clip_id in stored else _over(over[clip_id]))
             progress()
-    return RegionAnswer(1, region_id, vehicle, tuple(clip for clip in clips if clip is not None))
+    told = () if clip else _told(region, vehicle)
+    return RegionAnswer(1, region_id, vehicle, tuple(clip for clip in clips if clip is not None), told)
+
+
+def _told(region: RegionDir, vehicle: str) -> tuple[RegionTold, ...]:
+    """What the vehicle told of firings by itself, the oldest first."""
+    try:
+        found = sorted(
+            FiringStore(region.firings).of(vehicle), key=lambda one: (one.told.wall_ns, one.firing)
+        )
+    except StoreError as error:
+        raise ToolError(str(error)) from error
+    return tuple(
+        RegionTold(
+            firing=one.firing,
+            campaign=one.told.campaign_id,
+            version=one.told.campaign_version,
+            purpose=str(one.told.purpose),
+            wall_ns=one.told.wall_ns,
+            stored_wall_ns=one.stored_wall_ns,
+            clip=one.told.clip_id or "",
+            reason=str(one.told.drop or ""),
+            evidence=one.told.evidence,
+        )
+        for one in found
+    )
 
 
 def _stored(region: RegionDir, vehicle: str, clip_id: str) -> RegionClip | None:
@@ -197,7 +223,13 @@ def _lines(answer: RegionAnswer) -> Iterator[str]:
             f"no copy: {one.why_no_copy}" if one.why_no_copy else "",
         ]
         yield "; ".join(part for part in parts if part)
+    for told in answer.firings:
+        made = f"clip {told.clip}" if told.clip else f"no clip: {reason_in_words(told.reason)}"
+        saw = ", ".join(f"{name} {value:g}" for name, value in told.evidence)
+        line = f"firing {told.firing} {show_moment(told.wall_ns)} {told.campaign} v{told.version} for {told.purpose}"
+        yield "; ".join(part for part in (line, made, f"saw {saw}" if saw else "") if part)
     held = sum(one.state == "stored" for one in answer.clips)
     size = sum(one.bytes for one in answer.clips)
     over = len(answer.clips) - held
-    yield f"region {answer.region} stores {held} clips of {answer.vehicle}, {size:,} bytes; {over} are over"
+    firings = f", and was told of {len(answer.firings)} firings" if answer.firings else ""
+    yield f"region {answer.region} stores {held} clips of {answer.vehicle}, {size:,} bytes; {over} are over{firings}"

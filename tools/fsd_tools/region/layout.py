@@ -10,6 +10,7 @@ operator/               operator's client certificate, campaign signing key
 observer/               observer's client certificate: may read what vehicles say of themselves, and nothing else
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
+firings/<vehicle>/      <firing id>.json: what the vehicle told of a firing by itself
 expired/<vehicle>/      of each clip whose retention was over, the record that it is gone
 incoming/<vehicle>/     transfers that are not complete yet
 incoming_files/<vehicle>/  the same of the public file convention, by the vehicle that they claim to be from
@@ -149,6 +150,11 @@ class RegionDir:
     def store(self) -> Path:
         """Received clips."""
         return self.root / "store"
+
+    @property
+    def firings(self) -> Path:
+        """What vehicles told of firings."""
+        return self.root / "firings"
 
     @property
     def expired(self) -> Path:

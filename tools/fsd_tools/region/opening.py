@@ -60,7 +60,7 @@ class Opening:
         self.region_id = region_id
         self.receipt_key = read_private(region.receipt_key, 32)
         self.device_keys = AcceptedKeys(region, wall_ns)
-        self._sealing_keys = _sealing_keys(region)
+        self.sealing_keys = _sealing_keys(region)
         self._wall_ns = wall_ns
         self._tell = tell
         self._store = ClipStore(region.store)
@@ -97,7 +97,7 @@ class Opening:
                 manifest, parts = open_sealed(
                     file,
                     region_id=self.region_id,
-                    private_key=self._sealing_keys[manifest.sealing_key_id],
+                    private_key=self.sealing_keys[manifest.sealing_key_id],
                     device_public_key=lambda vehicle: self.device_keys(vehicle).get(key_id),
                     vehicle=owner.vehicle,
                     clip_id=owner.clip_id,
@@ -123,8 +123,8 @@ class Opening:
         ):
             if got != expected:
                 raise RefusedError(RefusalReason.WRONG_OWNER, f"{field} is {got!r}, expected {expected!r}")
-        if manifest.sealing_key_id not in self._sealing_keys:
-            held = ", ".join(sorted(self._sealing_keys))
+        if manifest.sealing_key_id not in self.sealing_keys:
+            held = ", ".join(sorted(self.sealing_keys))
             raise HeldError(f"sealed to key {manifest.sealing_key_id}, we hold {held}")
         if manifest.device_key_id not in self.device_keys(owner.vehicle):
             raise HeldError(not_accepted(manifest.device_key_id))

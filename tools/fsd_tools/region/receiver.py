@@ -7,6 +7,7 @@ certificate by the ACL), the vehicle's key is the one it was enrolled with, and 
     seg    written at its offset, if it has its hash and fits the announced transfer; never answered
     fin    incomplete: what is missing; wrong hash: thrown away, everything is missing; else open, store, receipt
 
+    firing  opened, kept once (:mod:`.firings`), then acknowledged; acknowledged again whenever it is told again
     status  the head of the vehicle's ledger that it carries is kept, then acknowledged
 
 Clips that come by the public file convention are for :mod:`.file_transfers`, what is a clip at all for :mod:`.opening`.
@@ -25,6 +26,8 @@ from collections.abc import Callable
 
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.wire.file_async import ROOT as FILE_ROOT
+from fsd_agent.wire.firing import About, FiringError, UnknownFiringKeyError
+from fsd_agent.wire.firing_ack import encode_firing_ack
 from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import LedgerFormatError, LedgerSignatureError, decode_head
 from fsd_agent.wire.status import StatusFormatError, decode_status
@@ -40,11 +43,13 @@ from fsd_agent.wire.transfer import (
     UpKind,
     decode,
     encode,
+    parse_firing,
     parse_status,
     parse_up,
 )
 from fsd_tools.errors import ToolError
 from fsd_tools.region.file_transfers import FileTransfers
+from fsd_tools.region.firings import FiringDesk, FiringStore
 from fsd_tools.region.heads import HeadStore, HeadStoreError, Taken
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
 from fsd_tools.region.layout import RegionDir
@@ -67,7 +72,7 @@ class Receiver:
     ) -> None:
         """Read the region's policy and keys, and sweep what an interrupted store left.
 
-        ``on_event`` is told ``stored``, ``refused``, ``held``, ``ignored``, ``damaged`` and ``ledger_break``. Raises
+        ``on_event`` is told ``stored``, ``firing``, ``refused``, ``held``, ``ignored``, ``damaged`` and ``ledger_break``. Raises
         ``OSError``, ``PolicyError`` or ``KeyFileError``.
         """
         policy = read_signed(region)
@@ -77,12 +82,23 @@ class Receiver:
         self._incoming = Incoming(region.incoming)
         self._files = FileTransfers(region.incoming_files, policy.region_id, self._opening, self._tell)
         self._heads = HeadStore(region.heads)
+        self._firings = FiringDesk(
+            FiringStore(region.firings),
+            sealing_keys=self._opening.sealing_keys,
+            device_keys=self._opening.device_keys,
+            wall_ns=wall_ns,
+        )
 
     def handle(self, topic: str, payload: bytes) -> list[Answer]:
         """Take one message from the broker and give what is to be published."""
         vehicle = parse_status(self.region_id, topic)
         if vehicle is not None:
             return self._guarded({"vehicle": vehicle}, lambda: self._status(vehicle, payload))
+        told = parse_firing(self.region_id, topic)
+        if told is not None:
+            of = About(self.region_id, *told)
+            named: dict[str, str | int] = {"vehicle": of.vehicle, "firing": of.firing_id}
+            return self._guarded(named, lambda: self._firing(of, payload))
         if topic.startswith(f"{FILE_ROOT}/"):
             return self._guarded({"topic": topic[:200]}, lambda: self._files.handle(topic, payload))
         try:
@@ -97,7 +113,9 @@ class Receiver:
         """Tell what is wrong with a message; none must end the region for all."""
         try:
             return act()
-        except (TransferError, StatusFormatError, LedgerFormatError) as error:
+        except UnknownFiringKeyError as error:
+            self._tell("held", about | {"reason": str(error)})
+        except (TransferError, StatusFormatError, LedgerFormatError, FiringError) as error:
             self._tell("ignored", about | {"reason": str(error)})
         except (HeldError, StoreError, HeadStoreError, SpoolError, ToolError) as error:
             self._tell("held", about | {"reason": str(error)})
@@ -135,6 +153,16 @@ class Receiver:
             private_key=self._opening.receipt_key,
         )
         return [(Topics(self.region_id, vehicle).head_ack, ack)]
+
+    def _firing(self, of: About, payload: bytes) -> list[Answer]:
+        """Keep what the vehicle tells of a firing; its word counts once it is durable here."""
+        self._opening.check_enrolled(of.vehicle)
+        told = self._firings.take(of, payload)
+        if told is not None:
+            what = {"vehicle": of.vehicle, "firing": of.firing_id, "campaign": told.campaign_id}
+            self._tell("firing", {**what, "clip": told.clip_id or "", "reason": str(told.drop or "")})
+        ack = encode_firing_ack(of, self._opening.receipt_key)
+        return [(Topics(self.region_id, of.vehicle).firing_ack, ack)]
 
     def _take(self, address: UpAddress, payload: bytes) -> list[Answer]:
         if address.kind is UpKind.SEGMENT:

@@ -1,4 +1,4 @@
-"""Removes stored clips whose retention is over: ``fsdctl region retention``, and while a region is served.
+"""Removes stored clips, and what was told of firings, whose retention is over: ``fsdctl region retention``, and while a region is served.
 
 The rule is that of vehicles (``rules.spool.retention``), counted from when the clip was stored, with the days of the
 region's newest signed policy. While serving, a clock counts once it has gone on for five minutes without going back: one
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from fsd_agent.rules.trust.registration import BelievedClock
 from fsd_agent.wire.moments import show_moment
 from fsd_tools.errors import ToolError
 from fsd_tools.region.expired import Expired
+from fsd_tools.region.firings import FiringStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.store import ClipStore, StoredClip, StoreError
@@ -52,7 +54,7 @@ class Keeper:
         self._clock = BelievedClock()
         self._proved_ns = 0
         self._next_ns = 0
-        self._pass: Iterator[tuple[StoredClip, bool]] | None = None
+        self._pass: Iterator[StoredClip | None] | None = None
 
     def step(self) -> None:
         """A part of a pass, if one is due; a fault ends the pass and is told, never the region."""
@@ -63,26 +65,38 @@ class Keeper:
             return
         try:
             if self._pass is None:
-                self._pass = expire(self._region, load_policy(self._region), self._proved_ns)
+                self._pass = _sweep(self._region, load_policy(self._region), self._proved_ns)
             if not self._go_on(self._pass):
                 self._end(now_ns)
         except (ToolError, StoreError, SpoolError, OSError) as error:
             self._tell("retention_failed", {"reason": str(error)})
             self._end(now_ns)
 
-    def _go_on(self, clips: Iterator[tuple[StoredClip, bool]]) -> bool:
+    def _go_on(self, looked: Iterator[StoredClip | None]) -> bool:
         """Look at some; False where there are no more."""
-        for _ in range(CLIPS_A_STEP):
-            found = next(clips, None)
-            if found is None:
-                return False
-            clip, is_gone = found
-            if is_gone:
+        count = 0
+        for clip in islice(looked, CLIPS_A_STEP):
+            count += 1
+            if clip is not None:
                 self._tell("expired", {"vehicle": clip.vehicle, "clip": clip.clip_id})
-        return True
+        return count == CLIPS_A_STEP
 
     def _end(self, now_ns: int) -> None:
         self._pass, self._next_ns = None, now_ns + PASS_EVERY_NS
+
+
+def _sweep(region: RegionDir, policy: RegionPolicy, now_ns: int) -> Iterator[StoredClip | None]:
+    """Remove what is over; one for all that was looked at, a clip where that went."""
+    for clip, is_gone in expire(region, policy, now_ns):
+        yield clip if is_gone else None
+    for _ in _told(region, policy, now_ns):
+        yield None
+
+
+def _told(region: RegionDir, policy: RegionPolicy, now_ns: int, *, dry_run: bool = False) -> Iterator[bool]:
+    """Remove what was told of firings and is over; for each whether it went. Nothing of it stays."""
+    days = policy.retention_days
+    return FiringStore(region.firings).expire(proved_ns=now_ns, retention_days=days, dry_run=dry_run)
 
 
 def expire(
@@ -108,9 +122,9 @@ def expire(
 def retention(
     directory: Path, *, dry_run: bool = False, json: Annotated[bool, Parameter(negative="")] = False
 ) -> int:
-    """Remove stored clips that are older than the policy's retention_days; `region serve` does so every hour.
+    """Remove stored clips and told firings that are older than the policy's retention_days; `region serve` does so every hour.
 
-    Of each that goes a signed record stays, which `fsdctl audit verify` reads.
+    Of each clip that goes a signed record stays, which `fsdctl audit verify` reads.
 
     Example: fsdctl region retention ./cn --dry-run
 
@@ -137,11 +151,14 @@ def retention(
             if over:
                 gone += 1
                 _show(clip, removed=not dry_run, as_json=json)
+        told = list(_told(region, policy, now_ns, dry_run=dry_run))
     except (StoreError, SpoolError, OSError) as error:
         raise ToolError(f"after {gone} clips: {error}") from error
     if not json:
         did = "would go" if dry_run else "removed"
         print(f"{gone} clips {did}, {kept} stay; retention is {policy.retention_days} days")
+        if told:
+            print(f"{sum(told)} firings that vehicles told of {did}, {len(told) - sum(told)} stay")
     return 0
 
 

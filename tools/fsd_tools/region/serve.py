@@ -1,7 +1,7 @@
 """``fsdctl region serve``: the region's broker and its one receiver, until told to stop.
 
 What happens is printed as it happens: text for people, or one JSON object a line: ``ready``, ``received`` (bytes since
-the last one, per vehicle), ``stored``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``expired``,
+the last one, per vehicle), ``stored``, ``firing``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``expired``,
 ``retention_failed``, ``disconnected``, ``stopped``.
 
 One receiver, because a clip's segments must all reach the same one. Its session outlives it, so the broker keeps what

@@ -59,6 +59,23 @@ class RegionClip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why there can be, or is, none; empty where nothing is in the way."""
 
 
+class RegionTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the vehicle told of a firing by itself."""
+
+    firing: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    campaign: str
+    version: int
+    purpose: str
+    wall_ns: int
+    stored_wall_ns: int
+    clip: str = ""
+    """The clip that was made of it; empty where there was none."""
+    reason: str = ""
+    """Why there was none."""
+    evidence: tuple[tuple[str, float], ...] = ()
+    """What the condition saw, as far as it left the vehicle."""
+
+
 class RegionAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """See the module."""
 
@@ -66,6 +83,8 @@ class RegionAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str
     vehicle: str
     clips: tuple[RegionClip, ...]
+    firings: tuple[RegionTold, ...] = ()
+    """The oldest first."""
 
 
 class AtRegion(StrEnum):

@@ -3,12 +3,13 @@
 The rules, each with the finding that breaking it gives:
 
 - a clip begins with a firing, or in the checkpoint of removed records       unknown_clip
-- every record of a clip names one region, and every connection had its identity  wrong_region
+- every record of a clip names one region, and every connection had its identity; so had those over which regions
+  were told of firings by themselves                                              wrong_region
 - redacted, then sealed, then sent, then receipted; nothing of a copy that is gone, nothing of a clip that was given
   up, no copy made and no end come to twice                                       wrong_order
 - consent changes to what it was not before                                       wrong_order
-- nothing is collected, redacted, sealed or sent without consent to the clip's purpose, and what is erased for want of
-  consent was given up because of that                                            no_consent, erased_without_cause
+- nothing is collected, redacted, sealed or sent without consent to the clip's purpose, nor is a region told of a firing
+  without; what is erased for want of consent was given up because of that        no_consent, erased_without_cause
 - a receipt is the region's, for exactly this vehicle, clip and file            bad_receipt
 - a copy is erased for a cause that the ledger holds                              erased_without_cause
 - what was receipted is at the region, or the region has signed that its retention was over, and it was;
@@ -32,6 +33,7 @@ from fsd_agent.records.ledger import (
     Dropped,
     Erased,
     Fired,
+    FiringSent,
     Receipted,
     Redacted,
     Sealed,
@@ -68,6 +70,8 @@ def account(
         if isinstance(fact, ConsentChanged):
             said += _change(consent, fact)
             consent = consent_after(consent, fact)
+        elif isinstance(fact, FiringSent):
+            said += _told(fact, regions.get(fact.region_id), consent)
         elif isinstance(fact, _CLIP_FACTS):
             about = fact.clip_id
             said += _take(clips, located.entry.number, fact, regions)
@@ -175,10 +179,21 @@ def _once(clip: ClipAccount, act: str, *, again: bool) -> _Said:
 def _send(clip: ClipAccount, fact: Sent, region: RegionView | None) -> _Said:
     yield from _needs(clip, Copy.SEALED, "sent")
     yield from _once(clip, "sent", again=False)
+    yield from _identified(fact, region)
+    clip.sent.append(fact)
+
+
+def _told(fact: FiringSent, region: RegionView | None, consent: frozenset[Purpose]) -> _Said:
+    """A firing that its region was told of by itself."""
+    if fact.purpose not in consent:
+        yield _K.NO_CONSENT, f"told of firing {fact.firing_id} without consent to {fact.purpose}"
+    yield from _identified(fact, region)
+
+
+def _identified(fact: Sent | FiringSent, region: RegionView | None) -> _Said:
     if region is not None and fact.identity_uri != region.identity_uri:
         detail = f"sent to {fact.host}:{fact.port}, whose certificate names {fact.identity_uri}, not {region.identity_uri}"
         yield _K.WRONG_REGION, detail
-    clip.sent.append(fact)
 
 
 def _receipt(clip: ClipAccount, fact: Receipted, region: RegionView | None) -> _Said:

@@ -61,9 +61,9 @@ class LiveClips:
         return ids[np.lexsort((ids, np.asarray(self._since)))].tobytes()
 
     def at_rest(self) -> dict[str, bytes]:
-        """Packed ids, by region, of those of which the sealed copy is the only one, and that were not given up."""
+        """Packed ids, by region, of those of which the sealed copy is the only one, and that wait: neither given up nor signed for."""
         found: dict[str, bytes] = {}
-        sealed_only = np.asarray(self._marks) & (_STAGED | _SEALED) == _SEALED
+        sealed_only = np.asarray(self._marks) & (_STAGED | _SEALED | _RECEIPTED) == _SEALED
         for number, (region_id, _, dropped, _) in enumerate(self._texts):
             if not dropped:
                 ids = self._ids()[sealed_only & (np.asarray(self._shared) == number)].tobytes()

@@ -57,6 +57,9 @@ class LedgerState:
     """Purposes that are consented to; None while nothing was ever recorded about consent."""
     live: LiveClips = field(default_factory=LiveClips)
     """Clips that are on the vehicle."""
+    receipts: dict[str, bytes] = field(default_factory=dict, compare=False)
+    """Of those, what their regions have signed, by clip id; only since the newest checkpoint, which does not hold it. From the
+    receipt to the erasure of a clip it is moments, so there are few, and hardly ever a checkpoint lies between."""
 
     @property
     def size(self) -> int:
@@ -89,10 +92,13 @@ class LedgerState:
             self.consent = consent_after(self.consent, fact)
         elif isinstance(fact, _CLIP_FACTS):
             after = clip_after(self.live.get(fact.clip_id), entry.number, fact)
+            if isinstance(fact, Receipted):
+                self.receipts[fact.clip_id] = fact.receipt
             if after is not None:
                 self.live.put(after)
             else:
                 self.live.remove(fact.clip_id)
+                self.receipts.pop(fact.clip_id, None)
 
     def head(self, *, wall_ns: int, device_key_id: str) -> Head:
         """To be signed."""

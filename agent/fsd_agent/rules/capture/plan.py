@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from fsd_agent.records.campaign import CaptureSpec
 from fsd_agent.records.clip import ClipRow, ClipState
-from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule, wider
 from fsd_agent.records.purpose import Compartment, Purpose
 
@@ -46,6 +46,8 @@ class KeptFiring:
     """Of its campaign."""
     link: LinkRule = SAYS_NOTHING
     """Of its campaign."""
+    telling: Telling | None = None
+    """What its region may be told of it at once."""
 
     @property
     def start_ns(self) -> int:
@@ -141,7 +143,15 @@ def plan(
         else:
             draft.row = _widened(draft.row, one)
         draft.firings.append(
-            JudgedFiring(one.firing_id, one.firing, one.wall_ns, clip_id=draft.row.clip_id, drop=None)
+            JudgedFiring(
+                one.firing_id,
+                one.firing,
+                one.wall_ns,
+                clip_id=draft.row.clip_id,
+                drop=None,
+                region_id=region_id,
+                telling=one.telling,
+            )
         )
     changed = tuple(_decision(draft, until_ns) for draft in drafts if draft.firings)
     return changed + tuple(Close(draft.row.clip_id) for draft in drafts if draft.row.end_ns <= until_ns)

@@ -3,7 +3,8 @@
 The order of the acts is what makes a stop in between harmless:
 
 1. withdrawals are recorded;
-2. keys of compartments whose purpose is not consented to are destroyed: from here on everything in them is noise;
+2. keys of compartments whose purpose is not consented to are destroyed: from here on everything in them is noise; no region
+   is to be told any more of firings of such a purpose;
 3. clips of such purposes are given up, and their files erased;
 4. consent that is new is recorded, once nothing from before is left: no clip, no key.
 

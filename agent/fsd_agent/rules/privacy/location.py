@@ -53,11 +53,17 @@ def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
 
 def may_leave(rules: RedactionRules, path: str) -> bool:
     """Whether the signal at this VSS path may be in a redacted clip."""
-    if path.startswith(_IDENTITY_BRANCH) or _PERSON_BRANCH in path:
-        return False
-    if rules.location == LocationRule.KEEP:
-        return True
-    return not (path.startswith(_POSITION_BRANCH) or path.rpartition(".")[2] in _POSITION_LEAVES)
+    return not names_somebody(path) and (rules.location == LocationRule.KEEP or not tells_position(path))
+
+
+def names_somebody(path: str) -> bool:
+    """Whether the signal at this VSS path names the vehicle or a person."""
+    return path.startswith(_IDENTITY_BRANCH) or _PERSON_BRANCH in path
+
+
+def tells_position(path: str) -> bool:
+    """Whether the signal at this VSS path tells where the vehicle is."""
+    return path.startswith(_POSITION_BRANCH) or path.rpartition(".")[2] in _POSITION_LEAVES
 
 
 def _drop(_gnss: GnssFixes, _grid_deg: float) -> tuple[GnssFixes, str]:

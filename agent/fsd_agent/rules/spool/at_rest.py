@@ -1,7 +1,7 @@
 """Of which clips a start has nothing to do: nearly all, where thousands wait for delivery.
 
 A clip is at rest when its row is SEALED, its one file is the sealed one and lies in its row's compartment, and the ledger's
-account of it says the same: of its region, not given up, the sealed copy and no other. Then the table of
+account of it says the same: of its region, neither given up nor signed for, the sealed copy and no other. Then the table of
 ``rules.spool.recover`` and that of ``pipeline.recover_ledger`` ask for nothing, as long as the compartment has its key and its
 purpose is consented to. Everything else is gone over one by one.
 """

@@ -1,6 +1,7 @@
 """What goes to make room: the least valuable clips, in one order, each with its reason.
 
-The order. The lowest priority first, of those the lowest value, of those the oldest. It is the same for every bound:
+The order. The lowest priority first, of those what is not urgent, of those the lowest value, of those the oldest. It is the
+same for every bound:
 
 | exceeded | whose clips go | reason |
 | --- | --- | --- |
@@ -40,6 +41,8 @@ class OnBoard:
     takes: Amount
     """What is free once it is gone."""
     is_sending: bool
+    is_urgent: bool
+    """Its campaigns want it sent before others; of one priority it goes after those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,12 @@ def shortfalls(held: Mapping[str, Amount], quotas: Quotas, disk_lacks: Amount) -
 def evict(clips: Sequence[OnBoard], exceeded: Sequence[Shortfall]) -> Decision:
     """Decide what goes; see the module.
 
-    ``clips``: oldest first among those of equal priority and value. They need not be all clips, but then they must be
+    ``clips``: oldest first among those that are equal else. They need not be all clips, but then they must be
     those that come first in the order; where the decision has something ``unmet``, more of them are to be asked for.
     """
     order = sorted(
         (clip for clip in clips if clip.state in EVICTABLE and not clip.is_sending),
-        key=lambda clip: (clip.priority, clip.value),
+        key=lambda clip: (clip.priority, clip.is_urgent, clip.value),
     )
     gone: dict[str, Eviction] = {}
     unmet: list[Shortfall] = []
