@@ -69,15 +69,6 @@ def test_two_are_equal_only_with_the_same_clips(clips: list[LiveClip], other: Li
     assert (LiveClips(clips) == same) is (other in clips)
 
 
-def test_one_that_ends_while_they_are_gone_over_is_left_out() -> None:
-    clips = [LiveClip(f"{number:032x}", "cn", Purpose.SAFETY, number) for number in range(3)]
-    columns = LiveClips(clips)
-    found = iter(columns)
-    assert next(found) == clips[0]
-    columns.remove(clips[1].clip_id)
-    assert list(found) == [clips[2]]
-
-
 def test_what_is_too_long_to_be_a_hash_is_refused_and_nothing_is_changed() -> None:
     clip = LiveClip("0" * 32, "cn", Purpose.SAFETY, 1, sha256=bytes(33))
     columns = LiveClips()

@@ -52,13 +52,16 @@ class LiveClips:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[LiveClip]:
-        """One by one, the oldest first; one that is taken out meanwhile is left out."""
-        return filter(None, map(self.get, unpack_ids(self.oldest_first())))
+        """One by one, the oldest first. Nothing may change meanwhile."""
+        return map(self._at, self._order().tolist(), unpack_ids(self.oldest_first()))
 
     def oldest_first(self) -> bytes:
         """Their ids, packed."""
-        ids = self._ids()
-        return ids[np.lexsort((ids, np.asarray(self._since)))].tobytes()
+        return self._ids()[self._order()].tobytes()
+
+    def _order(self) -> NDArray[np.intp]:
+        """Their rows, the oldest first; where two began with one record, by id."""
+        return np.lexsort((self._ids(), np.asarray(self._since)))
 
     def at_rest(self) -> dict[str, bytes]:
         """Packed ids, by region, of those of which the sealed copy is the only one, and that wait: neither given up nor signed for."""
