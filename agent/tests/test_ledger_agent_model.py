@@ -63,7 +63,7 @@ from fsd_agent.testing.consent import consent_document
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
-from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.spool import MemoryLanding, MemorySpool
 from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.head_ack import encode_head_ack
@@ -120,6 +120,7 @@ class Recorded:
     def __init__(self) -> None:
         self.ledger: LedgerFiles | None = None
         self.durable: Callable[[], bool] = lambda: True
+        self.is_afloat: Callable[[Compartment, str], bool] = lambda _, __: False
 
     def of(self, clip_id: str) -> LiveClip | None:
         assert self.durable(), "an act whose record a power cut could take"
@@ -160,6 +161,9 @@ class Journal(MemoryJournal):
         known = self.recorded.of(sealed.clip_id)
         assert known is not None
         assert (known.sealed, known.sha256) == (True, sealed.sha256)
+        assert not self.recorded.is_afloat(at("cn", known.purpose), sealed.clip_id), (
+            "a file that a cut could take"
+        )
         self.fuse.around(lambda: super(Journal, self).sealed(sealed))
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
@@ -196,8 +200,11 @@ class Spool(MemorySpool):
         super().__init__(keys)
         self.fuse, self.recorded = keys.fuse, keys.recorded
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
-        return self.fuse.around(lambda: super(Spool, self).put(compartment, clip_id, file))
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
+        return self.fuse.around(lambda: super(Spool, self).begin(compartment, clip_id, file))
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        self.fuse.around(lambda: super(Spool, self).settle(compartment, clip_id))
 
     def erase(self, compartment: Compartment, clip_id: str) -> None:
         assert not holds(self.recorded.of(clip_id), Copy.SEALED)
@@ -237,6 +244,7 @@ class AgentModel(RuleBasedStateMachine):
         self.journal = Journal(self.fuse, self.recorded)
         self.keys = Keys(self.fuse, self.recorded)
         self.staging, self.spool = Staging(self.keys), Spool(self.keys)
+        self.recorded.is_afloat = self.spool.is_afloat
         self.document: bytes | None = consent_document(*PURPOSES)
         self.revision = 1
         self.clock, self.events = ManualClock(), RememberedEvents()
@@ -355,9 +363,11 @@ class AgentModel(RuleBasedStateMachine):
         self.medium[about.st_ino] = about.st_size
 
     def _lose(self) -> None:
-        """The process and what was not synced are gone."""
+        """The process and what was not synced are gone. Of sealed files it may be the process alone."""
         self.broker.cut()
         self.staging.power_cut()
+        if self.chance.random() < 0.5:
+            self.spool.power_cut(self.chance)
         self.journal.full = False
         path = segment_paths(self.folder)[-1]
         data = bytearray(path.read_bytes())

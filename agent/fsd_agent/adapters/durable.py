@@ -1,7 +1,8 @@
 """The one home of durable files.
 
 Invariants
-- A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder.
+- A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder. But for
+  those of :func:`lay_file`, each of which somebody else knows by its hash.
 - When :func:`write_file`, :func:`remove` or :func:`make_folder` returns, a power cut can't undo it.
 - What a process that was killed has left is seen by the next one, and may not be on the medium: who builds upon a name that
   was there already calls :func:`settle` first.
@@ -20,6 +21,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fsd_agent.adapters.write_out import begin_write_out
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.rules.spool.names import TMP_SUFFIX, is_tmp
 
@@ -65,38 +67,78 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> int:
     The folder must exist. Raises :class:`SpoolFullError`, :class:`SpoolError`, and whatever ``chunks`` raises;
     then only the earlier file, if any, is there.
     """
-    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
-    with translated(path):
-        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        try:
-            size = _fill(fd, path, chunks)
-        finally:
-            os.close(fd)
-        with translated(path):
-            tmp.replace(path)
-    except BaseException:
-        # Also for a cancelled or interrupted put: the space is wanted now, not at the next start.
-        with contextlib.suppress(OSError):
-            tmp.unlink(missing_ok=True)
-        raise
+    fd, size = _place(path, chunks, sync=True)
+    os.close(fd)
     sync_folder(path.parent)
     return size
 
 
+def lay_file(path: Path, chunks: Iterable[bytes]) -> int:
+    """Put ``chunks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
+
+    Renamed before the first sync, so that a journalling file system commits content and name together: a commit is most of
+    what a small file costs. A power cut may leave a part of it under this name, so that has to mean nothing by itself.
+    """
+    return _place(path, chunks, sync=False)[0]
+
+
+def sync_laid(path: Path, fd: int) -> None:
+    """When this returns, what :func:`lay_file` has laid at ``path`` survives a power cut. Closes ``fd`` in any case."""
+    with translated(path):
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    sync_folder(path.parent)
+
+
+def settle_file(path: Path) -> None:
+    """When this returns, what is at ``path`` is durable, and is read from the medium; nothing happens where nothing is.
+
+    From the medium, because after an fsync that failed the kernel may keep in memory, as clean, what the medium never got.
+    """
+    with translated(path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+    sync_folder(path.parent)
+
+
+def _place(path: Path, chunks: Iterable[bytes], *, sync: bool) -> tuple[int, int]:
+    """(open descriptor, size in bytes) of a file that is whole at its name; its folder is not synced."""
+    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
+    with translated(path):
+        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        size = _fill(fd, path, chunks)
+        with translated(path):
+            if sync:
+                os.fsync(fd)
+            tmp.replace(path)
+    except BaseException:
+        # Also for a cancelled or interrupted put: the space is wanted now, not at the next start.
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+        raise
+    return fd, size
+
+
 def _fill(fd: int, path: Path, chunks: Iterable[bytes]) -> int:
-    """Write and fsync. Errors of ``chunks`` itself are the caller's and pass as they are."""
-    size = before = 0
+    """Write. Errors of ``chunks`` itself are the caller's and pass as they are."""
+    size = 0
     for parts in _gathered(chunks):
         with translated(path):
-            if before:
-                # On Linux this begins to write the pages out and waits for nothing: the medium works on them while
-                # the next ones are made, and the fsync finds little left to do.
-                os.posix_fadvise(fd, size - before, before, os.POSIX_FADV_DONTNEED)
-            before = _write_parts(fd, parts)
-        size += before
-    with translated(path):
-        os.fsync(fd)
+            written = _write_parts(fd, parts)
+        # The medium works on these while the next ones are made, and the fsync finds little left to do.
+        begin_write_out(fd, size, written)
+        size += written
     return size
 
 
