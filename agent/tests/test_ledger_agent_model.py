@@ -121,9 +121,15 @@ class Recorded:
         self.ledger: LedgerFiles | None = None
         self.durable: Callable[[], bool] = lambda: True
         self.is_afloat: Callable[[Compartment, str], bool] = lambda _, __: False
+        self.wrong: list[str] = []
+        """What the loops must not have done: they catch what is unforeseen, an assertion too."""
+
+    def must(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.wrong.append(otherwise)
 
     def of(self, clip_id: str) -> LiveClip | None:
-        assert self.durable(), "an act whose record a power cut could take"
+        self.must(self.durable(), "an act whose record a power cut could take")
         return self.ledger.clip(clip_id) if self.ledger is not None else None
 
 
@@ -160,10 +166,9 @@ class Journal(MemoryJournal):
     def sealed(self, sealed: SealedClip) -> None:
         known = self.recorded.of(sealed.clip_id)
         assert known is not None
-        assert (known.sealed, known.sha256) == (True, sealed.sha256)
-        assert not self.recorded.is_afloat(at("cn", known.purpose), sealed.clip_id), (
-            "a file that a cut could take"
-        )
+        self.recorded.must(known.sealed and known.sha256 == sealed.sha256, "sealed as another than recorded")
+        is_afloat = self.recorded.is_afloat(at("cn", known.purpose), sealed.clip_id)
+        self.recorded.must(not is_afloat, "sealed with a file that a power cut could take")
         self.fuse.around(lambda: super(Journal, self).sealed(sealed))
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
@@ -547,6 +552,7 @@ class AgentModel(RuleBasedStateMachine):
         self.audit()
 
     def audit(self) -> tuple[Examined, dict[str, ClipAccount]]:
+        assert not self.recorded.wrong
         segments = [(path.name, read_segment(path.read_bytes())) for path in segment_paths(self.folder)]
         found = examine(segments, KNOWN)
         assert not found.findings
