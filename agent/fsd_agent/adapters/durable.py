@@ -31,6 +31,7 @@ GATHER_BYTES = 512 << 10
 """Of a file's parts are written at a time: few system calls, and still in the cache of whoever made them."""
 GATHER_PARTS = 512
 """At most, whatever their size: the kernel takes 1,024 in one call."""
+_Parts = Sequence[bytes | memoryview]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -44,7 +45,7 @@ def translated(path: Path) -> Iterator[None]:
         raise kind(f"{path}: {error.strerror or error}") from error
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     """Every byte of ``data``; the kernel may take less at a time, above all on a full disk."""
     view = memoryview(data)
     while view:
@@ -67,19 +68,21 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> int:
     The folder must exist. Raises :class:`SpoolFullError`, :class:`SpoolError`, and whatever ``chunks`` raises;
     then only the earlier file, if any, is there.
     """
-    fd, size = _place(path, chunks, sync=True)
+    fd, size = _place(path, _gathered(chunks), sync=True)
     os.close(fd)
     sync_folder(path.parent)
     return size
 
 
-def lay_file(path: Path, chunks: Iterable[bytes]) -> int:
-    """Put ``chunks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
+def lay_file(path: Path, blocks: Iterable[bytes | memoryview]) -> int:
+    """Put ``blocks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
 
-    Renamed before the first sync, so that a journalling file system commits content and name together: a commit is most of
-    what a small file costs. A power cut may leave a part of it under this name, so that has to mean nothing by itself.
+    Each block is written before the next one is asked for, which may be made in the same memory.
+
+    Renamed before the first sync, so that the medium is waited for once: with the contents of a file that is new, file systems
+    make its name durable too. A power cut may leave a part of it under this name, so that has to mean nothing by itself.
     """
-    return _place(path, chunks, sync=False)[0]
+    return _place(path, ([block] for block in blocks), sync=False)[0]
 
 
 def sync_laid(path: Path, fd: int) -> None:
@@ -110,13 +113,13 @@ def settle_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _place(path: Path, chunks: Iterable[bytes], *, sync: bool) -> tuple[int, int]:
+def _place(path: Path, batches: Iterable[_Parts], *, sync: bool) -> tuple[int, int]:
     """(open descriptor, size in bytes) of a file that is whole at its name; its folder is not synced."""
     tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
     with translated(path):
         fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
-        size = _fill(fd, path, chunks)
+        size = _fill(fd, path, batches)
         with translated(path):
             if sync:
                 os.fsync(fd)
@@ -130,10 +133,10 @@ def _place(path: Path, chunks: Iterable[bytes], *, sync: bool) -> tuple[int, int
     return fd, size
 
 
-def _fill(fd: int, path: Path, chunks: Iterable[bytes]) -> int:
-    """Write. Errors of ``chunks`` itself are the caller's and pass as they are."""
+def _fill(fd: int, path: Path, batches: Iterable[_Parts]) -> int:
+    """Write. Errors of ``batches`` itself are the caller's and pass as they are."""
     size = 0
-    for parts in _gathered(chunks):
+    for parts in batches:
         with translated(path):
             written = _write_parts(fd, parts)
         # The medium works on these while the next ones are made, and the fsync finds little left to do.
@@ -155,7 +158,7 @@ def _gathered(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield parts
 
 
-def _write_parts(fd: int, parts: Sequence[bytes]) -> int:
+def _write_parts(fd: int, parts: _Parts) -> int:
     """Every byte of them; how many."""
     written = os.writev(fd, parts)
     count = sum(map(len, parts))
