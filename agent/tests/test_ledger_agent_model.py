@@ -63,7 +63,7 @@ from fsd_agent.testing.consent import consent_document
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
-from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.spool import MemoryLanding, MemorySpool
 from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
 from fsd_agent.testing.unlimited import AlwaysOn, NoReserve, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
@@ -121,9 +121,16 @@ class Recorded:
     def __init__(self) -> None:
         self.ledger: LedgerFiles | None = None
         self.durable: Callable[[], bool] = lambda: True
+        self.is_afloat: Callable[[Compartment, str], bool] = lambda _, __: False
+        self.wrong: list[str] = []
+        """What the loops must not have done: they catch what is unforeseen, an assertion too."""
+
+    def must(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.wrong.append(otherwise)
 
     def of(self, clip_id: str) -> LiveClip | None:
-        assert self.durable(), "an act whose record a power cut could take"
+        self.must(self.durable(), "an act whose record a power cut could take")
         return self.ledger.clip(clip_id) if self.ledger is not None else None
 
 
@@ -160,7 +167,9 @@ class Journal(MemoryJournal):
     def sealed(self, sealed: SealedClip) -> None:
         known = self.recorded.of(sealed.clip_id)
         assert known is not None
-        assert (known.sealed, known.sha256) == (True, sealed.sha256)
+        self.recorded.must(known.sealed and known.sha256 == sealed.sha256, "sealed as another than recorded")
+        is_afloat = self.recorded.is_afloat(at("cn", known.purpose), sealed.clip_id)
+        self.recorded.must(not is_afloat, "sealed with a file that a power cut could take")
         self.fuse.around(lambda: super(Journal, self).sealed(sealed))
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
@@ -197,8 +206,11 @@ class Spool(MemorySpool):
         super().__init__(keys)
         self.fuse, self.recorded = keys.fuse, keys.recorded
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
-        return self.fuse.around(lambda: super(Spool, self).put(compartment, clip_id, file))
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
+        return self.fuse.around(lambda: super(Spool, self).begin(compartment, clip_id, file))
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        self.fuse.around(lambda: super(Spool, self).settle(compartment, clip_id))
 
     def erase(self, compartment: Compartment, clip_id: str) -> None:
         assert not holds(self.recorded.of(clip_id), Copy.SEALED)
@@ -238,6 +250,7 @@ class AgentModel(RuleBasedStateMachine):
         self.journal = Journal(self.fuse, self.recorded)
         self.keys = Keys(self.fuse, self.recorded)
         self.staging, self.spool = Staging(self.keys), Spool(self.keys)
+        self.recorded.is_afloat = self.spool.is_afloat
         self.document: bytes | None = consent_document(*PURPOSES)
         self.revision = 1
         self.clock, self.events = ManualClock(), RememberedEvents()
@@ -360,9 +373,11 @@ class AgentModel(RuleBasedStateMachine):
         self.medium[about.st_ino] = about.st_size
 
     def _lose(self) -> None:
-        """The process and what was not synced are gone."""
+        """The process and what was not synced are gone. Of sealed files it may be the process alone."""
         self.broker.cut()
         self.staging.power_cut()
+        if self.chance.random() < 0.5:
+            self.spool.power_cut(self.chance)
         self.journal.full = False
         path = segment_paths(self.folder)[-1]
         data = bytearray(path.read_bytes())
@@ -542,6 +557,7 @@ class AgentModel(RuleBasedStateMachine):
         self.audit()
 
     def audit(self) -> tuple[Examined, dict[str, ClipAccount]]:
+        assert not self.recorded.wrong
         segments = [(path.name, read_segment(path.read_bytes())) for path in segment_paths(self.folder)]
         found = examine(segments, KNOWN)
         assert not found.findings

@@ -33,7 +33,7 @@ from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.clip import ClipState, SealedClip, SealedFile
+from fsd_agent.records.clip import ClipState, SealedFile
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.head import Head, HeadLayer
@@ -66,7 +66,7 @@ from fsd_agent.testing.regions import (
     sample_registration,
 )
 from fsd_agent.testing.sealed import as_file
-from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.spool import MemoryLanding, MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.streams import looks
 from fsd_agent.testing.trust import MemoryTrust
@@ -614,10 +614,10 @@ class _BrittleSpool(MemorySpool):
         super().__init__(keys)
         self.broken = broken
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
         if clip_id in self.broken:
             raise SpoolError(f"{clip_id}.sealed: Input/output error")
-        return super().put(compartment, clip_id, file)
+        return super().begin(compartment, clip_id, file)
 
 
 def test_a_disk_that_breaks_under_one_clip_loses_nothing_and_stops_no_other() -> None:
@@ -1006,6 +1006,38 @@ def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
     assert facts_of(bench).count("Sealed") == 2
 
 
+class _SinkingSpool(MemorySpool):
+    """A disk that takes a file and fails at its sync: of as many files as ``sinks`` says nothing comes to be."""
+
+    sinks = 0
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        if self.sinks:
+            self.sinks -= 1
+            self.erase(compartment, clip_id)
+            raise SpoolError(f"{clip_id}.sealed: Input/output error")
+        super().settle(compartment, clip_id)
+
+
+def test_a_file_that_was_recorded_and_did_not_land_is_made_anew() -> None:
+    spool = _SinkingSpool(keys := MemoryVehicleKeys())
+    bench = Bench(drive(8, (3.0,)), spool=spool, keys=keys)
+    bench.push(campaign())
+    bench.drive()
+    spool.sinks = 1
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.CAPTURED)
+    assert facts_of(bench)[-1] == "Sealed"
+    assert bench.events.of("disk_failed")
+    assert not spool.entries()
+    bench.clock.advance(RETRY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    assert bench.opened(clip_id)
+    assert facts_of(bench)[-5:] == ["Sealed", "Erased", "Redacted", "Sealed", "Erased"]
+    audited(bench)
+
+
 def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_through() -> None:
     """Also where it would work by now: what was decided is not taken back."""
     bench = Bench(drive(8, (3.0,)), codec=_BuggyCodec(times=ATTEMPTS))
@@ -1126,7 +1158,7 @@ def withdrawn(bench: Bench) -> None:
     bench.clock.advance(LOOK_EVERY_NS)
 
 
-def cleared(bench: Bench) -> None:
+def cleared(bench: Bench, *, copies: int = 1) -> None:
     """Whoever finishes clips gives up what was withdrawn."""
     WithdrawnClips(
         bench.consent,
@@ -1145,7 +1177,7 @@ def cleared(bench: Bench) -> None:
     assert not bench.spool.entries()
     assert bench.keys.compartments() == frozenset()
     assert [row.drop for row in bench.journal.clips({ClipState.DROPPED})] == [DropReason.CONSENT_WITHDRAWN]
-    assert facts_of(bench)[-2:] == ["Dropped", "Erased"]
+    assert facts_of(bench)[-1 - copies :] == ["Dropped", *["Erased"] * copies]
     audited(bench)
 
 
@@ -1177,10 +1209,10 @@ def test_consent_that_is_withdrawn_in_the_middle_of_a_redaction_ends_it_unsealed
 
 def test_consent_that_is_withdrawn_between_writing_and_recording_leaves_no_file() -> None:
     class Withdrawing(MemorySpool):
-        def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
-            done = super().put(compartment, clip_id, file)
+        def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
+            begun = super().begin(compartment, clip_id, file)
             withdrawn(bench)
-            return done
+            return begun
 
     keys = MemoryVehicleKeys()
     bench = Bench(drive(8, (3.0,)), spool=Withdrawing(keys), keys=keys)
@@ -1190,6 +1222,49 @@ def test_consent_that_is_withdrawn_between_writing_and_recording_leaves_no_file(
     assert not bench.spool.entries()
     assert "Sealed" not in facts_of(bench)
     cleared(bench)
+
+
+def test_consent_that_is_withdrawn_between_recording_and_landing_ends_file_and_record() -> None:
+    class Withdrawing(MemorySpool):
+        def settle(self, compartment: Compartment, clip_id: str) -> None:
+            super().settle(compartment, clip_id)
+            withdrawn(bench)
+
+    keys = MemoryVehicleKeys()
+    bench = Bench(drive(8, (3.0,)), spool=Withdrawing(keys), keys=keys)
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.finisher.step()
+    assert "Sealed" in facts_of(bench)
+    assert bench.clips(ClipState.CAPTURED), "it does not count"
+    assert not bench.events.of("sealed")
+    cleared(bench, copies=2)
+
+
+def test_a_document_that_is_lost_between_recording_and_landing_costs_no_clip() -> None:
+    """Nobody can say what is consented to, for a while: the file that landed counts afterwards, and is not made again."""
+
+    class Losing(MemorySpool):
+        def settle(self, compartment: Compartment, clip_id: str) -> None:
+            super().settle(compartment, clip_id)
+            bench.firmware.consent_document = document
+            bench.clock.advance(LOOK_EVERY_NS)
+
+    document: bytes | None = None
+    keys = MemoryVehicleKeys()
+    bench = Bench(drive(8, (3.0,)), spool=Losing(keys), keys=keys)
+    before = bench.firmware.consent_document
+    bench.push(campaign())
+    bench.drive()
+    assert not bench.finisher.step()
+    (clip_id,) = bench.clips(ClipState.CAPTURED)
+    document = bench.firmware.consent_document = before
+    bench.clock.advance(LOOK_EVERY_NS)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [clip_id]
+    assert bench.opened(clip_id)
+    assert facts_of(bench).count("Sealed") == 1
+    audited(bench)
 
 
 def test_a_sealed_clip_ends_with_its_consent_and_new_consent_collects_anew() -> None:

@@ -19,9 +19,11 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.compartment import use_key
 from fsd_agent.wire.sealed import SealedError, seal_clip
 from fsd_agent.wire.spool_file import (
+    BLOCK_BYTES,
     CHUNK_BYTES,
     SpoolFile,
     SpoolFileError,
+    encode_spool_blocks,
     encode_spool_file,
     open_own_clip,
     read_header,
@@ -68,6 +70,20 @@ def test_the_bytes_are_what_they_were() -> None:
     assert (
         use_key(KEY, EU, "spool").hex() == "3945753044e0067fd5f42ddb9ed80d601b59bb92932a1cd768e7248a4e14c681"
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 17), st.integers(-1, 1), st.integers(1, 3 * CHUNK_BYTES))
+def test_blocks_that_are_made_in_one_place_are_the_file(chunks: int, more: int, part_bytes: int) -> None:
+    size = max(0, chunks * CHUNK_BYTES + more)
+    content = hashlib.shake_128(b"content").digest(size)
+    parts = tuple(content[start : start + part_bytes] for start in range(0, size, part_bytes))
+    room = bytearray(b"of the file before" * 40_000)[:BLOCK_BYTES]
+    file = SealedFile(size, bytes(32), parts)
+    blocks = [bytes(one) for one in encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room)]
+    assert b"".join(blocks) == encode(as_file(content))
+    assert all(8 * CHUNK_BYTES < len(block) <= BLOCK_BYTES for block in blocks[:-1])
+    assert whole(b"".join(blocks)) == content
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from fsd_agent.adapters import durable
-from fsd_agent.adapters.spool_files import SpoolFiles
+from fsd_agent.adapters.spool_files import FileLanding, SpoolFiles
 from fsd_agent.ports.spool import SpoolError, SpoolFullError, SpoolStore
 from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.purpose import Purpose
@@ -71,6 +73,7 @@ def test_put_replaces(spool: SpoolStore) -> None:
 def test_no_id_reaches_out(spool: SpoolStore, region: str, clip: str) -> None:
     for call in (
         lambda: spool.put(at(region), clip, as_file(b"x")),
+        lambda: spool.settle(at(region), clip),
         lambda: spool.region(region).read(Purpose.SAFETY, clip, 0, 1),
         lambda: spool.erase(at(region), clip),
     ):
@@ -90,6 +93,44 @@ def test_a_put_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
         spool.put(at("eu"), CLIP, SealedFile(9, bytes(32), breaking()))
     assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 9) == b"old"
     assert [path.name for path in folder(tmp_path).iterdir()] == [f"{CLIP}.sealed"]
+
+
+def test_a_file_that_has_begun_is_whole_and_known_before_it_lands(spool: SpoolStore) -> None:
+    landing = spool.begin(at("eu"), CLIP, as_file(b"content"))
+    assert landing.clip == SealedClip(CLIP, "eu", 7, hashlib.sha256(b"content").digest())
+    assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 9) == b"content"
+    assert landing.land() == landing.clip
+    assert spool.entries() == {(at("eu"), CLIP)}
+
+
+def test_what_has_begun_can_be_undone(spool: SpoolStore) -> None:
+    landing = spool.begin(at("eu"), CLIP, as_file(b"content"))
+    landing.undo()
+    assert spool.entries() == frozenset()
+    spool.put(at("eu"), CLIP, as_file(b"again"))
+    assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 9) == b"again"
+
+
+def test_settling_changes_nothing_and_needs_nothing(spool: SpoolStore) -> None:
+    spool.settle(at("eu"), CLIP)
+    spool.put(at("eu"), CLIP, as_file(b"content"))
+    spool.settle(at("eu"), CLIP)
+    assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 9) == b"content"
+
+
+def test_a_file_that_does_not_land_is_not_read_from_memory(tmp_path: Path) -> None:
+    """The kernel would go on giving out what the medium has refused."""
+    path = tmp_path / "file"
+    fd = durable.lay_file(path, [b"content"])
+    os.close(fd)
+    failed: Future[None] = Future()
+    with pytest.raises(SpoolError, match="Bad file descriptor") as found:
+        durable.sync_laid(path, fd)
+    failed.set_exception(found.value)
+    landing = FileLanding(path, SealedClip(CLIP, "eu", 7, bytes(32)), failed)
+    with pytest.raises(SpoolError, match="Bad file descriptor"):
+        landing.land()
+    assert not path.exists()
 
 
 def test_a_full_disk_leaves_no_half_file(small_disk: Path) -> None:
@@ -181,6 +222,8 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert spool.entries() == {(at("eu"), OTHER)}
     with pytest.raises(SpoolError):
         spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 6)
+    with pytest.raises(SpoolError):
+        spool.settle(at("eu"), CLIP)
 
 
 def test_remove_and_folders(tmp_path: Path) -> None:

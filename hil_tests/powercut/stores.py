@@ -23,10 +23,13 @@ from fsd_agent.adapters.device_keys import DeviceKeys
 from fsd_agent.adapters.key_files import KeyFiles, create_keys, own_key_ids
 from fsd_agent.adapters.ledger_files import LedgerFiles
 from fsd_agent.adapters.locker import Locker
+from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.tls_files import TlsFiles
 from fsd_agent.adapters.vehicle_dir import VehicleDir
+from fsd_agent.ports.spool import SpoolError
+from fsd_agent.records.clip import SealedFile
 from fsd_agent.records.ledger import ConsentChanged
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.audit.writer import LedgerLimits
@@ -39,6 +42,7 @@ Say = Callable[[str], None]
 REGION = "cn"
 CLIP = "c" * 32
 PLACE = Compartment(REGION, Purpose.SAFETY)
+CONTENT = bytes(range(256)) * 600
 SAID, DONE = "said ", "done"
 ROUNDS = 3
 SMALL = LedgerLimits(segment_bytes=600, keep_bytes=1 << 20, most_bytes=1 << 20)
@@ -146,6 +150,29 @@ def _file_holds(folder: Path, said: Sequence[str]) -> bool:
     return not said or path.read_bytes() == b"content"
 
 
+def _sealed(folder: Path, say: Say) -> None:
+    """A sealed file. Whoever starts goes by what is whole, once it is settled, as recovery does."""
+    create_keys(folder)
+    keys = KeyFiles(folder)
+    keys.compartment_key(REGION, Purpose.SAFETY, make=True)
+    spool = SpoolFiles(folder / "data" / "spool", keys)
+    spool.settle(PLACE, CLIP)
+    if not _is_whole(spool):
+        spool.put(PLACE, CLIP, SealedFile(len(CONTENT), bytes(32), [CONTENT]))
+    say("there")
+
+
+def _sealed_holds(folder: Path, said: Sequence[str]) -> bool:
+    return not said or _is_whole(SpoolFiles(folder / "data" / "spool", KeyFiles(folder)))
+
+
+def _is_whole(spool: SpoolFiles) -> bool:
+    try:
+        return spool.region(REGION).read(PLACE.purpose, CLIP, 0, 2 * len(CONTENT)) == CONTENT
+    except SpoolError:
+        return False
+
+
 def _identity(folder: Path, say: Say) -> None:
     """The device's key, certificates that are renewed, and a rotation."""
     create_keys(folder)
@@ -194,6 +221,7 @@ STORES = {
     "staging": Store(_staging, _staging_holds),
     "key": Store(_key, _key_holds),
     "file": Store(_file, _file_holds),
+    "sealed": Store(_sealed, _sealed_holds),
     "identity": Store(_identity, _identity_holds),
 }
 

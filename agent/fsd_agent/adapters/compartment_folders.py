@@ -106,7 +106,7 @@ def path_in(folder: Path, suffix: str, compartment: Compartment, clip_id: str) -
         raise SpoolError(f"purpose {compartment.purpose!r}: unknown")
     if not is_clip_id(clip_id):
         raise SpoolError(f"clip id {clip_id!r}: not 32 lower-case hex digits")
-    return folder / compartment.region_id / compartment.purpose / (clip_id + suffix)
+    return folder.joinpath(compartment.region_id, compartment.purpose, clip_id + suffix)
 
 
 def _compartments(folder: Path) -> Iterator[tuple[Compartment, Path]]:

@@ -1,7 +1,8 @@
 """The one home of durable files.
 
 Invariants
-- A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder.
+- A file is at its final name only when all of it is on the medium: tmp, write, fsync, rename, fsync of the folder. But for
+  those of :func:`lay_file`, each of which somebody else knows by its hash.
 - When :func:`write_file`, :func:`remove` or :func:`make_folder` returns, a power cut can't undo it.
 - What a process that was killed has left is seen by the next one, and may not be on the medium: who builds upon a name that
   was there already calls :func:`settle` first.
@@ -20,6 +21,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fsd_agent.adapters.write_out import begin_write_out
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.rules.spool.names import TMP_SUFFIX, is_tmp
 
@@ -29,6 +31,7 @@ GATHER_BYTES = 512 << 10
 """Of a file's parts are written at a time: few system calls, and still in the cache of whoever made them."""
 GATHER_PARTS = 512
 """At most, whatever their size: the kernel takes 1,024 in one call."""
+_Parts = Sequence[bytes | memoryview]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -42,7 +45,7 @@ def translated(path: Path) -> Iterator[None]:
         raise kind(f"{path}: {error.strerror or error}") from error
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     """Every byte of ``data``; the kernel may take less at a time, above all on a full disk."""
     view = memoryview(data)
     while view:
@@ -65,38 +68,80 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> int:
     The folder must exist. Raises :class:`SpoolFullError`, :class:`SpoolError`, and whatever ``chunks`` raises;
     then only the earlier file, if any, is there.
     """
-    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
-    with translated(path):
-        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        try:
-            size = _fill(fd, path, chunks)
-        finally:
-            os.close(fd)
-        with translated(path):
-            tmp.replace(path)
-    except BaseException:
-        # Also for a cancelled or interrupted put: the space is wanted now, not at the next start.
-        with contextlib.suppress(OSError):
-            tmp.unlink(missing_ok=True)
-        raise
+    fd, size = _place(path, _gathered(chunks), sync=True)
+    os.close(fd)
     sync_folder(path.parent)
     return size
 
 
-def _fill(fd: int, path: Path, chunks: Iterable[bytes]) -> int:
-    """Write and fsync. Errors of ``chunks`` itself are the caller's and pass as they are."""
-    size = before = 0
-    for parts in _gathered(chunks):
-        with translated(path):
-            if before:
-                # On Linux this begins to write the pages out and waits for nothing: the medium works on them while
-                # the next ones are made, and the fsync finds little left to do.
-                os.posix_fadvise(fd, size - before, before, os.POSIX_FADV_DONTNEED)
-            before = _write_parts(fd, parts)
-        size += before
+def lay_file(path: Path, blocks: Iterable[bytes | memoryview]) -> int:
+    """Put ``blocks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
+
+    Each block is written before the next one is asked for, which may be made in the same memory.
+
+    Renamed before the first sync, so that the medium is waited for once: with the contents of a file that is new, file systems
+    make its name durable too. A power cut may leave a part of it under this name, so that has to mean nothing by itself.
+    """
+    return _place(path, ([block] for block in blocks), sync=False)[0]
+
+
+def sync_laid(path: Path, fd: int) -> None:
+    """When this returns, what :func:`lay_file` has laid at ``path`` survives a power cut. Closes ``fd`` in any case."""
     with translated(path):
-        os.fsync(fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    sync_folder(path.parent)
+
+
+def settle_file(path: Path) -> None:
+    """When this returns, what is at ``path`` is durable, and is read from the medium; nothing happens where nothing is.
+
+    From the medium, because after an fsync that failed the kernel may keep in memory, as clean, what the medium never got.
+    """
+    with translated(path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+    sync_folder(path.parent)
+
+
+def _place(path: Path, batches: Iterable[_Parts], *, sync: bool) -> tuple[int, int]:
+    """(open descriptor, size in bytes) of a file that is whole at its name; its folder is not synced."""
+    tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TMP_SUFFIX}")
+    with translated(path):
+        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        size = _fill(fd, path, batches)
+        with translated(path):
+            if sync:
+                os.fsync(fd)
+            tmp.replace(path)
+    except BaseException:
+        # Also for a cancelled or interrupted put: the space is wanted now, not at the next start.
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+        raise
+    return fd, size
+
+
+def _fill(fd: int, path: Path, batches: Iterable[_Parts]) -> int:
+    """Write. Errors of ``batches`` itself are the caller's and pass as they are."""
+    size = 0
+    for parts in batches:
+        with translated(path):
+            written = _write_parts(fd, parts)
+        # The medium works on these while the next ones are made, and the fsync finds little left to do.
+        begin_write_out(fd, size, written)
+        size += written
     return size
 
 
@@ -113,7 +158,7 @@ def _gathered(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield parts
 
 
-def _write_parts(fd: int, parts: Sequence[bytes]) -> int:
+def _write_parts(fd: int, parts: _Parts) -> int:
     """Every byte of them; how many."""
     written = os.writev(fd, parts)
     count = sum(map(len, parts))

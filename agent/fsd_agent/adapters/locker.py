@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsd_agent.adapters.private_files import KeyFileError, read_private, write_private
+from fsd_agent.adapters.private_files import KeyFileError, check_size, read_private, write_private
 from fsd_agent.ports.secure_element import SecureElement
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 
@@ -38,13 +38,14 @@ class Locker:
 
     def read(self, path: Path, size: int) -> bytes:
         """The secret, of ``size`` bytes. Raises :class:`VehicleKeyError`."""
+        data = read_private(path)
         if self.element is None:
-            if _starts_wrapped(path):
+            if data.startswith(MAGIC):
                 raise KeyFileError(
                     f"{path}: is wrapped by a token; name the token that the vehicle's keys are in"
                 )
-            return read_private(path, size)
-        data = read_private(path)
+            check_size(path, data, size)
+            return data
         if not data.startswith(MAGIC):
             raise KeyFileError(
                 f"{path}: is not wrapped by token {self.element.name!r}; with it nothing else is read"
@@ -65,11 +66,3 @@ class Locker:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
-
-
-def _starts_wrapped(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:  # read_private says what is wrong with it
-        return False

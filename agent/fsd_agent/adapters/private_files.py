@@ -28,7 +28,7 @@ def read_private(path: Path, size: int | None = None) -> bytes:
     """A private key file, checked for its owner, modes and (if given) size. Raises :class:`KeyFileError`."""
     try:
         folder = path.parent.stat()
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             data = file.read(16 * 1024)
     except OSError as error:
@@ -39,9 +39,15 @@ def read_private(path: Path, size: int | None = None) -> bytes:
         raise KeyFileError(f"{path}: others may read or change it; run: chmod 600 {path}")
     if folder.st_mode & 0o022:
         raise KeyFileError(f"{path.parent}: others may put keys here; run: chmod 700 {path.parent}")
-    if size is not None and len(data) != size:
-        raise KeyFileError(f"{path}: {len(data)} bytes, expected {size}")
+    if size is not None:
+        check_size(path, data, size)
     return data
+
+
+def check_size(path: Path, data: bytes, size: int) -> None:
+    """Raise :class:`KeyFileError` for a key of another length."""
+    if len(data) != size:
+        raise KeyFileError(f"{path}: {len(data)} bytes, expected {size}")
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -2,15 +2,20 @@
 
 A damaged one is set aside in ``<folder>/.quarantine``, whose folders are the same; no region has a name like that.
 
-Invariants: a file under its final name is whole and durable (``durable.py``); without the key of its compartment it is
-noise; reading is by region alone. Keys are asked for at every read and never kept, so a key that is destroyed ends
-everything at once.
+Invariants: a file under its final name is whole, but for what a power cut leaves of one that had not landed, whose hash tells;
+without the key of its compartment it is noise; reading is by region alone. Keys are asked for at every read and never kept,
+so a key that is destroyed ends everything at once.
+
+Landing has one thread: it waits for the medium while whoever began the file hashes its end and records it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,7 +28,13 @@ from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, is_region_id
-from fsd_agent.wire.spool_file import SALT_BYTES, SpoolFile, SpoolFileError, encode_spool_file
+from fsd_agent.wire.spool_file import (
+    BLOCK_BYTES,
+    SALT_BYTES,
+    SpoolFile,
+    SpoolFileError,
+    encode_spool_blocks,
+)
 
 ASIDE_FILES: Final = 16
 ASIDE_BYTES: Final = 256_000_000
@@ -37,8 +48,11 @@ class SpoolFiles:
         self._files = CompartmentFolders(folder, SEALED_SUFFIX, keys)
         self._aside = CompartmentFolders(folder / ".quarantine", SEALED_SUFFIX, keys)
         self._hasher = Hasher()
+        self._spare: deque[bytearray] = deque(maxlen=1)
+        """Memory to encrypt in, of whoever was last: there is one who puts, as a rule."""
+        self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> FileLanding:
         """See the port."""
         path = self._files.path(compartment, clip_id)
         key = self._files.key(compartment)
@@ -46,12 +60,32 @@ class SpoolFiles:
         hashing = self._hasher.begin()
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = replace(file, chunks=hashing.through(file.chunks))
-        parts = encode_spool_file(hashed, compartment, clip_id, key=key, salt=salt)
+        room = self._room()
+        blocks = encode_spool_blocks(hashed, compartment, clip_id, key=key, salt=salt, room=room)
         try:
-            durable.write_file(path, parts)
+            fd = durable.lay_file(path, blocks)
         except SpoolFileError as error:
             raise SpoolError(f"{path}: {error}") from error
-        return SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.digest())
+        finally:
+            self._spare.append(room)
+        landing = self._lander.submit(durable.sync_laid, path, fd)
+        clip = SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.digest())
+        return FileLanding(path, clip, landing)
+
+    def _room(self) -> bytearray:
+        """For one block; nobody else has it."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return bytearray(BLOCK_BYTES)
+
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+        """See the port."""
+        return self.begin(compartment, clip_id, file).land()
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        """See the port."""
+        durable.settle_file(self._files.path(compartment, clip_id))
 
     def region(self, region_id: str) -> RegionSpoolFiles:
         """See the port."""
@@ -100,6 +134,37 @@ class SpoolFiles:
     def sweep(self) -> int:
         """See the port."""
         return self._files.sweep()
+
+
+class FileLanding:
+    """See :class:`fsd_agent.ports.spool.Landing`."""
+
+    def __init__(self, path: Path, clip: SealedClip, landing: Future[None]) -> None:
+        self._path = path
+        self._clip = clip
+        self._landing = landing
+
+    @property
+    def clip(self) -> SealedClip:
+        """See the port."""
+        return self._clip
+
+    def land(self) -> SealedClip:
+        """See the port."""
+        try:
+            self._landing.result()
+        except SpoolError:
+            # It can be read from memory as if it were on the medium, and must not be taken for that.
+            with contextlib.suppress(SpoolError):
+                durable.remove(self._path)
+            raise
+        return self._clip
+
+    def undo(self) -> None:
+        """See the port."""
+        with contextlib.suppress(SpoolError):  # It need not land to be removed
+            self._landing.result()
+        durable.remove(self._path)
 
 
 class RegionSpoolFiles:

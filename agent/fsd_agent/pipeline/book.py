@@ -108,14 +108,14 @@ class ClipBook:
         return self._ledger.receipt(row.clip_id)
 
     def sealed_before(self, row: ClipRow, spool: SpoolStore) -> SealedClip | None:
-        """The sealed file that the ledger has of a clip for which the journal could not take it.
+        """The sealed file that the ledger has of a clip for which the journal could not take it; durable then.
 
-        Where the file is not what was recorded, that is recorded, and the clip has to be sealed anew.
+        Where the file is not what was recorded, for it had not landed, that is recorded, and the clip has to be sealed anew.
         """
         known = self.known(row.clip_id)
         if known is None or not known.sealed:
             return None
-        found = measure(spool, row)
+        found = settled(spool, row)
         if found is not None and found.sha256 == known.sha256:
             return found
         self.erasing(row, Copy.SEALED, Cause.REDONE)
@@ -152,10 +152,14 @@ def holds(known: LiveClip | None, copy: Copy) -> bool:
     return known is not None and (known.staged if copy is Copy.STAGED else known.sealed)
 
 
-def measure(spool: SpoolStore, row: ClipRow) -> SealedClip | None:
-    """Size and hash of a clip's sealed file; None where there is none or it can't be read."""
+def settled(spool: SpoolStore, row: ClipRow) -> SealedClip | None:
+    """Size and hash of a clip's sealed file, on the medium; None where there is none or it can't be read.
+
+    A kill may have come before it had landed: it would be read as it is, and a power cut would take it back.
+    """
     digest, size = hashlib.sha256(), 0
     try:
+        spool.settle(row.compartment, row.clip_id)
         region = spool.region(row.region_id)
         while data := region.read(row.purpose, row.clip_id, size, READ_BYTES):
             digest.update(data)

@@ -31,14 +31,13 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from fsd_agent import __version__
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
+from fsd_agent.pipeline.seal import Sealing
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
@@ -47,15 +46,15 @@ from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullError, SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
-from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.rules.residency.zones import zone_reached
 from fsd_agent.rules.uplink.power import Phase
-from fsd_agent.wire.clip import ClipFormatError, encode_clip
-from fsd_agent.wire.sealed import SealError, seal_clip
+from fsd_agent.wire.clip import ClipFormatError
+from fsd_agent.wire.sealed import SealError
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
 from fsd_firmware.codec import CodecStalledError, VideoCodec
 
@@ -111,7 +110,7 @@ class Finisher:
         self._codec = codec
         self._detector = detector
         self._sizes = sizes
-        self._keys = keys
+        self._sealing = Sealing(journal=journal, spool=spool, ledger=ledger, consent=consent, keys=keys)
         self._clock = clock
         self._events = events
         self._not_before_ns = 0
@@ -269,19 +268,7 @@ class Finisher:
 
     def _seal(self, redacted: RedactedClip, where: Route) -> None:
         row = redacted.clip.row
-        data = encode_clip(
-            redacted, vehicle=where.registration.vehicle, provenance=self._provenance(where, row)
-        )
-        file = seal_clip(
-            redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
-        )
-        sealed = self._spool.put(row.compartment, row.clip_id, file)
-        try:
-            self._record(redacted, where, sealed)
-        except (LedgerError, RedactionStoppedError):
-            # Nobody may find a file that is not accounted for
-            self._spool.erase(row.compartment, row.clip_id)
-            raise
+        sealed = self._sealing.seal(redacted, where)
         self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",
@@ -291,28 +278,6 @@ class Finisher:
             boxes_filled=redacted.redaction.boxes,
             frames=redacted.redaction.frames,
         )
-
-    def _record(self, redacted: RedactedClip, where: Route, sealed: SealedClip) -> None:
-        """It counts from here on, unless consent was withdrawn meanwhile."""
-        with self._consent.steady() as consented:
-            if redacted.clip.row.purpose not in consented.given:
-                raise RedactionStoppedError
-            self._book.sealed(redacted, where, sealed)
-            self._journal.sealed(sealed)
-
-    def _provenance(self, where: Route, row: ClipRow) -> Mapping[str, Any]:
-        return {
-            "agent": __version__,
-            "region": where.policy.region_id,
-            "purpose": str(row.purpose),
-            "policy_version": where.policy.version,
-            "data_classes": sorted(where.policy.data_classes),
-            "export": str(where.policy.export),
-            "retention_days": where.policy.retention_days,
-            "jurisdiction": where.registration.jurisdiction,
-            "registration_serial": where.registration.serial,
-            "device_key_id": self._keys.device_key_id(),
-        }
 
     def _drop(self, row: ClipRow, reason: DropReason, detail: str) -> None:
         if self._is_withdrawn(row):

@@ -94,13 +94,46 @@ class RegionSpool(Protocol):
         ...
 
 
+class Landing(Protocol):
+    """A sealed file that is whole at its name and on its way to the medium. One thread; one of its two ends is called, once."""
+
+    @property
+    def clip(self) -> SealedClip:
+        """Size and hash: known before the file is durable."""
+        ...
+
+    def land(self) -> SealedClip:
+        """When this returns, file and name survive a power cut.
+
+        Raises :class:`SpoolError`: then it is gone, or what :meth:`SpoolStore.settle` finds of it.
+        """
+        ...
+
+    def undo(self) -> None:
+        """When this returns, there is no such file; nothing of it may have been recorded. Raises :class:`SpoolError`."""
+        ...
+
+
 class SpoolStore(Protocol):
     """Sealed clips in their compartments. Methods may be called from any thread."""
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
-        """Write durably (tmp, fsync, rename, fsync of the folder); replaces an earlier file of that id.
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> Landing:
+        """Write all of it, and begin to make it durable; replaces an earlier file of that id, which nobody counts on.
 
-        Raises :class:`SpoolFullError`; :class:`CompartmentKeyError`, for putting makes no key.
+        A kill leaves all of it or nothing. A power cut leaves anything, until it has landed: so it is for nobody
+        who does not know its hash from elsewhere. Raises :class:`SpoolFullError`, and leaves nothing half-written then;
+        :class:`CompartmentKeyError`, for putting makes no key.
+        """
+        ...
+
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+        """Both at once: :meth:`begin`, and :meth:`Landing.land`."""
+        ...
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        """What there is under this name is durable when this returns, and what is read of it is what the medium has.
+
+        For who finds a file of which it is not known whether it landed. Raises :class:`SpoolError`.
         """
         ...
 

@@ -142,7 +142,7 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True)
 class SealedClip:
-    """A clip encrypted to its region, durable in the spool. Size and hash are of the file that the region gets."""
+    """A clip encrypted to its region, in the spool. Size and hash are of the file that the region gets."""
 
     clip_id: str
     region_id: str

@@ -1,4 +1,7 @@
-"""A spool in memory, with a bound. Files are as unreadable without their key as real ones: they are real ones."""
+"""A spool in memory, with a bound, and a power cut that takes what had not landed.
+
+Files are as unreadable without their key as real ones: they are real ones.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Mapping
+from random import Random
 
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
@@ -27,10 +31,12 @@ class MemorySpool:
         self.quarantine_files = 16
         """As many are kept."""
         self._sizes: dict[tuple[Compartment, str], int] = {}
+        self._afloat: dict[tuple[Compartment, str], bytes | None] = {}
+        """Files that have not landed, and what the medium has under their names for certain."""
         self._keys = keys
         self._lock = threading.RLock()
 
-    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+    def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
         """See the port."""
         place = _place(compartment, clip_id)
         chunks = b"".join(file.chunks)
@@ -48,9 +54,37 @@ class MemorySpool:
         with self._lock:
             if file.size_bytes > self.capacity_bytes - sum(self._sizes.values()):
                 raise SpoolFullError(f"spool {compartment}/{clip_id}: no space left")
+            self._afloat.setdefault(place, self.files.get(place))
             self.files[place] = content
             self._sizes[place] = file.size_bytes
-        return SealedClip(clip_id, compartment.region_id, file.size_bytes, hashlib.sha256(chunks).digest())
+        sha256 = hashlib.sha256(chunks).digest()
+        return MemoryLanding(self, SealedClip(clip_id, compartment.region_id, file.size_bytes, sha256), place)
+
+    def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
+        """See the port."""
+        return self.begin(compartment, clip_id, file).land()
+
+    def settle(self, compartment: Compartment, clip_id: str) -> None:
+        """See the port."""
+        with self._lock:
+            self._afloat.pop(_place(compartment, clip_id), None)
+
+    def is_afloat(self, compartment: Compartment, clip_id: str) -> bool:
+        """Whether a power cut may take this file, or a part of it."""
+        with self._lock:
+            return (compartment, clip_id) in self._afloat
+
+    def power_cut(self, chance: Random) -> None:
+        """Of each file that had not landed, any part may be left, or the earlier one of that name."""
+        with self._lock:
+            for place, before in self._afloat.items():
+                now = self.files.pop(place, b"")
+                left = chance.choice([before, now, now[: chance.randint(0, len(now))]])
+                if left is None:
+                    self._sizes.pop(place, None)
+                else:
+                    self.files[place] = left
+            self._afloat.clear()
 
     def region(self, region_id: str) -> MemoryRegionSpool:
         """See the port."""
@@ -61,6 +95,7 @@ class MemorySpool:
     def erase(self, compartment: Compartment, clip_id: str) -> None:
         """See the port."""
         with self._lock:
+            self._afloat.pop(_place(compartment, clip_id), None)
             self.files.pop(_place(compartment, clip_id), None)
             self._sizes.pop(_place(compartment, clip_id), None)
 
@@ -81,6 +116,7 @@ class MemorySpool:
         with self._lock:
             if place not in self.files or len(self.quarantine) >= self.quarantine_files:
                 return ""
+            self._afloat.pop(place, None)
             self.quarantine[place] = self.files.pop(place)
             self._sizes.pop(place, None)
             return f"quarantine {compartment}/{clip_id}"
@@ -105,6 +141,29 @@ class MemorySpool:
             return self._keys.compartment_key(compartment.region_id, compartment.purpose)
         except VehicleKeyError as error:
             raise CompartmentKeyError(str(error)) from error
+
+
+class MemoryLanding:
+    """See :class:`fsd_agent.ports.spool.Landing`."""
+
+    def __init__(self, spool: MemorySpool, clip: SealedClip, place: tuple[Compartment, str]) -> None:
+        self._spool = spool
+        self._clip = clip
+        self._place = place
+
+    @property
+    def clip(self) -> SealedClip:
+        """See the port."""
+        return self._clip
+
+    def land(self) -> SealedClip:
+        """See the port."""
+        self._spool.settle(*self._place)
+        return self._clip
+
+    def undo(self) -> None:
+        """See the port."""
+        self._spool.erase(*self._place)
 
 
 class MemoryRegionSpool:

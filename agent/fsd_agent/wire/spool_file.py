@@ -49,6 +49,8 @@ _LENGTH = struct.Struct(">I")
 _NONCE = struct.Struct(">7xIB")
 _START_BYTES = len(MAGIC) + _LENGTH.size
 _CONTENT_KEY_BYTES = KEY_BYTES + TAG_BYTES
+BLOCK_BYTES = _START_BYTES + MAX_HEADER_BYTES + _CONTENT_KEY_BYTES + 8 * (CHUNK_BYTES + TAG_BYTES)
+"""Room for what comes before the chunks and for eight of them: written at once, and still in the cache of who made them."""
 
 ReadAt = Callable[[int, int], bytes]
 """(offset, length) to bytes of the spool file; fewer only at its end."""
@@ -77,23 +79,43 @@ def encode_spool_file(
 
     Raises :class:`SpoolFileError`, while iterating, where ``file`` does not have the size that it says.
     """
+    room = bytearray(BLOCK_BYTES)
+    return map(bytes, encode_spool_blocks(file, compartment, clip_id, key=key, salt=salt, room=room))
+
+
+def encode_spool_blocks(
+    file: SealedFile, compartment: Compartment, clip_id: str, *, key: bytes, salt: bytes, room: bytearray
+) -> Iterator[memoryview]:
+    """The same in blocks that are made in ``room``, :data:`BLOCK_BYTES` of it, each over the one before.
+
+    Memory that is taken anew for each part is given back to the kernel after each file, and taking it costs as much as
+    encrypting does.
+    """
     head = SpoolHeader(1, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
     body = msgspec.msgpack.encode(head)
     start = MAGIC + _LENGTH.pack(len(body)) + body
     chunk_cipher, key_cipher = _ciphers(key, compartment, salt)
     bound = sha256(start).digest()
-    yield start + key_cipher.encrypt(bytes(_NONCE.size), file.content_key, bound)
+    opening = start + key_cipher.encrypt(bytes(_NONCE.size), file.content_key, bound)
+    view, end = memoryview(room), len(opening)
+    view[:end] = opening
     last = _last(file.size_bytes)
     done = 0
     for number, chunk in enumerate(_chunks(file)):
         done += len(chunk)
         if number > last or done > file.size_bytes:
             break
-        yield chunk_cipher.encrypt(_NONCE.pack(number, number == last), chunk, bound)
+        sealed_bytes = len(chunk) + TAG_BYTES
+        if end + sealed_bytes > len(view):
+            yield view[:end]
+            end = 0
+        nonce = _NONCE.pack(number, number == last)
+        end += chunk_cipher.encrypt_into(nonce, chunk, bound, view[end : end + sealed_bytes])
     if done != file.size_bytes:
         raise SpoolFileError(
             f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
         )
+    yield view[:end]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ def bench_spool(rounds: int, progress: Progress) -> BenchResult:
     """Durable ingest, memory and start-up of a spool, on the disk that TMPDIR (else /tmp, else the current folder) is on.
 
     *Ingest*: sealed files of 0.5, 2 and 8 MiB, and a mix of 14.5 MiB, go one by one through the agent's stores. *Put* is
-    the spool alone: encrypt under the compartment's key, hash, write, fsync, rename, fsync of the folder. *Ingest* is
-    all that the agent does between a sealed clip and a journal that knows it: put, then the ledger's records
-    of redaction and sealing, then the journal's move, each durable. Redaction and sealing are not in it. The peer writes
-    the same bytes to the same disk: open, write, fsync, close, fsync of the folder. The three take turns, in wall time,
+    the spool alone: encrypt under the compartment's key, hash, write, rename, fsync, fsync of the folder. *Ingest* is
+    all that the agent does between a sealed clip and a journal that knows it: put, the ledger's records
+    of redaction and sealing while the file lands, then the journal's move, each durable before the call ends. Redaction and
+    sealing are not in it: both get bytes that are in memory. The peer writes the same bytes to new files on the same disk: open,
+    write, fsync, close, fsync of the folder. The three take turns, in wall time,
     and medians are compared. *In memory* is the same on a file system in memory, where no disk is waited for: what is left
     is the processor's work; it has no goal.
 

@@ -96,9 +96,10 @@ class Stores:
 
     def take(self, clip: RedactedClip, file: SealedFile) -> None:
         """All that the agent does between a sealed clip and a journal that knows it: put, ledger, journal."""
-        sealed = self.put(clip, file)
-        self.book.sealed(clip, self.route, sealed)
-        self.journal.sealed(sealed)
+        row = clip.clip.row
+        landing = self.spool.begin(row.compartment, row.clip_id, file)
+        self.book.sealed(clip, self.route, landing.clip)
+        self.journal.sealed(landing.land())
 
     def unstage(self, clip: RedactedClip) -> None:
         """What the agent records when the staged copy of a sealed clip goes; there is none here."""
