@@ -26,6 +26,7 @@ from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import RegionView
 from fsd_agent.rules.audit.findings import FindingKind
 from fsd_agent.rules.uplink.transfer import UplinkLimits
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.compartments import at, keyed
@@ -104,6 +105,8 @@ class Bench:
             random=random.Random(2).random,
             limits=UplinkLimits(segment_bytes=1024),
             link_limits=LinkLimits(),
+            gate=OpenGate(),
+            power=AlwaysOn(),
             firings=self.firings,
         )
 
