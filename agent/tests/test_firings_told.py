@@ -26,7 +26,6 @@ from fsd_agent.rules.audit.chain import Located
 from fsd_agent.rules.audit.clip_account import RegionView
 from fsd_agent.rules.audit.findings import FindingKind
 from fsd_agent.rules.uplink.transfer import UplinkLimits
-from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.broker import MemoryBroker, MemoryConnection
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.compartments import at, keyed
@@ -37,6 +36,7 @@ from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.firing import About, open_firing
 from fsd_agent.wire.firing_ack import encode_firing_ack
