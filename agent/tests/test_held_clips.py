@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.clip_ids import pack_ids, unpack_ids
 from fsd_agent.records.held_since import EARLIER_NS, HeldSince
-from fsd_agent.rules.spool.held import HeldClips
+from fsd_agent.rules.spool.held import NOBODY, HeldClips
 from fsd_agent.rules.spool.retention import held_since
 
 IDS = [f"{number:032x}" for number in range(6)]
@@ -34,7 +34,7 @@ def pairs(held: HeldClips) -> list[tuple[str, int]]:
 def test_they_are_dictionaries(
     noted: dict[str, int], rounds: list[tuple[list[str], int, int, int]], again: bool
 ) -> None:
-    held, now_ns = HeldClips(noted_as(noted)), 0
+    held, now_ns = HeldClips(noted_as(noted), of_this_run=False), 0
     seen: dict[str, int] = {}
     for met, by_ns, proved_ns, clock_ns in rounds:
         now_ns += by_ns
@@ -63,7 +63,7 @@ def test_they_are_dictionaries(
 
 
 def test_a_round_that_ends_as_it_began_changes_nothing() -> None:
-    held = HeldClips(noted_as({IDS[0]: 5, IDS[1]: 7}))
+    held = HeldClips(noted_as({IDS[0]: 5, IDS[1]: 7}), of_this_run=False)
     for _ in range(2):
         held.begin()
         for clip_id in IDS[:2]:
@@ -74,7 +74,7 @@ def test_a_round_that_ends_as_it_began_changes_nothing() -> None:
 
 
 def test_a_round_that_was_broken_off_forgets_nobody_and_the_next_one_counts_anew() -> None:
-    held = HeldClips(noted_as({IDS[0]: 5, IDS[1]: 7}))
+    held = HeldClips(noted_as({IDS[0]: 5, IDS[1]: 7}), of_this_run=False)
     held.begin()
     held.meet(IDS[0], now_ns=1, proved_ns=3, clock_ns=9)
     held.begin()
@@ -85,7 +85,7 @@ def test_a_round_that_was_broken_off_forgets_nobody_and_the_next_one_counts_anew
 
 
 def test_who_goes_and_comes_again_is_seen_anew() -> None:
-    held = HeldClips()
+    held = HeldClips(NOBODY, of_this_run=False)
     for now_ns, met in ((10, True), (20, False), (30, True)):
         held.begin()
         if met:
@@ -96,7 +96,7 @@ def test_who_goes_and_comes_again_is_seen_anew() -> None:
 
 
 def test_what_an_earlier_run_saw_says_nothing_of_when_this_one_did() -> None:
-    held = HeldClips()
+    held = HeldClips(NOBODY, of_this_run=False)
     held.begin()
     held.meet(IDS[0], now_ns=50, proved_ns=0, clock_ns=0)
     held.end()

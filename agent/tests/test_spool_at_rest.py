@@ -84,3 +84,14 @@ def test_who_is_at_rest(
         and accounts.get(one) == at.region_id
     }
     assert {one for ids in resting.values() for one in unpack_ids(ids)} == wanted
+
+
+def test_one_is_at_rest_and_what_it_takes() -> None:
+    at, ids = AT[0], [pack_ids([one]) for one in IDS]
+    rows, accounts, files = {at: b"".join(ids)}, {at.region_id: b"".join(ids)}, {at: b"".join(ids)}
+    assert set(unpack_ids(at_rest(rows, accounts, files, b"")[at])) == set(IDS)
+    assert set(unpack_ids(at_rest(rows, accounts, files, ids[0])[at])) == set(IDS[1:])
+    assert set(unpack_ids(at_rest(rows, accounts, files | {AT[1]: ids[1]}, b"")[at])) == {*IDS} - {IDS[1]}
+    assert at_rest({at: ids[0]}, accounts, {AT[1]: ids[0]}, b"") == {at: b""}
+    assert at_rest({at: ids[0]}, {"eu": ids[0]}, files, b"") == {at: b""}
+    assert at_rest({}, accounts, files, b"") == {}

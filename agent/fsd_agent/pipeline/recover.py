@@ -19,9 +19,9 @@ from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolStore, Staging
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipPlace, ClipRow
-from fsd_agent.records.clip_ids import ID_BYTES, pack_ids, unpack_ids
+from fsd_agent.records.clip_ids import ID_BYTES, IdsAt, pack_ids, unpack_ids
 from fsd_agent.rules.id_sets import without
-from fsd_agent.rules.spool.at_rest import IdsAt, at_rest
+from fsd_agent.rules.spool.at_rest import at_rest
 from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
 
 

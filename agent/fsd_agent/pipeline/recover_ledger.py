@@ -25,11 +25,10 @@ from fsd_agent.ports.journal import Journal
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore
 from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
-from fsd_agent.records.clip_ids import unpack_ids
+from fsd_agent.records.clip_ids import IdsAt, unpack_ids
 from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fact, LiveClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.id_sets import without
-from fsd_agent.rules.spool.at_rest import IdsAt
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.recover import Drop
 from fsd_agent.wire.sealed import SealedError

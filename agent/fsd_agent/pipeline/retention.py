@@ -23,7 +23,7 @@ from fsd_agent.ports.ledger import LedgerError
 from fsd_agent.records.clip import ClipPlace, ClipState
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy
-from fsd_agent.rules.spool.held import HeldClips
+from fsd_agent.rules.spool.held import NOBODY, HeldClips
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.retention import is_late, is_over
 from fsd_agent.wire.held_since import HeldSinceError, decode_held_since, encode_held_since
@@ -116,14 +116,13 @@ class Retention:
 
     def _read(self) -> HeldClips:
         """What cannot be read was not written by us: every clip is noted anew, and so kept longer rather than shorter."""
-        kept = self._journal.get_state(STATE_KEY)
-        if kept is None:
-            return HeldClips()
-        try:
-            return HeldClips(decode_held_since(kept), of_this_run=self._was_kept)
-        except HeldSinceError as error:
-            self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
-            return HeldClips()
+        kept, noted = self._journal.get_state(STATE_KEY), NOBODY
+        if kept is not None:
+            try:
+                noted = decode_held_since(kept)
+            except HeldSinceError as error:
+                self._events.emit("journal_failed", clip="", what=f"{STATE_KEY}: {error}")
+        return HeldClips(noted, of_this_run=self._was_kept)
 
     def _keep(self, held: HeldClips) -> None:
         self._unkept = held

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from fsd_agent.records.purpose import Compartment
 
 ID_BYTES = 16
+IdsAt = Mapping[Compartment, bytes]
+"""Packed ids by compartment."""
 
 
 def pack_ids(ids: Iterable[str]) -> bytes:

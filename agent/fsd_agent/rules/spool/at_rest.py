@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fsd_agent.records.clip_ids import IdsAt
 from fsd_agent.records.purpose import Compartment
 from fsd_agent.rules.id_sets import common, repeated, without
-
-IdsAt = Mapping[Compartment, bytes]
-"""Packed ids by compartment (``records.clip_ids``)."""
 
 
 def at_rest(
