@@ -6,8 +6,9 @@ each person's features (:mod:`~.tracks`); the score is a logit. The clip is wort
     value = 0                                     without a person
             1 / (1 + exp(-largest score))         else, so 0 < value < 1
 
-So another person never makes a clip worth less, the order of boxes and tracks does not matter, and every value is a
-number. The scores are those of the trigger engine's bank, to the bit.
+So it never falls where a person's score rises, the order of boxes and tracks does not matter, and every value is a
+number. A further person may change the others' scores, but only by what the picture's turning is taken from
+(``sweep``), which takes three. The scores are those of the trigger engine's bank, to the bit.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ is the distance from the car's own line in units of 1.7 m, near or far, and what
 straight on keeps it nearly. Its sign is chosen so that the track lies at more than nothing on the whole, wherever it
 is: left and right are judged alike. Velocity is told *toward* the car's line.
 
-Boxes that are not finite, or have no width or height, are left out, and tracks of fewer than :data:`MIN_SAMPLES`.
+Boxes that are not finite, reach beyond :data:`FARTHEST_PX` or have no width or height are left out, and tracks of fewer than :data:`MIN_SAMPLES`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ MIN_SAMPLES: Final = 6
 """Of a path; less is a flicker."""
 MIN_HEIGHT_PX: Final = 4.0
 """A lower box counts as so high: its place in heights would be noise."""
+FARTHEST_PX: Final = 1e5
+"""No picture is as large; beyond, sums and squares would end."""
 
 Column = NDArray[np.float64]
 
@@ -100,7 +102,8 @@ class Path:
 def paths(window: Window) -> list[Path]:
     """All tracks that are long enough, by id."""
     box = window.box
-    whole = np.isfinite(box).all(axis=1) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
+    # Not a number is not less than anything.
+    whole = (np.abs(box) < FARTHEST_PX).all(axis=1) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
     whole &= (window.t_ns >= window.start_ns) & (window.t_ns < window.end_ns)
     box, track, t_ns = box[whole], window.track[whole], window.t_ns[whole]
     # The box last, so that two looks of one moment come in an order of their own.
@@ -109,17 +112,18 @@ def paths(window: Window) -> list[Path]:
     point = (t_ns - window.start_ns).astype(np.float64) * (RATE_HZ / 1e9)
     edges = np.flatnonzero(np.diff(track, prepend=track[:1] - 1, append=track[-1:] + 1))
     found = [
-        _path(int(track[low]), point[low:high], box[low:high], window.size_px)
+        _path(int(track[low]), point[low:high], box[low:high], window)
         for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     ]
     return [one for one in found if one.place.shape[0] >= MIN_SAMPLES]
 
 
-def _path(track: int, point: Column, box: Column, size_px: tuple[float, float]) -> Path:
-    first, last = round(point[0]), round(point[-1])
+def _path(track: int, point: Column, box: Column, window: Window) -> Path:
+    # A look between the last point and the window's end belongs to the last point.
+    first, last = (min(round(at), window.samples - 1) for at in (point[0], point[-1]))
     grid = np.arange(first, last + 1)
     x1, y1, x2, y2 = (np.interp(grid, point, corner) for corner in box.T)
-    width, high = size_px
+    width, high = window.size_px
     height = np.maximum(y2 - y1, MIN_HEIGHT_PX)
     place = ((x1 + x2) / 2 - width / 2) / height
     side = 1.0 if place.mean() >= 0 else -1.0
