@@ -26,7 +26,7 @@ EMPTY: Final = 20
 """Drives without a person for one of JAAD's."""
 FOLDS, DRAWS = 5, 5
 SMALL: Final = 100.0
-"""Thousandths of the picture's height: a person of 1.7 m at 15 to 20 m."""
+"""Thousandths of the picture's height: a person of 1.7 m at about 20 m."""
 LATE: Final = 15
 """Frames: half a second."""
 WINDOW_S: Final = 3.0
