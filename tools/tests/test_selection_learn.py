@@ -16,6 +16,7 @@ from fsd_agent.rules.selection.value import head_scores, value
 from fsd_agent.rules.selection.window import Motion
 from fsd_tools.bench.selection import bench_selection
 from fsd_tools.bench.selection_ranks import Ranked, folds, gain_between, quarter
+from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
 from fsd_tools.errors import ToolError
@@ -250,6 +251,16 @@ def test_the_spread_of_the_gain_holds_the_gain() -> None:
     low, high = gain_between(found)
     assert low < gain < high
     assert high - low > 0.1
+
+
+def test_boxes_as_from_a_detector_are_fewer_and_shake_and_keep_their_track() -> None:
+    before = windows_of(tracks([0] * 200, [Motion.FAST] * 200), 0)[1].window
+    after = worsened(before, np.random.default_rng(3))
+    assert 15 <= len(after.t_ns) < 30
+    assert set(after.t_ns) < set(before.t_ns[::3])
+    moved = after.box - before.box[np.searchsorted(before.t_ns, after.t_ns)]
+    assert 0.02 < moved.std() / 216 < 0.04
+    assert (after.track == 7).all()
 
 
 @given(st.lists(st.integers(0, 30), min_size=5), st.integers(0, 9))
