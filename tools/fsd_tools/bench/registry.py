@@ -43,6 +43,11 @@ BENCHES = {
         ),
         Bench("heads", "fsd_tools.bench.heads:bench_heads", "many trigger heads on one picture's features"),
         Bench(
+            "selection",
+            "fsd_tools.bench.selection:bench_selection",
+            "true clips in a budget, against fixed intervals and any pedestrian",
+        ),
+        Bench(
             "spool",
             "fsd_tools.bench.spool:bench_spool",
             "durable ingest against a plain write and fsync; memory and start with 50,000 clips",

@@ -1,0 +1,272 @@
+"""Curves and their learning, the file of a head, the windows of JAAD with their truth, and what a ranking keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fsd_agent.rules.selection.tracks import FEATURES, LIMIT
+from fsd_agent.rules.selection.value import head_scores, value
+from fsd_agent.rules.selection.window import Motion
+from fsd_tools.bench.selection import bench_selection
+from fsd_tools.bench.selection_ranks import Ranked, folds, gain_between, quarter
+from fsd_tools.bench.selection_worse import worsened
+from fsd_tools.data import data_dir
+from fsd_tools.drive.import_jaad import Tracks, load_tracks
+from fsd_tools.errors import ToolError
+from fsd_tools.selection.curves import Curve, Curves, layers_of, learn
+from fsd_tools.selection.head_file import SHIPPED, read_head_file, write_head_file
+from fsd_tools.selection.jaad import learning_half, windows_of
+from fsd_tools.selection.train import examples_of, main
+
+TRACKS = data_dir() / "jaad" / "tracks_dev.npz"
+needs_jaad = pytest.mark.skipif(not TRACKS.is_file(), reason=f"no JAAD tracks at {TRACKS}")
+BOXES = [
+    *(("clip", "<i2"), ("frame", "<i4"), ("track", "<i2"), ("label", "u1")),
+    *((name, "<f4") for name in ("x1", "y1", "x2", "y2")),
+    *((name, "u1") for name in ("occlusion", "cross", "look", "walking")),
+]
+
+
+def tracks(cross: list[int], action: list[int], frames: int = 200, name: str = "video_0001") -> Tracks:
+    """One drive with one person who comes nearer the line, labelled frame by frame."""
+    clips = np.array(
+        [(name, frames, 1920, 1080)],
+        [("name", "<U10"), ("frames", "<i4"), ("width", "<i4"), ("height", "<i4")],
+    )
+    boxes = np.zeros(frames, BOXES)
+    boxes["frame"], boxes["track"] = np.arange(frames), 7
+    boxes["x1"], boxes["x2"] = 1400 - np.arange(frames) * 3, 1500 - np.arange(frames) * 3
+    boxes["y1"], boxes["y2"], boxes["cross"] = 500, 716, cross
+    vehicle = np.zeros(frames, [("clip", "<i2"), ("frame", "<i4"), ("action", "u1")])
+    vehicle["frame"], vehicle["action"] = np.arange(frames), action
+    return Tracks(clips, boxes, vehicle)
+
+
+# ---- curves
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> Curves:
+    made = []
+    for at in range(draw(st.integers(1, 4))):
+        knots = sorted(draw(st.sets(st.integers(-40, 40), min_size=2, max_size=5)))
+        values = draw(st.lists(st.floats(-3, 3), min_size=len(knots), max_size=len(knots)))
+        made.append(Curve(str(at), tuple(knot / 4 for knot in knots), tuple(values)))
+    made.append(Curve("level", (), ()))
+    return Curves(draw(st.floats(-3, 3)), tuple(made))
+
+
+@given(curves(), st.integers(0, 100))
+def test_layers_say_what_curves_say(one: Curves, seed: int) -> None:
+    features = np.random.default_rng(seed).uniform(-12, 12, (20, len(one.curves)))
+    first, last = layers_of(one)
+    hidden = np.maximum(features @ first.weights.T + first.biases, 0)
+    found = (hidden @ last.weights.T + last.biases)[:, 0]
+    np.testing.assert_allclose(found, one.scores(features), atol=1e-9)
+
+
+def made_up(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(2000, 3))
+    features[:, 2] = 1.0
+    # The middle is likely, both ends are not: no straight line says so.
+    chance = np.where(np.abs(features[:, 0]) < 0.7, 0.6, 0.05)
+    return features, rng.uniform(size=2000) < chance
+
+
+def test_learning_finds_a_bend_and_leaves_noise_and_constants_alone() -> None:
+    features, wanted = made_up(1)
+    found = learn(features, wanted, ("bend", "noise", "constant"), penalty=20)
+    bend, noise, constant = found.curves
+    assert min(bend.values[1:3]) > max(bend.values[0], bend.values[3]) + 0.5
+    assert np.ptp(noise.values) < 0.3 * np.ptp(bend.values)
+    assert constant.knots == ()
+    held_out, truth = made_up(2)
+    scores = found.scores(held_out)
+    assert scores[truth].mean() > scores[~truth].mean() + 0.5
+    assert (1 / (1 + np.exp(-scores))).mean() == pytest.approx(truth.mean(), abs=0.05)
+
+
+def test_learning_is_without_chance_and_a_penalty_flattens() -> None:
+    features, wanted = made_up(1)
+    names = ("bend", "noise", "constant")
+    assert learn(features, wanted, names) == learn(features, wanted, names)
+    free, held = (learn(features, wanted, names, penalty=one).curves[0].values for one in (1, 10_000))
+    assert np.ptp(held) < 0.5 * np.ptp(free)
+
+
+# ---- the file
+
+
+def test_the_shipped_head_is_sound_and_loses_little_as_whole_numbers(tmp_path: Path) -> None:
+    shipped = read_head_file(SHIPPED)
+    assert shipped.licence == "MIT"
+    features = np.random.default_rng(5).uniform(-LIMIT, LIMIT, (500, len(FEATURES)))
+    wanted = shipped.as_curves().scores(features)
+    assert np.abs(head_scores(shipped.as_head(), features) - wanted).max() < 0.01 * np.ptp(wanted)
+    write_head_file(tmp_path / "again.json", shipped)
+    assert (tmp_path / "again.json").read_bytes() == SHIPPED.read_bytes()
+
+
+def test_the_shipped_head_prefers_who_steps_out_ahead_of_a_moving_car() -> None:
+    head = read_head_file(SHIPPED).as_head()
+    moving, standing = (tracks([0] * 200, [action] * 200) for action in (Motion.FAST, Motion.STOPPED))
+    stays = tracks([0] * 200, [Motion.FAST] * 200)
+    stays.boxes["x1"], stays.boxes["x2"] = 1700, 1800
+    worth = [value(windows_of(one, 0)[0].window, head) for one in (moving, standing, stays)]
+    assert worth[0] > worth[1]
+    assert worth[0] > worth[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"source": "tracks@2"}, "is for other features than tracks@1"),
+        ({"curves": []}, "is for other features"),
+        ({"more": 1}, "unknown field"),
+        ({"base": "none"}, "base"),
+    ],
+)
+def test_a_file_that_is_no_head_is_refused(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    path = tmp_path / "head.json"
+    path.write_text(json.dumps(json.loads(SHIPPED.read_text()) | change))
+    with pytest.raises(ToolError, match=reason):
+        read_head_file(path)
+
+
+@pytest.mark.parametrize("knots", [[1.0, 1.0], [2.0, 1.0], [1.0], [1.0, 2.0, 3.0]])
+def test_a_curve_needs_rising_knots_with_a_value_each(tmp_path: Path, knots: list[float]) -> None:
+    found = json.loads(SHIPPED.read_text())
+    found["curves"][4] |= {"knots": knots, "values": [0.0, 1.0][: max(1, min(2, len(knots)))]}
+    (tmp_path / "head.json").write_text(json.dumps(found))
+    with pytest.raises(ToolError, match="toward_most: a curve has two or more rising knots"):
+        read_head_file(tmp_path / "head.json")
+    with pytest.raises(ToolError, match="can't be read"):
+        read_head_file(tmp_path / "nowhere.json")
+
+
+# ---- JAAD
+
+
+def test_true_is_a_begin_while_the_car_moves() -> None:
+    labels = [0] * 120 + [1] * 80
+    first, second = windows_of(tracks(labels, [Motion.SLOWING] * 200), 0)
+    assert (first.is_true, second.is_true) == (False, True)
+    assert second.begins[0].frame == 120
+    assert second.begins[0].height == pytest.approx(200)
+    assert second.begins_of == {7: True}
+    assert (first.has_crossing, second.has_crossing) == (False, True)
+    assert not any(one.is_true for one in windows_of(tracks(labels, [Motion.STOPPED] * 200), 0))
+
+
+def test_who_crosses_from_the_start_or_was_unknown_does_not_begin() -> None:
+    for before in (1, 255):
+        found = windows_of(tracks([before] * 120 + [1] * 80, [Motion.FAST] * 200), 0)
+        assert not any(one.is_true for one in found)
+
+
+def test_no_label_reaches_the_window() -> None:
+    plain, labelled = (tracks(cross, [Motion.FAST] * 200) for cross in ([0] * 200, [0] * 40 + [1] * 160))
+    for name in ("label", "occlusion", "look", "walking"):
+        labelled.boxes[name] = 1
+    ours, theirs = (windows_of(one, 0)[0] for one in (plain, labelled))
+    assert ours.is_true != theirs.is_true
+    assert (examples_of([ours]).features == examples_of([theirs]).features).all()
+    assert (ours.window.box == theirs.window.box).all()
+
+
+def test_tracks_without_labels_are_refused() -> None:
+    found = tracks([0] * 200, [Motion.FAST] * 200)
+    bare = found.boxes[["clip", "frame", "track", "label", "x1", "y1", "x2", "y2"]]
+    with pytest.raises(ToolError, match="cross: the field is missing"):
+        windows_of(Tracks(found.clips, bare, found.vehicle), 0)
+
+
+@needs_jaad
+def test_the_windows_of_jaad_are_those_of_the_requirement() -> None:
+    loaded = load_tracks(TRACKS)
+    found = [one for drive in range(len(loaded.clips)) for one in windows_of(loaded, drive)]
+    assert len(found) == 399
+    assert sum(one.is_true for one in found) == 96
+    halves = {learning_half(loaded, one.drive) for one in found}
+    assert halves == {True, False}
+
+
+@needs_jaad
+@pytest.mark.slow
+def test_the_shipped_head_is_what_the_command_learns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--output", str(tmp_path / "head.json")]) == 0
+    assert "5558 tracks" in capsys.readouterr().out
+    ours, theirs = (read_head_file(path).as_curves() for path in (tmp_path / "head.json", SHIPPED))
+    features = np.random.default_rng(5).uniform(-5, 5, (500, len(FEATURES)))
+    np.testing.assert_allclose(ours.scores(features), theirs.scores(features), atol=1e-3)
+
+
+@needs_jaad
+@pytest.mark.slow
+def test_the_bench_finds_more_true_clips_than_its_peers() -> None:
+    figures = {one.name: one for one in bench_selection(1, lambda _: None).figures}
+    for name in ("begins to cross, a quarter of the time", "the same against a plain condition"):
+        # A floor under what was measured (2.3 and 2.1), so that a change that costs much of it is seen.
+        assert (figures[name].ratio or 0) > 1.9
+    assert figures["recall"].value > 50
+    assert figures["mixed one to twenty, 1 of 84 of the time"].met
+
+
+# ---- what a ranking keeps
+
+
+def ranked(value_: list[float], true: list[int]) -> Ranked:
+    count = len(true)
+    return Ranked(
+        np.array(value_), np.array(true, bool), np.array(value_) > 0, np.arange(count, dtype=np.int64) // 2
+    )
+
+
+def test_the_most_valuable_are_kept_and_of_equal_ones_the_earlier() -> None:
+    found = ranked([0.1, 0.9, 0.0, 0.9, 0.5, 0.0, 0.0, 0.0], [0, 1, 0, 0, 1, 0, 0, 0])
+    assert found.kept(3).tolist() == [1, 3, 4]
+    assert found.right(3) == pytest.approx(2 / 3)
+    assert found.recall(1) == 0.5
+    assert found.any_person() == 0.5
+    # First ones 0 and 1 and so on: 0 of 2, 1 of 2, ...
+    assert found.at_intervals(4) == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
+    assert quarter(8) == 2
+
+
+def test_the_spread_of_the_gain_holds_the_gain() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.uniform(size=200) < 0.25
+    found = ranked((true + rng.normal(0, 0.8, 200)).tolist(), true.tolist())
+    gain = found.right(quarter(200)) / true.mean()
+    low, high = gain_between(found)
+    assert low < gain < high
+    assert high - low > 0.1
+
+
+def test_boxes_as_from_a_detector_are_fewer_and_shake_and_keep_their_track() -> None:
+    before = windows_of(tracks([0] * 200, [Motion.FAST] * 200), 0)[1].window
+    after = worsened(before, np.random.default_rng(3))
+    assert 15 <= len(after.t_ns) < 30
+    assert set(after.t_ns) < set(before.t_ns[::3])
+    moved = after.box - before.box[np.searchsorted(before.t_ns, after.t_ns)]
+    assert 0.02 < moved.std() / 216 < 0.04
+    assert (after.track == 7).all()
+
+
+@given(st.lists(st.integers(0, 30), min_size=5), st.integers(0, 9))
+def test_folds_hold_each_drive_once_and_are_of_like_sizes(drives: list[int], seed: int) -> None:
+    part = folds(drives, 3, seed)
+    assert part.keys() == set(drives)
+    sizes = np.bincount(list(part.values()), minlength=3)
+    assert np.ptp(sizes) <= 1
+    assert part == folds(drives, 3, seed)
