@@ -38,14 +38,14 @@ class OnnxDetector:
         self, package_dir: Path, *, halves: bool, threads: int, run_limit_s: float | None = None
     ) -> None:
         try:
-            from fsd_models.nanodet import Nanodet
+            from fsd_models.detectors import open_detector
         except ImportError as error:
             raise DetectorError(
                 f"{package_dir}: perception needs the optional part `video`: {error}"
             ) from None
         try:
             package = load_package(package_dir)
-            self._model = Nanodet(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
+            self._model = open_detector(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._halves = halves
