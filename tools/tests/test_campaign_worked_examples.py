@@ -210,7 +210,6 @@ class Car:
             residence=residence,
             consent=PlainConsent(),
             codec=PictureCodec(),
-            detector=None,
             sizes={},
             keys=keys,
             clock=clock,

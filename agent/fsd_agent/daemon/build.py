@@ -22,7 +22,8 @@ from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
-from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
+from fsd_agent.daemon.config import AgentConfig
+from fsd_agent.daemon.detectors import open_detectors
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
 from fsd_agent.daemon.upkeep import open_upkeep
@@ -94,19 +95,19 @@ def _build(
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
-    detector, redactor = _detectors(config.perception, base)
+    detectors = open_detectors(config.perception, base)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     events = faults = FaultLog(events, SystemClock())
     parts = open_parts(config, base, data, firmware, events)
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
-    finisher = _finisher(parts, codec, redactor, policy)
+    finisher = _finisher(parts, codec, detectors.redaction, policy)
     heads = Heads(parts.ledger, events)
     give_up = GiveUp(
         journal=parts.journal, staging=parts.staging, spool=parts.spool, ledger=parts.ledger, events=events
     )
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
-    sense = _sense(config, parts, engine, detector, room, policy)
+    sense = _sense(config, parts, engine, detectors.sensing, room, policy)
     retention = Retention(
         journal=parts.journal, source=parts.residence, give_up=give_up, clock=parts.clock, events=events
     )
@@ -127,7 +128,7 @@ def _build(
         return stats.waits if stats.region_id == region_id else {}
 
     holds = Holds(parts.journal, parts.clock, events)
-    models = tuple(sorted({one.source for one in (detector, redactor) if one is not None}))
+    models = detectors.sources
     local = _local_teller(config, data, parts, deliverer, holds, trouble, faults, models)
     teller = Teller(
         journal=parts.journal,
@@ -215,7 +216,7 @@ def _sense(
 
 
 def _finisher(
-    parts: Parts, codec: VideoCodec | None, detector: Detector | None, policy: LinkPolicy
+    parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector], policy: LinkPolicy
 ) -> Finisher:
     return Finisher(
         journal=parts.journal,
@@ -225,7 +226,7 @@ def _finisher(
         residence=parts.residence,
         consent=parts.consent,
         codec=codec,
-        detector=detector,
+        detectors=detectors,
         sizes=parts.description.picture_sizes(),
         keys=parts.keys,
         clock=parts.clock,
@@ -300,17 +301,3 @@ def _both(heads: Heads, control: Control) -> Callable[[Route, Message], None]:
 
 def _new_id() -> str:
     return secrets.token_hex(16)
-
-
-def _detectors(perception: PerceptionConfig | None, base: Path) -> tuple[Detector | None, Detector | None]:
-    """One detector for the sensing loop and one for redaction: each is used by one thread."""
-    if perception is None:
-        return None, None
-    from fsd_agent.adapters.onnx_detector import OnnxDetector
-
-    package = base / perception.package
-
-    def load() -> Detector:
-        return OnnxDetector(package, halves=perception.halves, threads=perception.threads)
-
-    return load(), load()

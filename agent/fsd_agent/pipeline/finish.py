@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,14 +93,16 @@ class Finisher:
         residence: Whereabouts,
         consent: Consents,
         codec: VideoCodec | None,
-        detector: Detector | None,
         sizes: Mapping[str, tuple[int, int]],
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
         power: Power | None = None,
+        detectors: Sequence[Detector] = (),
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
+
+        ``detectors`` look at the video before it is painted, beside whoever did already.
 
         Without ``power`` the ignition is always on.
         """
@@ -112,7 +114,7 @@ class Finisher:
         self._residence = residence
         self._consent = consent
         self._codec = codec
-        self._detector = detector
+        self._detectors = tuple(detectors)
         self._sizes = sizes
         self._keys = keys
         self._clock = clock
@@ -211,7 +213,7 @@ class Finisher:
                 before_redaction(clip, policy.data_classes),
                 rules_of(policy.redaction, policy.data_classes),
                 self._codec,
-                self._detector,
+                self._detectors,
                 sizes=self._sizes,
                 stopped=lambda: self._must_stop() or self._is_withdrawn(row),
             )

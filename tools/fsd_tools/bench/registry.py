@@ -43,6 +43,11 @@ BENCHES = {
         ),
         Bench("heads", "fsd_tools.bench.heads:bench_heads", "many trigger heads on one picture's features"),
         Bench(
+            "redact",
+            "fsd_tools.bench.redact:bench_redact",
+            "what redaction covers and fills on street pictures, against one pass and a face detector",
+        ),
+        Bench(
             "spool",
             "fsd_tools.bench.spool:bench_spool",
             "durable ingest against a plain write and fsync; memory and start with 50,000 clips",
