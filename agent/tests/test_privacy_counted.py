@@ -76,7 +76,8 @@ def test_detectors_are_asked_for_whatever_may_count() -> None:
 def seen(
     source: str, *boxes: tuple[Kind, float, tuple[float, ...]], times: tuple[int, ...] = (0,), at: int = 0
 ) -> Detections:
-    """Boxes of the look ``at``."""
+    """Boxes of the look ``at``; models have versions, firmware has none."""
+    source = source if "@" in source or source == "firmware" else f"{source}@2022.11"
     rows = [(int(kind), score, box) for kind, score, box in boxes]
     return looks("front", source, [(t_ns, rows if n == at else []) for n, t_ns in enumerate(times)])
 
@@ -126,8 +127,8 @@ def test_a_model_that_looked_at_other_frames_takes_nothing_away_and_confirms_not
 
 def test_each_look_is_judged_by_its_own_frame() -> None:
     boxes = [[(int(Kind.PEDESTRIAN), 0.2, PLACE)]] * 3
-    mine = looks("front", INT8, [(t, box) for t, box in zip((0, 5, 9), boxes, strict=True)])
-    other = looks("front", OTHER, [(5, []), (9, [(int(Kind.CYCLIST), 0.3, PLACE)])])
+    mine = looks("front", f"{INT8}@1", [(t, box) for t, box in zip((0, 5, 9), boxes, strict=True)])
+    other = looks("front", f"{OTHER}@1", [(5, []), (9, [(int(Kind.CYCLIST), 0.3, PLACE)])])
     assert counted(mine, [mine, other], Shows.HEAD, STANDARD).tolist() == [0, 2]
 
 
@@ -136,6 +137,30 @@ def test_the_same_place_is_an_overlap(shift: float, confirmed: bool) -> None:
     """Of boxes 40 wide, shifted by d: (40 - d) / (40 + d), which is 0.4 at 17.1."""
     box = (PLACE[0] + shift, PLACE[1], PLACE[2] + shift, PLACE[3])
     assert counts(persons(INT8, 0.2), persons(OTHER, 0.9, box)) is confirmed
+
+
+def test_scores_count_from_exactly_what_the_table_says() -> None:
+    assert counts(persons("firmware", 0.15))
+    assert counts(persons(INT8, 0.25), seen(OTHER))
+    assert counts(persons(INT8, 0.12), persons(OTHER, 0.12))
+    car = (Kind.CAR, 0.2, PLACE)
+    assert counts(seen(INT8, (Kind.CAR, 0.08, PLACE)), seen(OTHER, car), shows=Shows.PLATE)
+
+
+@pytest.mark.parametrize(
+    ("shows", "kind", "wide"), [(Shows.HEAD, Kind.CYCLIST, 40), (Shows.PLATE, Kind.CAR, 60)]
+)
+def test_an_overlap_of_exactly_the_share_is_not_enough(shows: Shows, kind: Kind, wide: int) -> None:
+    """Of a box 100 wide and one inside of it."""
+    mine = seen(INT8, (kind, 0.2, (0.0, 0.0, 100.0, 50.0)))
+    for more, confirmed in ((0, False), (1, True)):
+        theirs = seen(OTHER, (kind, 0.9, (0.0, 0.0, float(wide + more), 50.0)))
+        assert counts(mine, theirs, shows=shows) is confirmed
+
+
+def test_where_the_standard_has_no_scores_for_a_model_it_counts_as_any_other() -> None:
+    wheels = seen(INT8, (Kind.BICYCLE, 0.16, PLACE))
+    assert counts(wheels, seen(OTHER), shows=Shows.RIDER)
 
 
 def test_only_what_may_show_the_same_confirms() -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,9 @@ campaign's own threshold (0.35 and more) would lose a fifth of the heads."""
 class Shows(Enum):
     """What a box may show."""
 
-    HEAD = "head"
-    PLATE = "plate"
-    RIDER = "rider"
+    HEAD = auto()
+    PLATE = auto()
+    RIDER = auto()
     """Above it, although nobody was found there."""
 
 
@@ -49,10 +49,8 @@ class Scores:
     confirmed: float
 
 
-_Table = Mapping[Shows, Mapping[str, Scores]]
-
 _NANODET_INT8, _NANODET, _FASTESTDET = "nanodet-m-416-int8", "nanodet-m-416", "fastestdet-352"
-_STANDARD: _Table = {
+_STANDARD: Mapping[Shows, Mapping[str, Scores]] = {
     Shows.HEAD: {
         _NANODET_INT8: Scores(0.25, 0.12),
         _NANODET: Scores(0.25, 0.12),
@@ -65,7 +63,7 @@ _STANDARD: _Table = {
     },
     Shows.RIDER: {},
 }
-_STRICT: _Table = {
+_STRICT: Mapping[Shows, Mapping[str, Scores]] = {
     Shows.HEAD: {
         _NANODET_INT8: Scores(0.15, 0.06),
         _NANODET: Scores(0.15, 0.06),
@@ -82,7 +80,10 @@ _STRICT: _Table = {
         _FASTESTDET: Scores(0.5, 0.5),
     },
 }
-SCORES: Mapping[Strictness, _Table] = {Strictness.STANDARD: _STANDARD, Strictness.STRICT: _STRICT}
+SCORES: Mapping[Strictness, Mapping[Shows, Mapping[str, Scores]]] = {
+    Strictness.STANDARD: _STANDARD,
+    Strictness.STRICT: _STRICT,
+}
 SAME_PLACE_IOU: Mapping[Shows, float] = {Shows.HEAD: 0.4, Shows.PLATE: 0.6, Shows.RIDER: 0.4}
 """Two models' boxes that overlap by more confirm each other."""
 
@@ -102,7 +103,7 @@ def counted(
     table = SCORES[strictness][shows]
     rows = np.flatnonzero(_MAY_SHOW[shows](one.kind))
     mine = table.get(_model(one.source))
-    needed = np.full(rows.shape, MIN_SCORE)
+    needed = np.full(rows.shape, MIN_SCORE, np.float32)
     if mine is not None:
         partners = [
             (other, table[_model(other.source)]) for other in others if _is_partner(one, other, table)
@@ -133,8 +134,7 @@ def _second_looks(
     looked, confirmed = np.zeros(rows.shape, np.bool_), np.zeros(rows.shape, np.bool_)
     for other, scores in partners:
         looked |= np.isin(t_ns, other.frame_t_ns)
-        strong = _MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed)
-        theirs = np.flatnonzero(strong)
+        theirs = _MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed)
         same_frame = t_ns[:, None] == other.frame_t_ns[other.frame[theirs]]
         place = overlap(one.box[rows], other.box[theirs]) > SAME_PLACE_IOU[shows]
         confirmed |= (same_frame & place).any(axis=1)
