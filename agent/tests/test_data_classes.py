@@ -52,7 +52,7 @@ def clip() -> Clip:
 
 
 def finished(allowed: frozenset[DataClass]) -> RedactedClip:
-    outcome = redact(before_redaction(clip(), allowed), rules_of(RULES, allowed), None, None, sizes={})
+    outcome = redact(before_redaction(clip(), allowed), rules_of(RULES, allowed), None, (), sizes={})
     assert isinstance(outcome, RedactedClip)
     return after_redaction(outcome, allowed)
 

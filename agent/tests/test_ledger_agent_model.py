@@ -326,7 +326,6 @@ class AgentModel(RuleBasedStateMachine):
             residence=where,
             consent=self.consent,
             codec=PictureCodec(),
-            detector=None,
             sizes={},
             keys=KEYS,
             clock=self.clock,

@@ -135,6 +135,23 @@ def test_features_are_one_vector_a_frame_and_say_how_it_was_looked_at(tmp_path: 
     assert found.value[0, 2] == pytest.approx(0.5, abs=0.01) if not halves else found.value[0, 2] > 0.3
 
 
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_thorough_look_adds_what_is_seen_the_other_way(tmp_path: Path, halves: bool) -> None:
+    """A patch of 8 of 128 pixels fills a cell of a half, and a quarter of one of the whole."""
+    detector = OnnxDetector(write_marker_package(tmp_path / "marker"), halves=halves, threads=1)
+    bgr = np.zeros((64, 128, 3), np.uint8)
+    bgr[24:40, 104:112] = COLOURS["person"]
+    frame = Frame("front", 123, bgr)
+    plain = detector.detect(frame, min_score=0.4)
+    thorough = detector.detect(frame, min_score=0.4, thorough=True)
+    assert len(plain.detections) == (1 if halves else 0)
+    check_columns(thorough.detections, source="marker@1", n=1)
+    assert thorough.features is not None
+    assert plain.features is not None
+    assert thorough.features.source == plain.features.source
+    assert thorough.features.value.tolist() == plain.features.value.tolist()
+
+
 def test_the_fake_s_features_are_the_mean_colour() -> None:
     frame = scene((MARKERS[Kind.CAR], 0, 0, 32, 64))
     found = MarkerDetector().detect(frame, min_score=0.5).features

@@ -225,7 +225,6 @@ class Bench:
             residence=self.where,
             consent=self.consent,
             codec=codec or PyAvCodec(),
-            detector=None,
             sizes={"front": (WIDTH, HEIGHT)},
             keys=self.keys,
             clock=self.clock,

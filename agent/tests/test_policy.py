@@ -20,6 +20,7 @@ from fsd_agent.records.region import (
     PlateRule,
     RedactionRules,
     SensitiveZone,
+    Strictness,
     TransferProfile,
 )
 from fsd_agent.records.zone import Zone
@@ -65,6 +66,17 @@ def test_how_clips_travel_makes_the_round_trip_and_is_left_out_where_older_reade
         text = encode_policy(policy)
         assert decode_policy(text, "policy") == policy
         assert (b"transfer" in text) is (transfer is not TransferProfile.VEHICLE_TOPICS)
+
+
+def test_strictness_makes_the_round_trip_and_is_left_out_where_older_readers_know_no_other() -> None:
+    for strictness in Strictness:
+        rules = dataclasses.replace(POLICY.redaction, strictness=strictness)
+        policy = dataclasses.replace(POLICY, redaction=rules)
+        text = encode_policy(policy)
+        assert decode_policy(text, "policy") == policy
+        assert (b"strictness" in text) is (strictness is not Strictness.STANDARD)
+    with pytest.raises(PolicyError, match=r"\$\.redaction\.strictness"):
+        decode_policy(text.replace(b'"strict"', b'"stricter"'), "policy")
 
 
 def test_every_rule_makes_the_round_trip() -> None:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.location import coarse, locate, may_leave
 from fsd_agent.rules.privacy.plan import (
-    MIN_SCORE,
     SAME_BOX_IOU,
     RedactionPlan,
     Refused,
@@ -24,11 +23,10 @@ from fsd_agent.rules.privacy.plan import (
     plan_redaction,
 )
 from fsd_agent.rules.privacy.zones import (
-    HEAD_ABOVE,
-    HEAD_HEIGHT,
-    HEAD_SIDE,
-    PLATE_FROM,
-    PLATE_MARGIN,
+    RIDER_ABOVE,
+    RIDER_BELOW,
+    SHAPES,
+    Shape,
     head_zones,
     plate_bands,
     to_pixels,
@@ -42,8 +40,13 @@ from fsd_firmware.samples import Detections, GnssFixes, Kind
 
 
 def test_the_measured_shares_are_these() -> None:
-    assert (HEAD_HEIGHT, HEAD_SIDE, HEAD_ABOVE) == (0.40, 0.15, 0.10)
-    assert (PLATE_FROM, PLATE_MARGIN, MIN_SCORE, SAME_BOX_IOU) == (0.45, 0.08, 0.15, 0.1)
+    standard, strict = Strictness.STANDARD, Strictness.STRICT
+    assert {
+        standard: Shape(0.28, 0.15, 0.12, 0.48, 0.04, high_plates=False, riders=False),
+        strict: Shape(0.40, 0.20, 0.12, 0.48, 0.04, high_plates=True, riders=True),
+    } == SHAPES
+    assert (RIDER_ABOVE, RIDER_BELOW) == (1.0, 0.3)
+    assert SAME_BOX_IOU == 0.1
 
 
 @pytest.mark.parametrize(
@@ -163,11 +166,12 @@ def painted(zones: Sequence[Box]) -> set[tuple[int, ...]]:
 
 
 def head_of(box: Box) -> Box:
-    return tuple(head_zones(np.array([box], np.float32))[0].tolist())
+    return tuple(head_zones(np.array([box], np.float32), SHAPES[RULES.strictness])[0].tolist())
 
 
 def plate_of(box: Box) -> Box:
-    return tuple(plate_bands(np.array([box], np.float32))[0].tolist())
+    car = np.array([Kind.CAR], np.uint8)
+    return tuple(plate_bands(np.array([box], np.float32), car, SHAPES[RULES.strictness])[0].tolist())
 
 
 def expected(

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.location import coarse, locate, may_leave
 from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, persons_claimed, plan_redaction
-from fsd_agent.rules.privacy.zones import head_zones, to_pixels
+from fsd_agent.rules.privacy.zones import SHAPES, head_zones, to_pixels
 from fsd_agent.testing.streams import looks
 from fsd_firmware.samples import Detections, GnssFixes, Kind
 
 RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 30, 100, LocationRule.DROP, 0.1)
+SHAPE = SHAPES[Strictness.STANDARD]
 FRAMES = np.arange(0, 200, 10, dtype=np.int64)
 PERSON = (100.0, 100.0, 140.0, 200.0)
 NOTHING: list[tuple[int, float, tuple[float, ...]]] = []
@@ -58,10 +59,10 @@ def painted_times(plan: RedactionPlan) -> list[int]:
 def test_a_box_is_held_before_and_after_its_look() -> None:
     plan = planned(every(10, person(100)))
     assert painted_times(plan) == [70, 80, 90, 100, 110, 120, 130]
-    zone = to_pixels(head_zones(np.array([PERSON], np.float32)), 640, 480)
-    assert plan.at(10).tolist() == zone.tolist() == [[94, 90, 146, 140]]
+    zone = to_pixels(head_zones(np.array([PERSON], np.float32), SHAPE), 640, 480)
+    assert plan.at(10).tolist() == zone.tolist() == [[94, 88, 146, 128]]
     assert plan.persons == 1
-    assert plan.filled_px == 7 * 52 * 50
+    assert plan.filled_px == 7 * 52 * 40
 
 
 def test_between_sparse_looks_it_is_held_to_the_neighbours() -> None:
@@ -76,15 +77,15 @@ def test_before_the_first_and_after_the_last_look_it_is_held_too() -> None:
 def test_what_moves_between_looks_is_covered_on_its_way() -> None:
     plan = planned(every(60, person(60), person(120, 20.0)))
     middle = plan.at(9)
-    assert [94, 90, 166, 140] in middle.tolist()
-    assert [94, 90, 166, 140] not in plan.at(0).tolist()
+    assert [94, 88, 166, 128] in middle.tolist()
+    assert [94, 88, 166, 128] not in plan.at(0).tolist()
 
 
 def test_a_track_is_followed_where_boxes_do_not_overlap() -> None:
     seen = every(60, person(60), person(120, 300.0))
-    assert [94, 90, 446, 140] not in planned(seen).at(9).tolist()
+    assert [94, 88, 446, 128] not in planned(seen).at(9).tolist()
     tracked = replace(seen, track_id=np.array([5, 5], np.int32))
-    assert [94, 90, 446, 140] in planned(tracked).at(9).tolist()
+    assert [94, 88, 446, 128] in planned(tracked).at(9).tolist()
 
 
 def test_sources_are_united() -> None:
@@ -92,7 +93,7 @@ def test_sources_are_united() -> None:
     model = replace(every(30, person(150, 200.0)), source="nanodet@1")
     plan = planned(firmware, model)
     both = {tuple(box) for at in range(len(FRAMES)) for box in plan.at(at).tolist()}
-    assert {(94, 90, 146, 140), (294, 90, 346, 140)} <= both
+    assert {(94, 88, 146, 128), (294, 88, 346, 128)} <= both
 
 
 def test_weak_boxes_are_not_painted_and_scores_that_are_no_number_are() -> None:
@@ -104,8 +105,8 @@ def test_each_rule_paints_its_own_zones() -> None:
     seen = every(10, (100, [(int(Kind.PEDESTRIAN), 0.9, PERSON), (int(Kind.CAR), 0.9, (300, 100, 400, 200))]))
     heads = planned(seen, rules=replace(RULES, plates=PlateRule.NONE)).at(10).tolist()
     plates = planned(seen, rules=replace(RULES, faces=FaceRule.NONE)).at(10).tolist()
-    assert heads == [[94, 90, 146, 140]]
-    assert plates == [[292, 144, 408, 208]]
+    assert heads == [[94, 88, 146, 128]]
+    assert plates == [[296, 148, 404, 204]]
     assert planned(seen).at(10).tolist() == heads + plates
     nothing = replace(RULES, faces=FaceRule.NONE, plates=PlateRule.NONE)
     assert painted_times(planned(rules=nothing)) == []
@@ -183,7 +184,7 @@ def test_every_look_is_covered_at_its_own_frame_and_its_neighbours(times: set[in
         for i in {*before, *after, *near}:
             x = xs[i]
             x1, y1, x2, y2 = to_pixels(
-                head_zones(np.array([[100 + x, 100, 140 + x, 200]], np.float32)), 640, 480
+                head_zones(np.array([[100 + x, 100, 140 + x, 200]], np.float32), SHAPE), 640, 480
             )[0]
             assert any(a <= x1 and b <= y1 and c >= x2 and d >= y2 for a, b, c, d in boxes)
 

@@ -6,11 +6,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsd_agent.records.region import Strictness
 from fsd_agent.rules.privacy.zones import (
+    SHAPES,
     has_head,
     has_plate,
+    has_rider,
     head_zones,
+    overlap,
     plate_bands,
+    rider_zones,
     to_pixels,
     union_area,
     without_covered,
@@ -18,20 +23,22 @@ from fsd_agent.rules.privacy.zones import (
 from fsd_firmware.samples import Kind
 
 BOX = np.array([[100, 200, 140, 300]], np.float32)
+CAR = np.array([Kind.CAR], np.uint8)
+STANDARD, STRICT = SHAPES[Strictness.STANDARD], SHAPES[Strictness.STRICT]
 
 
 def test_the_head_zone_is_the_top_of_the_box_and_a_little_more() -> None:
-    np.testing.assert_allclose(head_zones(BOX), [[94, 190, 146, 240]])
+    np.testing.assert_allclose(head_zones(BOX, STANDARD), [[94, 188, 146, 228]])
 
 
 def test_the_plate_band_is_the_lower_part_of_the_box_and_a_little_more() -> None:
-    np.testing.assert_allclose(plate_bands(BOX), [[96.8, 245, 143.2, 308]], rtol=1e-6)
+    np.testing.assert_allclose(plate_bands(BOX, CAR, STANDARD), [[98.4, 248, 141.6, 304]], rtol=1e-6)
 
 
 def test_corners_in_the_other_order_mean_the_same_box() -> None:
     turned = BOX[:, [2, 3, 0, 1]]
-    np.testing.assert_array_equal(head_zones(turned), head_zones(BOX))
-    np.testing.assert_array_equal(plate_bands(turned), plate_bands(BOX))
+    np.testing.assert_array_equal(head_zones(turned, STANDARD), head_zones(BOX, STANDARD))
+    np.testing.assert_array_equal(plate_bands(turned, CAR, STANDARD), plate_bands(BOX, CAR, STANDARD))
 
 
 def test_who_has_a_head_and_who_a_plate() -> None:
@@ -86,3 +93,36 @@ def test_leaving_out_what_others_cover_covers_the_same(rectangles: list[tuple[in
 def test_a_box_inside_another_is_left_out() -> None:
     boxes = np.array([[0, 0, 10, 10], [2, 2, 8, 10], [2, 2, 8, 12], [0, 0, 10, 10]], np.int32)
     assert without_covered(boxes).tolist() == [[0, 0, 10, 10], [2, 2, 8, 12]]
+
+
+def test_strict_zones_are_larger() -> None:
+    np.testing.assert_allclose(head_zones(BOX, STRICT), [[92, 188, 148, 240]])
+    np.testing.assert_allclose(plate_bands(BOX, CAR, STRICT), [[98.4, 248, 141.6, 304]])
+
+
+def test_strict_paints_whole_boxes_of_what_may_carry_its_plate_high() -> None:
+    kinds = np.array(list(Kind), np.uint8)
+    many = np.repeat(BOX, len(kinds), axis=0)
+    tops = plate_bands(many, kinds, STRICT)[:, 1]
+    low = {Kind.CAR, Kind.MOTORCYCLE}
+    assert [(kind, top) for kind, top in zip(Kind, tops.tolist(), strict=True)] == [
+        (kind, 248 if kind in low else 200) for kind in Kind
+    ]
+    assert set(plate_bands(many, kinds, STANDARD)[:, 1].tolist()) == {248}
+
+
+def test_the_rider_zone_reaches_the_height_of_the_wheels_above_them() -> None:
+    np.testing.assert_allclose(rider_zones(BOX), [[100, 100, 140, 230]])
+    np.testing.assert_allclose(rider_zones(BOX[:, [2, 3, 0, 1]]), [[100, 100, 140, 230]])
+
+
+def test_bicycles_and_motorcycles_have_riders() -> None:
+    kinds = np.array([*Kind, 99], np.uint8)
+    assert [int(kind) for kind in kinds[has_rider(kinds)]] == [Kind.BICYCLE, Kind.MOTORCYCLE]
+
+
+def test_overlap_is_of_every_pair_whatever_corner_came_first() -> None:
+    one = np.array([[0, 0, 10, 10], [10, 10, 0, 0], [20, 20, 20, 30]], np.float32)
+    other = np.array([[5, 0, 15, 10], [0, 0, 10, 10], [30, 30, 40, 40]], np.float32)
+    np.testing.assert_allclose(overlap(one, other), [[1 / 3, 1, 0], [1 / 3, 1, 0], [0, 0, 0]])
+    assert overlap(one[:0], other).shape == (0, 3)

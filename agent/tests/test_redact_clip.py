@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
+from fsd_agent.ports.detector import Detector
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.testing.codec import PictureCodec, PictureFrame
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
@@ -86,10 +87,10 @@ def done(
     source: Clip,
     rules: RedactionRules = RULES,
     codec: PictureCodec | None = None,
-    detector: Any = None,
+    detectors: Sequence[Detector] = (),
     **more: Any,
 ) -> RedactedClip:
-    result = redact(source, rules, codec or PictureCodec(), detector, sizes=SIZES, **more)
+    result = redact(source, rules, codec or PictureCodec(), detectors, sizes=SIZES, **more)
     assert isinstance(result, RedactedClip), result
     return result
 
@@ -105,20 +106,20 @@ def test_heads_and_plates_are_black_and_the_rest_is_untouched() -> None:
     assert redacted.clip.packets[0].keyframe
     for t_ns, now in after.items():
         x = 20 + 2 * (t_ns // STEP + LEAD)
-        head = now[30:50, x : x + 16]
+        head = now[30:44, x : x + 16]
         plate = now[88:110, 100:150]
         assert not head.any()
         assert not plate.any()
         changed = (now != before[t_ns]).any(axis=2)
         assert not now[changed].any()  # what changed is black
         assert not changed[:24].any()
-        assert not changed[52:86, :94].any()
+        assert not changed[46:86, :94].any()
 
 
 def test_the_record_counts_what_was_done() -> None:
     redacted = done(clip())
     record = redacted.redaction
-    assert record.rules == ("faces=head_zone", "plates=plate_band", "location=drop")
+    assert record.rules == ("faces=head_zone", "plates=plate_band", "strictness=standard", "location=drop")
     assert record.sources == ("firmware",)
     assert record.frames == FRAMES
     assert record.boxes >= 2 * FRAMES
@@ -129,11 +130,11 @@ def test_the_record_counts_what_was_done() -> None:
 
 def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() -> None:
     detector = MarkerDetector()
-    redacted = done(clip(detections=()), detector=detector)
+    redacted = done(clip(detections=()), detectors=[detector])
     assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 9, 12, 15, 18, 19]
     for t_ns, now in pictures(redacted.clip.packets).items():
         x = 20 + 2 * (t_ns // STEP + LEAD)
-        assert not now[30:50, x : x + 16].any()
+        assert not now[30:44, x : x + 16].any()
         assert not now[88:110, 100:150].any()
     assert [one.source for one in redacted.clip.detections] == ["marker@1"]
     assert redacted.redaction.sources == ("marker@1",)
@@ -142,7 +143,7 @@ def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() ->
 def test_a_slow_camera_is_looked_at_often_enough_for_the_rules() -> None:
     """Every third of its frames would be further apart than the rules allow, and no clip would ever leave."""
     detector = MarkerDetector()
-    done(clip(detections=()), replace(RULES, max_gap_ns=2 * STEP), detector=detector)
+    done(clip(detections=()), replace(RULES, max_gap_ns=2 * STEP), detectors=[detector])
     assert [t // STEP for _, t in detector.looked_at] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19]
 
 
@@ -159,7 +160,7 @@ def test_the_frames_around_a_pause_of_the_camera_are_looked_at() -> None:
     detector = MarkerDetector()
     packets = video()[: 8 + LEAD] + restarted
     redacted = done(
-        clip(packets=packets, detections=()), replace(RULES, max_gap_ns=4 * STEP), detector=detector
+        clip(packets=packets, detections=()), replace(RULES, max_gap_ns=4 * STEP), detectors=[detector]
     )
     assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 7, 16, 19]
     assert len(redacted.clip.packets) == 12
@@ -170,7 +171,7 @@ def test_boxes_in_pixels_of_another_picture_size_paint_nothing_that_may_leave(
     sizes: dict[str, tuple[int, int]],
 ) -> None:
     """Firmware's boxes are in pixels of the camera that it describes; on other video they miss the heads."""
-    result = redact(clip(), RULES, PictureCodec(), MarkerDetector(), sizes=sizes)
+    result = redact(clip(), RULES, PictureCodec(), [MarkerDetector()], sizes=sizes)
     assert isinstance(result, Refused)
     assert result.reason == DropReason.REDACTION_FAILED
     assert "160x120" in result.detail
@@ -178,16 +179,33 @@ def test_boxes_in_pixels_of_another_picture_size_paint_nothing_that_may_leave(
 
 def test_redaction_that_is_told_to_stop_stops_at_once() -> None:
     with pytest.raises(RedactionStoppedError):
-        redact(clip(), RULES, PictureCodec(), None, sizes=SIZES, stopped=lambda: True)
+        redact(clip(), RULES, PictureCodec(), (), sizes=SIZES, stopped=lambda: True)
+
+
+def test_every_detector_looks_at_the_same_frames_and_strict_rules_ask_them_to_be_thorough() -> None:
+    for strictness in Strictness:
+        both = MarkerDetector(source="one@1"), MarkerDetector(source="two@1")
+        redacted = done(clip(detections=()), replace(RULES, strictness=strictness), detectors=both)
+        assert redacted.redaction.sources == ("one@1", "two@1")
+        assert both[0].looked_at == both[1].looked_at
+        assert set(both[0].thorough + both[1].thorough) == {strictness is Strictness.STRICT}
+        assert f"strictness={strictness}" in redacted.redaction.rules
+
+
+def test_one_broken_detector_of_two_refuses_the_clip() -> None:
+    both = [MarkerDetector(source="one@1"), broken_detector()]
+    result = redact(clip(), RULES, PictureCodec(), both, sizes=SIZES)
+    assert isinstance(result, Refused)
+    assert result.reason == DropReason.REDACTION_FAILED
 
 
 def test_firmware_and_detector_are_united() -> None:
     cars_only = firmware(persons=False)
-    redacted = done(clip(detections=(cars_only,)), detector=MarkerDetector())
+    redacted = done(clip(detections=(cars_only,)), detectors=[MarkerDetector()])
     assert redacted.redaction.sources == ("firmware", "marker@1")
     for t_ns, now in pictures(redacted.clip.packets).items():
         x = 20 + 2 * (t_ns // STEP + LEAD)
-        assert not now[30:50, x : x + 16].any()
+        assert not now[30:44, x : x + 16].any()
 
 
 def test_only_allowed_signals_evidence_and_positions_leave() -> None:
@@ -205,7 +223,7 @@ def test_only_allowed_signals_evidence_and_positions_leave() -> None:
 
 def test_without_rules_packets_pass_unchanged_and_no_codec_is_needed() -> None:
     source = clip()
-    result = redact(source, NO_PAINT, None, None, sizes={})
+    result = redact(source, NO_PAINT, None, (), sizes={})
     assert isinstance(result, RedactedClip)
     assert result.clip.packets == source.packets
     assert (result.redaction.boxes, result.redaction.filled_share) == (0, 0.0)
@@ -214,7 +232,7 @@ def test_without_rules_packets_pass_unchanged_and_no_codec_is_needed() -> None:
 
 def test_a_clip_without_cameras_needs_no_video() -> None:
     no_cameras = replace(clip().row, cameras=())
-    result = redact(clip(row=no_cameras, packets=(), detections=()), RULES, None, None, sizes=SIZES)
+    result = redact(clip(row=no_cameras, packets=(), detections=()), RULES, None, (), sizes=SIZES)
     assert isinstance(result, RedactedClip)
     assert result.redaction.frames == 0
 
@@ -291,6 +309,14 @@ def broken_detector() -> MarkerDetector:
             DropReason.REDACTION_UNKNOWN_RULE,
             "location: unheard of",
         ),
+        (
+            {},
+            replace(RULES, strictness="unheard of"),
+            PictureCodec(),
+            None,
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "strictness: unheard of",
+        ),
     ],
 )
 def test_it_fails_closed(
@@ -301,7 +327,7 @@ def test_it_fails_closed(
     reason: DropReason,
     detail: str,
 ) -> None:
-    result = redact(clip(**changes), rules, codec, detector, sizes=SIZES)
+    result = redact(clip(**changes), rules, codec, [detector] if detector else [], sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == reason
     assert detail in result.detail
@@ -315,7 +341,7 @@ class ShortCodec(PictureCodec):
 
 
 def test_an_encoder_that_loses_a_frame_is_refused() -> None:
-    result = redact(clip(), RULES, ShortCodec(), None, sizes=SIZES)
+    result = redact(clip(), RULES, ShortCodec(), (), sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == DropReason.REDACTION_FAILED
     assert "19 packets for 20 frames" in result.detail

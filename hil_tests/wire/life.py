@@ -109,7 +109,6 @@ class Life:
             else self.residence,
             consent=self.consent,
             codec=None,
-            detector=None,
             sizes={},
             keys=self.keys,
             clock=self.clock,

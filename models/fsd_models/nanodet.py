@@ -6,11 +6,6 @@ centre ``s * (i + 0.5) - 0.5`` to the left, top, right and bottom side is the so
 0 .. bins - 1, times s (generalised focal loss, arXiv:2006.04388, eq. 6).
 
 A cell's class is its best among those that the manifest maps to a kind: "chair" can't hide a person.
-
-Features. Where the manifest names a tensor, its mean over the picture is given beside the boxes (:mod:`features`).
-
-Two halves. A wide picture loses its small persons when it is squeezed into a square, so it can be looked at as
-two overlapping halves, at twice the time.
 """
 
 from __future__ import annotations
@@ -21,17 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_models.boxes import RawBoxes, concatenate, merge_halves, no_boxes, suppress
-from fsd_models.errors import ModelPackageError, ModelRunError
-from fsd_models.features import Vector, find_pooled, joined, pooled_output
-from fsd_models.kinds import ModelKind
+from fsd_models.boxes import RawBoxes, concatenate, no_boxes
+from fsd_models.errors import ModelPackageError
+from fsd_models.network import Decode, Network, Outputs, wanted_classes
 from fsd_models.package import Manifest, ModelPackage
-from fsd_models.picture import Preprocessor
-from fsd_models.session import Session, SessionLimits, Tensor
+from fsd_models.session import SessionLimits, Tensor
 
 STRIDES = (8, 16, 32)
-HALVES_OVERLAP = 0.1
-"""Share of the picture's width that both halves see: a person at the cut is whole in at least one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,78 +39,23 @@ class Level:
     """Shape (cells, 2): x, y in pixels of the input."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """What a model makes of one picture."""
-
-    boxes: RawBoxes
-    features: Vector | None
-    """Shape (k,); None where the manifest names none."""
-
-
-class Nanodet:
+class Nanodet(Network):
     """A NanoDet model in a session. One thread at a time.
 
     Raises :class:`ModelPackageError` when the weights don't have the manifest's inputs, classes or strides.
     """
 
     def __init__(self, package: ModelPackage, limits: SessionLimits | None = None) -> None:
-        limits = limits or SessionLimits()
-        manifest = package.manifest
-        self.manifest = manifest
-        where = str(package.folder / manifest.weights.file)
-        spec = manifest.features
-        self._session = Session(package, limits, pooled_output(spec) if spec is not None else b"")
-        self._pooled = find_pooled(where, spec, self._session.outputs) if spec is not None else None
-        self._input = _check_input(where, manifest, self._session.inputs)
-        self._levels = find_levels(where, manifest, self._session.outputs)
-        self._picture = Preprocessor(manifest.input, threads=limits.threads)
-        kinds = np.array(manifest.kind_of_class())
-        self._wanted = np.flatnonzero(kinds != ModelKind.NONE).astype(np.int32)
+        super().__init__(package, limits, _decoder)
 
-    def look(self, bgr: NDArray[np.uint8], min_score: float, *, halves: bool = False) -> Look:
-        """Boxes of ``bgr`` (height, width, 3) with a score of at least ``min_score``, best first, and features.
 
-        Raises :class:`ModelRunError` for a picture of another shape and when the runtime fails.
-        """
-        if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or 0 in bgr.shape:
-            raise ModelRunError(
-                f"{self.manifest.source}: a picture must be uint8 (height, width, 3), got {bgr.dtype} {bgr.shape}"
-            )
-        if not halves:
-            return self._look(bgr, min_score)
-        width = bgr.shape[1]
-        left_end = min(round(width * (0.5 + HALVES_OVERLAP / 2)), width)
-        right_start = width - left_end
-        left = self._look(bgr[:, :left_end], min_score)
-        right = self._look(bgr[:, right_start:], min_score)
-        right.boxes.box[:, 0::2] += right_start
-        boxes = merge_halves(
-            left.boxes,
-            right.boxes,
-            left_end=left_end,
-            right_start=right_start,
-            max_iou=self.manifest.thresholds.iou,
-        )
-        if left.features is None or right.features is None:
-            return Look(boxes, None)
-        return Look(boxes, joined(left.features, right.features))
+def _decoder(where: str, manifest: Manifest, outputs: Sequence[Tensor]) -> Decode:
+    levels, wanted = find_levels(where, manifest, outputs), wanted_classes(manifest)
 
-    def detect(self, bgr: NDArray[np.uint8], min_score: float, *, halves: bool = False) -> RawBoxes:
-        """The boxes alone; as :meth:`look`."""
-        return self.look(bgr, min_score, halves=halves).boxes
+    def run(found: Outputs, min_score: float) -> RawBoxes:
+        return decode(found, levels, wanted, min_score)
 
-    def _look(self, bgr: NDArray[np.uint8], min_score: float) -> Look:
-        tensor, fit = self._picture.fit(bgr)
-        outputs = self._session.run({self._input: tensor})
-        found = decode(outputs, self._levels, self._wanted, min_score)
-        box = fit.back(found.box)
-        height, width = bgr.shape[:2]
-        np.clip(box, 0, np.array([width, height, width, height], np.float32), out=box)
-        visible = ((box[:, 2:] - box[:, :2]) >= 1).all(axis=1)
-        boxes = RawBoxes(box[visible], found.score[visible], found.cls[visible])
-        features = None if self._pooled is None else outputs[self._pooled].reshape(-1)
-        return Look(suppress(boxes, self.manifest.thresholds.iou), features)
+    return run
 
 
 def decode(
@@ -174,11 +110,3 @@ def find_levels(where: str, manifest: Manifest, outputs: Sequence[Tensor]) -> tu
         bins = (outputs[sides].shape[2] or 0) // 4
         levels.append(Level(stride, scores, sides, bins, centre))
     return tuple(levels)
-
-
-def _check_input(where: str, manifest: Manifest, inputs: Sequence[Tensor]) -> str:
-    wanted = (1, 3, manifest.input.height, manifest.input.width)
-    if len(inputs) != 1 or inputs[0].shape != wanted:
-        shapes = [one.shape for one in inputs]
-        raise ModelPackageError(f"{where}: input: the manifest says {wanted}, the model has {shapes}")
-    return inputs[0].name

@@ -115,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
     name: Slug
     version: Slug
-    kind: Literal["nanodet"]
+    kind: Literal["fastestdet", "nanodet"]
     licence: Text
     origin: Text
     classes: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=10_000)]

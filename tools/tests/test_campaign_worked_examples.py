@@ -213,7 +213,6 @@ class Car:
             residence=residence,
             consent=PlainConsent(),
             codec=PictureCodec(),
-            detector=None,
             sizes={},
             keys=keys,
             clock=clock,

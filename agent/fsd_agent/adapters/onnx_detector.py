@@ -11,7 +11,7 @@ import numpy as np
 
 from fsd_agent.ports.detector import DetectorError, Seen
 from fsd_firmware.samples import Detections, Features, Frame, Kind
-from fsd_models.boxes import RawBoxes
+from fsd_models.boxes import RawBoxes, concatenate, suppress
 from fsd_models.errors import ModelPackageError, ModelRunError
 from fsd_models.features import HALVES_SUFFIX, Vector
 from fsd_models.kinds import ModelKind
@@ -38,14 +38,14 @@ class OnnxDetector:
         self, package_dir: Path, *, halves: bool, threads: int, run_limit_s: float | None = None
     ) -> None:
         try:
-            from fsd_models.nanodet import Nanodet
+            from fsd_models.detectors import open_detector
         except ImportError as error:
             raise DetectorError(
                 f"{package_dir}: perception needs the optional part `video`: {error}"
             ) from None
         try:
             package = load_package(package_dir)
-            self._model = Nanodet(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
+            self._model = open_detector(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._halves = halves
@@ -56,13 +56,21 @@ class OnnxDetector:
         """``name@version`` of the model package."""
         return self._model.manifest.source
 
-    def detect(self, frame: Frame, *, min_score: float) -> Seen:
-        """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart; and features."""
+    def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
+        """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart; and features.
+
+        ``thorough`` adds what is seen the other way: on the whole picture to halves, or on halves to the whole picture.
+        """
+        least = min_score * EVIDENCE
         try:
-            look = self._model.look(frame.bgr, min_score * EVIDENCE, halves=self._halves)
+            look = self._model.look(frame.bgr, least, halves=self._halves)
+            boxes = look.boxes
+            if thorough:
+                more = self._model.detect(frame.bgr, least, halves=not self._halves)
+                boxes = suppress(concatenate(boxes, more), self._model.manifest.thresholds.iou)
         except ModelRunError as error:
             raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
-        return Seen(self._detections(frame, look.boxes, min_score), self._features(frame, look.features))
+        return Seen(self._detections(frame, boxes, min_score), self._features(frame, look.features))
 
     def _features(self, frame: Frame, vector: Vector | None) -> Features | None:
         if vector is None:

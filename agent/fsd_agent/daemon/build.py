@@ -21,7 +21,8 @@ from fsd_agent.adapters.process_memory import give_back_memory, keep_one_heap
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
-from fsd_agent.daemon.config import AgentConfig, PerceptionConfig
+from fsd_agent.daemon.config import AgentConfig
+from fsd_agent.daemon.detectors import Detectors, open_detectors
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
 from fsd_agent.daemon.tellers import open_local_teller, open_teller
@@ -93,7 +94,7 @@ def _build(
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
-    detectors = _detectors(config.perception, base)
+    detectors = open_detectors(config.perception, base)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     faults = FaultLog(events, SystemClock())
     parts = open_parts(config, base, data, firmware, faults)
@@ -107,10 +108,10 @@ def _put_together(
     parts: Parts,
     faults: FaultLog,
     codec: VideoCodec | None,
-    detectors: tuple[Detector | None, Detector | None],
+    detectors: Detectors,
     release: Callable[[], None],
 ) -> Agent:
-    """The loops, upon the parts; ``detectors`` are of sensing and of redaction."""
+    """The loops, upon the parts."""
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     heads = Heads(parts.ledger, parts.events)
@@ -136,8 +137,8 @@ def _put_together(
         clock=parts.clock,
         events=parts.events,
     )
-    finisher = _finisher(parts, codec, detectors[1], policy)
-    sense = _sense(config, parts, engine, detectors[0], room, policy, firings.noted)
+    finisher = _finisher(parts, codec, detectors.redaction, policy)
+    sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
         parts,
@@ -153,7 +154,7 @@ def _put_together(
         return own or parts.consent.trouble or policy.trouble
 
     holds = Holds(parts.journal, parts.clock, parts.events)
-    models = tuple(sorted({one.source for one in detectors if one is not None}))
+    models = detectors.sources
     return Agent(
         firmware=parts.firmware,
         sense=sense,
@@ -217,7 +218,7 @@ def _sense(
 
 
 def _finisher(
-    parts: Parts, codec: VideoCodec | None, detector: Detector | None, policy: LinkPolicy
+    parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector], policy: LinkPolicy
 ) -> Finisher:
     return Finisher(
         journal=parts.journal,
@@ -227,7 +228,7 @@ def _finisher(
         residence=parts.residence,
         consent=parts.consent,
         codec=codec,
-        detector=detector,
+        detectors=detectors,
         sizes=parts.description.picture_sizes(),
         keys=parts.keys,
         clock=parts.clock,
@@ -287,17 +288,3 @@ def _all_of(heads: Heads, firings: FiringTeller, control: Control) -> Callable[[
 
 def _new_id() -> str:
     return secrets.token_hex(16)
-
-
-def _detectors(perception: PerceptionConfig | None, base: Path) -> tuple[Detector | None, Detector | None]:
-    """One detector for the sensing loop and one for redaction: each is used by one thread."""
-    if perception is None:
-        return None, None
-    from fsd_agent.adapters.onnx_detector import OnnxDetector
-
-    package = base / perception.package
-
-    def load() -> Detector:
-        return OnnxDetector(package, halves=perception.halves, threads=perception.threads)
-
-    return load(), load()

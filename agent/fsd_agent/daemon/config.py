@@ -75,6 +75,8 @@ class PerceptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     package: str
     """A model package folder (``fsdctl model assemble``)."""
+    second_package: str | None = None
+    """Of another model, that looks at clips beside the first before they are painted: its misses are others."""
     rate_hz: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
     min_score: Share = 0.35
     halves: bool = True

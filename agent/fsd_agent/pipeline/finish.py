@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
@@ -92,14 +92,17 @@ class Finisher:
         residence: Whereabouts,
         consent: Consents,
         codec: VideoCodec | None,
-        detector: Detector | None,
         sizes: Mapping[str, tuple[int, int]],
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
         power: Power,
+        detectors: Sequence[Detector] = (),
     ) -> None:
-        """``sizes``: width and height in pixels of each camera that the vehicle describes."""
+        """``sizes``: width and height in pixels of each camera that the vehicle describes.
+
+        ``detectors`` look at the video before it is painted, beside whoever did already.
+        """
         self._power = power
         self._journal = journal
         self._staging = staging
@@ -108,7 +111,7 @@ class Finisher:
         self._residence = residence
         self._consent = consent
         self._codec = codec
-        self._detector = detector
+        self._detectors = tuple(detectors)
         self._sizes = sizes
         self._sealing = Sealing(journal=journal, spool=spool, ledger=ledger, consent=consent, keys=keys)
         self._clock = clock
@@ -207,7 +210,7 @@ class Finisher:
                 before_redaction(clip, policy.data_classes),
                 rules_of(policy.redaction, policy.data_classes),
                 self._codec,
-                self._detector,
+                self._detectors,
                 sizes=self._sizes,
                 stopped=lambda: self._must_stop() or self._is_withdrawn(row),
             )

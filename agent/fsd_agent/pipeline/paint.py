@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import RedactionRules
+from fsd_agent.records.region import RedactionRules, Strictness
 from fsd_agent.records.staged import cut_detections, join_detections
-from fsd_agent.rules.privacy.plan import MIN_SCORE, RedactionPlan, Refused, plan_redaction
+from fsd_agent.rules.privacy.counted import lowest_score
+from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, plan_redaction
 from fsd_firmware.codec import CodecError, DecodedFrame, VideoCodec
 from fsd_firmware.samples import Detections, EncodedPacket, Frame
 
@@ -58,7 +59,7 @@ def paint(
     camera: str,
     rules: RedactionRules,
     codec: VideoCodec,
-    detector: Detector | None,
+    detectors: Sequence[Detector],
     described: tuple[int, int] | None,
     stopped: Callable[[], bool],
 ) -> Painted | Refused:
@@ -74,17 +75,18 @@ def paint(
     try:
         width, height = _size(codec, packets, described)
         seen = [one for one in clip.detections if one.camera == camera]
-        if detector is not None:
+        if detectors:
             at_ns = _look_times(frame_t_ns, rules.max_gap_ns)
-            seen += _look(_decoded(codec, packets, width, height, stopped), camera, detector, at_ns)
+            frames = _decoded(codec, packets, width, height, stopped)
+            seen += _look(frames, camera, detectors, at_ns, rules.strictness)
         looks = join_detections(seen)
         plan = plan_redaction(rules, looks, frame_t_ns, width, height)
         if isinstance(plan, Refused):
             return Refused(plan.reason, f"{camera}: {plan.detail}")
         fps = _fps(frame_t_ns)
-        frames = _fill(_decoded(codec, packets, width, height, stopped), plan, clip.row.start_ns)
+        new_frames = _fill(_decoded(codec, packets, width, height, stopped), plan, clip.row.start_ns)
         every = max(1, round(fps * KEYFRAME_EVERY_S))
-        new = tuple(codec.encode(camera, frames, fps=fps, keyframe_every=every))
+        new = tuple(codec.encode(camera, new_frames, fps=fps, keyframe_every=every))
     except _DamagedError as error:
         return Refused(DropReason.VIDEO_DAMAGED, str(error))
     except (DetectorError, CodecError, _MisfitError) as error:
@@ -155,13 +157,32 @@ def _look_times(frame_t_ns: NDArray[np.int64], max_gap_ns: int) -> frozenset[int
     return frozenset([*(times[at] for at in chosen), times[-1]])
 
 
+def look_at(picture: Frame, detectors: Sequence[Detector], strictness: Strictness) -> list[Detections]:
+    """What each of ``detectors`` sees in one picture, down to the lowest score at which a box may count.
+
+    All look at the same frames: only so can one confirm what another suspects. Raises :class:`DetectorError`.
+    """
+    thorough = strictness is Strictness.STRICT
+    return [
+        detector.detect(
+            picture, min_score=lowest_score(detector.source, strictness), thorough=thorough
+        ).detections
+        for detector in detectors
+    ]
+
+
 def _look(
-    frames: Iterator[DecodedFrame], camera: str, detector: Detector, at_ns: frozenset[int]
+    frames: Iterator[DecodedFrame],
+    camera: str,
+    detectors: Sequence[Detector],
+    at_ns: frozenset[int],
+    strictness: Strictness,
 ) -> list[Detections]:
     return [
-        detector.detect(Frame(camera, frame.t_ns, frame.bgr()), min_score=MIN_SCORE).detections
+        seen
         for frame in frames
         if frame.t_ns in at_ns
+        for seen in look_at(Frame(camera, frame.t_ns, frame.bgr()), detectors, strictness)
     ]
 
 

@@ -35,15 +35,15 @@ def redact(
     clip: Clip,
     rules: RedactionRules,
     codec: VideoCodec | None,
-    detector: Detector | None,
+    detectors: Sequence[Detector],
     *,
     sizes: Mapping[str, tuple[int, int]],
     stopped: Callable[[], bool] = lambda: False,
 ) -> RedactedClip | Refused:
     """The clip without what ``rules`` forbid, or why that is impossible.
 
-    ``detector`` looks at every third frame at least, and always at the last; what it sees joins what the clip holds
-    already. Without it the clip's own detections must do. ``sizes`` are each camera's width and height in pixels, as
+    Each of ``detectors`` looks at every third frame at least, and always at the last; what they see joins what the clip
+    holds already. Without any the clip's own detections must do. ``sizes`` are each camera's width and height in pixels, as
     the vehicle describes it. Where nothing has to be painted, packets pass unchanged, lead-in included.
 
     Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
@@ -54,7 +54,7 @@ def redact(
     located = locate(rules, clip.gnss)
     if isinstance(located, Refused):
         return located
-    painted = _video(clip, rules, codec, detector, sizes, stopped) if paints else ()
+    painted = _video(clip, rules, codec, detectors, sizes, stopped) if paints else ()
     if isinstance(painted, Refused):
         return painted
     if painted:
@@ -74,7 +74,7 @@ def _video(
     clip: Clip,
     rules: RedactionRules,
     codec: VideoCodec | None,
-    detector: Detector | None,
+    detectors: Sequence[Detector],
     sizes: Mapping[str, tuple[int, int]],
     stopped: Callable[[], bool],
 ) -> tuple[Painted, ...] | Refused:
@@ -86,7 +86,7 @@ def _video(
         return Refused(DropReason.REDACTION_NO_CODEC, "the rules ask for painting and there is no codec")
     painted: list[Painted] = []
     for camera in dict.fromkeys(packet.camera for packet in clip.packets):
-        one = paint(clip, camera, rules, codec, detector, sizes.get(camera), stopped)
+        one = paint(clip, camera, rules, codec, detectors, sizes.get(camera), stopped)
         if isinstance(one, Refused):
             return one
         painted.append(one)
@@ -131,7 +131,12 @@ def _leaving_firing(judged: JudgedFiring, catalogue: Sequence[CatalogueEntry]) -
 def _record(clip: Clip, rules: RedactionRules, painted: Sequence[Painted], location: str) -> RedactionRecord:
     pixels = sum(one.pixels for one in painted)
     return RedactionRecord(
-        rules=(f"faces={rules.faces}", f"plates={rules.plates}", f"location={rules.location}"),
+        rules=(
+            f"faces={rules.faces}",
+            f"plates={rules.plates}",
+            f"strictness={rules.strictness}",
+            f"location={rules.location}",
+        ),
         sources=tuple(sorted({looks.source for one in painted for looks in one.detections})),
         frames=len(clip.packets),
         boxes=sum(int(one.plan.boxes.shape[0]) for one in painted),

@@ -29,6 +29,9 @@ class Detector(Protocol):
         """``name@version`` of the model package; appears in :attr:`Detections.source`."""
         ...
 
-    def detect(self, frame: Frame, *, min_score: float) -> Seen:
-        """Boxes of one frame with a score of at least ``min_score``, and features; raises :class:`DetectorError`."""
+    def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
+        """Boxes of one frame with a score of at least ``min_score``, and features; raises :class:`DetectorError`.
+
+        ``thorough`` may take half as long again to miss less.
+        """
         ...

@@ -55,6 +55,14 @@ class PlateRule(StrEnum):
     NONE = "none"
 
 
+class Strictness(StrEnum):
+    """How much more than what is surely a face or a plate is painted."""
+
+    STANDARD = "standard"
+    STRICT = "strict"
+    """Prefers lost pixels to a missed face."""
+
+
 class LocationRule(StrEnum):
     """What is done about positions."""
 
@@ -76,6 +84,7 @@ class RedactionRules:
     location: LocationRule
     location_grid_deg: float
     """Cell size for ``coarse``."""
+    strictness: Strictness = Strictness.STANDARD
 
 
 class DataClass(StrEnum):

@@ -30,27 +30,33 @@ MIN_SIDE_PX = 3
 class MarkerDetector:
     """Finds rectangles of ``MARKERS``; the score is the filled share of the rectangle."""
 
-    def __init__(self, markers: Mapping[Kind, tuple[int, int, int]] = MARKERS) -> None:
+    def __init__(
+        self, markers: Mapping[Kind, tuple[int, int, int]] = MARKERS, *, source: str = "marker@1"
+    ) -> None:
         self._markers = markers
         self._failures = 0
+        self._source = source
+        self.thorough: list[bool] = []
+        """Whether each look was asked to be."""
         self.looked_at: list[tuple[str, int]] = []
         """(camera, t_ns) of every frame that was asked about, failures too."""
 
     @property
     def source(self) -> str:
         """As a package's would be."""
-        return "marker@1"
+        return self._source
 
     def fail_next(self, times: int = 1) -> None:
         """Raise :class:`DetectorError` on the next ``times`` frames."""
         self._failures += times
 
-    def detect(self, frame: Frame, *, min_score: float) -> Seen:
+    def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame, best first, and its mean colour."""
+        self.thorough.append(thorough)
         self.looked_at.append((frame.camera, frame.t_ns))
         if self._failures:
             self._failures -= 1
-            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: marker@1: told to fail")
+            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {self._source}: told to fail")
         rows = sorted(
             (row for kind, bgr in self._markers.items() for row in _rectangles(frame.bgr, kind, bgr)),
             key=lambda row: -row[1],

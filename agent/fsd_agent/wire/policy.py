@@ -33,6 +33,7 @@ region's operator edits: format 2, TOML, unknown keys refused; keys are base64 o
     [keys.campaigns]                       # Ed25519, by id; each may sign campaign sets
 
     [redaction]                            # faces, plates, hold_ms, max_gap_ms, location, location_grid_deg
+    strictness = "standard"                # or strict; left out: standard
 
     [[zones]]                              # nothing is collected inside; any number, also none
     name = "harbour"
@@ -159,6 +160,7 @@ def _to_record(file: PolicyFile) -> RegionPolicy:
             max_gap_ns=rules.max_gap_ms * NS_PER_MS,
             location=rules.location,
             location_grid_deg=rules.location_grid_deg,
+            strictness=rules.strictness,
         ),
         zones=tuple(zone_of(number, zone) for number, zone in enumerate(file.zones)),
         data_classes=frozenset(file.data_classes),

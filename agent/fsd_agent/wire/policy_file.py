@@ -13,6 +13,7 @@ from fsd_agent.records.region import (
     LeftClips,
     LocationRule,
     PlateRule,
+    Strictness,
     TransferProfile,
 )
 
@@ -59,6 +60,7 @@ class RedactionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     location: LocationRule
     location_grid_deg: Annotated[float, msgspec.Meta(gt=0, le=10)]
     """Also where it is not used: a rule changed to ``coarse`` later has no hidden default."""
+    strictness: Strictness = Strictness.STANDARD
 
 
 class PolygonFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="Polygon"):

@@ -6,7 +6,14 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 
-from fsd_agent.records.region import Endpoint, RegionKey, RegionPolicy, SensitiveZone, TransferProfile
+from fsd_agent.records.region import (
+    Endpoint,
+    RegionKey,
+    RegionPolicy,
+    SensitiveZone,
+    Strictness,
+    TransferProfile,
+)
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.moments import encode_moment
 
@@ -80,6 +87,9 @@ def _redaction(policy: RegionPolicy) -> Iterator[tuple[str, object]]:
     yield "max_gap_ms", whole_ms("max_gap_ns", rules.max_gap_ns)
     yield "location", rules.location
     yield "location_grid_deg", rules.location_grid_deg
+    if rules.strictness is not Strictness.STANDARD:
+        # Who knows no other can read what is written without it, and refuses what it could not do
+        yield "strictness", rules.strictness
 
 
 def _zone(zone: SensitiveZone) -> Iterator[tuple[str, object]]:

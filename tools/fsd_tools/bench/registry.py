@@ -48,6 +48,11 @@ BENCHES = {
             "true clips in a budget, against fixed intervals and any pedestrian",
         ),
         Bench(
+            "redact",
+            "fsd_tools.bench.redact:bench_redact",
+            "what redaction covers and fills on street pictures, against one pass and a face detector",
+        ),
+        Bench(
             "spool",
             "fsd_tools.bench.spool:bench_spool",
             "durable ingest against a plain write and fsync; memory and start with 50,000 clips",

@@ -127,10 +127,10 @@ def list_shipped(*, as_json: Annotated[bool, Parameter(name="--json", negative="
 def _open(package: ModelPackage) -> None:
     """Make the session, so that weights which don't fit the manifest are found here and not on the car."""
     try:
-        from fsd_models.nanodet import Nanodet
+        from fsd_models.detectors import open_detector
     except ImportError as error:
         raise ToolError(f"verifying needs the optional part `video`: {error}") from None
-    Nanodet(package)
+    open_detector(package)
 
 
 def _facts(manifest: Manifest) -> PackageFacts:

@@ -18,6 +18,7 @@ from fsd_agent.records.region import (
     LocationRule,
     PlateRule,
     RegionPolicy,
+    Strictness,
     TransferProfile,
 )
 from fsd_agent.wire.enrolment import MAX_REQUEST_BYTES
@@ -78,6 +79,7 @@ def init(
     max_gap_ms: int = 500,
     location: LocationRule = LocationRule.COARSE,
     location_grid_deg: float = 0.05,
+    strictness: Strictness = Strictness.STANDARD,
     transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -113,12 +115,14 @@ def init(
         What is done about positions.
     location_grid_deg
         Cell size for coarse positions, in degrees.
+    strictness
+        How much more than what is surely a face or a plate is painted.
     transfer
         How clips travel: by topics below each vehicle's name, or by the public file convention.
     json
         Print what was made as one JSON object.
     """
-    choice = RedactionChoice(faces, plates, hold_ms, max_gap_ms, location, location_grid_deg)
+    choice = RedactionChoice(faces, plates, hold_ms, max_gap_ms, location, location_grid_deg, strictness)
     now = dt.datetime.now(dt.UTC)
     where = country or jurisdiction[0]
     addresses = address or ((host,) if _is_address(host) else ())

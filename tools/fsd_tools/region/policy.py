@@ -16,6 +16,7 @@ from fsd_agent.records.region import (
     RedactionRules,
     RegionKey,
     RegionPolicy,
+    Strictness,
     TransferProfile,
 )
 from fsd_agent.wire.envelope import key_id_of
@@ -38,6 +39,7 @@ class RedactionChoice:
     location: LocationRule = LocationRule.COARSE
     location_grid_deg: float = 0.05
     """About 5.5 km from north to south."""
+    strictness: Strictness = Strictness.STANDARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def new_policy(
             max_gap_ns=redaction.max_gap_ms * NS_PER_MS,
             location=redaction.location,
             location_grid_deg=redaction.location_grid_deg,
+            strictness=redaction.strictness,
         ),
         zones=(),
         data_classes=DATA_CLASSES,

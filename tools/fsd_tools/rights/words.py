@@ -44,6 +44,8 @@ _RULES: Final = {
     "faces=none": "",
     "plates=plate_band": "number plates' part of vehicles painted over",
     "plates=none": "",
+    "strictness=standard": "",
+    "strictness=strict": "more than that where there was doubt",
 }
 CLASSES: Final = "classes="
 """Begins the rule that names what the clip may hold at all."""

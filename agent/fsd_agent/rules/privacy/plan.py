@@ -1,6 +1,8 @@
 """Which rectangles of which frames are painted, or why that can't be said.
 
-Sources. Everyone who looked counts: the firmware's detections and the agent's own are united, never averaged.
+Sources. Everyone who looked counts: the firmware's detections and those of the agent's own models are united, never
+averaged. From which score on a box counts: :mod:`.counted`. Which part of it is painted: :mod:`.zones`. How much either
+takes, the rules' strictness says.
 
 Time. A source looks at some frames. What it saw is painted on every frame within ``hold_ns`` of the look, and on
 every frame up to its neighbouring looks where those are further away (up to ``max_gap_ns``), so nothing blinks
@@ -22,21 +24,19 @@ from numpy.typing import NDArray
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.counted import Shows, counted
 from fsd_agent.rules.privacy.zones import (
-    has_head,
-    has_plate,
+    SHAPES,
     head_zones,
+    overlap,
     plate_bands,
+    rider_zones,
     to_pixels,
     union_area,
-    upright,
     without_covered,
 )
 from fsd_firmware.samples import PERSON_KINDS, Detections
 
-MIN_SCORE = 0.15
-"""Boxes below are not painted. At this score the detectors' head zones cover the most that they ever cover;
-lower ones add area and no heads. A campaign's own threshold (0.35 and more) would lose a fifth of the heads."""
 SAME_BOX_IOU = 0.1
 """Two boxes of neighbouring looks that overlap this much are taken for one that moved."""
 
@@ -86,6 +86,8 @@ def paints_video(rules: RedactionRules) -> bool | Refused:
         return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"faces: {rules.faces}")
     if plates is None:
         return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"plates: {rules.plates}")
+    if rules.strictness not in SHAPES:
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"strictness: {rules.strictness}")
     return heads or plates
 
 
@@ -107,7 +109,7 @@ def plan_redaction(
         refused = _unlooked(rules, detections, frame_t_ns) or _not_numbers(detections)
         if refused is not None:
             return refused
-    strokes = [stroke for one in detections for stroke in _strokes(rules, one)]
+    strokes = [stroke for one in detections for stroke in _strokes(rules, one, detections)]
     start_ns = np.concatenate([np.empty(0, np.int64), *(one.start_ns for one in strokes)])
     end_ns = np.concatenate([np.empty(0, np.int64), *(one.end_ns for one in strokes)])
     zone = np.concatenate([np.empty((0, 4)), *(one.zone for one in strokes)])
@@ -118,7 +120,7 @@ def plan_redaction(
     return RedactionPlan(
         first=np.cumsum([0] + [boxes.shape[0] for boxes in frames]),
         boxes=np.concatenate([np.empty((0, 4), np.int32), *frames]),
-        persons=sum(_persons(one) for one in detections),
+        persons=sum(_persons(rules, one, detections) for one in detections),
         filled_px=sum(union_area(boxes) for boxes in frames),
     )
 
@@ -172,26 +174,31 @@ def _not_numbers(detections: Sequence[Detections]) -> Refused | None:
     return None
 
 
-def _strong(one: Detections) -> NDArray[np.bool_]:
-    """Boxes that count; a score that is not a number does."""
-    return ~(one.score < MIN_SCORE)
+def _persons(rules: RedactionRules, one: Detections, others: Sequence[Detections]) -> int:
+    seen = one.kind[counted(one, others, Shows.HEAD, rules.strictness)]
+    return int(np.isin(seen, [int(kind) for kind in PERSON_KINDS]).sum())
 
 
-def _persons(one: Detections) -> int:
-    return int((np.isin(one.kind, [int(kind) for kind in PERSON_KINDS]) & _strong(one)).sum())
-
-
-def _strokes(rules: RedactionRules, one: Detections) -> list[_Strokes]:
-    strokes = []
+def _strokes(rules: RedactionRules, one: Detections, others: Sequence[Detections]) -> list[_Strokes]:
+    shape, strokes = SHAPES[rules.strictness], []
     if _PAINTS_HEADS[rules.faces]:
-        mine = np.flatnonzero(_strong(one) & has_head(one.kind))
-        strokes += [_held(rules, one, mine, head_zones(one.box[mine]))]
-        strokes += _swept(rules, one, mine, head_zones(one.box[mine]))
+        heads = counted(one, others, Shows.HEAD, rules.strictness)
+        strokes += _held_and_swept(rules, one, heads, head_zones(one.box[heads], shape))
+    if _PAINTS_HEADS[rules.faces] and shape.riders:
+        wheels = counted(one, others, Shows.RIDER, rules.strictness)
+        strokes += _held_and_swept(rules, one, wheels, rider_zones(one.box[wheels]))
     if _PAINTS_PLATES[rules.plates]:
-        mine = np.flatnonzero(_strong(one) & has_plate(one.kind))
-        strokes += [_held(rules, one, mine, plate_bands(one.box[mine]))]
-        strokes += _swept(rules, one, mine, plate_bands(one.box[mine]))
+        vehicles = counted(one, others, Shows.PLATE, rules.strictness)
+        strokes += _held_and_swept(
+            rules, one, vehicles, plate_bands(one.box[vehicles], one.kind[vehicles], shape)
+        )
     return strokes
+
+
+def _held_and_swept(
+    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
+) -> list[_Strokes]:
+    return [_held(rules, one, mine, zone), *_swept(rules, one, mine, zone)]
 
 
 def _held(
@@ -230,17 +237,8 @@ def _found_again(
     one: Detections, here: NDArray[np.intp], there: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs (place in ``here``, place in ``there``) of the same thing: by track, else by the best overlap."""
-    a, b = upright(one.box[here])[:, None], upright(one.box[there])
-    shared = _area(np.maximum(a[..., :2], b[:, :2]), np.minimum(a[..., 2:], b[:, 2:]))
-    together = _area(a[..., :2], a[..., 2:]) + _area(b[:, :2], b[:, 2:]) - shared
-    iou = shared / np.maximum(together, 1e-9)
+    iou = overlap(one.box[here], one.box[there])
     track = one.track_id[here][:, None]
     iou[(track == one.track_id[there]) & (track >= 0)] = 2.0
     found = np.flatnonzero(iou.max(axis=1) > SAME_BOX_IOU)
     return found, np.argmax(iou, axis=1)[found]
-
-
-def _area(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of rectangles from corner to corner, (..., 2) each; none where the corners are the wrong way round."""
-    area: NDArray[np.float64] = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    return area

@@ -1,9 +1,10 @@
 """Where in a detection's box a face or a licence plate can be.
 
-Head zone of a person's box (w wide, h high): its top 40 %, and beyond it 15 % of w on either side and 10 % of h
-above. Plate band of a vehicle's box: from 45 % of its height down, and beyond it 8 % of w on either side and
-8 % of h below. Measured on street images with both detectors' boxes, these zones hold 0.92 of head areas (of
-persons of 60 px and more) and 0.92 of car plate bands; tighter ones lose, whole boxes double the painted area.
+Head zone of a person's box (w wide, h high): its upper part, and beyond it a share of w on either side and of h above.
+Plate band of a vehicle's box: from a share of its height down, and beyond it a margin of w on either side and of h below.
+Rider zone of a bicycle's or motorcycle's box: as wide, from its height above it to 30 % of its height below its top; whoever
+rides it is there, also where no person was found. The shares are those of :data:`SHAPES`, by the region's strictness;
+docs/privacy.md has what they cover on street images and what they fill.
 
 Who has what. Pedestrians and cyclists have heads, and so have the riders of motorcycles. Cars, trucks, buses and
 motorcycles have plates. A box of unknown kind, or of a kind that this version does not know, may be either.
@@ -11,17 +12,55 @@ motorcycles have plates. A box of unknown kind, or of a kind that this version d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_agent.records.region import Strictness
 from fsd_firmware.samples import PERSON_KINDS, VEHICLE_KINDS, Kind
 
-HEAD_HEIGHT = 0.40
-HEAD_SIDE = 0.15
-HEAD_ABOVE = 0.10
-PLATE_FROM = 0.45
-PLATE_MARGIN = 0.08
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How zones are cut out of boxes; shares of the box's width and height."""
+
+    head_height: float
+    head_side: float
+    head_above: float
+    plate_from: float
+    plate_margin: float
+    high_plates: bool
+    """Whether whatever is no car and no motorcycle is painted from its top: trucks and buses carry plates anywhere."""
+    riders: bool
+    """Whether there is a rider zone above every bicycle and motorcycle."""
+
+
+SHAPES: Mapping[Strictness, Shape] = {
+    Strictness.STANDARD: Shape(
+        head_height=0.28,
+        head_side=0.15,
+        head_above=0.12,
+        plate_from=0.48,
+        plate_margin=0.04,
+        high_plates=False,
+        riders=False,
+    ),
+    Strictness.STRICT: Shape(
+        head_height=0.40,
+        head_side=0.20,
+        head_above=0.12,
+        plate_from=0.48,
+        plate_margin=0.04,
+        high_plates=True,
+        riders=True,
+    ),
+}
+RIDER_ABOVE, RIDER_BELOW = 1.0, 0.3
+
+_WHEELS = frozenset({Kind.BICYCLE, Kind.MOTORCYCLE})
+_LOW_PLATED = frozenset({Kind.CAR, Kind.MOTORCYCLE})
 _HEADLESS = frozenset(Kind) - PERSON_KINDS - {Kind.UNKNOWN, Kind.MOTORCYCLE}
 _PLATELESS = frozenset(Kind) - VEHICLE_KINDS - {Kind.UNKNOWN}
 
@@ -36,34 +75,47 @@ def has_plate(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return ~np.isin(kind, [int(one) for one in _PLATELESS])
 
 
-def head_zones(box: NDArray[np.float32]) -> NDArray[np.float64]:
+def has_rider(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which kinds may have a rider above them, for ``kind`` of shape (n,)."""
+    return np.isin(kind, [int(one) for one in _WHEELS])
+
+
+def head_zones(box: NDArray[np.float32], shape: Shape) -> NDArray[np.float64]:
     """Head zones of person boxes: (n, 4) to (n, 4), x1, y1, x2, y2 in pixels, not clipped to the picture."""
     x1, y1, x2, y2 = upright(box).T
     width, height = x2 - x1, y2 - y1
     return np.stack(
         [
-            x1 - HEAD_SIDE * width,
-            y1 - HEAD_ABOVE * height,
-            x2 + HEAD_SIDE * width,
-            y1 + HEAD_HEIGHT * height,
+            x1 - shape.head_side * width,
+            y1 - shape.head_above * height,
+            x2 + shape.head_side * width,
+            y1 + shape.head_height * height,
         ],
         axis=1,
     )
 
 
-def plate_bands(box: NDArray[np.float32]) -> NDArray[np.float64]:
+def plate_bands(box: NDArray[np.float32], kind: NDArray[np.uint8], shape: Shape) -> NDArray[np.float64]:
     """Plate bands of vehicle boxes: (n, 4) to (n, 4), x1, y1, x2, y2 in pixels, not clipped to the picture."""
     x1, y1, x2, y2 = upright(box).T
     width, height = x2 - x1, y2 - y1
+    whole = ~np.isin(kind, [int(one) for one in _LOW_PLATED]) & shape.high_plates
     return np.stack(
         [
-            x1 - PLATE_MARGIN * width,
-            y1 + PLATE_FROM * height,
-            x2 + PLATE_MARGIN * width,
-            y2 + PLATE_MARGIN * height,
+            x1 - shape.plate_margin * width,
+            np.where(whole, y1, y1 + shape.plate_from * height),
+            x2 + shape.plate_margin * width,
+            y2 + shape.plate_margin * height,
         ],
         axis=1,
     )
+
+
+def rider_zones(box: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rider zones of boxes of wheels: (n, 4) to (n, 4), x1, y1, x2, y2 in pixels, not clipped to the picture."""
+    x1, y1, x2, y2 = upright(box).T
+    height = y2 - y1
+    return np.stack([x1, y1 - RIDER_ABOVE * height, x2, y1 + RIDER_BELOW * height], axis=1)
 
 
 def upright(box: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -110,3 +162,18 @@ def union_area(boxes: NDArray[np.int32]) -> int:
         covered[top:bottom, left:right] = True
     cell = np.diff(ys)[:, None].astype(np.int64) * np.diff(xs).astype(np.int64)
     return int(cell[covered].sum())
+
+
+def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Intersection over union of every pair of boxes, (n, 4) and (m, 4) to (n, m); 0 where neither has an area."""
+    a, b = upright(one)[:, None], upright(other)
+    shared = _area(np.maximum(a[..., :2], b[:, :2]), np.minimum(a[..., 2:], b[:, 2:]))
+    together = _area(a[..., :2], a[..., 2:]) + _area(b[:, :2], b[:, 2:]) - shared
+    share: NDArray[np.float64] = shared / np.maximum(together, 1e-9)
+    return share
+
+
+def _area(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of rectangles from corner to corner, (..., 2) each; none where the corners are the wrong way round."""
+    area: NDArray[np.float64] = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    return area

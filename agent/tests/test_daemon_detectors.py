@@ -1,0 +1,47 @@
+"""Which models a configuration opens, and that none is left out in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsd_agent.daemon.config import PerceptionConfig
+from fsd_agent.daemon.detectors import open_detectors
+from fsd_agent.ports.detector import DetectorError
+from fsd_models.testing.marker_model import write_marker_package
+from fsd_models.testing.one_output_model import write_one_output_package
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    write_marker_package(tmp_path / "first")
+    write_one_output_package(tmp_path / "second")
+    return tmp_path
+
+
+def test_without_perception_there_are_none(base: Path) -> None:
+    opened = open_detectors(None, base)
+    assert (opened.sensing, opened.redaction, opened.sources) == (None, (), ())
+
+
+def test_one_package_is_opened_for_either_use(base: Path) -> None:
+    opened = open_detectors(PerceptionConfig("first"), base)
+    assert opened.sensing is not None
+    assert opened.sensing is not opened.redaction[0]
+    assert opened.sources == ("marker@1",)
+    assert len(opened.redaction) == 1
+
+
+def test_a_second_package_looks_at_clips_only(base: Path) -> None:
+    opened = open_detectors(PerceptionConfig("first", second_package="second"), base)
+    assert opened.sensing is not None
+    assert opened.sensing.source == "marker@1"
+    assert [one.source for one in opened.redaction] == ["marker@1", "marker-one@1"]
+    assert opened.sources == ("marker-one@1", "marker@1")
+
+
+def test_a_second_package_that_can_t_run_is_no_agent_with_one(base: Path) -> None:
+    (base / "second" / "weights.onnx").write_bytes(b"other")
+    with pytest.raises(DetectorError, match=r"second/weights\.onnx: weights\.bytes"):
+        open_detectors(PerceptionConfig("first", second_package="second"), base)
