@@ -149,6 +149,18 @@ NAN_BOX = every(10, (100, [(int(Kind.ANIMAL), 0.9, (0.0, 0.0, float("nan"), 1.0)
             DropReason.REDACTION_UNKNOWN_RULE,
             "plates: blur",
         ),
+        (
+            (every(10),),
+            replace(RULES, strictness="blur"),
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "strictness: blur",
+        ),
+        (
+            (every(10),),
+            replace(RULES, faces=FaceRule.NONE, plates=PlateRule.NONE, strictness="blur"),
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "strictness: blur",
+        ),
         ((NAN_BOX,), RULES, DropReason.REDACTION_FAILED, "not finite"),
     ],
 )
