@@ -11,6 +11,7 @@ from fsd_agent.pipeline.left import LeftClips
 from fsd_agent.pipeline.residence import Belonging
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.ledger import Cause, Copy, Dropped, Erased, Fact, Fired, Redacted, Sealed
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
@@ -120,6 +121,22 @@ def test_finished_clips_of_that_region_are_dropped_and_no_others() -> None:
         assert (row.state, row.drop, row.drop_detail) == (ClipState.DROPPED, DropReason.LEFT_REGION, detail)
     assert [event["clip"] for event in bench.events.of("dropped")] == [sealed, captured]
     assert bench.events.of("journal_failed") == bench.events.of("ledger_failed") == []
+
+
+def test_firings_of_that_region_that_it_was_not_told_of_are_forgotten_and_no_others() -> None:
+    bench = Bench()
+    telling = Telling(Purpose.SAFETY, ())
+    for n, region_id in enumerate(("cn", "eu", "jp")):
+        drop = DropReason.SAMPLED_OUT
+        judged = JudgedFiring(f"f{n}", Firing("c", 1, n, ()), n, None, drop, region_id, telling)
+        bench.journal.accept((judged,), ())
+    bench.arrive("cn")
+    bench.step()
+    assert {region: len(bench.journal.untold(region, limit=9)) for region in ("cn", "eu", "jp")} == {
+        "cn": 0,
+        "eu": 1,
+        "jp": 1,
+    }
 
 
 def test_on_hold_nothing_is_erased_and_it_is_at_once_on_arrival() -> None:

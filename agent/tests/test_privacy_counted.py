@@ -71,6 +71,7 @@ def test_detectors_are_asked_for_whatever_may_count() -> None:
         **dict.fromkeys((("firmware", s) for s in Strictness), 0.15),
         **dict.fromkeys((("unheard-of", s) for s in Strictness), 0.15),
     }
+    assert lowest_score(OTHER, STRICT) == 0.1, "a model that names no version is that model"
 
 
 def seen(
