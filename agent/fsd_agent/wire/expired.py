@@ -14,7 +14,7 @@ import msgspec
 
 from fsd_agent.records.clip import ExpiredClip
 from fsd_agent.wire.envelope import EXPIRED
-from fsd_agent.wire.verdict import Subject, encode_verdict, open_verdict
+from fsd_agent.wire.verdict import Subject, encode_word, open_verdict
 
 MAX_EXPIRED_BYTES = 1024
 """As for receipts."""
@@ -38,7 +38,7 @@ def encode_expired(expired: ExpiredClip, private_key: bytes) -> bytes:
         expired.expired_wall_ns,
         expired.retention_days,
     )
-    return encode_verdict(EXPIRED, payload, private_key)
+    return encode_word(EXPIRED, payload, private_key)
 
 
 def verify_expired(

@@ -12,8 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsd_agent.wire.envelope import EnvelopeError, key_id_of, open_envelope, public_key_of, seal_envelope
-from fsd_agent.wire.verdict import VerdictError
+from fsd_agent.wire.verdict import VerdictError, encode_word, open_word
 
 LEDGER_HEAD = "ledger-head"
 MAX_ACK_BYTES = 1024
@@ -28,8 +27,7 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def encode_head_ack(*, region_id: str, vehicle: str, size: int, root: bytes, private_key: bytes) -> bytes:
     """Sign with the region's raw Ed25519 receipt key of 32 bytes."""
-    payload = msgspec.msgpack.encode(_Payload(region_id, vehicle, size, root))
-    return seal_envelope(LEDGER_HEAD, payload, key_id_of(public_key_of(private_key)), private_key)
+    return encode_word(LEDGER_HEAD, _Payload(region_id, vehicle, size, root), private_key)
 
 
 def verify_head_ack(
@@ -39,14 +37,7 @@ def verify_head_ack(
 
     Raises :class:`~fsd_agent.wire.verdict.VerdictError`.
     """
-    if len(data) > MAX_ACK_BYTES:
-        raise VerdictError(f"{len(data)} bytes, at most {MAX_ACK_BYTES}")
-    try:
-        payload = msgspec.msgpack.decode(open_envelope(data, LEDGER_HEAD, *public_keys), type=_Payload)
-    except EnvelopeError as error:
-        raise VerdictError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise VerdictError(f"malformed payload: {error}") from error
+    payload = open_word(data, LEDGER_HEAD, _Payload, public_keys, max_bytes=MAX_ACK_BYTES)
     if (payload.region_id, payload.vehicle) != (region_id, vehicle):
         raise VerdictError(f"is for {payload.vehicle} in {payload.region_id}, not {vehicle} in {region_id}")
     if told.get(payload.size) != payload.root:

@@ -15,7 +15,7 @@ import msgspec
 
 from fsd_agent.records.clip import Receipt
 from fsd_agent.wire.envelope import RECEIPT
-from fsd_agent.wire.verdict import Subject, encode_verdict, open_verdict
+from fsd_agent.wire.verdict import Subject, encode_word, open_verdict
 
 MAX_RECEIPT_BYTES = 1024
 """Four short names and two hashes are under 400 bytes."""
@@ -30,7 +30,7 @@ def encode_receipt(receipt: Receipt, private_key: bytes) -> bytes:
     payload = _Payload(
         receipt.clip_id, receipt.region_id, receipt.vehicle, receipt.sha256, receipt.stored_wall_ns
     )
-    return encode_verdict(RECEIPT, payload, private_key)
+    return encode_word(RECEIPT, payload, private_key)
 
 
 def verify_receipt(

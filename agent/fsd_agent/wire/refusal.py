@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsd_agent.wire.verdict import Subject, encode_verdict, open_verdict
+from fsd_agent.wire.verdict import Subject, encode_word, open_verdict
 
 REFUSE = "refuse"
 """Context of the envelope."""
@@ -65,7 +65,7 @@ def encode_refusal(refusal: Refusal, private_key: bytes) -> bytes:
         refusal.reason,
         refusal.detail[:DETAIL_CHARS],
     )
-    return encode_verdict(REFUSE, payload, private_key)
+    return encode_word(REFUSE, payload, private_key)
 
 
 def verify_refusal(

@@ -1,6 +1,6 @@
-"""What a region's receiver says of one clip for good: the part that receipts and refusals share.
+"""What a region's receiver says: a word under its receipt key, and what receipts and refusals, its last words of a clip, share.
 
-Both are signed envelopes by the region's receipt key whose payload is a msgpack map that begins with the members of
+Each kind of word has a context of its own (:func:`open_word`). Receipts and refusals are signed envelopes by the region's receipt key whose payload is a msgpack map that begins with the members of
 :class:`Subject`. Either counts only if they name exactly what the vehicle sent: a genuine word about another clip,
 vehicle, region or content changes nothing.
 """
@@ -29,12 +29,30 @@ class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _S = TypeVar("_S", bound=Subject)
+_P = TypeVar("_P", bound=msgspec.Struct)
 
 
-def encode_verdict(context: str, payload: Subject, private_key: bytes) -> bytes:
+def encode_word(context: str, payload: msgspec.Struct, private_key: bytes) -> bytes:
     """Sign with the region's raw Ed25519 receipt key of 32 bytes."""
     key_id = key_id_of(public_key_of(private_key))
     return seal_envelope(context, msgspec.msgpack.encode(payload), key_id, private_key)
+
+
+def open_word(
+    data: bytes, context: str, kind: type[_P], public_keys: Sequence[bytes], *, max_bytes: int
+) -> _P:
+    """The payload, if one of the region's ``public_keys`` (raw Ed25519) signed it, whatever it is about.
+
+    Raises :class:`VerdictError`.
+    """
+    if len(data) > max_bytes:
+        raise VerdictError(f"{len(data)} bytes, at most {max_bytes}")
+    try:
+        return msgspec.msgpack.decode(open_envelope(data, context, *public_keys), type=kind)
+    except EnvelopeError as error:
+        raise VerdictError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise VerdictError(f"malformed payload: {error}") from error
 
 
 def open_verdict(
@@ -50,14 +68,7 @@ def open_verdict(
 
     Raises :class:`VerdictError`.
     """
-    if len(data) > max_bytes:
-        raise VerdictError(f"{len(data)} bytes, at most {max_bytes}")
-    try:
-        payload = msgspec.msgpack.decode(open_envelope(data, context, *public_keys), type=kind)
-    except EnvelopeError as error:
-        raise VerdictError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise VerdictError(f"malformed payload: {error}") from error
+    payload = open_word(data, context, kind, public_keys, max_bytes=max_bytes)
     for field in Subject.__struct_fields__:
         got, wanted = getattr(payload, field), getattr(expected, field)
         if got != wanted:
