@@ -204,6 +204,7 @@ def test_a_loop_that_does_not_end_is_left_behind_with_journal_and_folder() -> No
             "Any", SimpleNamespace(step=lambda: not busy.began.wait(10), stop=lambda: None, sensed_ns=0)
         ),
         finisher=cast("Any", busy),
+        valuing=cast("Any", SimpleNamespace(step=lambda: False)),
         withdrawn=cast("Any", SimpleNamespace(step=lambda: None)),
         left=cast("Any", SimpleNamespace(step=lambda: None)),
         retention=cast("Any", SimpleNamespace(step=lambda _state: ())),

@@ -15,6 +15,7 @@ from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import DataClass, FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.testing.streams import looks
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_firmware.catalogue import CatalogueEntry
@@ -33,6 +34,7 @@ def clip() -> Clip:
     """Two cameras, one of which looks into the car; signals, one of which tells the place; looks; a fix."""
     paths = tuple(entry.path for entry in CATALOGUE)
     row = ClipRow("0" * 32, "cn", Purpose.SAFETY, ClipState.CAPTURED, 0, S, S, CAMERAS, paths, 0)
+    row = replace(row, worth=Worth(0.5, Valued.VALUED, (("motion", 0.25),)))
     evidence = (("Vehicle.Speed", 50.0), ("detections.front.pedestrian", 1.0))
     firing = Firing("walker", 1, 0, evidence)
     one = np.zeros(1)
@@ -75,6 +77,11 @@ def test_a_clip_holds_the_classes_that_are_listed_and_no_other(allowed: frozense
     named = set(firing["evidence"])
     assert ("Vehicle.Speed" in named) == (DataClass.SIGNALS in allowed)
     assert ("detections.front.pedestrian" in named) == (DataClass.DETECTIONS in allowed)
+    told = contents.provenance["value"]
+    if {DataClass.DETECTIONS, DataClass.SIGNALS} <= allowed:
+        assert told == {"v": 1, "value": 0.5, "why": "valued", "parts": {"motion": 0.25}}
+    else:
+        assert told == {"v": 1, "value": 0.0, "why": "withheld", "parts": {}}
 
 
 @pytest.mark.parametrize(

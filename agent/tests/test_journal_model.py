@@ -22,6 +22,7 @@ from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.testing.journal import MemoryJournal
 
@@ -29,6 +30,13 @@ CLIPS = st.sampled_from([f"{n:032x}" for n in range(5)])
 CAMPAIGNS = st.sampled_from(["cyclist", "door", "rain"])
 REASONS = st.sampled_from(DropReason)
 TELLINGS = st.none() | st.builds(Telling, st.sampled_from(Purpose), st.sampled_from([(), ("S1", "S2")]))
+
+WORTHS = st.builds(
+    Worth,
+    st.sampled_from([0.0, 0.25, 1.0]),
+    st.sampled_from([one for one in Valued if one is not Valued.NOT_YET]),
+    st.sampled_from([(), (("motion", 0.5), ("rarity", 0.125))]),
+)
 
 
 class JournalModel(RuleBasedStateMachine):
@@ -105,6 +113,10 @@ class JournalModel(RuleBasedStateMachine):
     def captured(self, clip_id: str, cut: bool) -> None:
         self.both(lambda journal: journal.captured(clip_id, cut=cut))
 
+    @rule(worths=st.dictionaries(CLIPS, WORTHS, max_size=3))
+    def valued(self, worths: dict[str, Worth]) -> None:
+        self.both(lambda journal: journal.valued(worths))
+
     @rule(clip_id=CLIPS, size=st.integers(1, 1 << 40))
     def sealed(self, clip_id: str, size: int) -> None:
         self.both(lambda journal: journal.sealed(SealedClip(clip_id, "eu", size, bytes(32))))
@@ -150,6 +162,10 @@ class JournalModel(RuleBasedStateMachine):
                 assert self.real.least(limit, region_ids=regions) == self.model.least(
                     limit, region_ids=regions
                 )
+            purposes = frozenset({Purpose.SAFETY})
+            waiting = self.real.unvalued(limit, purposes=purposes)
+            assert waiting == self.model.unvalued(limit, purposes=purposes)
+            assert not self.real.unvalued(limit, purposes={Purpose.DIAGNOSTICS})
             for state in ClipState:
                 following = [
                     one.following(state, f"{1:032x}", limit=limit) for one in (self.real, self.model)

@@ -14,6 +14,7 @@ import pytest
 
 from fsd_agent.adapters.reserve_file import RESERVE_BYTES
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
+from fsd_agent.adapters.sqlite_queries import PAGE
 from fsd_agent.adapters.sqlite_reader import read_journal
 from fsd_agent.adapters.sqlite_schema import UPGRADES
 from fsd_agent.ports.journal import (
@@ -29,6 +30,7 @@ from fsd_agent.records.firing import Firing, JudgedFiring, Telling, UntoldFiring
 from fsd_agent.records.link_rule import NOTHING, Admits, LinkRule, Links
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import NOT_VALUED, Valued, Worth
 from fsd_agent.testing.journal import MemoryJournal
 
 
@@ -162,6 +164,70 @@ def test_order_is_priority_then_acceptance(journal: Journal) -> None:
     assert journal.clips([]) == ()
 
 
+def test_of_one_priority_the_most_valuable_comes_first_and_goes_last(journal: Journal) -> None:
+    for n, priority in enumerate((1, 1, 1, 1, 2)):
+        journal.accept([], [row(n, priority=priority)])
+        journal.captured(clip_id(n), cut=False)
+    assert [int(one.clip_id, 16) for one in journal.unvalued(2, purposes={Purpose.SAFETY})] == [0, 1]
+    worths = {
+        clip_id(1): Worth(0.5, Valued.VALUED, (("motion", 1.0),)),
+        clip_id(2): Worth(0.75, Valued.NO_MOTION),
+        clip_id(3): Worth(0.0, Valued.FAILED),
+        clip_id(4): Worth(0.0, Valued.NO_DETECTIONS),
+        clip_id(9): Worth(1.0, Valued.VALUED),
+    }
+    journal.valued(worths)
+    for n in range(5):
+        found = journal.clip(clip_id(n))
+        assert found is not None
+        assert found.worth == worths.get(clip_id(n), NOT_VALUED)
+    assert journal.clip(clip_id(9)) is None
+    assert [int(one.clip_id, 16) for one in journal.clips({ClipState.CAPTURED})] == [4, 2, 1, 0, 3]
+    assert [int(one.clip_id, 16) for one in journal.least(9)] == [3, 1, 2, 0, 4], "0 is not valued yet"
+    assert [int(one.clip_id, 16) for one in journal.unvalued(9, purposes={Purpose.SAFETY})] == [0]
+    assert journal.unvalued(9, purposes={Purpose.DIAGNOSTICS}) == ()
+
+
+def test_what_is_not_captured_is_not_valued(journal: Journal) -> None:
+    journal.accept([], [row(1), row(2)])
+    journal.captured(clip_id(2), cut=False)
+    journal.sealed(SealedClip(clip_id(2), "eu", 9, bytes(32)))
+    assert journal.unvalued(9, purposes={Purpose.SAFETY}) == ()
+    journal.valued({clip_id(n): Worth(1.0, Valued.VALUED) for n in (1, 2)})
+    assert [one.worth for one in journal.clips(tuple(ClipState))] == [NOT_VALUED, NOT_VALUED]
+
+
+def test_each_goes_over_every_clip_once_in_order_page_by_page(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    count = 2 * PAGE + 7
+    journal.accept([], [row(n, priority=n % 2) for n in range(count)])
+    for n in range(0, 40, 4):
+        journal.captured(clip_id(n), cut=False)
+    journal.valued({clip_id(n): Worth((n % 3) / 4, Valued.VALUED) for n in range(0, 40, 4)})
+    for state in (ClipState.STAGED, ClipState.CAPTURED):
+        expected = [one.clip_id for one in journal.clips({state})]
+        assert [one.clip_id for one in journal.each({state})] == expected
+    assert len(list(journal.each(set(ClipState)))) == count
+    journal.close()
+
+
+@pytest.mark.parametrize("change", ["valued = 'dear'", "value_parts = x'c1'"])
+def test_a_damaged_value_is_told_by_its_clip(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    journal.accept([], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    journal.valued({clip_id(1): Worth(0.5, Valued.VALUED)})
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE clips SET {change}")
+    db.close()
+    again = SqliteJournal(path)
+    with pytest.raises(JournalError, match=f"the row of clip {clip_id(1)} is damaged"):
+        again.clip(clip_id(1))
+    again.close()
+
+
 def test_the_least_valuable_come_first_and_what_is_sealed_is_weighed(journal: Journal) -> None:
     for n, priority in enumerate((3, 1, 2, 1, 0)):
         journal.accept([], [row(n, priority=priority)])
@@ -238,9 +304,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 5")
+        db.execute("PRAGMA user_version = 6")
     db.close()
-    assert "version 5, this agent knows 4" in refusal(path)
+    assert "version 6, this agent knows 5" in refusal(path)
 
 
 V2 = Path(__file__).parent / "data" / "journal_v2.db"
@@ -286,6 +352,9 @@ def test_a_journal_of_version_2_is_brought_up(of_before: Path, tmp_path: Path) -
     )
     (total,) = journal.totals()
     assert (total.fired, total.in_progress, total.delivered, total.delivered_bytes) == (6, 3, 1, 400)
+    assert [rows[n].worth.why for n in range(1, 6)] == [Valued.NOT_YET] * 2 + [Valued.EARLIER] * 3
+    assert {one.worth.value for one in rows.values()} == {0.0}
+    assert [one.clip_id for one in journal.unvalued(9, purposes=set(Purpose))] == [rows[2].clip_id]
     assert total.region_id == rows[1].region_id
     assert journal.untold(total.region_id, limit=9) == (), "nobody is told of what was before"
     assert journal.get_state("consent") == b"kept"
@@ -324,6 +393,18 @@ def test_totals_of_before_are_made_anew_region_by_region(of_before: Path) -> Non
     db.close()
 
 
+def test_a_journal_of_version_4_is_brought_up_whole(of_before: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(of_before) as db:
+        for statement in (*UPGRADES[2], *UPGRADES[3]):
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 4")
+        assert "value" not in {row[1] for row in db.execute("PRAGMA table_info(clips)")}
+    db.close()
+    SqliteJournal(of_before).close()
+    SqliteJournal(tmp_path / "new.db").close()
+    assert schema(of_before) == schema(tmp_path / "new.db")
+
+
 def test_a_journal_that_cannot_be_brought_up_is_left_as_it_is(of_before: Path) -> None:
     with sqlite3.connect(of_before) as db:  # The last step but one of the change has nothing to take away
         db.execute("DROP INDEX clips_in_order")
@@ -337,11 +418,11 @@ def test_a_journal_that_is_too_old_is_refused(of_before: Path) -> None:
     with sqlite3.connect(of_before) as db:
         db.execute("PRAGMA user_version = 1")
     db.close()
-    assert "version 1, older than any that this agent can bring up to 4" in refusal(of_before)
+    assert "version 1, older than any that this agent can bring up to 5" in refusal(of_before)
 
 
 def test_who_only_reads_does_not_bring_a_journal_up(of_before: Path) -> None:
-    with pytest.raises(JournalError, match="version 2; the agent makes them version 4 when it starts"):
+    with pytest.raises(JournalError, match="version 2; the agent makes them version 5 when it starts"):
         read_journal(of_before)
     with sqlite3.connect(of_before) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)

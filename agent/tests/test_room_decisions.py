@@ -13,6 +13,7 @@ from fsd_agent.records.ledger import Dropped, Erased, Fired
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.room import Amount
+from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.rules.spool.evict import Quotas
 from fsd_agent.rules.spool.headroom import LOOKS, headroom_limits
 from fsd_agent.testing.clock import ManualClock
@@ -69,7 +70,13 @@ class Bench:
         self._clips = 0
 
     def add(
-        self, *, region: str = "cn", state: ClipState = SEALED, priority: int = 0, size_bytes: int = 10
+        self,
+        *,
+        region: str = "cn",
+        state: ClipState = SEALED,
+        priority: int = 0,
+        size_bytes: int = 10,
+        value: float | None = None,
     ) -> str:
         self._clips += 1
         clip_id = f"{self._clips:032x}"
@@ -82,6 +89,8 @@ class Bench:
             writer.sync()
         if state is not STAGED:
             self.journal.captured(clip_id, cut=False)
+        if value is not None:
+            self.journal.valued({clip_id: Worth(value, Valued.VALUED)})
         if state is SEALED:
             self.journal.sealed(SealedClip(clip_id, region, size_bytes, b"\1" * 32))
         return clip_id
@@ -130,10 +139,22 @@ def test_a_regions_quota_costs_its_least_valuable_clips(bench: Bench) -> None:
     assert bench.journal.clips({SEALED})[0].clip_id == new
     assert other in {row.clip_id for row in bench.journal.clips({SEALED})}
     detail = "region cn has 101 bytes and 0 files more than its quota"
-    assert {fields["detail"] for fields in bench.events.of("dropped")} == {detail}
+    assert [fields["detail"] for fields in bench.events.of("dropped")] == [
+        f"{detail}; its turn: priority {priority}, not valued yet" for priority in (-1, 0)
+    ]
     facts = [entry.fact for entry in bench.ledger.entries if isinstance(entry.fact, Dropped | Erased)]
     assert [type(one) for one in facts] == [Dropped, Erased] * 2
     assert facts[0].clip_id == facts[1].clip_id == least
+
+
+def test_of_one_priority_what_is_worth_least_goes(bench: Bench) -> None:
+    bench.add(size_bytes=100)  # Not valued: kept longer than those that are
+    good, dull, better = (bench.add(size_bytes=100, value=value) for value in (0.5, 0.25, 0.75))
+    bench.add(state=STAGED, size_bytes=150)
+    bench.look()
+    bench.gone()
+    assert [fields["clip"] for fields in bench.events.of("dropped")] == [dull, good, better]
+    assert str(bench.events.of("dropped")[0]["detail"]).endswith("its turn: priority 0, value 0.250")
 
 
 def test_all_clips_together_have_a_quota_in_files_too() -> None:

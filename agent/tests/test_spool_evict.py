@@ -29,7 +29,7 @@ def clip(
     name: str,
     *,
     priority: int = 0,
-    value: float = 0.0,
+    value: float | None = 0.0,
     size: int = 10,
     region: str = "cn",
     state: ClipState = SEALED,
@@ -46,6 +46,8 @@ def disk(size_bytes: int, files: int = 0) -> Shortfall:
 def names(decision: Decision) -> list[str]:
     return [one.clip_id for one in decision.evictions]
 
+
+LACKS_20 = "the disk lacks 20 bytes and 0 files of what an event in progress may need"
 
 # The order
 
@@ -75,15 +77,35 @@ def test_what_is_urgent_goes_after_the_others_of_its_priority_and_before_a_highe
     assert names(evict(clips, [disk(40)])) == ["least", "worth more", "urgent", "important"]
 
 
+def test_what_is_not_valued_yet_goes_after_what_is_and_before_what_is_urgent() -> None:
+    clips = [
+        clip("not yet", value=None),
+        clip("urgent", value=0.0, is_urgent=True),
+        clip("best", value=1.0),
+        clip("important", priority=1, value=0.0),
+    ]
+    assert names(evict(clips, [disk(40)])) == ["best", "not yet", "urgent", "important"]
+
+
+def test_each_says_why_it_was_its_turn() -> None:
+    clips = [
+        clip("a", priority=-2, value=0.25),
+        clip("b", value=None),
+        clip("c", value=0.125, is_urgent=True),
+    ]
+    turns = [one.why.rpartition("; its turn: ")[2] for one in evict(clips, [disk(30)]).evictions]
+    assert turns == [
+        "priority -2, value 0.250",
+        "priority 0, not valued yet",
+        "urgent, priority 0, value 0.125",
+    ]
+
+
 def test_the_state_says_nothing_about_the_worth() -> None:
     clips = [clip("a", state=SEALED), clip("b", state=CAPTURED), clip("c", state=SEALED)]
     assert evict(clips, [disk(20)]).evictions == (
-        Eviction(
-            "a", SEALED, DISK, "the disk lacks 20 bytes and 0 files of what an event in progress may need"
-        ),
-        Eviction(
-            "b", CAPTURED, DISK, "the disk lacks 20 bytes and 0 files of what an event in progress may need"
-        ),
+        Eviction("a", SEALED, DISK, f"{LACKS_20}; its turn: priority 0, value 0.000"),
+        Eviction("b", CAPTURED, DISK, f"{LACKS_20}; its turn: priority 0, value 0.000"),
     )
 
 
@@ -140,7 +162,7 @@ def test_a_regions_quota_costs_its_own_clips_alone() -> None:
     decision = evict(clips, [short])
     assert names(decision) == ["cn1", "cn2"]
     assert {one.why for one in decision.evictions} == {
-        "region cn has 11 bytes and 0 files more than its quota"
+        "region cn has 11 bytes and 0 files more than its quota; its turn: priority 0, value 0.000"
     }
     assert evict(clips, [Shortfall(REGION, "eu", Amount(0, 2))]).unmet == (
         Shortfall(REGION, "eu", Amount(0, 1)),
@@ -156,7 +178,10 @@ def test_what_one_bound_made_go_counts_for_the_next() -> None:
     ]
     decision = evict(clips, exceeded)
     assert [(one.clip_id, one.reason) for one in decision.evictions] == [("cn1", REGION), ("least", SPOOL)]
-    assert decision.evictions[1].why == "all regions have 20 bytes and 0 files more than their quota together"
+    assert (
+        decision.evictions[1].why
+        == "all regions have 20 bytes and 0 files more than their quota together; its turn: priority -9, value 0.000"
+    )
     assert decision.unmet == ()
     assert [one.reason for one in evict(clips, [*exceeded[:2], disk(30)]).evictions] == [REGION, SPOOL, DISK]
     other = [Shortfall(REGION, "eu", Amount(10, 0)), Shortfall(REGION, "cn", Amount(10, 0))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.clip import ClipRow, ClipState, Receipt
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import Route
+from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
 from fsd_agent.rules.uplink.schedule import Delivered, Refused, Schedule
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit, SendSegment, UplinkLimits
@@ -80,6 +82,31 @@ def test_a_clip_is_asked_about_sent_and_closed_in_order() -> None:
     assert isinstance(closed, SendFin)
     assert closed.message.ask == 6
     assert schedule.next(0) is None
+
+
+def test_of_one_priority_the_most_valuable_goes_first_and_stops_nobody() -> None:
+    def worth(number: int, value: float, **rest: int) -> ClipRow:
+        return replace(clip_of(number, **rest)[0], worth=Worth(value, Valued.VALUED))
+
+    limits = replace(LIMITS, active_clips=2)
+    schedule = Schedule(MemoryRegion().route(), limits, 0)
+    dull, good = worth(1, 0.25), worth(2, 0.5)
+    schedule.update([dull, good, worth(3, 0.0), worth(4, 1.0, priority=-1)])
+    assert [one.clip_id for one in (schedule.next(0), schedule.next(0)) if one] == [
+        good.clip_id,
+        dull.clip_id,
+    ]
+    best, important = worth(5, 0.9), worth(6, 0.0, priority=1)
+    schedule.update([dull, good, best, important])
+    found = schedule.next(0)
+    assert found is not None
+    assert found.clip_id == important.clip_id, "a higher priority always starts"
+    assert schedule.next(0) is None, "a higher value waits for a place"
+    schedule.done(dull.clip_id)
+    schedule.done(important.clip_id)
+    begun = schedule.next(0)
+    assert begun is not None
+    assert begun.clip_id == best.clip_id
 
 
 def test_the_highest_priority_goes_first_and_then_the_oldest() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
 from fsd_agent.records.link_rule import LinkRule, Links
+from fsd_agent.records.worth import DEFAULT_WEIGHTS, Weights
 from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.drive.vehicles import DEMO_CAMERAS, fsd_demo
@@ -95,6 +96,14 @@ BAD: list[tuple[str, str, str, str]] = [
     ("priority: 7", "uplink: {link: any}", "uplink", "unknown field `link`"),
     ("priority: 7", "uplink: {deadline: 9min}", "uplink.deadline", "'9min' is less than 600 s: the vehicle looks no oftener"),
     ("priority: 7", "uplink: {deadline: 367d}", "uplink.deadline", "is more than 3.16224e+07 s: leave it out"),
+    ("priority: 7", "selection: {weights: {crossing: 1}}", "selection.weights.crossing", "no such part of a value; there is begins_to_cross, rarity,"),
+    ("priority: 7", "selection: {weights: {closenes: 1}}", "selection.weights.closenes", "no such part of a value - did you mean 'closeness'?"),
+    ("priority: 7", "selection: {weights: {motion: -1}}", "selection.weights", "motion: -1.0: a weight is a number from 0 to 100"),
+    ("priority: 7", "selection: {weights: {motion: .nan}}", "selection.weights", "motion: nan: a weight is a number"),
+    ("priority: 7", "selection: {weights: {motion: 0}}", "selection.weights", "every weight is 0: at least one part must count"),
+    ("priority: 7", "selection: {weights: {}}", "selection.weights", "every weight is 0"),
+    ("priority: 7", "selection: {weights: {motion: high}}", "selection.weights[...]", "Expected `float`, got `str`"),
+    ("priority: 7", "selection: {weigths: {}}", "selection", "unknown field `weigths`"),
     ("id: braking", "id: Braking!", "id", "'Braking!'"),
     ("Longitudinal < -4", "Longitudinal < -4" + " " * 4096 + "|| true", "condition", "|| true': Expected `str` of length <= 4096"),
     ("description: Brakes.", f"description: {'x' * 1025}", "description", "xxx': Expected `str` of length <= 1024"),
@@ -141,3 +150,16 @@ def test_families_are_templates_that_suit_the_shipped_vehicle() -> None:
 )
 def test_what_a_file_says_of_links(uplink: str, rule: LinkRule) -> None:
     assert compiled(GOOD.replace("priority: 7", uplink)).uplink == rule
+
+
+@pytest.mark.parametrize(
+    ("selection", "weights"),
+    [
+        ("", DEFAULT_WEIGHTS),
+        ("selection: {}", DEFAULT_WEIGHTS),
+        ("selection: {weights: {closeness: 2, motion: 0.5}}", Weights(0.0, 0.0, 0.5, 2.0, 0.0, 0.0)),
+        ("selection: {weights: {begins_to_cross: 1}}", Weights(1.0, 0.0, 0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_what_a_file_says_of_its_clips_value(selection: str, weights: Weights) -> None:
+    assert compiled(GOOD.replace("priority: 7", selection)).weights == weights

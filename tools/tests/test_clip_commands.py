@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from PIL import Image
 
 from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.testing.streams import looks, row
-from fsd_agent.wire.clip import encode_clip
+from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.clip_seen import COLOURS
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
 from fsd_firmware.samples import Kind, Signals, empty_gnss
+from fsd_tools.clip.info import facts_of
 from fsd_tools.clip.sheet import FEW, MANY, make_sheet
 from fsd_tools.errors import ToolError
 from fsd_tools.main import main
@@ -25,6 +28,8 @@ STEP = 100_000_000
 FRAMES = 60
 FIRED = 25
 WIDTH, HEIGHT = 160, 128
+WORTH = Worth(0.625, Valued.NO_MOTION, (("begins_to_cross", 0.75), ("rarity", 0.2)))
+VALUED = "value 0.625, no motion: begins_to_cross 0.75, rarity 0.20"
 
 
 def clip_bytes(*, video: bool = True) -> bytes:
@@ -45,6 +50,7 @@ def clip_bytes(*, video: bool = True) -> bytes:
         gnss=empty_gnss(),
         modes=(),
     )
+    clip = replace(clip, row=replace(clip.row, worth=WORTH))
     record = RedactionRecord(("faces=head_zone",), ("firmware",), FRAMES, 120, 0.25, "dropped")
     return encode_clip(RedactedClip(clip, record), vehicle="veh-7", provenance={"agent": "0.1.0"})
 
@@ -79,14 +85,35 @@ def test_info_as_json(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"campaign": "crossing", "version": 3, "at_s": 2.5, "evidence": {"Vehicle.Speed": 8.5}}
     ]
     assert facts["redaction"]["boxes"] == 120
+    assert facts["value"] == {
+        "v": 1,
+        "value": 0.625,
+        "why": "no_motion",
+        "parts": {"begins_to_cross": 0.75, "rarity": 0.2},
+    }
     assert facts["size_bytes"] == clip.stat().st_size
 
 
 def test_info_for_people(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clip", "info", str(clip)]) == 0
     text = capsys.readouterr().out
-    for part in ("veh-7, cn", "crossing v3 at 2.50 s", "[m/s]: 5 samples", "25.0%", "60 frames at 10.0"):
+    for part in (
+        "veh-7, cn",
+        "crossing v3 at 2.50 s",
+        "[m/s]: 5 samples",
+        "25.0%",
+        "60 frames at 10.0",
+        VALUED,
+    ):
         assert part in " ".join(text.split())
+
+
+def test_a_clip_of_before_says_nothing_of_its_value() -> None:
+    contents = decode_clip(clip_bytes(video=False))
+    told = facts_of(contents, 1)
+    assert told["value"] is not None
+    before = {name: told for name, told in contents.provenance.items() if name != "value"}
+    assert facts_of(replace(contents, provenance=before), 1)["value"] is None
 
 
 @pytest.mark.parametrize("command", [["info"], ["sheet", "-o", "never.png"]])

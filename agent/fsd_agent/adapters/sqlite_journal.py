@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fsd_agent.adapters import sqlite_untold
 from fsd_agent.adapters.sqlite_file import SqliteFile
 from fsd_agent.adapters.sqlite_queries import SqliteQueries, find_clip
 from fsd_agent.adapters.sqlite_reserve import MoveReserve
-from fsd_agent.adapters.sqlite_rows import CLIP_COLUMNS, FIRING_COLUMNS, clip_values, firing_values
+from fsd_agent.adapters.sqlite_rows import (
+    CLIP_COLUMNS,
+    FIRING_COLUMNS,
+    clip_values,
+    firing_values,
+    worth_values,
+)
 from fsd_agent.adapters.sqlite_schema import DELIVERED
 from fsd_agent.adapters.sqlite_tallies import tally_end, tally_firing
 from fsd_agent.ports.journal import IllegalMoveError, JournalError
@@ -26,11 +32,12 @@ from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import Worth
 from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 
 # Names of our own columns are put into these statements, values never.
 _PUT_CLIP = f"""
-    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (clip_id) DO UPDATE SET start_ns = excluded.start_ns, end_ns = excluded.end_ns,
         cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority,
         links = excluded.links, roaming = excluded.roaming, urgent = excluded.urgent,
@@ -63,6 +70,14 @@ class SqliteJournal(SqliteQueries):
             db.execute("UPDATE clips SET state = 'captured', cut = ? WHERE clip_id = ?", (int(cut), clip_id))
             self._levels.leave(row)
             self._levels.enter(row, ClipState.CAPTURED)
+
+    def valued(self, worths: Mapping[str, Worth]) -> None:
+        """See the port."""
+        with self._file.change() as db:
+            db.executemany(
+                "UPDATE clips SET value = ?, valued = ?, value_parts = ? WHERE clip_id = ? AND state = 'captured'",
+                [(*worth_values(worth), clip_id) for clip_id, worth in worths.items()],
+            )
 
     def sealed(self, sealed: SealedClip) -> None:
         """See the port."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -26,15 +27,19 @@ from fsd_agent.records.clip import ClipPlace, ClipRow, ClipState
 from fsd_agent.records.clip_ids import ID_BYTES
 from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
-from fsd_agent.records.purpose import Compartment
+from fsd_agent.records.purpose import Compartment, Purpose
 
 # Names of our own columns are put into these statements, values never.
 _SELECT_CLIP = f"SELECT {CLIP_COLUMNS} FROM clips WHERE clip_id = ?"  # noqa: S608 - see above
 PAGE = 1000
 """Rows that are read at a time by who goes over all of them."""
-_PAGE = f"""
-    SELECT seq, {PLACE_COLUMNS} FROM clips
-    WHERE state = ? AND urgent = ? AND priority = ? AND seq > ? ORDER BY seq LIMIT {PAGE}
+_PAGE_OF_VALUE = f"""
+    SELECT value, seq, {PLACE_COLUMNS} FROM clips
+    WHERE state = ? AND urgent = ? AND priority = ? AND value = ? AND seq > ? ORDER BY seq LIMIT {PAGE}
+"""  # noqa: S608 - see above
+_PAGE_BELOW = f"""
+    SELECT value, seq, {PLACE_COLUMNS} FROM clips
+    WHERE state = ? AND urgent = ? AND priority = ? AND value < ? ORDER BY value DESC, seq LIMIT {PAGE}
 """  # noqa: S608 - see above
 _SEALED_PLACES = "SELECT DISTINCT region_id, purpose FROM clips WHERE state = 'sealed'"
 _SEALED_IDS = """
@@ -58,7 +63,7 @@ class SqliteQueries:
         marks, links = ", ".join("?" * len(states)), ", ".join("?" * len(admits.links))
         query = (
             f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ({marks}) AND links IN ({links}) "  # noqa: S608 - marks are question marks
-            "AND roaming >= ? AND urgent >= ? ORDER BY urgent DESC, priority DESC, seq LIMIT ?"
+            "AND roaming >= ? AND urgent >= ? ORDER BY urgent DESC, priority DESC, value DESC, seq LIMIT ?"
         )
         asked = (*states, *admits.links, admits.roaming_only, admits.urgent_only)
         with self._file.read() as db:
@@ -83,10 +88,21 @@ class SqliteQueries:
         of_regions = f"AND region_id IN ({', '.join('?' * len(region_ids))}) " if region_ids else ""
         query = (
             f"SELECT {CLIP_COLUMNS} FROM clips WHERE state IN ('captured', 'sealed') {of_regions}"  # noqa: S608 - see above
-            "ORDER BY priority, urgent, seq LIMIT ?"
+            "ORDER BY priority, urgent, valued = '', value, seq LIMIT ?"
         )
         with self._file.read() as db:
             rows = db.execute(query, (*region_ids, limit)).fetchall()
+        return tuple(map(clip_of, rows))
+
+    def unvalued(self, limit: int, *, purposes: Collection[Purpose]) -> tuple[ClipRow, ...]:
+        """See the port."""
+        marks = ", ".join("?" * len(purposes))
+        query = (
+            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state = 'captured' AND valued = '' "  # noqa: S608 - marks are question marks
+            f"AND purpose IN ({marks}) ORDER BY seq LIMIT ?"
+        )
+        with self._file.read() as db:
+            rows = db.execute(query, (*purposes, limit)).fetchall()
         return tuple(map(clip_of, rows))
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
@@ -109,14 +125,14 @@ class SqliteQueries:
                 yield from self._pages(state, *rank)
 
     def _pages(self, state: ClipState, urgent: int, priority: int) -> Iterator[ClipPlace]:
-        after = 0
+        rank, value, after = (state, urgent, priority), math.inf, 0
         while True:
             with self._file.read() as db:
-                rows = db.execute(_PAGE, (state, urgent, priority, after)).fetchall()
-            for seq, *place in rows:
-                after = seq
+                rows = db.execute(_PAGE_OF_VALUE, (*rank, value, after)).fetchall()
+                rows = rows or db.execute(_PAGE_BELOW, (*rank, value)).fetchall()
+            for value, after, *place in rows:  # noqa: B007 - where the next page begins
                 yield place_of(place)
-            if len(rows) < PAGE:
+            if not rows:
                 return
 
     def sealed_ids(self) -> Mapping[Compartment, bytes]:

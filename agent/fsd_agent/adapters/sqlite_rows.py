@@ -14,10 +14,11 @@ from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import NOT_VALUED, Valued, Worth
 
 CLIP_COLUMNS = (
     "clip_id, region_id, purpose, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
-    "size_bytes, sha256, drop_reason, drop_detail, links, roaming, urgent, deadline_ns"
+    "size_bytes, sha256, drop_reason, drop_detail, links, roaming, urgent, deadline_ns, value, valued, value_parts"
 )
 PLACE_COLUMNS = "clip_id, region_id, purpose, state, deadline_ns"
 FIRING_COLUMNS = "firing_id, campaign_id, campaign_version, t_ns, wall_ns, evidence, clip_id, drop_reason"
@@ -29,7 +30,9 @@ _names = lru_cache(maxsize=256)(_decode_names)
 """Clips of one campaign have the same: read once, and held once."""
 _PURPOSES: Mapping[str, Purpose] = {str(one): one for one in Purpose}
 _STATES: Mapping[str, ClipState] = {str(one): one for one in ClipState}
+_VALUED: Mapping[str, Valued] = {str(one): one for one in Valued}
 """An enumeration's own look-up takes longer than the rest of a row."""
+_parts = msgspec.msgpack.Decoder(tuple[tuple[str, float], ...]).decode
 _evidence = msgspec.msgpack.Decoder(tuple[tuple[str, float | str], ...])
 
 
@@ -40,13 +43,14 @@ def clip_values(row: ClipRow) -> Row:
         _pack(row.cameras), _pack(row.signals), row.priority, int(row.cut),
         row.size_bytes, row.sha256, row.drop, row.drop_detail,
         row.link.links, int(row.link.roaming), int(row.link.urgent), row.link.deadline_ns,
+        *worth_values(row.worth),
     )  # fmt: skip
 
 
 def clip_of(row: Row) -> ClipRow:
     """From the order of ``CLIP_COLUMNS``. Raises :class:`JournalError` for values that we never wrote."""
     clip_id, region_id, purpose, state, start_ns, end_ns, offset_ns, cameras, signals, priority = row[:10]
-    cut, size_bytes, sha256, drop, detail, *link = row[10:]
+    cut, size_bytes, sha256, drop, detail, *link = row[10:19]
     try:
         return ClipRow(
             clip_id=clip_id,
@@ -65,6 +69,7 @@ def clip_of(row: Row) -> ClipRow:
             drop=None if drop is None else DropReason(drop),
             drop_detail=detail,
             link=rule_of(*link),
+            worth=worth_of(*row[19:]),
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise JournalError(f"journal: the row of clip {clip_id} is damaged: {_fault(error)}") from error
@@ -89,12 +94,29 @@ def compartment_of(row: Row) -> Compartment:
 
 
 def _fault(error: Exception) -> str:
-    return f"{error} is no purpose and no state" if isinstance(error, KeyError) else str(error)
+    return (
+        f"{error} is no purpose, no state and no reason of a value"
+        if isinstance(error, KeyError)
+        else str(error)
+    )
 
 
 def rule_of(links: str, roaming: int, urgent: int, deadline_ns: int | None) -> LinkRule:
     """From its columns; raises ``ValueError`` for a word that we never wrote."""
     return LinkRule(Links(links), bool(roaming), bool(urgent), deadline_ns)
+
+
+def worth_values(worth: Worth) -> Row:
+    """``value, valued, value_parts``."""
+    return worth.value, worth.why, _pack(worth.parts) if worth.parts else b""
+
+
+def worth_of(value: float, valued: str, parts: bytes) -> Worth:
+    """From its columns; raises ``KeyError`` or ``MsgspecError`` for what we never wrote."""
+    why = _VALUED[valued]
+    if why is Valued.NOT_YET:
+        return NOT_VALUED
+    return Worth(value, why, _parts(parts) if parts else ())
 
 
 def firing_values(judged: JudgedFiring) -> Row:

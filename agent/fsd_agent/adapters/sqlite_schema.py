@@ -1,4 +1,4 @@
-"""The journal's tables, version 4, and how a file is recognised as one.
+"""The journal's tables, version 5, and how a file is recognised as one.
 
     clips     one row a clip, for ever; ``seq`` is the order of acceptance
     firings   one row a firing; exactly one of ``clip_id`` and ``drop_reason``. ``region_id`` is that of its campaign, which
@@ -12,10 +12,11 @@
 ``application_id`` says the file is ours; ``user_version`` is the version of the tables. Both are set in the
 transaction that creates the tables: a file has all of it or none.
 
-A file of version 2 or 3 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
+A file of version 2, 3 or 4 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
 nothing of links and gets the rule of a campaign that says nothing. In version 3 a firing that nothing was kept for had no
 region: it gets the one of all clips of its campaign's id, where that is one, else none. Nobody is told of firings of
-before. Older ones are refused.
+before. Up to version 4 clips had no value: what was sealed or had ended by then keeps 0, what waits is valued yet. Older ones
+are refused.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from types import MappingProxyType
 
 APPLICATION_ID = 0x46534A4C
 """ASCII "FSJL"."""
-VERSION = 4
+VERSION = 5
 
 # The link rule comes last in each, so that thousands of clips that may not go are passed over without a look at their rows.
-_IN_ORDER = "CREATE INDEX clips_in_order ON clips (state, urgent DESC, priority DESC, seq, links, roaming)"
+_IN_ORDER_3 = "CREATE INDEX clips_in_order ON clips (state, urgent DESC, priority DESC, seq, links, roaming)"
+_IN_ORDER = "CREATE INDEX clips_in_order ON clips (state, urgent DESC, priority DESC, value DESC, seq, links, roaming)"
+_UNVALUED = "CREATE INDEX clips_unvalued ON clips (purpose, seq) WHERE state = 'captured' AND valued = ''"
 _WAITING = "CREATE INDEX clips_waiting ON clips (region_id, links, roaming, urgent) WHERE state = 'sealed'"
 
 _TALLIES = """CREATE TABLE tallies (
@@ -70,11 +73,15 @@ TABLES = (
         roaming INTEGER NOT NULL DEFAULT 0,
         urgent INTEGER NOT NULL DEFAULT 0,
         deadline_ns INTEGER,
+        value REAL NOT NULL DEFAULT 0,
+        valued TEXT NOT NULL DEFAULT '',
+        value_parts BLOB NOT NULL DEFAULT x'',
         CHECK ((state = 'dropped') = (drop_reason IS NOT NULL)),
         CHECK ((state = 'delivered') = (receipt IS NOT NULL))
     ) STRICT""",
     _IN_ORDER,
     _WAITING,
+    _UNVALUED,
     """CREATE TABLE firings (
         seq INTEGER PRIMARY KEY,
         firing_id TEXT NOT NULL UNIQUE,
@@ -103,7 +110,7 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "ALTER TABLE clips ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE clips ADD COLUMN deadline_ns INTEGER",
             "DROP INDEX clips_in_order",
-            _IN_ORDER,
+            _IN_ORDER_3,
             _WAITING,
         ),
         3: (
@@ -128,6 +135,15 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
                     FROM firings WHERE clip_id IS NULL GROUP BY region_id, campaign_id, drop_reason
                 ) GROUP BY region_id, campaign_id, outcome""",
             _UNTOLD,
+        ),
+        4: (
+            "ALTER TABLE clips ADD COLUMN value REAL NOT NULL DEFAULT 0",
+            "ALTER TABLE clips ADD COLUMN valued TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE clips ADD COLUMN value_parts BLOB NOT NULL DEFAULT x''",
+            "UPDATE clips SET valued = 'earlier' WHERE state NOT IN ('staged', 'captured')",
+            "DROP INDEX clips_in_order",
+            _IN_ORDER,
+            _UNVALUED,
         ),
     }
 )

@@ -32,6 +32,7 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.upkeep import Upkeep
+from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.events import EventSink
@@ -86,6 +87,7 @@ class Agent:
         firmware: Firmware,
         sense: Sense,
         finisher: Finisher,
+        valuing: Valuing,
         withdrawn: WithdrawnClips,
         left: LeftClips,
         retention: Retention,
@@ -105,6 +107,7 @@ class Agent:
         self._firmware = firmware
         self._sense = sense
         self._finisher = finisher
+        self._valuing = valuing
         self._withdrawn = withdrawn
         self._left = left
         self._retention = retention
@@ -241,6 +244,8 @@ class Agent:
             self._left.step()
             self._retention.step(ClipState.CAPTURED)
             self._upkeep.step(ClipState.CAPTURED)
+            if self._valuing.step():
+                continue  # All that wait are valued before one of them is finished: the best goes first
             if self._finisher.step():
                 self._deliverer.notify()
             else:

@@ -18,6 +18,7 @@ from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_memory import give_back_memory, keep_one_heap
+from fsd_agent.adapters.shipped_head import shipped_head
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
@@ -42,6 +43,7 @@ from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.turns import Turns
+from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
@@ -138,6 +140,7 @@ def _put_together(
         events=parts.events,
     )
     finisher = _finisher(parts, codec, detectors.redaction, policy)
+    valuing = _valuing(parts, policy)
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -159,6 +162,7 @@ def _put_together(
         firmware=parts.firmware,
         sense=sense,
         finisher=finisher,
+        valuing=valuing,
         withdrawn=WithdrawnClips(
             parts.consent, give_up, journal=parts.journal, clock=parts.clock, events=parts.events
         ),
@@ -169,7 +173,7 @@ def _put_together(
         control=parts.control,
         residence=parts.residence,
         teller=open_teller(config, parts, sense, engine, deliverer, heads, holds, trouble, faults, models),
-        local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models),
+        local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models, valuing),
         journal=parts.journal,
         ledger=parts.ledger,
         events=parts.events,
@@ -234,6 +238,20 @@ def _finisher(
         clock=parts.clock,
         events=parts.events,
         power=policy.power,
+    )
+
+
+def _valuing(parts: Parts, policy: LinkPolicy) -> Valuing:
+    return Valuing(
+        shipped_head(),
+        journal=parts.journal,
+        staging=parts.staging,
+        campaigns=parts.control,
+        consent=parts.consent,
+        sizes=parts.description.picture_sizes(),
+        power=policy.power,
+        clock=parts.clock,
+        events=parts.events,
     )
 
 

@@ -17,6 +17,7 @@ from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
+from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.rules.triggers.engine import TriggerEngine
 
 
@@ -67,6 +68,7 @@ def open_local_teller(
     trouble: Callable[[], str],
     faults: FaultLog,
     models: tuple[str, ...],
+    valuing: Valuing,
 ) -> LocalTeller:
     """Of the status that stays on the vehicle."""
     return LocalTeller(
@@ -83,5 +85,6 @@ def open_local_teller(
         every_s=config.uplink.status_every_s,
         faults=faults.all,
         models=models,
+        valued=lambda: valuing.counts,
         events=parts.events,
     )

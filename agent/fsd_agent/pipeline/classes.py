@@ -4,7 +4,8 @@
     cabin_video      packets of cameras that look into the car: their names begin with ``cabin``
     audio            none of our sources gives any
     signals          samples of signals, and evidence that names them
-    detections       what was seen, and evidence of it; it still tells redaction where to paint
+    detections       what was seen, and evidence of it; it still tells redaction where to paint. The clip's value is made of
+                     detections and signals, and leaves only where both may
     location         positions and signals that tell one, whatever the location rule is
 
 Packets and signals are taken out before redaction, so that nothing is decoded that may not leave; detections after it.
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.region import DataClass, LocationRule, RedactionRules
+from fsd_agent.records.worth import Valued, Worth
 
 CABIN = "cabin"
+WITHHELD: Final = Worth(0.0, Valued.WITHHELD)
 
 
 def class_of_camera(camera: str) -> DataClass:
@@ -50,6 +54,9 @@ def after_redaction(redacted: RedactedClip, allowed: Collection[DataClass]) -> R
     redacted = replace(
         redacted, redaction=replace(redacted.redaction, rules=(*redacted.redaction.rules, named))
     )
+    if not {DataClass.DETECTIONS, DataClass.SIGNALS} <= set(allowed):
+        clip = replace(redacted.clip, row=replace(redacted.clip.row, worth=WITHHELD))
+        redacted = replace(redacted, clip=clip)
     if DataClass.DETECTIONS in allowed:
         return redacted
     clip = redacted.clip

@@ -244,14 +244,13 @@ class Room:
 
 
 def _on_board(row: ClipRow, staged: Mapping[str, int], sending: Collection[str]) -> OnBoard:
-    """Its value is its priority's alone until selection says more."""
     size_bytes = row.size_bytes if row.state is ClipState.SEALED else staged.get(row.clip_id, 0)
     return OnBoard(
         row.clip_id,
         row.region_id,
         row.state,
         row.priority,
-        0.0,
+        row.worth.known,
         Amount(size_bytes, 1),
         is_sending=row.state is ClipState.SEALED and row.clip_id in sending,
         is_urgent=row.link.urgent,

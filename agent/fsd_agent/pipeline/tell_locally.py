@@ -64,7 +64,9 @@ class LocalTeller:
         faults: Callable[[], tuple[Fault, ...]],
         models: tuple[str, ...],
         events: EventSink,
+        valued: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
+        """``valued`` counts clips by how valuing them went."""
         self._store = store
         self._known = known
         self._holds = holds
@@ -79,6 +81,7 @@ class LocalTeller:
         self._faults = faults
         self._models = models
         self._events = events
+        self._valued = valued
         before = store.newest()
         self._last_connected_ns = before.uplink.last_connected_wall_ns if before is not None else 0
         self._connections = 0
@@ -108,6 +111,7 @@ class LocalTeller:
             dropped=dropped,
             faults=self._faults(),
             models=self._models,
+            valued=dict(self._valued()),
         )
         try:
             self._store.put(status)

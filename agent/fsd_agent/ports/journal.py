@@ -17,6 +17,7 @@ from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import Worth
 
 MAX_UNTOLD: Final = 4096
 """Two megabytes of messages: a week on hold with a firing every two minutes. The newest say most of the fleet as it is."""
@@ -112,6 +113,10 @@ class Journal(StateStore, Protocol):
         """STAGED to CAPTURED."""
         ...
 
+    def valued(self, worths: Mapping[str, Worth]) -> None:
+        """These CAPTURED clips, by id, are worth so much; those that are in another state by now are passed over."""
+        ...
+
     def sealed(self, sealed: SealedClip) -> None:
         """CAPTURED to SEALED. Raises :class:`JournalError` where the file is for another region than the clip."""
         ...
@@ -127,7 +132,7 @@ class Journal(StateStore, Protocol):
     def clips(
         self, states: Collection[ClipState], *, limit: int | None = None, admits: Admits = EVERYTHING
     ) -> tuple[ClipRow, ...]:
-        """Clips in any of ``states``: urgent ones first, then by priority (highest first), then oldest (accepted) first.
+        """Clips in any of ``states``: urgent ones first, then by priority and value (highest first), then oldest (accepted) first.
 
         At most ``limit`` of them, of those whose link rule ``admits``; a loop that needs only the next few says so.
         """
@@ -138,10 +143,15 @@ class Journal(StateStore, Protocol):
         ...
 
     def least(self, limit: int, *, region_ids: Collection[str] = ()) -> tuple[ClipRow, ...]:
-        """At most ``limit`` CAPTURED and SEALED clips: by priority (lowest first), then urgent ones last, then oldest first.
+        """At most ``limit`` CAPTURED and SEALED clips: by priority (lowest first), then urgent ones last, then by value.
 
-        Of these regions, where any are named.
+        Of those the lowest first, what is not valued yet last, and the oldest of what is equal first. Of these regions, where
+        any are named.
         """
+        ...
+
+    def unvalued(self, limit: int, *, purposes: Collection[Purpose]) -> tuple[ClipRow, ...]:
+        """At most ``limit`` CAPTURED clips of these purposes that are not valued yet, oldest first."""
         ...
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:

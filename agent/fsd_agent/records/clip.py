@@ -14,6 +14,7 @@ from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import NOT_VALUED, Worth
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.samples import Detections, EncodedPacket, GnssFixes, ModeChange, Signals
 
@@ -62,6 +63,8 @@ class ClipRow:
     drop_detail: str = ""
     link: LinkRule = SAYS_NOTHING
     """The widest of its campaigns'."""
+    worth: Worth = NOT_VALUED
+    """Among clips of its priority."""
 
     @property
     def compartment(self) -> Compartment:

@@ -74,3 +74,5 @@ class LocalStatus:
     """The newest, the newest last."""
     models: tuple[str, ...] = ()
     """Model packages in use, ``name@version``."""
+    valued: dict[str, int] = field(default_factory=dict)
+    """Clips valued by this run, by :class:`~fsd_agent.records.worth.Valued`."""

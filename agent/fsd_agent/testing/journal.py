@@ -22,6 +22,7 @@ from fsd_agent.records.firing import JudgedFiring, UntoldFiring
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.worth import Worth
 from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
 
@@ -81,6 +82,15 @@ class MemoryJournal:
             row = self._movable(clip_id, ClipState.CAPTURED)
             self._clips[clip_id] = replace(row, state=ClipState.CAPTURED, cut=cut)
 
+    def valued(self, worths: Mapping[str, Worth]) -> None:
+        """See the port."""
+        with self._lock:
+            self._writable()
+            for clip_id, worth in worths.items():
+                row = self._clips.get(clip_id)
+                if row is not None and row.state is ClipState.CAPTURED:
+                    self._clips[clip_id] = replace(row, worth=worth)
+
     def sealed(self, sealed: SealedClip) -> None:
         """See the port."""
         with self._lock:
@@ -113,7 +123,7 @@ class MemoryJournal:
         with self._lock:
             self._open()
             found = [row for row in self._clips.values() if row.state in states and admits.admits(row.link)]
-            return tuple(sorted(found, key=lambda row: (not row.link.urgent, -row.priority))[:limit])
+            return tuple(sorted(found, key=_best_first)[:limit])
 
     def waiting(self, region_id: str) -> Mapping[LinkRule, int]:
         """See the port."""
@@ -129,7 +139,16 @@ class MemoryJournal:
                 for row in self._clips.values()
                 if row.state in EVICTABLE and (not region_ids or row.region_id in region_ids)
             ]
-            return tuple(sorted(found, key=lambda row: (row.priority, row.link.urgent))[:limit])
+            return tuple(sorted(found, key=_least_first)[:limit])
+
+    def unvalued(self, limit: int, *, purposes: Collection[Purpose]) -> tuple[ClipRow, ...]:
+        """See the port."""
+        with self._lock:
+            self._open()
+            waiting = [row for row in self._clips.values() if row.state is ClipState.CAPTURED]
+            return tuple(row for row in waiting if row.worth.known is None and row.purpose in purposes)[
+                :limit
+            ]
 
     def following(self, state: ClipState, clip_id: str, *, limit: int) -> tuple[ClipRow, ...]:
         """See the port."""
@@ -304,6 +323,14 @@ class MemoryJournal:
             raise StorageFullError("memory journal: no space left")
         if self.read_only:
             raise StorageFailedError("memory journal: read-only")
+
+
+def _best_first(row: ClipRow) -> tuple[bool, int, float]:
+    return not row.link.urgent, -row.priority, -row.worth.value
+
+
+def _least_first(row: ClipRow) -> tuple[int, bool, bool, float]:
+    return row.priority, row.link.urgent, row.worth.known is None, row.worth.value
 
 
 def _put_staged(after: dict[str, ClipRow], clip: ClipRow) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a campaign on the wire: its program, schedule, zones, heads and link rule. ``wire.campaigns`` has the whole.
+"""Parts of a campaign on the wire: its program, schedule, zones, heads, link rule and weights. ``wire.campaigns`` has the whole.
 
 A node is an array ``[op, [argument positions], value, window_ns]``; a span, an offset and a corner are pairs. Each
 ``unpack`` gives a record, whose own checks raise its own ``ValueError``.
@@ -16,6 +16,7 @@ from fsd_agent.records.head import MAX_HIDDEN, MAX_LAYERS, Head, HeadLayer
 from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.program import MAX_NODES, MAX_TEXT, MAX_WINDOW_NS, LiteralValue, Node, Op, Program
 from fsd_agent.records.schedule import LocalOffset, Schedule, WeekSpan
+from fsd_agent.records.worth import Weights
 from fsd_agent.records.zone import Zone
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
@@ -150,3 +151,23 @@ class WireLinkRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def unpack(self) -> LinkRule:
         """The rule."""
         return LinkRule(self.links, self.roaming, self.urgent, self.deadline_ns)
+
+
+class WireWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """:class:`Weights`."""
+
+    begins_to_cross: float
+    rarity: float
+    motion: float
+    closeness: float
+    uncertainty: float
+    disagreement: float
+
+    @classmethod
+    def pack(cls, weights: Weights) -> WireWeights:
+        """What is sent."""
+        return cls(*(weight for _, weight in weights.items()))
+
+    def unpack(self) -> Weights:
+        """The weights. Raises :class:`~fsd_agent.records.worth.WeightsError`."""
+        return Weights(*msgspec.structs.astuple(self))

@@ -134,6 +134,7 @@ def _known(redacted: RedactedClip, vehicle: str) -> dict[str, Any]:
         "cut": row.cut,
         "wall_minus_mono_ns": row.wall_minus_mono_ns,
         "priority": row.priority,
+        "value": messages.worth_told(row.worth),
         "cameras": row.cameras,
         "signals": [entry.path for entry in clip.catalogue],
         "models": [source for source in redacted.redaction.sources if "@" in source],

@@ -18,10 +18,13 @@ from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.firing import JudgedFiring
+from fsd_agent.records.worth import Worth
 from fsd_firmware.catalogue import CatalogueEntry, SignalType
 from fsd_firmware.drive.descriptors import descriptor_set
 
 VERSION: Final = 1
+WORTH_VERSION: Final = 1
+"""Of the provenance's ``value``, which readers that do not know it pass over."""
 FORMAT: Final = "fsd-clip"
 META_FOXGLOVE: Final = "foxglove"
 META_FSD: Final = "fsd"
@@ -73,6 +76,7 @@ PROVENANCE_SCHEMA: Final = {
         "signals": {"type": "array", "items": {"type": "string"}},
         "models": {"type": "array", "items": {"type": "string"}},
         "redaction": {"type": "object"},
+        "value": {"type": "object"},
     },
     "required": ["clip", "region", "vehicle", "campaigns", "window", "cut", "redaction"],
 }
@@ -130,6 +134,12 @@ def decode_json(data: bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ClipMessageError(f"not a JSON object: {error}") from None
+
+
+def worth_told(worth: Worth) -> dict[str, Any]:
+    """What the clip is worth and why, for the provenance; clips of before it have none."""
+    told = {"v": WORTH_VERSION, "value": worth.value, "why": str(worth.why) or "not_yet"}
+    return told | {"parts": dict(worth.parts)}
 
 
 class _About(msgspec.Struct, frozen=True):

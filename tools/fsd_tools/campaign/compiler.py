@@ -11,6 +11,7 @@ from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, Camp
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import LinkRule
 from fsd_agent.records.program import Op, Program, names
+from fsd_agent.records.worth import DEFAULT_WEIGHTS, Part, Weights, WeightsError
 from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
 from fsd_tools.campaign.cel import Environment, did_you_mean
@@ -23,6 +24,7 @@ from fsd_tools.campaign.schema import (
     CampaignFile,
     CaptureFile,
     FieldError,
+    SelectionFile,
     UplinkFile,
     duration_ns,
     parse_file,
@@ -143,7 +145,22 @@ def _build(
         zones=zones,
         heads=heads,
         uplink=_uplink(parsed.uplink),
+        weights=_weights(parsed.selection),
     )
+
+
+def _weights(selection: SelectionFile) -> Weights:
+    stated = selection.weights
+    if stated is None:
+        return DEFAULT_WEIGHTS
+    parts = tuple(str(part) for part in Part)
+    for name in stated:
+        if name not in parts:
+            raise FieldError(f"selection.weights.{name}", f"no such part of a value{closest(name, parts)}")
+    try:
+        return Weights(*(stated.get(part, 0.0) for part in parts))
+    except WeightsError as error:
+        raise FieldError("selection.weights", str(error)) from None
 
 
 def _uplink(uplink: UplinkFile) -> LinkRule:

@@ -85,6 +85,13 @@ class UplinkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: str | None = None
 
 
+class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection``; left out, clips are valued by the default weights."""
+
+    weights: dict[str, float] | None = None
+    """By part; a part that is not named counts for nothing."""
+
+
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
@@ -110,6 +117,7 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
     uplink: UplinkFile = UplinkFile()
+    selection: SelectionFile = SelectionFile()
 
 
 def parse_file(text: str) -> CampaignFile:

@@ -78,6 +78,7 @@ def facts_of(clip: ClipContents, size_bytes: int) -> dict[str, Any]:
         ],
         "fixes": len(clip.gnss),
         "redaction": record,
+        "value": clip.provenance.get("value"),
         "provenance": clip.provenance,
     }
 
@@ -120,12 +121,19 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "annotations", f"{facts['annotations']['frames']} frames looked at; {boxes or 'nothing seen'}"
     for signal in facts["signals"]:
         yield "signal", f"{signal['path']} [{signal['unit'] or '-'}]: {signal['samples']} samples"
+    if facts["value"] is not None:
+        yield "value", _value(facts["value"])
     redaction = facts["redaction"]
     looked = ", ".join(redaction["sources"]) or "nobody"
     filled = f"{redaction['boxes']} rectangles in {redaction['frames']} frames"
     share = f"{redaction['filled_share']:.1%} of all pixels"
     yield "redaction", f"{', '.join(redaction['rules'])}; looked: {looked}; {filled}, {share}"
     yield "position", f"{redaction['location']}, {facts['fixes']} fixes"
+
+
+def _value(told: dict[str, Any]) -> str:
+    made = ", ".join(f"{part} {value:.2f}" for part, value in told["parts"].items())
+    return f"{told['value']:.3f}, {str(told['why']).replace('_', ' ')}" + (f": {made}" if made else "")
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,7 @@
 """What goes to make room: the least valuable clips, in one order, each with its reason.
 
-The order. The lowest priority first, of those what is not urgent, of those the lowest value, of those the oldest. It is the
-same for every bound:
+The order. The lowest priority first, of those what is not urgent, of those the lowest value, of those the oldest. A clip that was
+not valued yet comes after those that were: it waits for that, and may be the best. It is the same for every bound:
 
 | exceeded | whose clips go | reason |
 | --- | --- | --- |
@@ -36,13 +36,23 @@ class OnBoard:
     region_id: str
     state: ClipState
     priority: int
-    value: float
-    """Among clips of one priority; larger is worth more."""
+    value: float | None
+    """Among clips of one priority, 0 to 1; larger is worth more. None: not valued yet."""
     takes: Amount
     """What is free once it is gone."""
     is_sending: bool
     is_urgent: bool
     """Its campaigns want it sent before others; of one priority it goes after those."""
+
+    @property
+    def place(self) -> tuple[int, bool, bool, float]:
+        """Sorts clips: what goes first has the smallest; of equal ones the oldest goes first."""
+        return self.priority, self.is_urgent, self.value is None, self.value or 0.0
+
+    def describe(self) -> str:
+        """Why it was this one's turn, for people."""
+        valued = "not valued yet" if self.value is None else f"value {self.value:.3f}"
+        return f"{'urgent, ' if self.is_urgent else ''}priority {self.priority}, {valued}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ def evict(clips: Sequence[OnBoard], exceeded: Sequence[Shortfall]) -> Decision:
     """
     order = sorted(
         (clip for clip in clips if clip.state in EVICTABLE and not clip.is_sending),
-        key=lambda clip: (clip.priority, clip.is_urgent, clip.value),
+        key=lambda clip: clip.place,
     )
     gone: dict[str, Eviction] = {}
     unmet: list[Shortfall] = []
@@ -132,7 +142,8 @@ def evict(clips: Sequence[OnBoard], exceeded: Sequence[Shortfall]) -> Decision:
         for clip in candidates:
             less = left.beyond(clip.takes)
             if clip.clip_id not in gone and less != left:
-                gone[clip.clip_id] = Eviction(clip.clip_id, clip.state, short.reason, short.describe())
+                why = f"{short.describe()}; its turn: {clip.describe()}"
+                gone[clip.clip_id] = Eviction(clip.clip_id, clip.state, short.reason, why)
                 left = less
         if left != NOTHING:
             unmet.append(Shortfall(short.reason, short.region_id, left))

@@ -2,7 +2,8 @@
 
 - Clips of the route's own region only; a clip of another region is not even known here.
 - Only clips that are admitted (:meth:`Schedule.admit`): the others take no place and hold up nobody.
-- Urgent ones first, then the highest priority, then the oldest. Up to ``active_clips`` of one priority at a time, so that a transfer that
+- Urgent ones first, then the highest priority, then the highest value, then the oldest. A clip that is worth little may so wait for
+  long; its deadline, or its region's retention, ends that. Value decides who begins, never who is interrupted. Up to ``active_clips`` of one priority at a time, so that a transfer that
   waits for its answer does not idle the link; a clip of higher priority always starts, and goes first.
 - A transfer that made no progress backs off and gives its place to the next. From then on it has its turn after
   those that did not fail, whatever its priority, and few places: many bad clips together block nobody either.

@@ -134,11 +134,12 @@ class Transfer:
         return (self.row.link.urgent, self.row.priority)
 
     @property
-    def turn(self) -> tuple[bool, bool, int, int, str]:
-        """Sorts transfers: highest rank first, then oldest; after them what fails, by the time to try again."""
+    def turn(self) -> tuple[bool, bool, int, float, int, str]:
+        """Sorts transfers: highest rank first, then value, then oldest; after them what fails, by the time to try again."""
         if self.failing:
-            return (True, False, self.due_ns, 0, self.row.clip_id)
-        return (False, not self.row.link.urgent, -self.row.priority, self.row.start_ns, self.row.clip_id)
+            return (True, False, self.due_ns, 0.0, 0, self.row.clip_id)
+        row = self.row
+        return (False, not row.link.urgent, -row.priority, -row.worth.value, row.start_ns, row.clip_id)
 
     @property
     def deadline_ns(self) -> int | None:
