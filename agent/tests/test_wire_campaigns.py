@@ -30,6 +30,7 @@ from fsd_agent.records.program import (
 from fsd_agent.records.program import names as program_names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, Cameras, Fault, SelectionRule
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
 
@@ -106,9 +107,12 @@ FULL = replace(
     zones=(DEPOT,),
     heads=(HEAD,),
     uplink=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=86_400 * SECOND_NS),
+    selection=SelectionRule(frozenset({Fault.DIRTY, Fault.FROZEN}), Cameras.ALL, confirm=False),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
+GOLDEN_SHA256 = "db47919a6d01947b64aa399e2aaa53671b9836e2143d55b792475d7f15ffdaba"
+GOLDEN_4_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
+"""Of the same set without its selection rules, as version 4 wrote it."""
 GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 """Of the same set without its link rules, as version 3 wrote it."""
 
@@ -124,11 +128,23 @@ def test_a_set_of_before_the_link_rules_is_still_read() -> None:
     def back(raw: dict[str, Any]) -> None:
         raw["v"] = 3
         for one in raw["campaigns"]:
-            del one["uplink"]
+            del one["uplink"], one["selection"]
 
     data = edited(back)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_3_SHA256
-    says_nothing = tuple(replace(one, uplink=LinkRule()) for one in SET.campaigns)
+    says_nothing = tuple(replace(one, uplink=LinkRule(), selection=SELECTS_AS_USUAL) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=says_nothing)
+
+
+def test_a_set_of_before_the_selection_rules_is_still_read() -> None:
+    def back(raw: dict[str, Any]) -> None:
+        raw["v"] = 4
+        for one in raw["campaigns"]:
+            del one["selection"]
+
+    data = edited(back)
+    assert hashlib.sha256(data).hexdigest() == GOLDEN_4_SHA256
+    says_nothing = tuple(replace(one, selection=SELECTS_AS_USUAL) for one in SET.campaigns)
     assert decode_set(data) == replace(SET, campaigns=says_nothing)
 
 
@@ -167,8 +183,12 @@ def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
     campaign(raw)["program"]["nodes"] = list(found)
 
 
+def selecting(**changes: object) -> Callable[[dict[str, Any]], object]:
+    return lambda raw: raw["campaigns"][0]["selection"].update(changes)
+
+
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3 and 4"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3 to 5"),
     (lambda raw: campaign(raw).update(purpose="hobby"), "braking", "purpose", "Invalid enum value 'hobby'"),
     (lambda raw: campaign(raw).pop("purpose"), "braking", "format", "purpose"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
@@ -251,6 +271,13 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
     (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
     (lambda raw: raw.update(v=3), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: raw.update(v=4), "braking", "selection", "version 4 has no such field"),
+    (selecting(reject=["rainy"]), "braking", "selection.reject[0]", "Invalid enum value 'rainy'"),
+    (selecting(reject=["blurred", "frozen"]), "braking", "selection", "in their order, each once"),
+    (selecting(reject=["frozen", "frozen"]), "braking", "selection", "in their order, each once"),
+    (selecting(cameras="most"), "braking", "selection.cameras", "Invalid enum value 'most'"),
+    (selecting(confirm=1), "braking", "selection.confirm", "Expected `bool`"),
+    (selecting(novel=True), "braking", "selection", "unknown field `novel`"),
     (lambda raw: full(raw).pop("uplink"), "everything", "format", "missing required field `uplink`"),
     (lambda raw: full(raw)["uplink"].update(links="cellular"), "everything", "uplink.links", "Invalid enum value"),
     (lambda raw: full(raw)["uplink"].update(deadline_ns=600 * 10**9 - 1), "everything", "uplink.deadline_ns", ">="),

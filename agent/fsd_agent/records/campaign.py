@@ -10,6 +10,7 @@ from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.program import Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, SelectionRule
 from fsd_agent.records.zone import Zone
 
 SECOND_NS: Final = 1_000_000_000
@@ -111,6 +112,7 @@ class Campaign:
     zones: tuple[Zone, ...] = ()
     heads: tuple[Head, ...] = ()
     uplink: LinkRule = SAYS_NOTHING
+    selection: SelectionRule = SELECTS_AS_USUAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-r"""A campaign set as msgpack, version 4.
+r"""A campaign set as msgpack, version 5.
 
 A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
 ``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
@@ -21,21 +21,26 @@ from fsd_agent.records.link_rule import SAYS_NOTHING
 from fsd_agent.records.program import Op, ProgramError, names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL
 from fsd_agent.records.zone import ZoneError
 from fsd_agent.wire.campaign_parts import (
     Name,
+    SelectionError,
     Text,
     WireHead,
     WireLinkRule,
     WireProgram,
     WireSchedule,
+    WireSelection,
     WireZone,
 )
 
-VERSION: Final = 4
+VERSION: Final = 5
 BEFORE_UPLINK: Final = 3
 """Still read, from a vehicle's disk and from regions that have not pushed since: its campaigns say nothing of links."""
-_PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError)
+BEFORE_SELECTION: Final = 4
+"""The same: they say nothing of selection."""
+_PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError, SelectionError)
 _From = TypeVar("_From")
 _To = TypeVar("_To")
 
@@ -89,10 +94,11 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[tuple[WireZone, ...], Meta(max_length=LIMITS.zones)]
     heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
     uplink: WireLinkRule
+    selection: WireSelection
 
 
 class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: Literal[4]
+    v: Literal[5]
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
@@ -117,10 +123,10 @@ def decode_set(data: bytes) -> CampaignSet:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CampaignFormatError("set", "bytes", str(error)) from None
     version = raw.get("v") if isinstance(raw, dict) else None
-    if version == BEFORE_UPLINK:
-        _bring_up(raw)
+    if version in {BEFORE_UPLINK, BEFORE_SELECTION}:
+        _bring_up(raw, version)
     elif version != VERSION:
-        reads = f"{BEFORE_UPLINK} and {VERSION}"
+        reads = f"{BEFORE_UPLINK} to {VERSION}"
         raise CampaignFormatError("set", "v", f"version {version!r}; this software reads {reads}")
     found: _Set = _convert("set", raw, _Set)
     campaigns = tuple(_unpack(at, one) for at, one in enumerate(found.campaigns))
@@ -135,16 +141,21 @@ def decode_set(data: bytes) -> CampaignSet:
     return CampaignSet(found.region_id, found.version, campaigns)
 
 
-def _bring_up(raw: dict[str, Any]) -> None:
-    """Make a set of the version before one of this."""
+def _bring_up(raw: dict[str, Any], version: int) -> None:
+    """Make a set of a version before one of this: what it can't say is as of a campaign that says nothing."""
     raw["v"] = VERSION
+    says_nothing: dict[str, Any] = {}
+    if version == BEFORE_UPLINK:
+        says_nothing["uplink"] = msgspec.to_builtins(WireLinkRule.pack(SAYS_NOTHING))
+    says_nothing["selection"] = msgspec.to_builtins(WireSelection.pack(SELECTS_AS_USUAL))
     campaigns = raw.get("campaigns")
     for one in campaigns if isinstance(campaigns, list) else ():
         if isinstance(one, dict):
-            if "uplink" in one:
-                reason = f"version {BEFORE_UPLINK} has no such field"
-                raise CampaignFormatError(str(one.get("id")), "uplink", reason)
-            one["uplink"] = msgspec.to_builtins(WireLinkRule.pack(SAYS_NOTHING))
+            for field, value in says_nothing.items():
+                if field in one:
+                    reason = f"version {version} has no such field"
+                    raise CampaignFormatError(str(one.get("id")), field, reason)
+                one[field] = value
 
 
 def _pack(campaign: Campaign) -> _Campaign:
@@ -170,6 +181,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         zones=tuple(WireZone.pack(zone) for zone in campaign.zones),
         heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
         uplink=WireLinkRule.pack(campaign.uplink),
+        selection=WireSelection.pack(campaign.selection),
     )
 
 
@@ -205,6 +217,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         zones=tuple(_part(name, f"zones.{zone.name}", WireZone.unpack, zone) for zone in raw.zones),
         heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
         uplink=raw.uplink.unpack(),
+        selection=_part(name, "selection", WireSelection.unpack, raw.selection),
     )
     _check_together(campaign)
     return campaign

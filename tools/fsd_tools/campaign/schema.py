@@ -18,6 +18,7 @@ from msgspec import Meta
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.link_rule import Links
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.selection_rule import USUAL, Cameras, Fault
 from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
 
@@ -85,6 +86,22 @@ class UplinkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: str | None = None
 
 
+class QualityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection.quality``."""
+
+    reject: Annotated[tuple[Fault, ...], Meta(max_length=len(Fault))] = tuple(
+        fault for fault in Fault if fault in USUAL
+    )
+    cameras: Cameras = Cameras.ANY
+
+
+class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection``: which verdicts may throw a finished clip away."""
+
+    quality: QualityFile = QualityFile()
+    confirm: bool = True
+
+
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
@@ -110,6 +127,7 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
     uplink: UplinkFile = UplinkFile()
+    selection: SelectionFile = SelectionFile()
 
 
 def parse_file(text: str) -> CampaignFile:
