@@ -115,6 +115,12 @@ def test_dirt_is_none_where_its_brightness_changes() -> None:
     assert faults(pictures) == frozenset()
 
 
+def test_dirt_is_told_by_day_alone() -> None:
+    pictures = np.minimum(dirty(street(3), 0.4), round(LIMITS.day))
+    assert faults(pictures) == {Fault.DIRTY}
+    assert faults(np.minimum(pictures, round(LIMITS.day) - 1)) == frozenset()
+
+
 def test_dirt_in_the_sky_is_no_matter() -> None:
     pictures = street(4)
     pictures[:, : SIZE[0] // 2] = 120

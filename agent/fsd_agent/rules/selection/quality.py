@@ -9,7 +9,7 @@ A fault is the camera's where :data:`MOST` of the pictures have it: one shaken p
 | dark | the median is at most ``dark`` |
 | overexposed | more than ``blown_share`` of the lower two thirds (above is sky) is at least ``blown`` |
 | blurred | blur of at least ``blurred``, where there is contrast enough to tell |
-| dirty | more than ``dead_share`` of the lower half's cells is dead, while what is in the others goes by |
+| dirty | more than ``dead_share`` of the lower half's cells is dead, while what is in the others goes by; by day |
 
 Blur (F. Crete et al., "The blur effect", SPIE 6492, 2007): the share of the differences between neighbours that is still
 there after the picture was blurred once more, 0 sharp to 1. It does not depend on how much there is to see.
@@ -66,6 +66,9 @@ class Limits:
     """0.28 at most by day; 0.46 and more after a blur of 4 px of 1242."""
     contrast: float = 12.0
     """Standard deviation of brightness from which on blur can be told: below, noise is all that differs."""
+    day: float = 170.0
+    """What the brightest five hundredth has at least where dirt is told. In the dusk a codec takes the road's texture away, and a
+    third of the lower half is dead without any dirt."""
     detail: float = 2.0
     """Mean magnitude of the Laplacian in a cell below which it shows nothing."""
     lively: float = 4.0
@@ -103,7 +106,8 @@ def faults(pictures: Pictures, *, moves: bool = False) -> frozenset[Fault] | Non
         return None
     grey = pictures.astype(np.float32)
     change = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2))
-    black = _most(np.percentile(grey, 99.8, axis=(1, 2)) <= LIMITS.black)
+    brightest = np.percentile(grey, 99.8, axis=(1, 2))
+    black, by_day = _most(brightest <= LIMITS.black), _most(brightest >= LIMITS.day)
     same = LIMITS.same_moving if moves else LIMITS.same
     found = {
         Fault.BLACK: black,
@@ -111,7 +115,7 @@ def faults(pictures: Pictures, *, moves: bool = False) -> frozenset[Fault] | Non
         Fault.DARK: _most(np.median(grey, axis=(1, 2)) <= LIMITS.dark),
         Fault.OVEREXPOSED: _most(blown_share(grey) > LIMITS.blown_share),
         Fault.BLURRED: _most((blur(grey) >= LIMITS.blurred) & (grey.std(axis=(1, 2)) >= LIMITS.contrast)),
-        Fault.DIRTY: dead_share(grey) > LIMITS.dead_share,
+        Fault.DIRTY: by_day and dead_share(grey) > LIMITS.dead_share,
     }
     return frozenset(fault for fault, is_there in found.items() if is_there)
 
