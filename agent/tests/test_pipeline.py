@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
+from fsd_agent.pipeline.select import Selector, Selects, Unwanted
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import ELSEWHERE, Teller
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
@@ -33,7 +34,7 @@ from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
-from fsd_agent.records.clip import ClipState, SealedFile
+from fsd_agent.records.clip import Clip, ClipState, SealedFile
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.head import Head, HeadLayer
@@ -175,6 +176,7 @@ class Bench:
         region: SampleRegion | None = None,
         keys: MemoryVehicleKeys | None = None,
         power: Power | None = None,
+        select: Selects | None = None,
     ) -> None:
         self.power = power or AlwaysOn()
         self.region = region or sample_region()
@@ -217,6 +219,12 @@ class Bench:
         )
         self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
+        self.selector = Selector(
+            in_force=self.control.in_force,
+            codec=codec or PyAvCodec(),
+            detectors=(),
+            sizes={"front": (WIDTH, HEIGHT)},
+        )
         self.finisher = Finisher(
             journal=self.journal,
             staging=self.staging,
@@ -230,6 +238,7 @@ class Bench:
             clock=self.clock,
             events=self.events,
             power=self.power,
+            select=select or self.selector,
         )
 
     def _sense(self, detector: Detector | None) -> Sense:
@@ -484,6 +493,60 @@ def test_a_clip_that_reaches_into_a_zone_is_dropped_whole() -> None:
     assert audited(bench)[clip_id].where is Where.NOWHERE
     assert not bench.staging.entries()
     assert not bench.spool.entries()
+
+
+class _Rejects:
+    """Implements ``Selects``: nothing is worth it."""
+
+    def __init__(self) -> None:
+        self.cameras: list[set[str]] = []
+
+    def judge(self, clip: Clip, stopped: Callable[[], bool]) -> Unwanted | None:
+        assert not stopped()
+        self.cameras.append({packet.camera for packet in clip.packets})
+        return Unwanted(DropReason.PICTURE_BLURRED, "front: blurred")
+
+
+def test_a_clip_that_is_not_worth_encoding_is_dropped_whole_and_counted_for_its_campaign() -> None:
+    codec, select = _BuggyCodec(ATTEMPTS), _Rejects()
+    bench = Bench(drive(8, (3.0,)), codec=codec, select=select)
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.DROPPED)
+    row = bench.journal.clip(clip_id)
+    assert row is not None
+    assert (row.drop, row.drop_detail) == (DropReason.PICTURE_BLURRED, "front: blurred")
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.PICTURE_BLURRED, 1),)
+    (told,) = teller_of(bench).status(bench.region.route("car-1")).campaigns
+    assert told.dropped == {"picture_blurred": 1}
+    assert facts_of(bench) == ["Registered", "ConsentChanged", "Fired", "Dropped", "Erased"]
+    assert audited(bench)[clip_id].where is Where.NOWHERE
+    assert not bench.staging.entries()
+    assert not bench.spool.entries()
+    assert select.cameras == [{"front"}]
+
+
+def test_selection_sees_no_more_of_a_clip_than_its_region_allows() -> None:
+    region = sample_region()
+    policy = replace(region.policy, data_classes=frozenset(DataClass) - {DataClass.EXTERIOR_VIDEO})
+    select = _Rejects()
+    bench = Bench(drive(8, (3.0,)), select=select, region=replace(region, policy=policy))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert select.cameras == [set()]
+
+
+def test_a_clip_that_can_not_be_judged_is_sealed_and_the_status_says_so() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+    status = teller_of(bench).status(bench.region.route("car-1"))
+    assert status.unjudged == {"walker": {"quality": 1, "confirmation": 1}}
 
 
 def test_without_zones_a_position_is_not_needed() -> None:
@@ -873,6 +936,7 @@ def teller_of(bench: Bench, trouble: str = "") -> Teller:
         ),
         models=("nanodet@1",),
         every_s=5.0,
+        unjudged=bench.selector.missed,
     )
 
 

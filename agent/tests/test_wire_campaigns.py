@@ -30,6 +30,7 @@ from fsd_agent.records.program import (
 from fsd_agent.records.program import names as program_names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import WEEK_NS, LocalOffset, Schedule, WeekSpan
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, Cameras, Fault, SelectionRule
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Weights
 from fsd_agent.records.zone import Zone
 from fsd_agent.wire.campaigns import CampaignFormatError, decode_set, encode_set
@@ -107,12 +108,13 @@ FULL = replace(
     zones=(DEPOT,),
     heads=(HEAD,),
     uplink=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=86_400 * SECOND_NS),
+    selection=SelectionRule(frozenset({Fault.DIRTY, Fault.FROZEN}), Cameras.ALL, confirm=False),
     weights=Weights(0.0, 0.5, 1.0, 2.0, 3.0, 100.0),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "4e42d5f25892176b20a0fac08725a93e5dbbb412f9846850c9843c7050aef3d8"
+GOLDEN_SHA256 = "ea459da612a8120dfb882eb402e0b09ffe0a2c3922bb3e2f23aa76a97ff8b076"
 GOLDEN_4_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
-"""Of the same set without its weights, as version 4 wrote it."""
+"""Of the same set without its selection rules and weights, as version 4 wrote it."""
 GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 """Without its link rules too, as version 3 wrote it."""
 
@@ -124,26 +126,30 @@ def test_golden() -> None:
     assert decode_set(data) == SET
 
 
-def test_a_set_of_before_the_weights_is_still_read() -> None:
+def test_a_set_of_before_selection_and_weights_is_still_read() -> None:
     def back(raw: dict[str, Any]) -> None:
         raw["v"] = 4
         for one in raw["campaigns"]:
-            del one["weights"]
+            del one["selection"], one["weights"]
 
     data = edited(back)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_4_SHA256
-    assert decode_set(data) == replace(SET, campaigns=(CAMPAIGN, replace(FULL, weights=DEFAULT_WEIGHTS)))
+    says_nothing = replace(FULL, selection=SELECTS_AS_USUAL, weights=DEFAULT_WEIGHTS)
+    assert decode_set(data) == replace(SET, campaigns=(CAMPAIGN, says_nothing))
 
 
 def test_a_set_of_before_the_link_rules_is_still_read() -> None:
     def back(raw: dict[str, Any]) -> None:
         raw["v"] = 3
         for one in raw["campaigns"]:
-            del one["uplink"], one["weights"]
+            del one["uplink"], one["selection"], one["weights"]
 
     data = edited(back)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_3_SHA256
-    says_nothing = tuple(replace(one, uplink=LinkRule(), weights=DEFAULT_WEIGHTS) for one in SET.campaigns)
+    says_nothing = tuple(
+        replace(one, uplink=LinkRule(), selection=SELECTS_AS_USUAL, weights=DEFAULT_WEIGHTS)
+        for one in SET.campaigns
+    )
     assert decode_set(data) == replace(SET, campaigns=says_nothing)
 
 
@@ -180,6 +186,10 @@ def full(raw: dict[str, Any]) -> dict[str, Any]:
 
 def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
     campaign(raw)["program"]["nodes"] = list(found)
+
+
+def selecting(**changes: object) -> Callable[[dict[str, Any]], object]:
+    return lambda raw: raw["campaigns"][0]["selection"].update(changes)
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
@@ -266,7 +276,6 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
     (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
     (lambda raw: raw.update(v=3), "braking", "uplink", "version 3 has no such field"),
-    (lambda raw: raw.update(v=4), "braking", "weights", "version 4 has no such field"),
     (lambda raw: raw.update(v=6), "set", "v", "version 6; this software reads 3 to 5"),
     (lambda raw: raw.update(v=4.0), "set", "v", "version 4.0; this software reads 3 to 5"),
     (lambda raw: full(raw).pop("weights"), "everything", "format", "missing required field `weights`"),
@@ -275,6 +284,13 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: full(raw).update(weights=dict.fromkeys(full(raw)["weights"], 0)), "everything", "weights",
      "every weight is 0"),
     (lambda raw: full(raw)["weights"].update(fame=1), "everything", "weights", "unknown field"),
+    (lambda raw: raw.update(v=4), "braking", "selection", "version 4 has no such field"),
+    (selecting(reject=["rainy"]), "braking", "selection.reject[0]", "Invalid enum value 'rainy'"),
+    (selecting(reject=["blurred", "frozen"]), "braking", "selection", "in their order, each once"),
+    (selecting(reject=["frozen", "frozen"]), "braking", "selection", "in their order, each once"),
+    (selecting(cameras="most"), "braking", "selection.cameras", "Invalid enum value 'most'"),
+    (selecting(confirm=1), "braking", "selection.confirm", "Expected `bool`"),
+    (selecting(novel=True), "braking", "selection", "unknown field `novel`"),
     (lambda raw: full(raw).pop("uplink"), "everything", "format", "missing required field `uplink`"),
     (lambda raw: full(raw)["uplink"].update(links="cellular"), "everything", "uplink.links", "Invalid enum value"),
     (lambda raw: full(raw)["uplink"].update(deadline_ns=600 * 10**9 - 1), "everything", "uplink.deadline_ns", ">="),

@@ -47,6 +47,10 @@ class DecodedFrame(Protocol):
         """A copy as (height, width, 3)."""
         ...
 
+    def luma(self) -> NDArray[np.uint8]:
+        """A copy of the brightness alone as (height, width): 16 black to 235 white, as cameras' encoders have it."""
+        ...
+
     def fill(self, boxes: NDArray[np.int32]) -> None:
         """Paint solid black rectangles.
 

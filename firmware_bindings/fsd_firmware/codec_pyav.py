@@ -93,6 +93,10 @@ class PyAvFrame:
         """A copy as (height, width, 3)."""
         return np.asarray(self._picture.to_ndarray(format="bgr24"), dtype=np.uint8)
 
+    def luma(self) -> NDArray[np.uint8]:
+        """A copy of the brightness alone as (height, width): nothing is converted."""
+        return _plane(self._picture, 0).copy()
+
     def fill(self, boxes: NDArray[np.int32]) -> None:
         """Paint solid black rectangles, widened to even pixels and clipped; see the contract."""
         if not len(boxes):

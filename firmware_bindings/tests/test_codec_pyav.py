@@ -163,6 +163,18 @@ def test_filled_boxes_are_black_and_later_frames_are_whole(stream: list[EncodedP
             assert np.array_equal(frame.bgr(), clean[i])
 
 
+def test_luma_is_a_copy_of_the_brightness_in_video_range() -> None:
+    grey = np.repeat(np.array([0, 128, 255], np.uint8).repeat(W)[None], H, axis=0)[:, : 3 * W]
+    frame = frame_from_bgr(0, np.repeat(grey[:, :, None], 3, axis=2))
+    luma = frame.luma()
+    assert luma.shape == (H, 3 * W)
+    assert [int(luma[50, at * W + W // 2]) for at in range(3)] == [16, 126, 235]
+    luma[:] = 0
+    assert frame.luma().max() == 235
+    frame.fill(np.array([[0, 0, W, H]], np.int32))
+    assert frame.luma()[:, :W].max() == 16
+
+
 def test_boxes_are_widened_to_even_pixels_and_clipped() -> None:
     frame = frame_from_bgr(0, np.full((64, 64, 3), 200, np.uint8))
     frame.fill(np.array([[-5, -7, 3, 3], [61, 61, 900, 900], [10, 10, 10, 30], [30, 30, 20, 40]], np.int32))

@@ -41,6 +41,7 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.room import Room
+from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.turns import Turns
 from fsd_agent.pipeline.valuing import Valuing
@@ -139,8 +140,12 @@ def _put_together(
         clock=parts.clock,
         events=parts.events,
     )
-    finisher = _finisher(parts, codec, detectors.redaction, policy)
     valuing = _valuing(parts, policy)
+    sizes = parts.description.picture_sizes()
+    selector = Selector(
+        in_force=parts.control.in_force, codec=codec, detectors=detectors.redaction, sizes=sizes
+    )
+    finisher = _finisher(parts, codec, detectors.redaction, policy, selector)
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -172,7 +177,9 @@ def _put_together(
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
-        teller=open_teller(config, parts, sense, engine, deliverer, heads, holds, trouble, faults, models),
+        teller=open_teller(
+            config, parts, sense, engine, selector, deliverer, heads, holds, trouble, faults, models
+        ),
         local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models, valuing),
         journal=parts.journal,
         ledger=parts.ledger,
@@ -222,7 +229,11 @@ def _sense(
 
 
 def _finisher(
-    parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector], policy: LinkPolicy
+    parts: Parts,
+    codec: VideoCodec | None,
+    detectors: Sequence[Detector],
+    policy: LinkPolicy,
+    selector: Selector,
 ) -> Finisher:
     return Finisher(
         journal=parts.journal,
@@ -238,6 +249,7 @@ def _finisher(
         clock=parts.clock,
         events=parts.events,
         power=policy.power,
+        select=selector,
     )
 
 

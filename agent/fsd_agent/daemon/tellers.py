@@ -14,6 +14,7 @@ from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
+from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
@@ -26,6 +27,7 @@ def open_teller(
     parts: Parts,
     sense: Sense,
     engine: TriggerEngine,
+    selector: Selector,
     deliverer: Deliverer,
     heads: Heads,
     holds: Holds,
@@ -52,6 +54,7 @@ def open_teller(
         holds=holds.look,
         certificate_until_ns=CertificateWatch(parts.keys, parts.clock, parts.events).look,
         waits=waits,
+        unjudged=selector.missed,
         faults=faults,
         sent=lambda: deliverer.stats().sent,
         models=models,

@@ -4,6 +4,7 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
 
     redacted and sealed    -> recorded in the ledger, SEALED, staging erased
     reaches into a zone    -> DROPPED with that reason: nothing is collected there
+    is not worth encoding  -> DROPPED with the reason (``select.py``), before anything is looked at for redaction
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under its compartment's key and is tried again
     no consent for it now  -> left alone: on hold, or given up by ``withdrawn.py``
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
@@ -38,6 +39,7 @@ from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.seal import Sealing
+from fsd_agent.pipeline.select import KeepsEverything, Selects
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
@@ -98,11 +100,14 @@ class Finisher:
         events: EventSink,
         power: Power,
         detectors: Sequence[Detector] = (),
+        select: Selects | None = None,
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
 
         ``detectors`` look at the video before it is painted, beside whoever did already.
+        ``select`` says which clips are not worth it; without it all are.
         """
+        self._select = select or KeepsEverything()
         self._power = power
         self._journal = journal
         self._staging = staging
@@ -175,6 +180,9 @@ class Finisher:
     def _must_stop(self) -> bool:
         return self._stopping.is_set() or self._power.phase is Phase.ASLEEP
 
+    def _stops(self, row: ClipRow) -> Callable[[], bool]:
+        return lambda: self._must_stop() or self._is_withdrawn(row)
+
     def _tries(self, row: ClipRow) -> _Resting:
         return self._resting.get(row.clip_id, _FRESH)
 
@@ -206,13 +214,18 @@ class Finisher:
             if zone is not None:
                 self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
                 return
+            allowed = before_redaction(clip, policy.data_classes)
+            unwanted = self._select.judge(allowed, self._stops(row))
+            if unwanted is not None:
+                self._drop(row, unwanted.reason, unwanted.detail)
+                return
             outcome = redact(
-                before_redaction(clip, policy.data_classes),
+                allowed,
                 rules_of(policy.redaction, policy.data_classes),
                 self._codec,
                 self._detectors,
                 sizes=self._sizes,
-                stopped=lambda: self._must_stop() or self._is_withdrawn(row),
+                stopped=self._stops(row),
             )
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)

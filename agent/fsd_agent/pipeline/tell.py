@@ -55,8 +55,12 @@ class Teller:
         models: tuple[str, ...],
         every_s: float,
         waits: Callable[[str], Mapping[str, int]] = lambda _region_id: {},
+        unjudged: Callable[[str], Mapping[str, dict[str, int]]] = lambda _region_id: {},
     ) -> None:
-        """``waits`` says of a region how many of its clips may not be sent now, by reason."""
+        """``waits`` says of a region how many of its clips may not be sent now, by reason.
+
+        ``unjudged`` says of it how many were kept because a verdict could not be had, by campaign and verdict.
+        """
         self._journal = journal
         self._control = control
         self._refused_policies = refused_policies
@@ -73,6 +77,7 @@ class Teller:
         self._models = models
         self._every_s = every_s
         self._waits = waits
+        self._unjudged = unjudged
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -111,6 +116,7 @@ class Teller:
             wire=dict(WIRE_VERSIONS),
             models=self._models,
             waits=dict(self._waits(region_id)),
+            unjudged=dict(self._unjudged(region_id)),
         )
 
     def _told(self, trouble: str, region_id: str, others: Collection[str]) -> str:

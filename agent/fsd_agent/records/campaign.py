@@ -10,6 +10,7 @@ from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.program import Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, SelectionRule
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Weights
 from fsd_agent.records.zone import Zone
 
@@ -112,6 +113,7 @@ class Campaign:
     zones: tuple[Zone, ...] = ()
     heads: tuple[Head, ...] = ()
     uplink: LinkRule = SAYS_NOTHING
+    selection: SelectionRule = SELECTS_AS_USUAL
     weights: Weights = DEFAULT_WEIGHTS
     """What its clips are valued by, among those of its priority."""
 

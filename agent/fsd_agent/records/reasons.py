@@ -39,6 +39,17 @@ class DropReason(StrEnum):
     """The ledger could not record that it is kept."""
     NEVER_ACCEPTED = "never_accepted"
     """In the ledger alone: the vehicle stopped between recording that it is kept and keeping it."""
+    # Selection, of the finished clip: nothing of it was encoded
+    CAMERA_MISSING = "camera_missing"
+    """Of a camera that it is to show there is no picture."""
+    PICTURE_BLACK = "picture_black"
+    PICTURE_FROZEN = "picture_frozen"
+    PICTURE_DARK = "picture_dark"
+    PICTURE_OVEREXPOSED = "picture_overexposed"
+    PICTURE_BLURRED = "picture_blurred"
+    LENS_DIRTY = "lens_dirty"
+    FALSE_HIT = "false_hit"
+    """What the condition saw is not there at a second look."""
     # Redaction: fail closed
     REDACTION_NO_CODEC = "redaction_no_codec"
     REDACTION_NOT_LOOKED = "redaction_not_looked"

@@ -124,3 +124,6 @@ class Status:
     """Model packages in use, ``name@version``."""
     campaigns_left_out: int = 0
     """Of those that fired: for which there was no room; they fired less often than those in ``campaigns``."""
+    unjudged: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Clips that this run kept because a verdict on them could not be had, by campaign and verdict
+    (``pipeline.select.Asked``)."""

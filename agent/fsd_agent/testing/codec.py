@@ -47,6 +47,11 @@ class PictureFrame:
         """A copy as (height, width, 3)."""
         return self._bgr.copy()
 
+    def luma(self) -> NDArray[np.uint8]:
+        """Brightness alone, 16 to 235 (ITU-R BT.601)."""
+        weighted = self._bgr @ np.array([0.114, 0.587, 0.299])
+        return np.asarray(np.rint(16 + weighted * (219 / 255)), np.uint8)
+
     def fill(self, boxes: NDArray[np.int32]) -> None:
         """Paint black rectangles, clipped and widened to even pixels."""
         self._bgr = self._bgr.copy()

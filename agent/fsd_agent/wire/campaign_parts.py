@@ -1,4 +1,4 @@
-"""Parts of a campaign on the wire: its program, schedule, zones, heads, link rule and weights. ``wire.campaigns`` has the whole.
+"""Parts of a campaign on the wire: its program, schedule, zones, heads, link and selection rule, weights. ``wire.campaigns`` has the whole.
 
 A node is an array ``[op, [argument positions], value, window_ns]``; a span, an offset and a corner are pairs. Each
 ``unpack`` gives a record, whose own checks raise its own ``ValueError``.
@@ -16,6 +16,7 @@ from fsd_agent.records.head import MAX_HIDDEN, MAX_LAYERS, Head, HeadLayer
 from fsd_agent.records.link_rule import LinkRule, Links
 from fsd_agent.records.program import MAX_NODES, MAX_TEXT, MAX_WINDOW_NS, LiteralValue, Node, Op, Program
 from fsd_agent.records.schedule import LocalOffset, Schedule, WeekSpan
+from fsd_agent.records.selection_rule import Cameras, Fault, SelectionRule
 from fsd_agent.records.worth import Weights
 from fsd_agent.records.zone import Zone
 
@@ -23,6 +24,10 @@ Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\Z")]
 _Latitude = Annotated[float, Meta(ge=-90, le=90)]
 _Longitude = Annotated[float, Meta(ge=-180, le=180)]
+
+
+class SelectionError(ValueError):
+    """No form of a selection rule."""
 
 
 class WireNode(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -151,6 +156,27 @@ class WireLinkRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def unpack(self) -> LinkRule:
         """The rule."""
         return LinkRule(self.links, self.roaming, self.urgent, self.deadline_ns)
+
+
+class WireSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A :class:`SelectionRule`."""
+
+    reject: Annotated[tuple[Fault, ...], Meta(max_length=len(Fault))]
+    """In the order of :class:`Fault`, each once, so that a rule has one form."""
+    cameras: Cameras
+    confirm: bool
+
+    @classmethod
+    def pack(cls, rule: SelectionRule) -> WireSelection:
+        """What is sent."""
+        return cls(tuple(fault for fault in Fault if fault in rule.reject), rule.cameras, rule.confirm)
+
+    def unpack(self) -> SelectionRule:
+        """The rule. Raises :class:`SelectionError`."""
+        rule = SelectionRule(frozenset(self.reject), self.cameras, self.confirm)
+        if self.pack(rule) != self:
+            raise SelectionError("reject: faults are in their order, each once")
+        return rule
 
 
 class WireWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

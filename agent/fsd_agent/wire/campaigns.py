@@ -21,25 +21,28 @@ from fsd_agent.records.link_rule import SAYS_NOTHING
 from fsd_agent.records.program import Op, ProgramError, names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, WeightsError
 from fsd_agent.records.zone import ZoneError
 from fsd_agent.wire.campaign_parts import (
     Name,
+    SelectionError,
     Text,
     WireHead,
     WireLinkRule,
     WireProgram,
     WireSchedule,
+    WireSelection,
     WireWeights,
     WireZone,
 )
 
 VERSION: Final = 5
-_NEW: Final = {4: ("uplink",), 5: ("weights",)}
+_NEW: Final = {4: ("uplink",), 5: ("selection", "weights")}
 """Fields by the version that brought them. Sets of before are still read, from a vehicle's disk and from regions that have not
 pushed since: their campaigns say nothing of these."""
 OLDEST: Final = min(_NEW) - 1
-_PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError, WeightsError)
+_PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError, SelectionError, WeightsError)
 _From = TypeVar("_From")
 _To = TypeVar("_To")
 
@@ -93,6 +96,7 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[tuple[WireZone, ...], Meta(max_length=LIMITS.zones)]
     heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
     uplink: WireLinkRule
+    selection: WireSelection
     weights: WireWeights
 
 
@@ -141,9 +145,13 @@ def decode_set(data: bytes) -> CampaignSet:
 
 
 def _bring_up(raw: dict[str, Any], version: int) -> None:
-    """Make a set of a version before one of this."""
+    """Make a set of a version before one of this: what it can't say is as of a campaign that says nothing."""
     raw["v"] = VERSION
-    says_nothing = {"uplink": WireLinkRule.pack(SAYS_NOTHING), "weights": WireWeights.pack(DEFAULT_WEIGHTS)}
+    says_nothing = {
+        "uplink": WireLinkRule.pack(SAYS_NOTHING),
+        "selection": WireSelection.pack(SELECTS_AS_USUAL),
+        "weights": WireWeights.pack(DEFAULT_WEIGHTS),
+    }
     missing = [field for since, fields in _NEW.items() if since > version for field in fields]
     campaigns = raw.get("campaigns")
     for one in campaigns if isinstance(campaigns, list) else ():
@@ -177,6 +185,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         zones=tuple(WireZone.pack(zone) for zone in campaign.zones),
         heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
         uplink=WireLinkRule.pack(campaign.uplink),
+        selection=WireSelection.pack(campaign.selection),
         weights=WireWeights.pack(campaign.weights),
     )
 
@@ -213,6 +222,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         zones=tuple(_part(name, f"zones.{zone.name}", WireZone.unpack, zone) for zone in raw.zones),
         heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
         uplink=raw.uplink.unpack(),
+        selection=_part(name, "selection", WireSelection.unpack, raw.selection),
         weights=_part(name, "weights", WireWeights.unpack, raw.weights),
     )
     _check_together(campaign)

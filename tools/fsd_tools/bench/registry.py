@@ -48,6 +48,11 @@ BENCHES = {
             "true clips in a budget, against fixed intervals and any pedestrian",
         ),
         Bench(
+            "quality",
+            "fsd_tools.bench.quality:bench_quality",
+            "which good and which spoilt clips the verdict on quality throws away",
+        ),
+        Bench(
             "redact",
             "fsd_tools.bench.redact:bench_redact",
             "what redaction covers and fills on street pictures, against one pass and a face detector",

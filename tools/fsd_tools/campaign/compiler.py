@@ -11,6 +11,7 @@ from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, Camp
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import LinkRule
 from fsd_agent.records.program import Op, Program, names
+from fsd_agent.records.selection_rule import SelectionRule
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Part, Weights, WeightsError
 from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
@@ -145,6 +146,7 @@ def _build(
         zones=zones,
         heads=heads,
         uplink=_uplink(parsed.uplink),
+        selection=_selection(parsed.selection),
         weights=_weights(parsed.selection),
     )
 
@@ -171,6 +173,13 @@ def _uplink(uplink: UplinkFile) -> LinkRule:
         reason = f"{uplink.deadline!r} is less than {LIMITS.deadline_min_ns / SECOND_NS:g} s: the vehicle looks no oftener"
         raise FieldError("uplink.deadline", reason)
     return LinkRule(uplink.links, uplink.roaming, uplink.urgent, deadline)
+
+
+def _selection(selection: SelectionFile) -> SelectionRule:
+    quality = selection.quality
+    if len(set(quality.reject)) != len(quality.reject):
+        raise FieldError("selection.quality.reject", "a fault is there twice")
+    return SelectionRule(frozenset(quality.reject), quality.cameras, selection.confirm)
 
 
 def _heads(parsed: CampaignFile, cameras: tuple[str, ...], folder: Path) -> tuple[Head, ...]:

@@ -18,6 +18,7 @@ from msgspec import Meta
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.link_rule import Links
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.selection_rule import USUAL, Cameras, Fault
 from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
 
@@ -85,11 +86,22 @@ class UplinkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: str | None = None
 
 
-class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``selection``; left out, clips are valued by the default weights."""
+class QualityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection.quality``."""
 
+    reject: Annotated[tuple[Fault, ...], Meta(max_length=len(Fault))] = tuple(
+        fault for fault in Fault if fault in USUAL
+    )
+    cameras: Cameras = Cameras.ANY
+
+
+class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection``: which verdicts may throw a finished clip away, and what the others are valued by."""
+
+    quality: QualityFile = QualityFile()
+    confirm: bool = True
     weights: dict[str, float] | None = None
-    """By part; a part that is not named counts for nothing."""
+    """By part; a part that is not named counts for nothing. Left out, they are the default's."""
 
 
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

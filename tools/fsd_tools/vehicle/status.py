@@ -160,6 +160,10 @@ def _show(one: Status, console: Console) -> None:
     console.print(f"  models: {', '.join(one.models) or 'none'}; formats: {_formats(one)}", highlight=False)
     for line in fault_lines(one.faults):
         console.print(f"  {line}", highlight=False)
+    _show_campaigns(one, console)
+
+
+def _show_campaigns(one: Status, console: Console) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("campaign", no_wrap=True)
     for name in ("fired", "under way", "delivered", "MB"):
@@ -175,6 +179,9 @@ def _show(one: Status, console: Console) -> None:
             ", ".join(f"{count} {reason}" for reason, count in sorted(campaign.dropped.items())) or "0",
         )
     console.print(table)
+    for name, counts in sorted(one.unjudged.items()):
+        missed = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+        console.print(f"  kept, for it could not be judged: {name}: {missed}", highlight=False)
     if one.campaigns_left_out:
         console.print(
             f"  {one.campaigns_left_out} more campaigns fired less often; the message has no room for them"

@@ -1,0 +1,75 @@
+"""``selection`` in a campaign file: what it compiles to, what is refused, and what the families say."""
+
+from __future__ import annotations
+
+import pytest
+
+from fsd_agent.records.campaign import Campaign
+from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, USUAL, Cameras, Fault, SelectionRule
+from fsd_tools.campaign.compiler import CampaignError, compile_campaign
+from fsd_tools.campaign.families import FAMILIES
+from fsd_tools.drive.vehicles import fsd_demo
+
+FILE = """
+id: walker
+purpose: safety
+description: test
+condition: Vehicle.Speed > 3.0
+capture: {before: 1s, after: 1s, cameras: [front]}
+valid: {from: 2026-01-01, until: 2026-12-31}
+"""
+
+
+def compiled(text: str) -> Campaign:
+    return compile_campaign(
+        text, file="walker.yaml", catalogue=fsd_demo().catalogue, cameras=["front", "narrow"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", SELECTS_AS_USUAL),
+        ("selection: {}", SELECTS_AS_USUAL),
+        ("selection: {quality: {reject: []}}", SelectionRule(frozenset())),
+        (
+            "selection: {quality: {reject: [dark, black]}}",
+            SelectionRule(frozenset({Fault.BLACK, Fault.DARK})),
+        ),
+        ("selection: {quality: {cameras: all}}", SelectionRule(USUAL, Cameras.ALL)),
+        ("selection: {confirm: false}", SelectionRule(USUAL, Cameras.ANY, confirm=False)),
+    ],
+)
+def test_what_it_says_is_compiled(said: str, expected: SelectionRule) -> None:
+    assert compiled(FILE + said).selection == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("selection: {quality: {reject: [rainy]}}", "walker.yaml: selection.quality.reject[0]: 'rainy': Invalid enum"),
+        ("selection: {quality: {reject: [dark, dark]}}", "walker.yaml: selection.quality.reject: a fault is there twice"),
+        ("selection: {quality: {cameras: most}}", "walker.yaml: selection.quality.cameras: 'most': Invalid enum value"),
+        ("selection: {quality: dark}", "walker.yaml: selection.quality: 'dark': Expected `object`"),
+        ("selection: {confirm: 1}", "walker.yaml: selection.confirm: 1: Expected `bool`"),
+        ("selection: {sharpness: 3}", "walker.yaml: selection"),
+    ],
+)  # fmt: skip
+def test_what_it_can_not_say_is_refused_with_its_place(said: str, reason: str) -> None:
+    with pytest.raises(CampaignError) as caught:
+        compiled(FILE + said)
+    assert str(caught.value).startswith(reason)
+
+
+def test_families_that_are_about_the_night_or_the_detector_say_so() -> None:
+    found = {
+        path.stem: compiled(path.read_text(encoding="utf-8")).selection for path in FAMILIES.glob("*.yaml")
+    }
+    for name in ("night_vru", "tunnel_with_vru"):
+        assert found[name].reject == USUAL - {Fault.BLACK}
+    unconfirmed = {name for name, rule in found.items() if not rule.confirm}
+    mistakes = {"detection_flicker", "late_detection", "main_narrow_disagreement"}
+    assert unconfirmed == mistakes | {"near_miss", "hard_braking_vru_near"}
+    assert [name for name, rule in found.items() if rule.cameras is Cameras.ALL] == [
+        "main_narrow_disagreement"
+    ]
