@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.pipeline.sealed_files import FileAsyncFiles, SealedFiles
-from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce
-from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool
+from fsd_agent.pipeline.segments import BLOCK_BYTES
+from fsd_agent.pipeline.soundness import AtOnce
+from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.rules.uplink.transfer import SendInit, SendSegment
@@ -31,7 +32,7 @@ class Asked:
 
     def __init__(self, inner: RegionSpool) -> None:
         self.reads: list[tuple[str, int]] = []
-        self.read, self.erase = inner.read, inner.erase
+        self.read, self.erase, self.sha256 = inner.read, inner.erase, inner.sha256
         self._parts = inner.parts
 
     def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
@@ -98,9 +99,10 @@ def test_a_clip_that_is_erased_or_forgotten_is_not_in_memory_any_more() -> None:
 def test_erasing_a_clip_forgets_its_block_alone() -> None:
     bench = Bench()
     bench.segment(0, 0)
+    reads = len(bench.asked.reads)
     bench.files.erase(bench.rows[1])
     bench.segment(0, 0)
-    assert len(bench.asked.reads) == 1
+    assert len(bench.asked.reads) == reads
     bench.files.erase(bench.rows[0])
     with pytest.raises(Exception, match="no such file"):
         bench.segment(0, 0)
@@ -129,12 +131,71 @@ def test_the_file_convention_is_told_of_each_segment_beforehand(segment_bytes: i
     assert decode_init(payload).user_data.segments == expected
 
 
-def test_a_segment_goes_under_the_hash_that_was_found_when_the_file_was_checked() -> None:
+@pytest.mark.parametrize("doubted", [False, True])
+def test_a_segment_goes_under_its_own_hash_however_that_was_found(doubted: bool) -> None:
     bench = Bench()
     row, data = bench.rows[0], bench.data[0]
-    assert bench.files.is_sound(row)
+    assert bench.files.is_sound(row, doubted=doubted)
     for offset in range(0, SIZE, SEGMENT_BYTES):
         segment = data[offset : offset + SEGMENT_BYTES]
         topic, payload = bench.files.render(SendSegment(row.clip_id, offset, len(segment)), row)
         assert payload == segment
         assert topic == Topics("cn", "car-1").segment(row.clip_id, offset, hashlib.sha256(segment).digest())
+
+
+def test_a_file_that_says_what_it_is_is_not_read_before_it_is_sent() -> None:
+    bench = Bench()
+    assert bench.files.is_sound(bench.rows[0])
+    assert bench.asked.reads == []
+    bench.segment(0, 0)
+    assert bench.asked.reads == [(bench.rows[0].clip_id, at) for at in (0, BLOCK_BYTES)]
+
+
+@pytest.mark.parametrize("why", ["doubted", "says nothing", "says it is another", "every hash is wanted"])
+def test_all_of_a_file_is_read_where_its_word_is_not_enough(why: str) -> None:
+    bench = Bench()
+    row, files = bench.rows[0], bench.files
+    if why == "says nothing":
+        bench.spool.with_hash = False
+        bench.spool.put(at("cn"), row.clip_id, as_file(bench.data[0]))
+    if why == "says it is another":
+        bench.spool.put(at("cn"), row.clip_id, as_file(bytes(SIZE)))
+        with pytest.raises(SpoolDamagedError, match="SHA-256 of the file is not that of what was sealed"):
+            files.is_sound(row)
+    else:
+        if why == "every hash is wanted":
+            files = FileAsyncFiles(bench.asked, Topics("cn", "car-1"), AtOnce(), lambda: None, SEGMENT_BYTES)
+        assert files.is_sound(row, doubted=why == "doubted")
+    assert [offset for _, offset in bench.asked.reads[:4]] == [0, *(BLOCK_BYTES * n for n in (1, 2, 3))]
+
+
+def test_damage_inside_a_file_that_says_what_it_is_is_found_before_it_is_sent() -> None:
+    bench = Bench()
+    row = bench.rows[0]
+    place = at("cn"), row.clip_id
+    content = bytearray(bench.spool.files[place])
+    content[2 * BLOCK_BYTES + BLOCK_BYTES // 2] ^= 1
+    bench.spool.files[place] = bytes(content)
+    assert bench.files.is_sound(row)
+    assert bench.segment(0, BLOCK_BYTES) == bench.data[0][BLOCK_BYTES:][:SEGMENT_BYTES]
+    with pytest.raises(SpoolDamagedError, match="chunk 39 is damaged"):
+        bench.segment(0, 2 * BLOCK_BYTES)
+
+
+def test_a_file_that_became_shorter_is_found_damaged_where_it_ends() -> None:
+    bench = Bench()
+    row = bench.rows[0]
+    bench.spool.put(at("cn"), row.clip_id, as_file(bench.data[0][:BLOCK_BYTES]))
+    assert bench.segment(0, 0) == bench.data[0][:SEGMENT_BYTES]
+    with pytest.raises(SpoolDamagedError, match=f"file ends before byte {BLOCK_BYTES + SEGMENT_BYTES}"):
+        bench.segment(0, BLOCK_BYTES)
+
+
+def test_a_file_whose_hash_is_damaged_is_damaged() -> None:
+    bench = Bench()
+    row = bench.rows[0]
+    place = at("cn"), row.clip_id
+    bench.spool.files[place] = bench.spool.files[place][:-1]
+    for doubted in (False, True):
+        with pytest.raises(SpoolDamagedError, match="its hash is damaged, cut short"):
+            bench.files.is_sound(row, doubted=doubted)

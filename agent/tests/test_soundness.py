@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from fsd_agent.pipeline.deliver import Deliverer
-from fsd_agent.pipeline.soundness import BLOCK_BYTES, AtOnce, Soundness
+from fsd_agent.pipeline.segments import BLOCK_BYTES
+from fsd_agent.pipeline.soundness import AtOnce, Soundness
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.spool import CompartmentKeyError, RegionSpool, SpoolDamagedError, SpoolError
 from fsd_agent.records.clip import ClipRow, ClipState
@@ -57,13 +58,14 @@ class WhenTold(Executor):
 
 
 class Bench:
-    """A vehicle with sealed clips and a region that takes them."""
+    """A vehicle with sealed clips whose files don't say what they are, and a region that takes them."""
 
     def __init__(self, beside: Executor) -> None:
         self.region, self.server = MemoryRegion("cn", port=8883), MemoryBroker()
         self.server.listen(receiver_subscription("cn"), self.region.handle)
         self.keys = keyed("cn")
         self.spool, self.journal = MemorySpool(self.keys), MemoryJournal()
+        self.spool.with_hash = False
         self.clock, self.events = ManualClock(), RememberedEvents()
         route = self.region.route()
 
@@ -164,6 +166,26 @@ def test_each_attempt_is_checked_anew_and_a_file_that_went_bad_is_dropped() -> N
     assert "SHA-256" in str(bench.events.of("dropped")[0]["detail"])
 
 
+def test_a_file_that_says_what_it_is_is_read_whole_after_an_attempt_that_got_nowhere() -> None:
+    beside = WhenTold()
+    bench = Bench(beside)
+    bench.spool.with_hash = True
+    row = bench.add(1)
+    bench.server.forget = lambda topic: row.clip_id in topic
+    bench.steps()
+    assert len(bench.about(row)) == 1
+    assert beside.waiting == [], "its own word was enough"
+    for _ in range(2):
+        bench.clock.advance(60_000_000_000)
+        bench.steps()
+    assert len(beside.waiting) == 1
+    assert len(bench.about(row)) == 1
+    bench.server.forget = lambda _topic: False
+    beside.run_one()
+    bench.steps()
+    assert bench.state(row) is ClipState.DELIVERED
+
+
 class Files:
     """One sealed file, and whether it is sound."""
 
@@ -252,7 +274,7 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         """A spool whose first read takes until it is told."""
 
         def __init__(self, inner: RegionSpool) -> None:
-            self.read, self.erase = inner.read, inner.erase
+            self.read, self.erase, self.sha256 = inner.read, inner.erase, inner.sha256
             self._parts = inner.parts
 
         def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -70,6 +70,92 @@ def test_the_bytes_are_what_they_were() -> None:
     assert (
         use_key(KEY, EU, "spool").hex() == "3945753044e0067fd5f42ddb9ed80d601b59bb92932a1cd768e7248a4e14c681"
     )
+
+
+def with_hash(content: bytes, salt: bytes = SALT) -> bytes:
+    room, digest = bytearray(BLOCK_BYTES), hashlib.sha256(content).digest()
+    return b"".join(
+        map(
+            bytes,
+            encode_spool_blocks(
+                as_file(content), EU, CLIP, key=KEY, salt=salt, room=room, digest=lambda: digest
+            ),
+        )
+    )
+
+
+def test_the_bytes_of_version_2_are_what_they_were() -> None:
+    data = with_hash(b"golden")
+    assert (
+        hashlib.sha256(data).hexdigest() == "98c9b870719a9f794f2d5d4b5f71289e14180efd3c0929748ad71daa3984c8fb"
+    )
+    header = {"v": 2, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
+    body = msgspec.msgpack.encode(header)
+    assert data.startswith(b"FSDSPOL1" + len(body).to_bytes(4, "big") + body)
+    assert len(data) == 12 + len(body) + 48 + 6 + 16 + 48
+    assert opened(data).sha256() == hashlib.sha256(b"golden").digest()
+    assert whole(data) == b"golden"
+
+
+def test_version_1_says_no_hash() -> None:
+    before = encode(as_file(b"golden"))
+    assert opened(before).sha256() is None
+    assert opened(before + with_hash(b"golden")[-48:]).sha256() is None
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 9 * CHUNK_BYTES])
+def test_a_file_says_its_hash_whatever_its_size(size: int) -> None:
+    content = hashlib.shake_128(b"content").digest(size)
+    data = with_hash(content)
+    assert opened(data).sha256() == hashlib.sha256(content).digest()
+    assert whole(data) == content
+
+
+def test_a_hash_that_was_changed_or_cut_is_refused() -> None:
+    data, size = with_hash(b"small"), len(encode(as_file(b"small")))
+    for bit in range(size * 8, len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises(SpoolFileError, match="its hash is damaged"):
+            opened(bytes(damaged)).sha256()
+        assert whole(bytes(damaged)) == b"small"
+    for length in range(size, len(data)):
+        with pytest.raises(SpoolFileError, match="its hash is damaged, cut short"):
+            opened(data[:length]).sha256()
+
+
+@pytest.mark.parametrize("made", [with_hash, lambda content: encode(as_file(content))])
+def test_nothing_may_follow(made: Callable[[bytes], bytes]) -> None:
+    file = opened(made(b"small") + b"\0")
+    with pytest.raises(SpoolFileError):
+        file.read(0, 5), file.sha256()
+
+
+def test_one_files_hash_is_not_anothers() -> None:
+    """Not even of the same clip, sealed twice to the same size."""
+    one, other = with_hash(b"first"), with_hash(b"again", bytes(32))
+    with pytest.raises(SpoolFileError, match="another file's"):
+        opened(one[:-48] + other[-48:]).sha256()
+
+
+def test_a_hash_is_asked_for_when_all_was_read() -> None:
+    read: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for number in range(40):
+            read.append(number)
+            yield bytes(CHUNK_BYTES)
+
+    def digest() -> bytes:
+        assert len(read) == 40
+        return bytes(32)
+
+    file = SealedFile(40 * CHUNK_BYTES, bytes(32), parts())
+    room = bytearray(BLOCK_BYTES)
+    blocks = list(
+        map(bytes, encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room, digest=digest))
+    )
+    assert opened(b"".join(blocks)).sha256() == bytes(32)
 
 
 @settings(max_examples=20, deadline=None)

@@ -82,6 +82,15 @@ def test_no_id_reaches_out(spool: SpoolStore, region: str, clip: str) -> None:
     assert spool.entries() == frozenset()
 
 
+def test_a_file_says_of_itself_what_was_sealed(spool: SpoolStore) -> None:
+    region = spool.region("eu")
+    with pytest.raises(SpoolError):
+        region.sha256(Purpose.SAFETY, CLIP)
+    for content in (b"first", bytes(1_500_000)):
+        spool.put(at("eu"), CLIP, as_file(content))
+        assert region.sha256(Purpose.SAFETY, CLIP) == hashlib.sha256(content).digest()
+
+
 def test_a_put_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
     def breaking() -> Iterator[bytes]:
         yield b"new"

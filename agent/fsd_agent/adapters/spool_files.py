@@ -15,6 +15,7 @@ import contextlib
 import os
 import secrets
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,9 @@ class SpoolFiles:
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = replace(file, chunks=hashing.through(file.chunks))
         room = self._room()
-        blocks = encode_spool_blocks(hashed, compartment, clip_id, key=key, salt=salt, room=room)
+        blocks = encode_spool_blocks(
+            hashed, compartment, clip_id, key=key, salt=salt, room=room, digest=hashing.digest
+        )
         try:
             fd = durable.lay_file(path, blocks)
         except SpoolFileError as error:
@@ -180,14 +183,23 @@ class RegionSpoolFiles:
 
     def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
         """See the port."""
+        with self._open(purpose, clip_id) as file:
+            return file.parts(offset, length)
+
+    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+        """See the port."""
+        with self._open(purpose, clip_id) as file:
+            return file.sha256()
+
+    @contextlib.contextmanager
+    def _open(self, purpose: Purpose, clip_id: str) -> Iterator[SpoolFile]:
         compartment = Compartment(self._region_id, purpose)
         path = self._files.path(compartment, clip_id)
         key = self._files.key(compartment)
         with durable.translated(path):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                file = SpoolFile.open(lambda *at: durable.read_at(fd, *at), compartment, clip_id, key=key)
-                return file.parts(offset, length)
+                yield SpoolFile.open(lambda *at: durable.read_at(fd, *at), compartment, clip_id, key=key)
             except SpoolFileError as error:
                 raise SpoolDamagedError(f"{path}: {error}") from error
             finally:

@@ -77,6 +77,7 @@ class Deliverer:
         gate: Gate,
         power: Power,
         beside: Executor | None = None,
+        ahead: Executor | None = None,
         firings: FiringTeller | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
@@ -84,8 +85,8 @@ class Deliverer:
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         Where ``power`` says asleep, nobody is connected.
-        ``beside`` hashes whole files while others are sent; without it that is done on our thread. Without ``firings``
-        no region is told of any by itself.
+        ``beside`` hashes whole files while others are sent, ``ahead`` reads what comes next of the one that is; without
+        them that is done on our thread. Without ``firings`` no region is told of any by itself.
         """
         self._journal = journal
         self._spool = spool
@@ -100,6 +101,7 @@ class Deliverer:
         self._power = power
         self._passage = Passage(gate)
         self._beside = beside or AtOnce()
+        self._ahead = ahead
         self._firings = firings
         self._link: Link[Emission | SmallMessage | FiringMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
@@ -231,6 +233,7 @@ class Deliverer:
                 state=self._journal,
                 clock=self._clock,
                 beside=self._beside,
+                ahead=self._ahead,
                 done=self._link.broker.wake,
             )
             self._standing.trouble = self._lane.sent.trouble if self._lane.sent is not None else ""

@@ -49,17 +49,22 @@ class Lane:
         clock: Clock,
         beside: Executor,
         done: Callable[[], None],
+        ahead: Executor | None = None,
     ) -> Self:
-        """A lane that knows of no clip yet; ``beside`` and ``done`` are those of :class:`.sealed_files.SealedFiles`."""
+        """A lane that knows of no clip yet; the last three are those of :class:`.sealed_files.SealedFiles`."""
         topics = Topics(route.policy.region_id, route.registration.vehicle)
         region = spool.region(topics.region)
         if route.policy.transfer is TransferProfile.VEHICLE_TOPICS:
-            files = SealedFiles(region, topics, beside, done, limits.segment_bytes)
+            files = SealedFiles(region, topics, beside, done, limits.segment_bytes, ahead)
             return cls(route, topics, Schedule(route, limits, first_ask), files, None)
         sent = SentBook(state, topics.region, clock, limits)
         schedule = Schedule(route, limits, first_ask, sent.begin)
         return cls(
-            route, topics, schedule, FileAsyncFiles(region, topics, beside, done, limits.segment_bytes), sent
+            route,
+            topics,
+            schedule,
+            FileAsyncFiles(region, topics, beside, done, limits.segment_bytes, ahead),
+            sent,
         )
 
     @property

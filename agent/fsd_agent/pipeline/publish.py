@@ -5,7 +5,8 @@ themselves (:mod:`.firings`), which are given only while there is consent. Then 
 window is full, the rate is reached, or there is nothing to say. Before each message about a clip it is asked, in this order:
 
     the ledger has not given the clip up              else that is carried through; asked once a connection
-    its file is sound                                 else it is dropped; asked before each first question, beside
+    its file is what was sealed                       else it is dropped; asked before each first question, beside where
+                                                      all of it has to be read, and of each part when that is read
     what is known here is not from before a           else it waits until it is looked up anew
     withdrawal of consent
     there is consent to its purpose                   else it waits
@@ -144,9 +145,11 @@ class Publisher:
     def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
         """Give one message about a clip to the connection, if there is consent at that very moment."""
         row = lane.schedule.row(emission.clip_id)
-        if isinstance(emission, SendInit) and not lane.files.is_sound(row):
-            lane.schedule.unasked(row.clip_id, now_ns)
-            return
+        if isinstance(emission, SendInit):
+            doubted = lane.schedule.has_failed(row.clip_id)
+            if not lane.files.is_sound(row, doubted=doubted):
+                lane.schedule.unasked(row.clip_id, now_ns)
+                return
         topic, payload = lane.files.render(emission, row)
         with self._consent.steady() as consented:
             if self._standing.outdated(consented):

@@ -157,12 +157,14 @@ class Scrub:
                 self._events.emit("disk_failed", clip=row.clip_id, what=str(error))
 
     def _read_end(self, row: ClipRow) -> None:
-        last = max(0, row.size_bytes - 1)
-        data = self._spool.region(row.region_id).read(row.purpose, row.clip_id, last, 2)
+        last, region = max(0, row.size_bytes - 1), self._spool.region(row.region_id)
+        data = region.read(row.purpose, row.clip_id, last, 2)
         if last + len(data) != row.size_bytes:
             raise SpoolDamagedError(
                 f"clip {row.clip_id}: does not end where it did: {row.size_bytes} bytes were sealed"
             )
+        if region.sha256(row.purpose, row.clip_id) not in {None, row.sha256}:
+            raise SpoolDamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
 
     def _is_there(self, row: ClipRow) -> bool:
         """Whether the clip is still where it was when its file was begun to be read."""

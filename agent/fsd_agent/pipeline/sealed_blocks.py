@@ -12,6 +12,8 @@ from fsd_agent.records.clip import ClipRow
 def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterator[tuple[bytes, ...]]:
     """Blocks of ``block_bytes``, each in parts, the last may be shorter; after it size and SHA-256 are compared with the journal's ``row``.
 
+    Then nothing of the file was left unread.
+
     Raises :class:`SpoolDamagedError` naming the clip and what differs, and what reading raises.
     """
     digest, done = hashlib.sha256(), 0
@@ -24,3 +26,4 @@ def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterato
         raise SpoolDamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
     if digest.digest() != row.sha256:
         raise SpoolDamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
+    spool.sha256(row.purpose, row.clip_id)  # For its own sake: it can be damaged, too

@@ -1,8 +1,8 @@
 """Whether a sealed file is what was sealed: it is hashed as a whole and compared with the journal.
 
-This is done before each first question about a clip, so that a damaged file is found here, instead of being sent for ever to
-a receiver that can never accept it. Each time, because a file that was sound at the last attempt may be the reason why that
-one failed. Hashing takes as long as sending on a fast link does, and a large clip takes seconds: so it is done beside the
+This is done before the first question about a clip whose file does not say itself what it is, and of any after an attempt that
+got nowhere (:mod:`.sealed_files`): so a damaged file is found here, instead of being sent for ever to a receiver that can never
+accept it. Each time, because a file that was sound at the last attempt may be the reason why that one failed. Hashing takes as long as sending on a fast link does, and a large clip takes seconds: so it is done beside the
 delivering loop, which sends other clips, and what is small, meanwhile.
 
 Threads: one calls the methods, and each check runs where the executor runs it.
@@ -16,12 +16,9 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from fsd_agent.pipeline.sealed_blocks import sealed_blocks
+from fsd_agent.pipeline.segments import BLOCK_BYTES
 from fsd_agent.ports.spool import RegionSpool, SpoolError
 from fsd_agent.records.clip import ClipRow
-
-BLOCK_BYTES = 1 << 20
-"""Read at once: opening a file and asking for its key cost as much as opening several segments."""
-
 
 _NONE = frozenset[str]()
 

@@ -89,6 +89,13 @@ class RegionSpool(Protocol):
         """
         ...
 
+    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+        """Of the sealed file, as it was when this very file was put: whatever can be read of it is a part of that.
+
+        None where the file is of a format that does not say. Raises as ``read``.
+        """
+        ...
+
     def erase(self, purpose: Purpose, clip_id: str) -> None:
         """Remove; nothing happens when there is none."""
         ...

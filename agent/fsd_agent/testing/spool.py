@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 
 from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolError, SpoolFullError
@@ -17,7 +18,13 @@ from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
-from fsd_agent.wire.spool_file import SALT_BYTES, SpoolFile, SpoolFileError, encode_spool_file
+from fsd_agent.wire.spool_file import (
+    BLOCK_BYTES,
+    SALT_BYTES,
+    SpoolFile,
+    SpoolFileError,
+    encode_spool_blocks,
+)
 
 
 class MemorySpool:
@@ -30,6 +37,8 @@ class MemorySpool:
         self.quarantine: dict[tuple[Compartment, str], bytes] = {}
         self.quarantine_files = 16
         """As many are kept."""
+        self.with_hash = True
+        """False: files are put as they were before they held their hash."""
         self._sizes: dict[tuple[Compartment, str], int] = {}
         self._afloat: dict[tuple[Compartment, str], bytes | None] = {}
         """Files that have not landed, and what the medium has under their names for certain."""
@@ -40,15 +49,18 @@ class MemorySpool:
         """See the port."""
         place = _place(compartment, clip_id)
         chunks = b"".join(file.chunks)
-        parts = encode_spool_file(
+        sha256 = hashlib.sha256(chunks).digest()
+        blocks = encode_spool_blocks(
             SealedFile(file.size_bytes, file.content_key, (chunks,)),
             compartment,
             clip_id,
             key=self.key(compartment),
             salt=secrets.token_bytes(SALT_BYTES),
+            room=bytearray(BLOCK_BYTES),
+            digest=(lambda: sha256) if self.with_hash else None,
         )
         try:
-            content = b"".join(parts)
+            content = b"".join(map(bytes, blocks))
         except SpoolFileError as error:
             raise SpoolError(f"spool {compartment}/{clip_id}: {error}") from error
         with self._lock:
@@ -57,7 +69,6 @@ class MemorySpool:
             self._afloat.setdefault(place, self.files.get(place))
             self.files[place] = content
             self._sizes[place] = file.size_bytes
-        sha256 = hashlib.sha256(chunks).digest()
         return MemoryLanding(self, SealedClip(clip_id, compartment.region_id, file.size_bytes, sha256), place)
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
@@ -179,14 +190,23 @@ class MemoryRegionSpool:
 
     def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
         """See the port."""
+        with self._open(purpose, clip_id) as file:
+            return file.parts(offset, length)
+
+    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+        """See the port."""
+        with self._open(purpose, clip_id) as file:
+            return file.sha256()
+
+    @contextmanager
+    def _open(self, purpose: Purpose, clip_id: str) -> Iterator[SpoolFile]:
         compartment = Compartment(self._region_id, purpose)
         data = self._spool.files.get(_place(compartment, clip_id))
         key = self._spool.key(compartment)
         if data is None:
             raise SpoolError(f"spool {compartment}/{clip_id}: no such file")
         try:
-            file = SpoolFile.open(lambda at, size: data[at : at + size], compartment, clip_id, key=key)
-            return file.parts(offset, length)
+            yield SpoolFile.open(lambda at, size: data[at : at + size], compartment, clip_id, key=key)
         except SpoolFileError as error:
             raise SpoolDamagedError(f"spool {compartment}/{clip_id}: {error}") from error
 

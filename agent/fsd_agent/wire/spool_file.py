@@ -1,18 +1,23 @@
 r"""Spool file: a sealed clip as it lies on the vehicle, once more encrypted, under the key of its compartment.
 
-Format, version 1::
+Format, version 2::
 
     magic  "FSDSPOL1"
     u32    length of the header, big-endian, at most 512
     bytes  header: msgpack map, the fields of SpoolHeader
     bytes  AES-256-GCM of the clip's content key, 48 bytes
     ...    chunks: AES-256-GCM over 64 KiB of the sealed file each (the last one has what is left), each 16 bytes longer
+    bytes  AES-256-GCM of the sealed file's SHA-256, 48 bytes; version 1 ends before it
 
 Two keys come from the compartment's ``spool`` key (``wire.compartment``) by HKDF-SHA256, salted with the header's 32
-random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt the chunks, the others the content key. A
-chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; the content key's is
-zero. Associated data of both is the SHA-256 of everything up to the header's end. So a chunk can be read without the
-others, and none can be moved, dropped, or shown as another clip's, purpose's or region's.
+random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt chunks and hash, the others the content key. A
+chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; that of the hash ends in
+zero and 2; the content key's is zero. Associated data of all is the SHA-256 of everything up to the header's end. So a chunk can
+be read without the others, and none can be moved, dropped, or shown as another clip's, purpose's, region's or file's: the random
+bytes are each file's own.
+
+So where the hash is the one that the journal has of the clip, each chunk that opens is what was sealed, and nobody need read the
+others to know it. Of a file of version 1 that is known when the whole is read.
 
 What the region gets is the sealed file inside (``wire.sealed``); header and content key never leave the vehicle. The
 content key is what the region gets wrapped: by it the vehicle can give its owner a copy of the redacted clip.
@@ -47,8 +52,10 @@ MAX_HEADER_BYTES = 512
 
 _LENGTH = struct.Struct(">I")
 _NONCE = struct.Struct(">7xIB")
+_HASH_NONCE = _NONCE.pack(0, 2)
 _START_BYTES = len(MAGIC) + _LENGTH.size
 _CONTENT_KEY_BYTES = KEY_BYTES + TAG_BYTES
+_HASH_BYTES = sha256().digest_size + TAG_BYTES
 BLOCK_BYTES = _START_BYTES + MAX_HEADER_BYTES + _CONTENT_KEY_BYTES + 8 * (CHUNK_BYTES + TAG_BYTES)
 """Room for what comes before the chunks and for eight of them: written at once, and still in the cache of who made them."""
 
@@ -63,7 +70,7 @@ class SpoolFileError(ValueError):
 class SpoolHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What anyone who has the disk can read: no time, place or content."""
 
-    v: Literal[1]
+    v: Literal[1, 2]
     region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
     purpose: Purpose
     clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -75,7 +82,7 @@ class SpoolHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def encode_spool_file(
     file: SealedFile, compartment: Compartment, clip_id: str, *, key: bytes, salt: bytes
 ) -> Iterator[bytes]:
-    """The file in parts; ``key`` is the compartment's, ``salt`` 32 random bytes that were never used before.
+    """The file in parts, in version 1; ``key`` is the compartment's, ``salt`` 32 random bytes that were never used before.
 
     Raises :class:`SpoolFileError`, while iterating, where ``file`` does not have the size that it says.
     """
@@ -84,14 +91,25 @@ def encode_spool_file(
 
 
 def encode_spool_blocks(
-    file: SealedFile, compartment: Compartment, clip_id: str, *, key: bytes, salt: bytes, room: bytearray
+    file: SealedFile,
+    compartment: Compartment,
+    clip_id: str,
+    *,
+    key: bytes,
+    salt: bytes,
+    room: bytearray,
+    digest: Callable[[], bytes] | None = None,
 ) -> Iterator[memoryview]:
     """The same in blocks that are made in ``room``, :data:`BLOCK_BYTES` of it, each over the one before.
+
+    ``digest`` is asked for the SHA-256 of the sealed file when all of it was read, and everything else is written; without it the
+    file is of version 1.
 
     Memory that is taken anew for each part is given back to the kernel after each file, and taking it costs as much as
     encrypting does.
     """
-    head = SpoolHeader(1, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
+    version: Literal[1, 2] = 1 if digest is None else 2
+    head = SpoolHeader(version, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
     body = msgspec.msgpack.encode(head)
     start = MAGIC + _LENGTH.pack(len(body)) + body
     chunk_cipher, key_cipher = _ciphers(key, compartment, salt)
@@ -116,6 +134,8 @@ def encode_spool_blocks(
             f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
         )
     yield view[:end]
+    if digest is not None:
+        yield memoryview(chunk_cipher.encrypt(_HASH_NONCE, digest(), bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +190,28 @@ class SpoolFile:
         except (InvalidTag, ValueError) as error:
             raise SpoolFileError("its content key is damaged, or another compartment's") from error
 
+    def sha256(self) -> bytes | None:
+        """Of the sealed file, as it was sealed; None in version 1. Raises :class:`SpoolFileError`."""
+        if self.header.v == 1:
+            return None
+        chunks = _last(self.header.size) + 1
+        sealed = self._read_at(
+            self._body_at + self.header.size + chunks * TAG_BYTES, _HASH_BYTES + 1
+        )  # Nothing comes behind it
+        try:
+            return self._chunks.decrypt(_HASH_NONCE, sealed, self._bound)
+        except (InvalidTag, ValueError) as error:
+            raise SpoolFileError("its hash is damaged, cut short, or another file's") from error
+
     def _chunk(self, number: int) -> bytes:
         """Read and open one."""
-        sealed_bytes, last = CHUNK_BYTES + TAG_BYTES, _last(self.header.size)
+        at, last = number * CHUNK_BYTES, _last(self.header.size)
+        most = (
+            CHUNK_BYTES if self.header.v == 1 else self.header.size - at
+        )  # Nothing comes behind it in version 1
+        sealed_bytes = min(CHUNK_BYTES, most) + TAG_BYTES
         try:
-            sealed = self._read_at(self._body_at + number * sealed_bytes, sealed_bytes)
+            sealed = self._read_at(self._body_at + at + number * TAG_BYTES, sealed_bytes)
             return self._chunks.decrypt(_NONCE.pack(number, number == last), sealed, self._bound)
         except (InvalidTag, ValueError) as error:
             raise SpoolFileError(

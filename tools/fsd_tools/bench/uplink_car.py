@@ -118,7 +118,7 @@ class Car:
     ) -> None:
         keys = KeyFiles(root.root)
         self.journal = SqliteJournal(data / "journal.db")
-        self._beside = ThreadPoolExecutor(1, "check")
+        self._beside, self._ahead = ThreadPoolExecutor(1, "check"), ThreadPoolExecutor(1, "read")
         self._ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
         journal, ledger = self.journal, self._ledger
         residence = Residence(
@@ -147,12 +147,14 @@ class Car:
             gate=OpenGate(),
             power=AlwaysOn(),
             beside=self._beside,
+            ahead=self._ahead,
         )
 
     def close(self) -> None:
         """Disconnect, and close the stores."""
         self.deliverer.close()
         self._beside.shutdown()
+        self._ahead.shutdown()
         self._ledger.close()
         self.journal.close()
 

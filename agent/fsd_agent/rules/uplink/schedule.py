@@ -122,6 +122,10 @@ class Schedule:
         """What the journal said of a clip that waits here. Raises ``KeyError``."""
         return self._transfers[clip_id].row
 
+    def has_failed(self, clip_id: str) -> bool:
+        """Whether the last attempt on a clip that waits here got nowhere. Raises ``KeyError``."""
+        return self._transfers[clip_id].failing
+
     def update(self, rows: Sequence[ClipRow]) -> None:
         """Every sealed clip as the journal has it now: adds new ones, forgets those that are gone."""
         mine = {row.clip_id: row for row in rows if row.region_id == self._route.policy.region_id}
