@@ -78,8 +78,8 @@ def test_a_clip_goes_its_way_and_is_counted(journal: Journal) -> None:
     journal.accept([firing(3, drop=DropReason.SAMPLED_OUT)], [])
     journal.captured(clip_id(1), cut=True)
     journal.sealed(SealedClip(clip_id(1), "eu", 77, b"h" * 32))
-    assert journal.usage("c", since_wall_ns=0) == (1, 77)
-    assert journal.usage("c", since_wall_ns=2_000) == (0, 0)
+    assert journal.usage("eu", "c", since_wall_ns=0) == (1, 77)
+    assert journal.usage("eu", "c", since_wall_ns=2_000) == (0, 0)
     journal.delivered(clip_id(1), receipt=b"signed")
     found = journal.clip(clip_id(1))
     assert found is not None
@@ -238,9 +238,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 5")
+        db.execute("PRAGMA user_version = 6")
     db.close()
-    assert "version 5, this agent knows 4" in refusal(path)
+    assert "version 6, this agent knows 5" in refusal(path)
 
 
 V2 = Path(__file__).parent / "data" / "journal_v2.db"
@@ -337,11 +337,11 @@ def test_a_journal_that_is_too_old_is_refused(of_before: Path) -> None:
     with sqlite3.connect(of_before) as db:
         db.execute("PRAGMA user_version = 1")
     db.close()
-    assert "version 1, older than any that this agent can bring up to 4" in refusal(of_before)
+    assert "version 1, older than any that this agent can bring up to 5" in refusal(of_before)
 
 
 def test_who_only_reads_does_not_bring_a_journal_up(of_before: Path) -> None:
-    with pytest.raises(JournalError, match="version 2; the agent makes them version 4 when it starts"):
+    with pytest.raises(JournalError, match="version 2; the agent makes them version 5 when it starts"):
         read_journal(of_before)
     with sqlite3.connect(of_before) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
@@ -407,6 +407,43 @@ def test_two_regions_campaigns_of_one_id_are_counted_apart(journal: Journal) -> 
     assert found == [("cn", 1, 0, ((sampled, 1),)), ("eu", 1, 1, ()), ("us", 2, 0, ((sampled, 2),))]
     journal.dropped(clip_id(7), DropReason.QUOTA_SPOOL, "")
     assert [one.dropped for one in journal.totals()][1] == ((DropReason.QUOTA_SPOOL, 1),)
+
+
+def test_two_regions_campaigns_of_one_id_have_a_budget_each(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1), firing(2, clip=2), firing(3, clip=2)], [row(1), in_region(2, "us")])
+    for n, region, size in ((1, "eu", 10), (2, "us", 700)):
+        journal.captured(clip_id(n), cut=False)
+        journal.sealed(SealedClip(clip_id(n), region, size, b"h" * 32))
+    assert journal.usage("eu", "c", since_wall_ns=0) == (1, 10)
+    assert journal.usage("us", "c", since_wall_ns=0) == (2, 700)
+    assert journal.usage("cn", "c", since_wall_ns=0) == (0, 0)
+
+
+def in_region(n: int, region: str) -> ClipRow:
+    return replace(row(n), region_id=region)
+
+
+def read_bytes() -> int:
+    """What this process has read so far, of files and of what the kernel had of them."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text("ascii").splitlines())
+    return int(counts["rchar"])
+
+
+def test_to_look_for_a_small_value_reads_no_large_one(tmp_path: Path) -> None:
+    """What is noted of every clip on board lies beside what is asked for with every status and every message."""
+    large, journal = 4 << 20, SqliteJournal(tmp_path / "journal.db")
+    for key in ("b", "d", "f"):
+        journal.set_state(key, bytes(large))
+    for key in ("a", "c", "e", "g"):
+        before = read_bytes()
+        assert journal.get_state(key) is None
+        journal.set_state(key, b"small")
+        assert journal.get_state(key) == b"small"
+        assert read_bytes() - before < large // 8
+    before = read_bytes()
+    assert journal.get_state("d") == bytes(large)
+    assert read_bytes() - before >= large, "it is what is counted"
+    journal.close()
 
 
 RULES = [
