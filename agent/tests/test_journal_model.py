@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from hypothesis import settings
@@ -185,9 +186,9 @@ class JournalModel(RuleBasedStateMachine):
         for clip_id in (f"{n:032x}" for n in range(5)):
             assert self.real.firings_of(clip_id) == self.model.firings_of(clip_id)
         for campaign in ("cyclist", "door", "rain"):
-            for since in (0, 30):
-                expected = self.model.usage(campaign, since_wall_ns=since)
-                assert self.real.usage(campaign, since_wall_ns=since) == expected
+            for region, since in product(("cn", "eu"), (0, 30)):
+                expected = self.model.usage(region, campaign, since_wall_ns=since)
+                assert self.real.usage(region, campaign, since_wall_ns=since) == expected
         assert [self.real.get_state(key) for key in "ab"] == [self.model.get_state(key) for key in "ab"]
 
     def teardown(self) -> None:

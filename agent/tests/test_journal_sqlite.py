@@ -80,8 +80,8 @@ def test_a_clip_goes_its_way_and_is_counted(journal: Journal) -> None:
     journal.accept([firing(3, drop=DropReason.SAMPLED_OUT)], [])
     journal.captured(clip_id(1), cut=True)
     journal.sealed(SealedClip(clip_id(1), "eu", 77, b"h" * 32))
-    assert journal.usage("c", since_wall_ns=0) == (1, 77)
-    assert journal.usage("c", since_wall_ns=2_000) == (0, 0)
+    assert journal.usage("eu", "c", since_wall_ns=0) == (1, 77)
+    assert journal.usage("eu", "c", since_wall_ns=2_000) == (0, 0)
     journal.delivered(clip_id(1), receipt=b"signed")
     found = journal.clip(clip_id(1))
     assert found is not None
@@ -488,6 +488,43 @@ def test_two_regions_campaigns_of_one_id_are_counted_apart(journal: Journal) -> 
     assert found == [("cn", 1, 0, ((sampled, 1),)), ("eu", 1, 1, ()), ("us", 2, 0, ((sampled, 2),))]
     journal.dropped(clip_id(7), DropReason.QUOTA_SPOOL, "")
     assert [one.dropped for one in journal.totals()][1] == ((DropReason.QUOTA_SPOOL, 1),)
+
+
+def test_two_regions_campaigns_of_one_id_have_a_budget_each(journal: Journal) -> None:
+    journal.accept([firing(1, clip=1), firing(2, clip=2), firing(3, clip=2)], [row(1), in_region(2, "us")])
+    for n, region, size in ((1, "eu", 10), (2, "us", 700)):
+        journal.captured(clip_id(n), cut=False)
+        journal.sealed(SealedClip(clip_id(n), region, size, b"h" * 32))
+    assert journal.usage("eu", "c", since_wall_ns=0) == (1, 10)
+    assert journal.usage("us", "c", since_wall_ns=0) == (2, 700)
+    assert journal.usage("cn", "c", since_wall_ns=0) == (0, 0)
+
+
+def in_region(n: int, region: str) -> ClipRow:
+    return replace(row(n), region_id=region)
+
+
+def read_bytes() -> int:
+    """What this process has read so far, of files and of what the kernel had of them."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text("ascii").splitlines())
+    return int(counts["rchar"])
+
+
+def test_to_look_for_a_small_value_reads_no_large_one(tmp_path: Path) -> None:
+    """What is noted of every clip on board lies beside what is asked for with every status and every message."""
+    large, journal = 4 << 20, SqliteJournal(tmp_path / "journal.db")
+    for key in ("b", "d", "f"):
+        journal.set_state(key, bytes(large))
+    for key in ("a", "c", "e", "g"):
+        before = read_bytes()
+        assert journal.get_state(key) is None
+        journal.set_state(key, b"small")
+        assert journal.get_state(key) == b"small"
+        assert read_bytes() - before < large // 8
+    before = read_bytes()
+    assert journal.get_state("d") == bytes(large)
+    assert read_bytes() - before >= large, "it is what is counted"
+    journal.close()
 
 
 RULES = [

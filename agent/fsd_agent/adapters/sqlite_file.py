@@ -28,8 +28,8 @@ BUSY_TIMEOUT_S = 5.0
 """Another process may read (an operator's tool); it never holds the file for longer."""
 WAL_LIMIT_BYTES = 4 << 20
 """The log is cut to this after a checkpoint, so that a busy hour does not hold space for ever."""
-CACHE_BYTES = 1 << 20
-"""Pages that are held, at most: what is read again and again is less, and the system caches the file as well."""
+CACHE_BYTES = 256 << 10
+"""Pages that are held, at most: a change of one clip takes a dozen of 4 KiB, and the system caches the file as well."""
 ALMOST_FULL_BYTES = 64 << 10
 """With less than this free an unexplained write error is taken for a full disk: SQLite says SQLITE_FULL only
 for some of them."""

@@ -175,14 +175,14 @@ class SqliteQueries:
             ).fetchall()
         return tuple(map(firing_of, rows))
 
-    def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
+    def usage(self, region_id: str, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
         """See the port."""
         with self._file.read() as db:
             kept, size = db.execute(
                 "SELECT coalesce(sum(n), 0), coalesce(sum(size_bytes), 0) FROM "
-                "(SELECT clip_id, count(*) AS n FROM firings WHERE campaign_id = ? AND wall_ns >= ? "
-                "AND clip_id IS NOT NULL GROUP BY clip_id) JOIN clips USING (clip_id)",
-                (campaign_id, since_wall_ns),
+                "(SELECT clip_id, count(*) AS n FROM firings WHERE region_id = ? AND campaign_id = ? "
+                "AND wall_ns >= ? AND clip_id IS NOT NULL GROUP BY clip_id) JOIN clips USING (clip_id)",
+                (region_id, campaign_id, since_wall_ns),
             ).fetchone()
         return int(kept), int(size)
 

@@ -7,12 +7,13 @@
               that reporting costs the number of campaigns, not of firings. ``outcome``: "in_progress",
               "delivered" or a drop reason. Two regions may have a campaign of one id each: neither is told of the other's
     untold    firings that their region is still to be told of; ``seq`` is that of the firing (``sqlite_untold.py``)
-    state     small values kept across restarts
+    state     values kept across restarts, one of which grows with every clip on board. Not WITHOUT ROWID: there a search compares
+              whole rows, and each look for a few bytes would read megabytes that lie beside them
 
 ``application_id`` says the file is ours; ``user_version`` is the version of the tables. Both are set in the
 transaction that creates the tables: a file has all of it or none.
 
-A file of version 2, 3 or 4 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
+A file of version 2 to 4 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
 nothing of links and gets the rule of a campaign that says nothing. In version 3 a firing that nothing was kept for had no
 region: it gets the one of all clips of its campaign's id, where that is one, else none. Nobody is told of firings of
 before. Up to version 4 clips had no value: what was sealed or had ended by then keeps 0, what waits is valued yet. Older ones
@@ -49,6 +50,9 @@ _UNTOLD = """CREATE TABLE untold (
         purpose TEXT NOT NULL,
         signals BLOB NOT NULL
     ) STRICT"""
+
+_KEPT = "CREATE INDEX firings_kept ON firings (region_id, campaign_id, wall_ns, clip_id) WHERE clip_id IS NOT NULL"
+_STATE = "CREATE TABLE state (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT"
 
 TABLES = (
     """CREATE TABLE clips (
@@ -96,10 +100,10 @@ TABLES = (
         CHECK ((clip_id IS NULL) <> (drop_reason IS NULL))
     ) STRICT""",
     "CREATE INDEX firings_of_clip ON firings (clip_id, campaign_id) WHERE clip_id IS NOT NULL",
-    "CREATE INDEX firings_kept ON firings (campaign_id, wall_ns, clip_id) WHERE clip_id IS NOT NULL",
+    _KEPT,
     _TALLIES,
     _UNTOLD,
-    "CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    _STATE,
 )
 
 UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
@@ -144,6 +148,12 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "DROP INDEX clips_in_order",
             _IN_ORDER,
             _UNVALUED,
+            "DROP INDEX firings_kept",
+            _KEPT,
+            "ALTER TABLE state RENAME TO state_4",
+            _STATE,
+            "INSERT INTO state (key, value) SELECT key, value FROM state_4",
+            "DROP TABLE state_4",
         ),
     }
 )

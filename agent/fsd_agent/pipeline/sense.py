@@ -226,7 +226,9 @@ class Sense:
         )
         if closed is not None:
             return closed
-        clips, size_bytes = self._journal.usage(campaign.id, since_wall_ns=day_start_wall_ns(wall_ns))
+        clips, size_bytes = self._journal.usage(
+            campaign.region_id, campaign.id, since_wall_ns=day_start_wall_ns(wall_ns)
+        )
         clips += sum(one.firing.campaign_id == campaign.id for one in kept_now)
         return judge(firing, campaign, wall_ns=wall_ns, usage=(clips, size_bytes))
 

@@ -182,11 +182,11 @@ class Journal(StateStore, Protocol):
         """The firings that share this clip, oldest first."""
         ...
 
-    def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
-        """(firings kept, sealed bytes of their clips) of a campaign since a moment.
+    def usage(self, region_id: str, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
+        """(firings kept, sealed bytes of their clips) of a region's campaign since a moment.
 
         A firing counts as kept when selection gave it a clip, whatever became of the clip later; a clip that
-        several of the firings share is weighed once.
+        several of the firings share is weighed once. Another region's campaign of the same id has a budget of its own.
         """
         ...
 

@@ -201,14 +201,16 @@ class MemoryJournal:
             found = [judged for judged in self._firings.values() if judged.clip_id == clip_id]
             return tuple(sorted(found, key=lambda judged: judged.firing.t_ns))
 
-    def usage(self, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
+    def usage(self, region_id: str, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
         """See the port."""
         with self._lock:
             self._open()
             kept = [
                 judged.clip_id
                 for judged in self._of(campaign_id)
-                if judged.clip_id is not None and judged.wall_ns >= since_wall_ns
+                if judged.clip_id is not None
+                and self._region_of[judged.firing_id] == region_id
+                and judged.wall_ns >= since_wall_ns
             ]
             return len(kept), sum(self._clips[clip_id].size_bytes for clip_id in set(kept))
 
