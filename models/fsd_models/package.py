@@ -145,12 +145,18 @@ class ModelPackage:
     manifest: Manifest
     weights: bytes
     """The checked bytes themselves."""
+    digest: str
+    """SHA-256 of the manifest's bytes, 64 hex digits; the weights' is named in them."""
 
 
 def load_manifest(path: Path) -> Manifest:
     """Read and check one ``model.toml``. Raises :class:`ModelPackageError` naming file and field."""
+    return _manifest(path, _read_at_most(path, MAX_MANIFEST_BYTES))
+
+
+def _manifest(path: Path, data: bytes) -> Manifest:
     try:
-        text = _read_at_most(path, MAX_MANIFEST_BYTES).decode()
+        text = data.decode()
         manifest = msgspec.convert(tomllib.loads(text), Manifest, strict=True)
     except UnicodeDecodeError:
         raise ModelPackageError(f"{path}: not UTF-8 text") from None
@@ -164,7 +170,8 @@ def load_manifest(path: Path) -> Manifest:
 
 def load_package(folder: Path) -> ModelPackage:
     """Read a package and verify its weights. Raises :class:`ModelPackageError`."""
-    manifest = load_manifest(folder / MANIFEST_NAME)
+    about = _read_at_most(folder / MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    manifest = _manifest(folder / MANIFEST_NAME, about)
     wanted = manifest.weights
     path = folder / wanted.file
     data = _read_at_most(path, wanted.bytes)
@@ -175,7 +182,7 @@ def load_package(folder: Path) -> ModelPackage:
     found = hashlib.sha256(data).hexdigest()
     if not hmac.compare_digest(found, wanted.sha256):
         raise ModelPackageError(f"{path}: weights.sha256: {found} found, the manifest says {wanted.sha256}")
-    return ModelPackage(folder, manifest, data)
+    return ModelPackage(folder, manifest, data, hashlib.sha256(about).hexdigest())
 
 
 def _read_at_most(path: Path, limit: int) -> bytes:

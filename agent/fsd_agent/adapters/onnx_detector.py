@@ -49,12 +49,18 @@ class OnnxDetector:
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._halves = halves
+        self._digest = package.digest
         self._kinds = np.array(package.manifest.kind_of_class(), np.uint8)
 
     @property
     def source(self) -> str:
         """``name@version`` of the model package."""
         return self._model.manifest.source
+
+    @property
+    def digest(self) -> str:
+        """Of the package's manifest, which names the weights by theirs."""
+        return self._digest
 
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart; and features.
