@@ -15,6 +15,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
     "rules/residency/holds.py": ("test_holds_decisions", "test_holds"),
     "rules/privacy/account.py": ("test_privacy_account",),
+    "rules/privacy/check.py": ("test_privacy_check",),
     "rules/privacy/counted.py": ("test_privacy_counted",),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
     "rules/privacy/location.py": (

@@ -66,8 +66,8 @@ Text = Annotated[str, Meta(min_length=1, max_length=500)]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 """A plain name: a manifest can't point outside its folder."""
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=32)]
-"""Pixels; a multiple of the coarsest stride."""
+Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
+"""Pixels; of the strides a kind has it must be a multiple where its outputs say so."""
 Fraction = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -115,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
     name: Slug
     version: Slug
-    kind: Literal["fastestdet", "nanodet"]
+    kind: Literal["fastestdet", "lpd-yunet", "nanodet", "yunet"]
     licence: Text
     origin: Text
     classes: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=10_000)]

@@ -94,7 +94,7 @@ def _build(
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
-    detectors = open_detectors(config.perception, base)
+    detectors = open_detectors(config.perception, base, config.check)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     faults = FaultLog(events, SystemClock())
     parts = open_parts(config, base, data, firmware, faults)
@@ -137,7 +137,7 @@ def _put_together(
         clock=parts.clock,
         events=parts.events,
     )
-    finisher = _finisher(parts, codec, detectors.redaction, policy)
+    finisher = _finisher(parts, codec, detectors, policy)
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -217,9 +217,7 @@ def _sense(
     )
 
 
-def _finisher(
-    parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector], policy: LinkPolicy
-) -> Finisher:
+def _finisher(parts: Parts, codec: VideoCodec | None, detectors: Detectors, policy: LinkPolicy) -> Finisher:
     return Finisher(
         journal=parts.journal,
         staging=parts.staging,
@@ -228,7 +226,8 @@ def _finisher(
         residence=parts.residence,
         consent=parts.consent,
         codec=codec,
-        detectors=detectors,
+        detectors=detectors.redaction,
+        checkers=detectors.checkers,
         sizes=parts.description.picture_sizes(),
         keys=parts.keys,
         clock=parts.clock,

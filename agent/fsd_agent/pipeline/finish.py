@@ -33,12 +33,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
+from fsd_agent.pipeline.check import Means, redact_checked
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.power import Loop, Power
-from fsd_agent.pipeline.redact import RedactionStoppedError, redact
+from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.pipeline.seal import Sealing
 from fsd_agent.pipeline.whereabouts import Whereabouts
+from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventName, EventSink
@@ -98,10 +100,11 @@ class Finisher:
         events: EventSink,
         power: Power,
         detectors: Sequence[Detector] = (),
+        checkers: Sequence[Checker] = (),
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
 
-        ``detectors`` look at the video before it is painted, beside whoever did already.
+        ``detectors`` look at the video before it is painted, beside whoever did already; ``checkers`` at a sample of it after.
         """
         self._power = power
         self._journal = journal
@@ -110,9 +113,7 @@ class Finisher:
         self._book = ClipBook(ledger)
         self._residence = residence
         self._consent = consent
-        self._codec = codec
-        self._detectors = tuple(detectors)
-        self._sizes = sizes
+        self._means = Means(codec, tuple(detectors), tuple(checkers), sizes)
         self._sealing = Sealing(journal=journal, spool=spool, ledger=ledger, consent=consent, keys=keys)
         self._clock = clock
         self._events = events
@@ -206,12 +207,10 @@ class Finisher:
             if zone is not None:
                 self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
                 return
-            outcome = redact(
+            outcome = redact_checked(
                 before_redaction(clip, policy.data_classes),
                 rules_of(policy.redaction, policy.data_classes),
-                self._codec,
-                self._detectors,
-                sizes=self._sizes,
+                self._means,
                 stopped=lambda: self._must_stop() or self._is_withdrawn(row),
             )
             if isinstance(outcome, Refused):
