@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fsd_agent.daemon.config import PerceptionConfig
+from fsd_agent.daemon.config import CheckConfig, PerceptionConfig
 from fsd_agent.daemon.detectors import open_detectors
 from fsd_agent.ports.detector import DetectorError
 from fsd_models.testing.marker_model import write_marker_package
@@ -45,3 +45,19 @@ def test_a_second_package_that_can_t_run_is_no_agent_with_one(base: Path) -> Non
     (base / "second" / "weights.onnx").write_bytes(b"other")
     with pytest.raises(DetectorError, match=r"second/weights\.onnx: weights\.bytes"):
         open_detectors(PerceptionConfig("first", second_package="second"), base)
+
+
+def test_checkers_are_opened_with_and_without_perception(base: Path) -> None:
+    write_marker_package(base / "other")
+    check = CheckConfig(("other",))
+    alone = open_detectors(None, base, check)
+    assert (alone.sensing, alone.redaction) == (None, ())
+    assert [one.source for one in alone.checkers] == ["marker@1"]
+    beside = open_detectors(PerceptionConfig("second"), base, check)
+    assert beside.sources == ("marker-one@1", "marker@1")
+    assert open_detectors(PerceptionConfig("second"), base).checkers == ()
+
+
+def test_a_checker_that_can_t_run_is_no_agent_without_one(base: Path) -> None:
+    with pytest.raises(DetectorError, match="missing"):
+        open_detectors(None, base, CheckConfig(("first", "missing")))

@@ -176,3 +176,11 @@ def test_real_weights_find_the_pedestrian_and_the_cyclist_of_a_street_scene(tmp_
             kinds.append(set(found.kind.tolist()))
     assert sum(Kind.PEDESTRIAN in seen for seen in kinds) >= 19
     assert sum(Kind.CYCLIST in seen for seen in kinds) >= 16
+
+
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {data_dir()} (FSD_DATA)")
+@pytest.mark.parametrize("name", ["yunet-n", "lpd-yunet"])
+def test_a_package_that_finds_faces_or_plates_alone_is_no_detector(name: str, tmp_path: Path) -> None:
+    package = assemble_package(name, WEIGHTS, tmp_path / name)
+    with pytest.raises(DetectorError, match="finds faces or plates alone: it can check clips"):
+        OnnxDetector(package, halves=False, threads=1)

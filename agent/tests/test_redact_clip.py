@@ -19,6 +19,7 @@ from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.testing.codec import PictureCodec, PictureFrame
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.streams import looks, row
+from fsd_agent.wire.box_counts import decode_counts
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.samples import (
     Detections,
@@ -126,6 +127,31 @@ def test_the_record_counts_what_was_done() -> None:
     black = sum(int((~bgr.any(axis=2)).sum()) for bgr in pictures(redacted.clip.packets).values())
     assert record.filled_share == pytest.approx(black / (FRAMES * WIDTH * HEIGHT))
     assert record.location == "dropped"
+    assert record.version == 2
+    (source,) = record.models
+    assert (source.source, source.digest, source.looks) == ("firmware", "", FRAMES)
+    (camera,) = record.cameras
+    assert (camera.camera, camera.width, camera.height) == ("front", WIDTH, HEIGHT)
+    assert (camera.frames, camera.filled_share, camera.counted_every) == (FRAMES, record.filled_share, 1)
+    assert decode_counts(camera.counts).shape == (FRAMES,)
+    assert decode_counts(camera.counts).sum() == record.boxes
+
+
+def test_the_record_tells_cameras_and_packages_apart() -> None:
+    detector = MarkerDetector()
+    both = clip(
+        row=row(0, FRAMES * STEP, cameras=("front", "rear"), signals=()),
+        packets=(*video("front"), *video("rear", persons=False)),
+        detections=(),
+    )
+    record = done(both, detectors=[detector]).redaction
+    assert [(one.source, one.digest, one.looks) for one in record.models] == [
+        ("marker@1", detector.digest, len(detector.looked_at))
+    ]
+    front, rear = record.cameras
+    assert (front.camera, rear.camera) == ("front", "rear")
+    assert front.filled_share > rear.filled_share > 0
+    assert record.filled_share == pytest.approx((front.filled_share + rear.filled_share) / 2)
 
 
 def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() -> None:

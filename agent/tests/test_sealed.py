@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from typing import cast
 
 import msgspec
@@ -11,6 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsd_agent.records.redaction import (
+    CameraRecord,
+    CheckRecord,
+    RedactionRecord,
+    ScoreRecord,
+    SourceRecord,
+)
 from fsd_agent.testing.regions import SampleRegion, sample_redacted_clip, sample_region
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire import sealed
@@ -93,6 +101,60 @@ def test_a_file_of_the_first_version_still_opens() -> None:
     assert (manifest.jurisdiction, manifest.registration_serial, manifest.policy_version) == ("CN", 1, 1)
     assert manifest.redaction == sample_redacted_clip().redaction
     assert read_manifest(io.BytesIO(GOLDEN)) == manifest
+
+
+RECORD = RedactionRecord(
+    ("faces=head_zone", "strictness=strict"),
+    ("nanodet@1",),
+    3,
+    5,
+    0.25,
+    "dropped",
+    version=2,
+    models=(SourceRecord("nanodet@1", "ab" * 32, 2, (ScoreRecord("head", 0.5, 0.25),)),),
+    cameras=(CameraRecord("front", 640, 480, 3, 0.25, 1, "2x2,1"),),
+    check=CheckRecord(("yunet@1",), ("cd" * 32,), 3, "a face"),
+)
+GOLDEN_RECORD = bytes.fromhex(
+    "8aa572756c657392af66616365733d686561645f7a6f6e65b17374726963746e6573733d737472696374a7736f757263"
+    "657391a96e616e6f6465744031a66672616d657303a5626f78657305ac66696c6c65645f7368617265cb3fd000000000"
+    "0000a86c6f636174696f6ea764726f70706564a776657273696f6e02a66d6f64656c739184a6736f75726365a96e616e"
+    "6f6465744031a6646967657374d940616261626162616261626162616261626162616261626162616261626162616261"
+    "62616261626162616261626162616261626162616261626162616261626162a56c6f6f6b7302a673636f7265739183a5"
+    "73686f7773a468656164a5616c6f6e65cb3fe0000000000000a9636f6e6669726d6564cb3fd0000000000000a763616d"
+    "657261739187a663616d657261a566726f6e74a57769647468cd0280a6686569676874cd01e0a66672616d657303ac66"
+    "696c6c65645f7368617265cb3fd0000000000000ad636f756e7465645f657665727901a6636f756e7473a53278322c31"
+    "a5636865636b84a7736f757263657391a779756e65744031a76469676573747391d94063646364636463646364636463"
+    "646364636463646364636463646364636463646364636463646364636463646364636463646364636463646364636463"
+    "646364a66672616d657303a5616761696ea6612066616365"
+)
+
+
+def test_a_record_of_the_second_version_has_one_encoding() -> None:
+    assert msgspec.msgpack.encode(RECORD) == GOLDEN_RECORD
+    assert msgspec.msgpack.decode(GOLDEN_RECORD, type=RedactionRecord) == RECORD
+
+
+def test_the_record_is_signed_and_comes_back_whole() -> None:
+    redacted = replace(sample_redacted_clip(), redaction=RECORD)
+    file = seal_clip(redacted, b"clip", route=CN.route(), sign=KEYS.sign, device_key_id=KEYS.device_key_id())
+    data = b"".join(file.chunks)
+    assert unseal(data)[0].redaction == RECORD
+    at = data.index(b"2x2,1")
+    with pytest.raises(SealedSignatureError):
+        unseal(data[:at] + b"1x2,1" + data[at + 5 :])
+
+
+def test_what_a_later_version_adds_to_the_record_is_passed_over() -> None:
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(sample_redacted_clip().redaction))
+    later = resigned(GOLDEN, redaction={**fields, "unheard_of": 1})
+    assert b"unheard_of" in later
+    assert read_manifest(io.BytesIO(later)) == read_manifest(io.BytesIO(GOLDEN))
+
+
+def test_a_file_of_the_first_version_has_a_record_of_the_first() -> None:
+    record = unseal(GOLDEN)[0].redaction
+    assert (record.version, record.models, record.cameras, record.check) == (1, (), (), None)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +249,7 @@ def test_another_region_can_not_open_it() -> None:
             open_sealed(io.BytesIO(data), region_id=region_id, private_key=key, device_public_key=device_key)
 
 
-def resigned(data: bytes, **changes: str) -> bytes:
+def resigned(data: bytes, **changes: object) -> bytes:
     """The file as a device that lies about these fields would write it: genuinely signed."""
     length = int.from_bytes(data[8:12], "big")
     fields = msgspec.msgpack.decode(data[12 : 12 + length]) | changes

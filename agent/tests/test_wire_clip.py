@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.writer import Writer
 
-from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
+from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.testing.streams import looks, row
 from fsd_agent.wire.clip import ClipFormatError, decode_clip, encode_clip
 from fsd_agent.wire.clip_messages import decode_value, encode_value

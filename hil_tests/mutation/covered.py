@@ -14,6 +14,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
     "rules/residency/holds.py": ("test_holds_decisions", "test_holds"),
+    "rules/privacy/account.py": ("test_privacy_account",),
+    "rules/privacy/check.py": ("test_privacy_check",),
     "rules/privacy/counted.py": ("test_privacy_counted",),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
     "rules/privacy/location.py": (
@@ -56,6 +58,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/policies.py": ("test_policy_shelf_decisions",),
     "pipeline/whereabouts.py": ("test_whereabouts_decisions",),
     "pipeline/left.py": ("test_left_decisions",),
+    "wire/box_counts.py": ("test_box_counts",),
     "wire/spent.py": ("test_uplink_budget",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),

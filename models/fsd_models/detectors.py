@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from fsd_models.fastestdet import FastestDet
+from fsd_models.lpd_yunet import LpdYunet
 from fsd_models.nanodet import Nanodet
 from fsd_models.network import Network
 from fsd_models.package import ModelPackage
 from fsd_models.session import SessionLimits
+from fsd_models.yunet import Yunet
 
-_CLASSES: dict[str, type[FastestDet | Nanodet]] = {"fastestdet": FastestDet, "nanodet": Nanodet}
+_CLASSES: dict[str, type[FastestDet | LpdYunet | Nanodet | Yunet]] = {
+    "fastestdet": FastestDet,
+    "lpd-yunet": LpdYunet,
+    "nanodet": Nanodet,
+    "yunet": Yunet,
+}
 """Of every kind that a manifest may have."""
 
 

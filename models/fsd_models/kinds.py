@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal
 
-KindName = Literal["pedestrian", "bicycle", "motorcycle", "car", "truck", "bus", "animal"]
+KindName = Literal["pedestrian", "bicycle", "motorcycle", "car", "truck", "bus", "animal", "face", "plate"]
 """What a manifest may map a class to. A cyclist is never a class: it is derived, see ``vru``."""
 
 
@@ -26,6 +26,10 @@ class ModelKind(IntEnum):
     TRUCK = 6
     BUS = 7
     ANIMAL = 8
+    FACE = 9
+    """For who checks redacted video; no vehicle's detections have it."""
+    PLATE = 10
+    """The same."""
 
 
 def kind_named(name: KindName) -> ModelKind:

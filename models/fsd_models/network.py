@@ -113,7 +113,14 @@ def wanted_classes(manifest: Manifest) -> NDArray[np.int32]:
 
 def _check_input(where: str, manifest: Manifest, inputs: Sequence[Tensor]) -> str:
     wanted = (1, 3, manifest.input.height, manifest.input.width)
-    if len(inputs) != 1 or inputs[0].shape != wanted:
+    if len(inputs) != 1 or not _takes(inputs[0].shape, wanted):
         shapes = [one.shape for one in inputs]
         raise ModelPackageError(f"{where}: input: the manifest says {wanted}, the model has {shapes}")
     return inputs[0].name
+
+
+def _takes(shape: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
+    """A dimension that the model leaves open takes any size."""
+    return len(shape) == len(wanted) and all(
+        have in {None, want} for have, want in zip(shape, wanted, strict=True)
+    )

@@ -66,8 +66,8 @@ Text = Annotated[str, Meta(min_length=1, max_length=500)]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 """A plain name: a manifest can't point outside its folder."""
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=32)]
-"""Pixels; a multiple of the coarsest stride."""
+Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
+"""Pixels; of the strides a kind has it must be a multiple where its outputs say so."""
 Fraction = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -115,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
     name: Slug
     version: Slug
-    kind: Literal["fastestdet", "nanodet"]
+    kind: Literal["fastestdet", "lpd-yunet", "nanodet", "yunet"]
     licence: Text
     origin: Text
     classes: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=10_000)]
@@ -145,12 +145,18 @@ class ModelPackage:
     manifest: Manifest
     weights: bytes
     """The checked bytes themselves."""
+    digest: str
+    """SHA-256 of the manifest's bytes, 64 hex digits; the weights' is named in them."""
 
 
 def load_manifest(path: Path) -> Manifest:
     """Read and check one ``model.toml``. Raises :class:`ModelPackageError` naming file and field."""
+    return _manifest(path, _read_at_most(path, MAX_MANIFEST_BYTES))
+
+
+def _manifest(path: Path, data: bytes) -> Manifest:
     try:
-        text = _read_at_most(path, MAX_MANIFEST_BYTES).decode()
+        text = data.decode()
         manifest = msgspec.convert(tomllib.loads(text), Manifest, strict=True)
     except UnicodeDecodeError:
         raise ModelPackageError(f"{path}: not UTF-8 text") from None
@@ -164,7 +170,8 @@ def load_manifest(path: Path) -> Manifest:
 
 def load_package(folder: Path) -> ModelPackage:
     """Read a package and verify its weights. Raises :class:`ModelPackageError`."""
-    manifest = load_manifest(folder / MANIFEST_NAME)
+    about = _read_at_most(folder / MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    manifest = _manifest(folder / MANIFEST_NAME, about)
     wanted = manifest.weights
     path = folder / wanted.file
     data = _read_at_most(path, wanted.bytes)
@@ -175,7 +182,7 @@ def load_package(folder: Path) -> ModelPackage:
     found = hashlib.sha256(data).hexdigest()
     if not hmac.compare_digest(found, wanted.sha256):
         raise ModelPackageError(f"{path}: weights.sha256: {found} found, the manifest says {wanted.sha256}")
-    return ModelPackage(folder, manifest, data)
+    return ModelPackage(folder, manifest, data, hashlib.sha256(about).hexdigest())
 
 
 def _read_at_most(path: Path, limit: int) -> bytes:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
+from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.testing.streams import looks, row
 from fsd_agent.wire.clip import decode_clip, encode_clip

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
-from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord, SealedClip
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.wire.clip import encode_clip
 from fsd_firmware.samples import EncodedPacket, empty_gnss, empty_signals
 from fsd_tools.demo.account import Account, Heard, settle

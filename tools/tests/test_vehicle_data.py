@@ -28,11 +28,12 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.trust_files import public_key_text
 from fsd_agent.ports.secure_element import SecureElement
-from fsd_agent.records.clip import ClipRow, ClipState, Receipt, RedactedClip, RedactionRecord, SealedClip
+from fsd_agent.records.clip import ClipRow, ClipState, Receipt, RedactedClip, SealedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.ledger import Cause, Copy, Receipted, Sealed
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.testing.clock import ManualClock
 from fsd_agent.testing.decisions import STORED_WALL_NS, Decisions, clip_id_of

@@ -19,10 +19,10 @@ from fsd_models.package import load_package
 from fsd_models.session import SessionLimits
 from fsd_models.vru import EVIDENCE, with_cyclists
 
-_KIND = np.array(
-    [Kind.UNKNOWN if kind is ModelKind.NONE else Kind[kind.name] for kind in ModelKind], np.uint8
-)
+_KIND = np.array([Kind.__members__.get(kind.name, Kind.UNKNOWN) for kind in ModelKind], np.uint8)
 """``Kind`` by ``ModelKind``."""
+_NO_DETECTION = (ModelKind.FACE, ModelKind.PLATE)
+"""What only a checker looks for: a campaign has no name for it, and redaction no zone."""
 
 
 class OnnxDetector:
@@ -49,12 +49,22 @@ class OnnxDetector:
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._halves = halves
+        self._digest = package.digest
         self._kinds = np.array(package.manifest.kind_of_class(), np.uint8)
+        if np.isin(self._kinds, _NO_DETECTION).any():
+            raise DetectorError(
+                f"{package_dir}: {self.source} finds faces or plates alone: it can check clips (check.packages), not detect"
+            )
 
     @property
     def source(self) -> str:
         """``name@version`` of the model package."""
         return self._model.manifest.source
+
+    @property
+    def digest(self) -> str:
+        """Of the package's manifest, which names the weights by theirs."""
+        return self._digest
 
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame with a score of at least ``min_score``, best first, cyclists told apart; and features.

@@ -97,7 +97,7 @@ def _build(
     codec = software_codec()
     if codec is None:
         _log.warning("no video codec: clips that must be redacted will be dropped; install the 'video' extra")
-    detectors = open_detectors(config.perception, base)
+    detectors = open_detectors(config.perception, base, config.check)
     firmware = open_firmware(config, base, speed or config.firmware.speed, codec)
     faults = FaultLog(events, SystemClock())
     parts = open_parts(config, base, data, firmware, faults)
@@ -145,7 +145,7 @@ def _put_together(
     selector = Selector(
         in_force=parts.control.in_force, codec=codec, detectors=detectors.redaction, sizes=sizes
     )
-    finisher = _finisher(parts, codec, detectors.redaction, policy, selector)
+    finisher = _finisher(parts, codec, detectors, policy, selector)
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -229,11 +229,7 @@ def _sense(
 
 
 def _finisher(
-    parts: Parts,
-    codec: VideoCodec | None,
-    detectors: Sequence[Detector],
-    policy: LinkPolicy,
-    selector: Selector,
+    parts: Parts, codec: VideoCodec | None, detectors: Detectors, policy: LinkPolicy, selector: Selector
 ) -> Finisher:
     return Finisher(
         journal=parts.journal,
@@ -243,7 +239,8 @@ def _finisher(
         residence=parts.residence,
         consent=parts.consent,
         codec=codec,
-        detectors=detectors,
+        detectors=detectors.redaction,
+        checkers=detectors.checkers,
         sizes=parts.description.picture_sizes(),
         keys=parts.keys,
         clock=parts.clock,

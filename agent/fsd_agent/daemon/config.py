@@ -84,6 +84,14 @@ class PerceptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
+class CheckConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Models that look at redacted clips before they are sealed; leave the table out for none. Others than those of perception."""
+
+    packages: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    """Model package folders: of faces, plates, persons and vehicles."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+
+
 class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The connection to the region."""
 
@@ -111,6 +119,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: StorageConfig
     sense: SenseConfig = SenseConfig()
     perception: PerceptionConfig | None = None
+    check: CheckConfig | None = None
     uplink: UplinkConfig = UplinkConfig()
 
 

@@ -1,4 +1,4 @@
-"""The agent's own models: one for the sensing loop, and one or two that look at clips before they are painted.
+"""The agent's own models: one for the sensing loop, one or two that look at clips before they are painted, and others that check them.
 
 Each is used by one thread, so the sensing loop's is a session of its own, also where it is the same package.
 """
@@ -8,32 +8,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsd_agent.daemon.config import PerceptionConfig
+from fsd_agent.daemon.config import CheckConfig, PerceptionConfig
+from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.detector import Detector
 
 
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """None at all without ``[perception]``."""
+    """None at all without ``[perception]`` and ``[check]``."""
 
     sensing: Detector | None
     redaction: tuple[Detector, ...]
+    checkers: tuple[Checker, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
         """``name@version`` of every package, sorted, each once."""
-        everyone = (self.sensing, *self.redaction)
+        everyone = (self.sensing, *self.redaction, *self.checkers)
         return tuple(sorted({one.source for one in everyone if one is not None}))
 
 
-def open_detectors(perception: PerceptionConfig | None, base: Path) -> Detectors:
-    """Raises :class:`DetectorError` where one can't run: a clip is never painted by fewer models than configured."""
+def open_detectors(
+    perception: PerceptionConfig | None, base: Path, check: CheckConfig | None = None
+) -> Detectors:
+    """Raises :class:`DetectorError` where one can't run: a clip is never painted, or checked, by fewer models than configured."""
+    checkers = _checkers(check, base)
     if perception is None:
-        return Detectors(None, ())
+        return Detectors(None, (), checkers)
     from fsd_agent.adapters.onnx_detector import OnnxDetector
 
     def load(package: str) -> Detector:
         return OnnxDetector(base / package, halves=perception.halves, threads=perception.threads)
 
     named = (perception.package, perception.second_package)
-    return Detectors(load(perception.package), tuple(load(one) for one in named if one is not None))
+    redaction = tuple(load(one) for one in named if one is not None)
+    return Detectors(load(perception.package), redaction, checkers)
+
+
+def _checkers(check: CheckConfig | None, base: Path) -> tuple[Checker, ...]:
+    if check is None:
+        return ()
+    from fsd_agent.adapters.onnx_checker import OnnxChecker
+
+    return tuple(OnnxChecker(base / one, threads=check.threads) for one in check.packages)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from fsd_agent.ports.broker import Peer
 from fsd_agent.ports.ledger import Ledger
 from fsd_agent.ports.spool import SpoolError, SpoolStore
-from fsd_agent.records.clip import ClipRow, RedactedClip, RedactionRecord, SealedClip
+from fsd_agent.records.clip import ClipRow, RedactedClip, SealedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.ledger import (
     Cause,
@@ -32,6 +32,7 @@ from fsd_agent.records.ledger import (
     Sent,
 )
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.wire.sealed import read_manifest
 

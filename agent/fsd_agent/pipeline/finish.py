@@ -34,13 +34,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.book import ClipBook, cause_of
+from fsd_agent.pipeline.check import Means, redact_checked
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.power import Loop, Power
-from fsd_agent.pipeline.redact import RedactionStoppedError, redact
+from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.pipeline.seal import Sealing
 from fsd_agent.pipeline.select import KeepsEverything, Selects
 from fsd_agent.pipeline.whereabouts import Whereabouts
+from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventName, EventSink
@@ -100,11 +102,12 @@ class Finisher:
         events: EventSink,
         power: Power,
         detectors: Sequence[Detector] = (),
+        checkers: Sequence[Checker] = (),
         select: Selects | None = None,
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
 
-        ``detectors`` look at the video before it is painted, beside whoever did already.
+        ``detectors`` look at the video before it is painted, beside whoever did already; ``checkers`` at a sample of it after.
         ``select`` says which clips are not worth it; without it all are.
         """
         self._select = select or KeepsEverything()
@@ -115,9 +118,7 @@ class Finisher:
         self._book = ClipBook(ledger)
         self._residence = residence
         self._consent = consent
-        self._codec = codec
-        self._detectors = tuple(detectors)
-        self._sizes = sizes
+        self._means = Means(codec, tuple(detectors), tuple(checkers), sizes)
         self._sealing = Sealing(journal=journal, spool=spool, ledger=ledger, consent=consent, keys=keys)
         self._clock = clock
         self._events = events
@@ -219,12 +220,10 @@ class Finisher:
             if unwanted is not None:
                 self._drop(row, unwanted.reason, unwanted.detail)
                 return
-            outcome = redact(
+            outcome = redact_checked(
                 allowed,
                 rules_of(policy.redaction, policy.data_classes),
-                self._codec,
-                self._detectors,
-                sizes=self._sizes,
+                self._means,
                 stopped=self._stops(row),
             )
             if isinstance(outcome, Refused):

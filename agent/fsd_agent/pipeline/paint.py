@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import CameraRecord
 from fsd_agent.records.region import RedactionRules, Strictness
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.privacy.counted import lowest_score
 from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, plan_redaction
+from fsd_agent.wire.box_counts import encode_counts
 from fsd_firmware.codec import CodecError, DecodedFrame, VideoCodec
 from fsd_firmware.samples import Detections, EncodedPacket, Frame
 
@@ -50,8 +52,22 @@ class Painted:
     detections: tuple[Detections, ...]
     """What the painting was planned from, cut to the window."""
     plan: RedactionPlan
-    pixels: int
-    """Of all frames together."""
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames together."""
+        return self.width * self.height * self.frames
+
+    @property
+    def record(self) -> CameraRecord:
+        """What was filled in it."""
+        every, counts = encode_counts(np.diff(self.plan.first))
+        share = self.plan.filled_px / self.pixels
+        camera = self.packets[0].camera
+        return CameraRecord(camera, self.width, self.height, self.frames, share, every, counts)
 
 
 def paint(
@@ -96,7 +112,7 @@ def paint(
         return Refused(DropReason.REDACTION_FAILED, f"{detail}, or without a key frame at the start")
     window = (cut_detections(one, clip.row.start_ns, clip.row.end_ns) for one in looks)
     kept = tuple(one for one in window if one is not None)
-    return Painted(new, kept, plan, width * height * frame_t_ns.shape[0])
+    return Painted(new, kept, plan, width, height, frame_t_ns.shape[0])
 
 
 def _size(

@@ -18,10 +18,12 @@ import numpy as np
 
 from fsd_agent.pipeline.paint import Painted, RedactionStoppedError, paint
 from fsd_agent.ports.detector import Detector
-from fsd_agent.records.clip import Clip, RedactedClip, RedactionRecord
+from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import VERSION, RedactionRecord
 from fsd_agent.records.region import FaceRule, RedactionRules
+from fsd_agent.rules.privacy.account import sources_of
 from fsd_agent.rules.privacy.location import locate, may_leave
 from fsd_agent.rules.privacy.plan import Refused, paints_video, persons_claimed
 from fsd_firmware.catalogue import CatalogueEntry
@@ -67,7 +69,8 @@ def redact(
     catalogue, signals = _leaving_signals(clip, rules)
     firings = tuple(_leaving_firing(judged, catalogue) for judged in clip.firings)
     clean = replace(clip, firings=firings, catalogue=catalogue, signals=signals, gnss=gnss, modes=())
-    return RedactedClip(clean, _record(clean, rules, painted, location))
+    digests = {one.source: one.digest for one in detectors}
+    return RedactedClip(clean, _record(clean, rules, painted, location, digests))
 
 
 def _video(
@@ -128,8 +131,15 @@ def _leaving_firing(judged: JudgedFiring, catalogue: Sequence[CatalogueEntry]) -
     return replace(judged, firing=replace(judged.firing, evidence=evidence))
 
 
-def _record(clip: Clip, rules: RedactionRules, painted: Sequence[Painted], location: str) -> RedactionRecord:
+def _record(
+    clip: Clip,
+    rules: RedactionRules,
+    painted: Sequence[Painted],
+    location: str,
+    digests: Mapping[str, str],
+) -> RedactionRecord:
     pixels = sum(one.pixels for one in painted)
+    looks = [look for one in painted for look in one.detections]
     return RedactionRecord(
         rules=(
             f"faces={rules.faces}",
@@ -137,9 +147,12 @@ def _record(clip: Clip, rules: RedactionRules, painted: Sequence[Painted], locat
             f"strictness={rules.strictness}",
             f"location={rules.location}",
         ),
-        sources=tuple(sorted({looks.source for one in painted for looks in one.detections})),
+        sources=tuple(sorted({look.source for look in looks})),
         frames=len(clip.packets),
         boxes=sum(int(one.plan.boxes.shape[0]) for one in painted),
         filled_share=sum(one.plan.filled_px for one in painted) / pixels if pixels else 0.0,
         location=location,
+        version=VERSION,
+        models=sources_of(rules, looks, digests),
+        cameras=tuple(one.record for one in painted),
     )

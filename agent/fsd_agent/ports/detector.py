@@ -29,6 +29,11 @@ class Detector(Protocol):
         """``name@version`` of the model package; appears in :attr:`Detections.source`."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the package, 64 hex digits: which weights looked, whatever they are called."""
+        ...
+
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame with a score of at least ``min_score``, and features; raises :class:`DetectorError`.
 

@@ -14,6 +14,7 @@ from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.worth import NOT_VALUED, Worth
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.samples import Detections, EncodedPacket, GnssFixes, ModeChange, Signals
@@ -102,23 +103,6 @@ class Clip:
     detections: tuple[Detections, ...]
     gnss: GnssFixes
     modes: tuple[ModeChange, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RedactionRecord:
-    """What was removed, by what, and what was looked at; it travels in the clip and its manifest."""
-
-    rules: tuple[str, ...]
-    """The region's rules that were applied, e.g. ``faces=head_zone``."""
-    sources: tuple[str, ...]
-    """Who looked: ``firmware``, ``nanodet_m_416@1``."""
-    frames: int
-    boxes: int
-    """Rectangles filled, counted per frame."""
-    filled_share: float
-    """Of all pixels of all frames, 0 to 1; overlapping rectangles counted once."""
-    location: str
-    """What was done to positions: ``dropped``, ``coarse:<degrees>`` or ``kept``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,6 +56,8 @@ class DropReason(StrEnum):
     """A stretch of video on which no source looked for persons and vehicles."""
     REDACTION_UNKNOWN_RULE = "redaction_unknown_rule"
     REDACTION_FAILED = "redaction_failed"
+    REDACTION_CHECK_FAILED = "redaction_check_failed"
+    """Looked at again by other models, something was still open, also with strict rules; or it could not be looked at."""
     VIDEO_DAMAGED = "video_damaged"
     # Room: it was worth the least of what was on board
     QUOTA_REGION = "quota_region"

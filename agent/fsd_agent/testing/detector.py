@@ -7,6 +7,7 @@ frame's mean blue, green and red, 0 to 1.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -45,6 +46,11 @@ class MarkerDetector:
     def source(self) -> str:
         """As a package's would be."""
         return self._source
+
+    @property
+    def digest(self) -> str:
+        """Of its name: it has no weights."""
+        return hashlib.sha256(self._source.encode()).hexdigest()
 
     def fail_next(self, times: int = 1) -> None:
         """Raise :class:`DetectorError` on the next ``times`` frames."""

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, RedactionRecord
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import (
     DataClass,
     Endpoint,

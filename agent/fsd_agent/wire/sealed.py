@@ -32,7 +32,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fsd_agent.records.clip import RedactedClip, RedactionRecord, SealedFile
+from fsd_agent.records.clip import RedactedClip, SealedFile
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.wire.envelope import key_id_of
 
@@ -85,7 +86,10 @@ class SealedDamagedError(SealedError):
 
 
 class SealedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What anyone who holds the file can read of it. No time, place or content."""
+    """What anyone who holds the file can read of it: no time, place or picture, but what was removed and how often.
+
+    The record of redaction grows: fields that a reader does not know are passed over, those that a file lacks have defaults.
+    """
 
     v: Literal[1]
     suite: Literal["x25519-hkdf_sha256-aes256gcm"]

@@ -19,18 +19,11 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.ports.events import EventName, EventValue
-from fsd_agent.records.clip import (
-    Clip,
-    ClipRow,
-    ClipState,
-    RedactedClip,
-    RedactionRecord,
-    SealedClip,
-    SealedFile,
-)
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip, SealedClip, SealedFile
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.ledger import Cause, ConsentChanged, Copy
 from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.wire.sealed import CHUNK_BYTES, TAG_BYTES
 from fsd_firmware.samples import empty_gnss, empty_signals

@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from fsd_agent.wire.clip import ClipContents
+from fsd_tools.clip.account import account_lines
 from fsd_tools.clip.reading import read_clip
 
 
 def info(
     file: Path, /, *more: Path, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
 ) -> int:
-    """Print what is inside clips: window, video, annotations, signals, firings and what was redacted.
+    """Print what is inside clips: window, video, annotations, signals, firings; what was removed, by what, how sure, what is left.
 
     Example: fsdctl clip info cn/store/car-1/*.mcap --json
 
@@ -123,12 +124,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "signal", f"{signal['path']} [{signal['unit'] or '-'}]: {signal['samples']} samples"
     if facts["value"] is not None:
         yield "value", _value(facts["value"])
-    redaction = facts["redaction"]
-    looked = ", ".join(redaction["sources"]) or "nobody"
-    filled = f"{redaction['boxes']} rectangles in {redaction['frames']} frames"
-    share = f"{redaction['filled_share']:.1%} of all pixels"
-    yield "redaction", f"{', '.join(redaction['rules'])}; looked: {looked}; {filled}, {share}"
-    yield "position", f"{redaction['location']}, {facts['fixes']} fixes"
+    yield "rules", ", ".join(facts["redaction"]["rules"])
+    yield from account_lines(facts)
 
 
 def _value(told: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ REASONS: Final[dict[DropReason, str]] = {
     DropReason.REDACTION_NOT_LOOKED: "nobody looked for persons in a part of the video",
     DropReason.REDACTION_UNKNOWN_RULE: "the region asks for a redaction that the vehicle does not know",
     DropReason.REDACTION_FAILED: "persons could not be made unrecognisable",
+    DropReason.REDACTION_CHECK_FAILED: "looked at again, a person or a number plate could still be recognised",
     DropReason.VIDEO_DAMAGED: "the video was damaged",
     DropReason.SEAL_FAILED: "it could not be sealed",
     DropReason.SPOOL_DAMAGED: "its file was damaged or lost",

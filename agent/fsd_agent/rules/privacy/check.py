@@ -1,0 +1,171 @@
+"""Does redacted video still show whom it should hide? Looks of other models at the painted pixels, and nothing of the record.
+
+Black. A pixel is painted where no colour is above ``BLACK_MOST``: what the codec makes of a black rectangle. What is painted is
+found in the pixels alone, so a record that claims more than was done changes nothing.
+
+Misses, of sights from their model's score on (:data:`SCORES`):
+
+* a *face*, or a *plate*, of which less than ``COVERED`` is black;
+* a *head*: a person at least ``TALL_PX`` high, where less than ``OPEN_HEAD`` is black of the head (upper 22 % of the box, middle
+  60 %) and of the places above it. A head that was painted can't be seen, so a model's box often begins below it: that the
+  black is just above the box is as good;
+* a *plate band*: a vehicle at least ``TALL_PX`` high, of which less than ``OPEN_BAND`` is black between 50 and 95 % of its height;
+* *not black*: a box that redaction itself counted in this frame, of whose zone less than ``PAINTED`` is black after it was encoded
+  and decoded again. This needs no model, and holds the encoder to its word.
+
+A plate is wider than high and no wider than ``WIDEST_PLATE`` of the picture: the plate model calls whole tiles plates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsd_agent.records.check import Finding, Miss, Sight, Sightings
+from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.counted import Shows, counted
+from fsd_agent.rules.privacy.zones import SHAPES, head_zones, plate_bands, to_pixels
+from fsd_firmware.samples import Detections
+
+BLACK_MOST = 16
+"""In rectangles of 1280x720 AV1 of our encoder 99 % of the pixels stay below 6 inside and below 16 along the edge."""
+COVERED = 0.4
+OPEN_HEAD = 0.35
+OPEN_BAND = 0.1
+PAINTED, NEARLY_BLACK = 0.8, 48
+"""For what redaction itself saw: an encoder may blur the edge of a small rectangle, and must not bring back what is in it."""
+TALL_PX = 60
+SMALLEST_FACE_PX = 9
+"""Narrower ones tell nobody apart, and are mostly none."""
+WIDEST_PLATE = 0.12
+
+DEFAULT_SCORE = 0.5
+SCORES: Mapping[str, Mapping[Sight, float]] = {
+    "nanodet-m-416": {Sight.PERSON: 0.5, Sight.VEHICLE: 0.6},
+    "yunet-n": {Sight.FACE: 0.7},
+    "lpd-yunet": {Sight.PLATE: 0.9},
+}
+"""By model; set on one half of `street_eval`, docs/privacy.md has the figures of the other."""
+
+_HEAD = (0.2, 0.0, 0.8, 0.22)
+_BAND = (0.1, 0.5, 0.9, 0.95)
+_ABOVE = (0.0, 0.1, 0.2, 0.3)
+"""How far above the box a painted head is looked for, shares of its height."""
+
+Picture = NDArray[np.uint8]
+Black = NDArray[np.bool_]
+
+
+def black_of(bgr: Picture) -> Black:
+    """Which pixels of ``bgr`` (height, width, 3) are painted, (height, width)."""
+    black: Black = bgr.max(axis=2) <= BLACK_MOST
+    return black
+
+
+def lowest_score(source: str) -> float:
+    """What a checker's model must be asked for, so that nothing is missing that may count."""
+    return min(SCORES.get(_model(source), {}).values(), default=DEFAULT_SCORE)
+
+
+def misses(
+    rules: RedactionRules, sightings: Sequence[Sightings], black: Black, camera: str, t_ns: int
+) -> list[Finding]:
+    """What ``sightings`` of one frame show that ``rules`` want painted and ``black`` says is not."""
+    heads, plates = rules.faces is not FaceRule.NONE, rules.plates is not PlateRule.NONE
+    found = []
+    for one in sightings:
+        for what, score, box in zip(one.what.tolist(), one.score.tolist(), one.box.tolist(), strict=True):
+            sight = Sight(what)
+            wanted = heads if sight in {Sight.FACE, Sight.PERSON} else plates
+            if not wanted or score < SCORES.get(_model(one.source), {}).get(sight, DEFAULT_SCORE):
+                continue
+            miss = _MISS[sight](box, black)
+            if miss is not None:
+                found.append(Finding(camera, t_ns, miss, one.source, score, (box[0], box[1], box[2], box[3])))
+    return found
+
+
+def not_black(
+    rules: RedactionRules, detections: Sequence[Detections], bgr: Picture, camera: str, t_ns: int
+) -> list[Finding]:
+    """Boxes that redaction counted at ``t_ns`` and whose zone is not black; ``detections`` are all of this camera."""
+    black: Black = bgr.max(axis=2) <= NEARLY_BLACK
+    shape, (height, width), found = SHAPES[rules.strictness], black.shape, list[Finding]()
+    for one in detections:
+        for shows in (Shows.HEAD, Shows.PLATE):
+            if not _asked(rules, shows):
+                continue
+            rows = counted(one, detections, shows, rules.strictness)
+            rows = rows[one.frame_t_ns[one.frame[rows]] == t_ns]
+            for row in rows.tolist():
+                box, kind = one.box[row : row + 1], one.kind[row : row + 1]
+                zone = head_zones(box, shape) if shows is Shows.HEAD else plate_bands(box, kind, shape)
+                pixels = to_pixels(zone, width, height)
+                if pixels.size and _share(black, pixels[0].tolist()) < PAINTED:
+                    corners = one.box[row].tolist()
+                    where = (corners[0], corners[1], corners[2], corners[3])
+                    found.append(
+                        Finding(camera, t_ns, Miss.NOT_BLACK, one.source, float(one.score[row]), where)
+                    )
+    return found
+
+
+def _asked(rules: RedactionRules, shows: Shows) -> bool:
+    if shows is Shows.HEAD:
+        return rules.faces is not FaceRule.NONE
+    return rules.plates is not PlateRule.NONE
+
+
+def _face(box: Sequence[float], black: Black) -> Miss | None:
+    small = box[2] - box[0] < SMALLEST_FACE_PX
+    return None if small or _share(black, box) >= COVERED else Miss.FACE
+
+
+def _plate(box: Sequence[float], black: Black) -> Miss | None:
+    width, height = box[2] - box[0], box[3] - box[1]
+    if width <= height or width > WIDEST_PLATE * black.shape[1]:
+        return None
+    return None if _share(black, box) >= COVERED else Miss.PLATE
+
+
+def _head(box: Sequence[float], black: Black) -> Miss | None:
+    height = box[3] - box[1]
+    if height < TALL_PX:
+        return None
+    head = _part(box, _HEAD)
+    places = ((head[0], head[1] - up * height, head[2], head[3] - up * height) for up in _ABOVE)
+    return None if max(_share(black, place) for place in places) >= OPEN_HEAD else Miss.HEAD
+
+
+def _band(box: Sequence[float], black: Black) -> Miss | None:
+    if box[3] - box[1] < TALL_PX:
+        return None
+    return None if _share(black, _part(box, _BAND)) >= OPEN_BAND else Miss.PLATE_BAND
+
+
+_MISS = {Sight.FACE: _face, Sight.PLATE: _plate, Sight.PERSON: _head, Sight.VEHICLE: _band}
+
+
+def _part(box: Sequence[float], share: tuple[float, float, float, float]) -> tuple[float, ...]:
+    x1, y1, x2, y2 = box
+    width, height = x2 - x1, y2 - y1
+    return (
+        x1 + share[0] * width,
+        y1 + share[1] * height,
+        x1 + share[2] * width,
+        y1 + share[3] * height,
+    )
+
+
+def _share(black: Black, box: Sequence[float]) -> float:
+    """Painted share of the part of ``box`` inside the picture; nothing inside shows nobody, and counts as painted."""
+    x1, y1, x2, y2 = (max(round(side), 0) for side in box)
+    inside = black[y1:y2, x1:x2]
+    return float(inside.mean()) if inside.size else 1.0
+
+
+def _model(source: str) -> str:
+    """Its name, of ``name@version``."""
+    return source.partition("@")[0]

@@ -1,0 +1,263 @@
+"""What counts as open in redacted video: every threshold from both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsd_agent.records.check import Finding, Miss, Sight, Sightings, Verdict
+from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
+from fsd_agent.rules.privacy import check
+from fsd_agent.rules.privacy.check import (
+    DEFAULT_SCORE,
+    SCORES,
+    black_of,
+    lowest_score,
+    misses,
+    not_black,
+)
+from fsd_agent.rules.privacy.counted import MIN_SCORE
+from fsd_agent.rules.privacy.zones import SHAPES, head_zones, plate_bands, to_pixels
+from fsd_agent.testing.streams import looks
+from fsd_firmware.samples import Kind
+
+RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 0, 1, LocationRule.DROP, 0.05)
+NO_FACES = replace(RULES, faces=FaceRule.NONE)
+NO_PLATES = replace(RULES, plates=PlateRule.NONE)
+WIDTH, HEIGHT = 640, 480
+ANY = "unheard-of@1"
+Box = tuple[float, float, float, float]
+PERSON: Box = (100, 100, 200, 300)
+VEHICLE: Box = (300, 200, 500, 300)
+FACE: Box = (20, 20, 60, 60)
+PLATE: Box = (20, 20, 60, 40)
+
+
+def black(*painted: Box) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    for x1, y1, x2, y2 in painted:
+        mask[round(y1) : round(y2), round(x1) : round(x2)] = True
+    return mask
+
+
+def seen(what: Sight, box: Box, score: float = 0.99, source: str = ANY) -> Sightings:
+    return Sightings(
+        source, np.array([what], np.uint8), np.array([score], np.float32), np.array([box], np.float32)
+    )
+
+
+def found(sighting: Sightings, mask: np.ndarray | None = None, rules: RedactionRules = RULES) -> list[Miss]:
+    some = misses(rules, [sighting], black() if mask is None else mask, "front", 7)
+    return [one.miss for one in some]
+
+
+def part(box: Box, share: float) -> Box:
+    """So much of the box, from its left."""
+    x1, y1, x2, y2 = box
+    return (x1, y1, x1 + share * (x2 - x1), y2)
+
+
+HEAD: Box = (120, 100, 180, 144)
+BAND: Box = (320, 250, 480, 295)
+
+
+@pytest.mark.parametrize(
+    ("what", "box", "zone", "enough", "miss"),
+    [
+        (Sight.FACE, FACE, FACE, check.COVERED, Miss.FACE),
+        (Sight.PLATE, PLATE, PLATE, check.COVERED, Miss.PLATE),
+        (Sight.PERSON, PERSON, HEAD, check.OPEN_HEAD, Miss.HEAD),
+        (Sight.VEHICLE, VEHICLE, BAND, check.OPEN_BAND, Miss.PLATE_BAND),
+    ],
+)
+def test_what_is_seen_and_not_black_enough_is_a_miss(
+    what: Sight, box: Box, zone: Box, enough: float, miss: Miss
+) -> None:
+    sighting = seen(what, box)
+    assert found(sighting) == [miss]
+    assert found(sighting, black(zone)) == []
+    assert found(sighting, black(part(zone, enough + 0.05))) == []
+    assert found(sighting, black(part(zone, enough - 0.05))) == [miss]
+    assert found(sighting, black(part(zone, enough))) == []
+
+
+def test_a_finding_says_where_when_who_and_how_sure() -> None:
+    (one,) = misses(RULES, [seen(Sight.FACE, FACE, 0.75)], black(), "rear", 2_500_000_000)
+    assert one == Finding("rear", 2_500_000_000, Miss.FACE, ANY, 0.75, FACE)
+    assert str(one) == "face in rear at 2.500 s (20, 20, 60, 60), unheard-of@1 0.75"
+
+
+def test_only_what_the_rules_ask_for_is_a_miss() -> None:
+    for what, box in ((Sight.FACE, FACE), (Sight.PERSON, PERSON)):
+        assert found(seen(what, box), rules=NO_FACES) == []
+        assert found(seen(what, box), rules=NO_PLATES) != []
+    for what, box in ((Sight.PLATE, PLATE), (Sight.VEHICLE, VEHICLE)):
+        assert found(seen(what, box), rules=NO_PLATES) == []
+        assert found(seen(what, box), rules=NO_FACES) != []
+
+
+@pytest.mark.parametrize(
+    ("source", "what", "box"),
+    [
+        ("nanodet-m-416@1", Sight.PERSON, PERSON),
+        ("nanodet-m-416@2", Sight.VEHICLE, VEHICLE),
+        ("yunet-n@1", Sight.FACE, FACE),
+        ("lpd-yunet@1", Sight.PLATE, PLATE),
+    ],
+)
+def test_a_model_counts_from_its_own_score_on(source: str, what: Sight, box: Box) -> None:
+    needed = SCORES[source.partition("@")[0]][what]
+    assert found(seen(what, box, needed + 0.01, source)) != []
+    assert found(seen(what, box, needed - 0.01, source)) == []
+    assert lowest_score(source) <= needed
+
+
+def test_a_model_that_is_not_in_the_table_counts_from_the_middle_on() -> None:
+    assert found(seen(Sight.FACE, FACE, DEFAULT_SCORE)) == [Miss.FACE]
+    assert found(seen(Sight.FACE, FACE, DEFAULT_SCORE - 0.01)) == []
+    assert found(seen(Sight.FACE, FACE, DEFAULT_SCORE, "nanodet-m-416@1")) == [Miss.FACE]
+    assert lowest_score(ANY) == DEFAULT_SCORE
+    assert lowest_score("nanodet-m-416@1") == min(SCORES["nanodet-m-416"].values())
+
+
+def test_small_faces_persons_and_vehicles_are_not_asked_for() -> None:
+    least, tall = check.SMALLEST_FACE_PX, check.TALL_PX
+    assert found(seen(Sight.FACE, (50, 50, 50 + least, 90))) == [Miss.FACE]
+    assert found(seen(Sight.FACE, (50, 50, 49.9 + least, 90))) == []
+    for what in (Sight.PERSON, Sight.VEHICLE):
+        assert found(seen(what, (100, 100, 130, 100 + tall))) != []
+        assert found(seen(what, (100, 100, 130, 99.9 + tall))) == []
+
+
+def test_what_is_no_plate_by_its_shape_is_none() -> None:
+    mask = np.zeros((100, 400), np.bool_)
+    widest = check.WIDEST_PLATE * 400
+    assert widest == 48
+    assert found(seen(Sight.PLATE, (50, 50, 98, 70)), mask) == [Miss.PLATE]
+    assert found(seen(Sight.PLATE, (50, 50, 98.1, 70)), mask) == []
+    assert found(seen(Sight.PLATE, (50, 50, 81, 80))) == [Miss.PLATE]
+    assert found(seen(Sight.PLATE, (50, 50, 80, 80))) == []
+
+
+@pytest.mark.parametrize("up", check._ABOVE)
+def test_a_painted_head_may_be_above_the_box_of_who_has_it(up: float) -> None:
+    """What is seen is a body without a head."""
+    shift = up * (PERSON[3] - PERSON[1])
+    above = (HEAD[0], HEAD[1] - shift, HEAD[2], HEAD[3] - shift)
+    assert found(seen(Sight.PERSON, PERSON), black(above)) == []
+
+
+def test_black_that_is_not_where_a_head_is_covers_none() -> None:
+    beside: Box = (HEAD[2], HEAD[1] - 80, 260, HEAD[3])
+    below: Box = (HEAD[0], HEAD[3] + 1, HEAD[2], PERSON[3])
+    far_above: Box = (HEAD[0], 0, HEAD[2], HEAD[1] - 0.3 * 200 - 1)
+    assert found(seen(Sight.PERSON, PERSON), black(beside, below, far_above)) == [Miss.HEAD]
+    above_band: Box = (VEHICLE[0], VEHICLE[1], VEHICLE[2], BAND[1])
+    under_band: Box = (VEHICLE[0], BAND[3], VEHICLE[2], VEHICLE[3])
+    sides: tuple[Box, Box] = ((300, 200, BAND[0], 300), (BAND[2], 200, 500, 300))
+    assert found(seen(Sight.VEHICLE, VEHICLE), black(above_band, under_band, *sides)) == [Miss.PLATE_BAND]
+
+
+def test_what_lies_outside_of_the_picture_shows_nobody() -> None:
+    assert found(seen(Sight.FACE, (-80, 20, -40, 60))) == []
+    assert found(seen(Sight.FACE, (WIDTH, 20, WIDTH + 40, 60))) == []
+    assert found(seen(Sight.FACE, (-20, 20, 20, 60)), black((0, 20, 20, 60))) == []
+
+
+def test_black_is_as_dark_as_the_codec_leaves_it() -> None:
+    bgr = np.full((2, 3, 3), check.BLACK_MOST, np.uint8)
+    bgr[0, 1, 2] += 1
+    assert black_of(bgr).tolist() == [[True, False, True], [True, True, True]]
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_paint_never_makes_a_miss(share: float, more: float) -> None:
+    low, high = sorted((share, more))
+    for what, box in ((Sight.FACE, FACE), (Sight.PERSON, PERSON), (Sight.VEHICLE, VEHICLE)):
+        if not found(seen(what, box), black(part(box, low))):
+            assert not found(seen(what, box), black(part(box, high)))
+
+
+def test_a_verdict_passes_without_findings_and_names_the_surest() -> None:
+    assert (Verdict(3, ()).passed, Verdict(3, ()).reason) == (True, "")
+    weak = Finding("front", 0, Miss.FACE, "a@1", 0.5, FACE)
+    sure = replace(weak, source="b@1", score=0.9)
+    verdict = Verdict(3, (weak, sure))
+    assert not verdict.passed
+    assert verdict.reason == f"{sure} and 1 more"
+    assert Verdict(3, (weak,)).reason == str(weak)
+
+
+# What redaction itself saw
+
+
+def picture(*painted: tuple[int, int, int, int], shade: int = 0) -> np.ndarray:
+    bgr = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    for x1, y1, x2, y2 in painted:
+        bgr[y1:y2, x1:x2] = shade
+    return bgr
+
+
+def zone_of(kind: Kind, box: Box, strictness: Strictness = Strictness.STANDARD) -> tuple[int, ...]:
+    shape, boxes = SHAPES[strictness], np.array([box], np.float32)
+    zone = head_zones(boxes, shape)
+    if kind is Kind.CAR:
+        zone = plate_bands(boxes, np.array([kind], np.uint8), shape)
+    return tuple(to_pixels(zone, WIDTH, HEIGHT)[0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("kind", "box", "other"), [(Kind.PEDESTRIAN, PERSON, NO_FACES), (Kind.CAR, VEHICLE, NO_PLATES)]
+)
+def test_a_counted_box_whose_zone_is_not_black_is_a_miss(kind: Kind, box: Box, other: RedactionRules) -> None:
+    seen_by = [looks("front", "firmware", [(0, []), (7, [(int(kind), 0.5, box)])])]
+    (one,) = not_black(RULES, seen_by, picture(), "front", 7)
+    assert one == Finding("front", 7, Miss.NOT_BLACK, "firmware", 0.5, box)
+    x1, y1, x2, y2 = zone_of(kind, box)
+    assert not_black(RULES, seen_by, picture((x1, y1, x2, y2)), "front", 7) == []
+    assert not_black(RULES, seen_by, picture((x1, y1, x2, y2), shade=check.NEARLY_BLACK), "front", 7) == []
+    grey = picture((x1, y1, x2, y2), shade=check.NEARLY_BLACK + 1)
+    assert not_black(RULES, seen_by, grey, "front", 7) == [one]
+    for share, wanted in ((check.PAINTED + 0.05, []), (check.PAINTED - 0.05, [one])):
+        some = picture((x1, y1, round(x1 + share * (x2 - x1)), y2))
+        assert not_black(RULES, seen_by, some, "front", 7) == wanted
+    assert not_black(other, seen_by, picture(), "front", 7) == []
+    assert not_black(RULES, seen_by, picture(), "front", 0) == []
+
+
+def test_exactly_enough_of_a_zone_is_enough() -> None:
+    box: Box = (100, 100, 200, 300)
+    x1, y1, x2, y2 = zone_of(Kind.PEDESTRIAN, box)
+    rows = round(check.PAINTED * (y2 - y1))
+    assert rows / (y2 - y1) == pytest.approx(check.PAINTED, abs=0.01)
+    seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, box)])])]
+    bgr = picture((x1, y1, x2, y2))
+    bgr.reshape(-1, 3)[:] = 200
+    area = bgr[y1:y2, x1:x2]
+    flat = np.full(area.shape[0] * area.shape[1], 200, np.uint8)
+    flat[: int(np.ceil(check.PAINTED * flat.size))] = 0
+    area[:] = flat.reshape(area.shape[:2])[..., None]
+    assert not_black(RULES, seen_by, bgr, "front", 7) == []
+    flat[int(np.ceil(check.PAINTED * flat.size)) - 2] = 200
+    area[:] = flat.reshape(area.shape[:2])[..., None]
+    assert len(not_black(RULES, seen_by, bgr, "front", 7)) == 1
+
+
+def test_boxes_that_did_not_count_or_are_outside_are_not_asked_for() -> None:
+    weak = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), MIN_SCORE - 0.01, PERSON)])])]
+    assert not_black(RULES, weak, picture(), "front", 7) == []
+    outside = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.9, (-300, 0, -200, 90))])])]
+    assert not_black(RULES, outside, picture(), "front", 7) == []
+
+
+def test_the_zone_is_that_of_the_rules_strictness() -> None:
+    seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, PERSON)])])]
+    x1, y1, x2, y2 = zone_of(Kind.PEDESTRIAN, PERSON)
+    painted = picture((x1, y1, x2, y2))
+    assert not_black(RULES, seen_by, painted, "front", 7) == []
+    strict = replace(RULES, strictness=Strictness.STRICT)
+    assert len(not_black(strict, seen_by, painted, "front", 7)) == 1
