@@ -75,7 +75,7 @@ def _share(
     through_codec: bool,
 ) -> tuple[float, int]:
     """Percent that is dropped, and of how many."""
-    dropped = [is_dropped(_small(way.spoil(one, rng), through_codec=through_codec)) for one in clips]
+    dropped = [is_dropped(small(way.spoil(one, rng), through_codec=through_codec)) for one in clips]
     return 100 * float(np.mean(dropped)), len(dropped)
 
 
@@ -85,7 +85,8 @@ def is_dropped(pictures: NDArray[np.uint8]) -> bool:
     return found is not None and bool(found & USUAL)
 
 
-def _small(pictures: Sequence[Picture], *, through_codec: bool) -> NDArray[np.uint8]:
+def small(pictures: Sequence[Picture], *, through_codec: bool) -> NDArray[np.uint8]:
+    """As the rule wants them; through the codec as key frames, each by itself."""
     frames = [
         frame_from_bgr(at, one[: one.shape[0] // 2 * 2, : one.shape[1] // 2 * 2])
         for at, one in enumerate(pictures)

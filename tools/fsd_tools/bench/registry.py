@@ -37,6 +37,11 @@ BENCHES = {
             "fsd_tools.bench.agent:bench_agent",
             "CPU and memory of the whole agent on a generated drive",
         ),
+        Bench(
+            "confirm",
+            "fsd_tools.bench.confirm:bench_confirm",
+            "planted false hits that a second look throws out, and true ones that it keeps",
+        ),
         Bench("decode", "fsd_tools.bench.decode:bench_decode", "CAN frames to samples, against cantools"),
         Bench(
             "detect", "fsd_tools.bench.detect:bench_detect", "pictures to boxes, against the zoo's pipeline"

@@ -1,0 +1,87 @@
+"""The benches of quality and confirmation on made-up streets: what they spoil is spoilt, what they plant is false."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("cv2", reason="the video part is not installed")
+pytest.importorskip("av", reason="the video part is not installed")
+
+from fsd_agent.records.selection_rule import Fault  # after the check that they are there
+from fsd_agent.rules.selection.confirm import LOOKS, Verdict, overlap
+from fsd_agent.rules.selection.quality import faults
+from fsd_agent.testing.detector import MARKERS, MarkerDetector
+from fsd_firmware.samples import Kind
+from fsd_tools.bench.confirm_hits import judged, street_scene, video_scenes
+from fsd_tools.bench.quality import PICTURES, is_dropped, small
+from fsd_tools.bench.quality_spoilt import WAYS, driven
+
+HEIGHT, WIDTH = 360, 640
+PERSON = np.array([[300, 120, 360, 300]], np.float32)
+
+
+def street(seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    picture = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
+    for _ in range(1500):
+        y, x = int(rng.integers(HEIGHT)), int(rng.integers(WIDTH))
+        picture[y : y + int(rng.integers(3, 40)), x : x + int(rng.integers(3, 40))] = rng.integers(20, 225)
+    return picture
+
+
+def peopled(seed: int, box: NDArray[np.float32] = PERSON) -> NDArray[np.uint8]:
+    picture = street(seed)
+    x1, y1, x2, y2 = box[0].astype(int).tolist()
+    picture[y1:y2, x1:x2] = MARKERS[Kind.PEDESTRIAN]
+    return picture
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_each_way_to_spoil_is_found_and_what_is_to_be_kept_is(name: str) -> None:
+    pictures = driven(street(1), PICTURES)
+    way = WAYS[name]
+    spoilt = way.spoil(pictures, np.random.default_rng(0))
+    assert len(spoilt) == PICTURES
+    assert all(one.shape == pictures[0].shape and one.dtype == np.uint8 for one in spoilt)
+    found = faults(small(spoilt, through_codec=False))
+    assert found is not None
+    if name == "dirt on three tenths":  # Too little for a certain verdict
+        return
+    if name == "overexposed three times":
+        assert Fault.BLURRED not in found
+        return
+    assert is_dropped(small(spoilt, through_codec=False)) is (way.fault is not None)
+    assert way.fault is None or way.fault in found
+
+
+def test_driving_on_moves_the_picture_and_keeps_its_size() -> None:
+    pictures = driven(street(2), 3)
+    assert [one.shape for one in pictures] == [(HEIGHT, WIDTH, 3)] * 3
+    assert (pictures[0] == street(2)).all()
+    assert (pictures[1] != pictures[0]).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_labelled_are_true_hits_and_the_planted_lie_where_nobody_is(seed: int) -> None:
+    detector = MarkerDetector()
+    scene = street_scene(peopled(seed), PERSON, 0, [detector], np.random.default_rng(seed))
+    assert [hit.is_true for hit in scene.hits] == [True, False]
+    true, planted = scene.hits
+    assert not overlap(planted.box[:1], PERSON).any()
+    assert (true.height, planted.height) == (pytest.approx(180 * 1.03), pytest.approx(180 * 1.03))
+    assert len(detector.looked_at) == LOOKS
+    assert judged(scene, true, ["marker@1"]) is Verdict.CONFIRMED
+    assert judged(scene, planted, ["marker@1"]) is Verdict.FALSE_HIT
+    assert judged(scene, planted, []) is Verdict.CANT_TELL
+
+
+def test_of_a_video_whoever_stays_is_true_and_a_stretch_with_nobody_gets_a_planted_hit() -> None:
+    walk = [peopled(at, PERSON + np.float32(4 * at)) for at in range(LOOKS)]
+    scenes = video_scenes(
+        [*walk, *(street(at) for at in range(LOOKS))], [MarkerDetector()], np.random.default_rng(0)
+    )
+    assert [[hit.is_true for hit in scene.hits] for scene in scenes] == [[True, False], [False]]
+    verdicts = [[judged(scene, hit, ["marker@1"]) for hit in scene.hits] for scene in scenes]
+    assert verdicts == [[Verdict.CONFIRMED, Verdict.FALSE_HIT], [Verdict.FALSE_HIT]]
