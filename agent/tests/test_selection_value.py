@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.rules.selection.tracks import FEATURES, LIMIT, SOURCE, sets_off, slope, track_features
-from fsd_agent.rules.selection.value import ValueHeadError, check_value_head, head_scores, value
+from fsd_agent.rules.selection.value import (
+    MOST,
+    NOBODY,
+    ValueHeadError,
+    chance,
+    check_value_head,
+    head_scores,
+    score,
+    steady,
+    value,
+)
 from fsd_agent.rules.selection.window import Motion, Window, paths
 from fsd_agent.rules.triggers.heads import HeadBank
 from fsd_firmware.samples import Features
@@ -257,3 +267,41 @@ def test_a_head_for_other_features_is_refused() -> None:
     narrow = head([(np.ones((1, 3)), [0], 0)])
     with pytest.raises(ValueHeadError, match="takes 3 features"):
         value(window([]), narrow)
+
+
+scores = st.lists(st.none() | st.floats(-30, 30), max_size=12)
+
+
+@given(scores)
+def test_a_window_is_judged_with_its_neighbours(found: list[float | None]) -> None:
+    values = steady(found)
+    assert len(values) == len(found)
+    for at, one in enumerate(found):
+        around = [NOBODY if each is None else each for each in found[max(0, at - 1) : at + 2]]
+        if one is None:
+            assert values[at] == 0
+        else:
+            assert chance(min(around) - 1e-9) <= values[at] <= chance(max(around) + 1e-9)
+
+
+@given(scores, st.floats(0, 30), st.integers(0, 11))
+def test_a_higher_score_makes_no_window_worth_less(
+    found: list[float | None], more: float, which: int
+) -> None:
+    risen = [one + more if one is not None and at == which else one for at, one in enumerate(found)]
+    assert all(after >= before for before, after in zip(steady(found), steady(risen), strict=True))
+
+
+def test_the_mean_is_of_three_and_of_two_at_the_ends() -> None:
+    assert steady([3.0, 0.0, None]) == pytest.approx([chance(1.5), chance((3 + NOBODY) / 3), 0.0])
+    assert steady([1.0]) == [chance(1.0)]
+    assert steady([]) == []
+    assert chance(0.0) == 0.5
+    assert chance(None) == 0
+
+
+def test_a_score_is_bounded_and_none_without_a_person() -> None:
+    assert score(window([]), weighing(toward=1)) is None
+    fast = window(walker(1, [90.0 - at for at in range(60)]))
+    assert value(fast, weighing(toward=32000)) == chance(score(fast, weighing(toward=32000)))
+    assert abs(score(fast, weighing(toward=32000)) or 0) <= MOST

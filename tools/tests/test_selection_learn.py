@@ -15,14 +15,14 @@ from fsd_agent.rules.selection.tracks import FEATURES, LIMIT
 from fsd_agent.rules.selection.value import head_scores, value
 from fsd_agent.rules.selection.window import Motion
 from fsd_tools.bench.selection import bench_selection
-from fsd_tools.bench.selection_ranks import Ranked, folds, gain_between, quarter
+from fsd_tools.bench.selection_ranks import Ranked, apart, folds, gain_between, quarter
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
 from fsd_tools.errors import ToolError
 from fsd_tools.selection.curves import Curve, Curves, layers_of, learn
 from fsd_tools.selection.head_file import SHIPPED, read_head_file, write_head_file
-from fsd_tools.selection.jaad import learning_half, windows_of
+from fsd_tools.selection.jaad import cut, learning_half, whole, windows_of
 from fsd_tools.selection.train import examples_of, main
 
 TRACKS = data_dir() / "jaad" / "tracks_dev.npz"
@@ -241,6 +241,43 @@ def test_the_most_valuable_are_kept_and_of_equal_ones_the_earlier() -> None:
     # First ones 0 and 1 and so on: 0 of 2, 1 of 2, ...
     assert found.at_intervals(4) == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
     assert quarter(8) == 2
+
+
+def test_clips_around_the_best_moments_do_not_overlap_in_one_drive() -> None:
+    value_ = np.array([0.2, 0.9, 0.8, 0.7, 0.9, 0.1])
+    drive = np.array([0, 0, 0, 0, 1, 1], np.int64)
+    frame = np.array([0, 30, 60, 120, 60, 0], np.int64)
+    assert apart(value_, drive, frame, 90).tolist() == [1, 4, 3]
+    assert apart(value_, drive, frame, 60).tolist() == [1, 4, 3, 5]
+    assert apart(value_, drive, frame, 30).tolist() == [1, 4, 2, 3, 0, 5]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2), st.integers(0, 300)), max_size=40)
+)
+def test_what_is_not_kept_overlaps_something_better(rows: list[tuple[float, int, int]]) -> None:
+    value_, drive, frame = (np.array([row[at] for row in rows]) for at in range(3))
+    kept = apart(value_, drive.astype(np.int64), frame.astype(np.int64), 90).tolist()
+    for at in range(len(rows)):
+        beaten = [
+            one for one in kept if drive[one] == drive[at] and abs(int(frame[one]) - int(frame[at])) < 90
+        ]
+        assert (beaten == [at]) if at in kept else max(value_[one] for one in beaten) >= value_[at]
+
+
+def test_a_part_of_a_drive_is_the_window_that_is_there() -> None:
+    one = tracks([0] * 200, [Motion.FAST] * 100 + [Motion.SLOW] * 100)
+    drive = whole(one, 0)
+    assert (drive.start_ns, len(drive.t_ns)) == (0, 200)
+    for window in (each.window for each in windows_of(one, 0, 10)):
+        found = cut(drive, window.start_ns, window.end_ns)
+        for name in ("t_ns", "track", "box", "motion_t_ns", "motion"):
+            assert (getattr(found, name) == getattr(window, name)).all()
+        assert (found.start_ns, found.end_ns, found.size_px) == (
+            window.start_ns,
+            window.end_ns,
+            window.size_px,
+        )
 
 
 def test_the_spread_of_the_gain_holds_the_gain() -> None:

@@ -48,6 +48,20 @@ class Ranked:
         return float(self.true[self.person].mean())
 
 
+def apart(
+    value: Column, drive: NDArray[np.int64], frame: NDArray[np.int64], length: int
+) -> NDArray[np.int64]:
+    """Indices of windows of ``length`` frames, the most valuable first, none of which overlaps a better one of its drive."""
+    taken: dict[int, list[int]] = {}
+    kept = []
+    for at in np.argsort(-value, kind="stable").tolist():
+        others = taken.setdefault(int(drive[at]), [])
+        if all(abs(int(frame[at]) - other) >= length for other in others):
+            others.append(int(frame[at]))
+            kept.append(at)
+    return np.array(kept, np.int64)
+
+
 def quarter(windows: int) -> int:
     """How many windows a quarter of the time is."""
     return max(1, round(windows / SHARE))

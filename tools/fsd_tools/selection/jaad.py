@@ -12,7 +12,7 @@ The halves: a drive is of the learning half where the first byte of its name's S
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -75,6 +75,27 @@ def windows_of(tracks: Tracks, drive: int, step: int = FRAMES) -> list[Labelled]
     return [_window(drive, about, frame) for frame in range(0, frames - FRAMES + 1, step)]
 
 
+def whole(tracks: Tracks, drive: int) -> Window:
+    """A drive as one window. Raises :class:`ToolError` without labels."""
+    return _cut_out(_drive(tracks, drive), 0, int(tracks.clips[drive]["frames"]))
+
+
+def cut(window: Window, start_ns: int, end_ns: int) -> Window:
+    """A part of a window."""
+    inside = (window.t_ns >= start_ns) & (window.t_ns < end_ns)
+    moved = (window.motion_t_ns >= start_ns) & (window.motion_t_ns < end_ns)
+    return replace(
+        window,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        t_ns=window.t_ns[inside],
+        track=window.track[inside],
+        box=window.box[inside],
+        motion_t_ns=window.motion_t_ns[moved],
+        motion=window.motion[moved],
+    )
+
+
 def _drive(tracks: Tracks, drive: int) -> _Drive:
     if "cross" not in (tracks.boxes.dtype.names or ()):
         raise ToolError("boxes: cross: the field is missing, and with it the truth")
@@ -98,20 +119,24 @@ def _window(drive: int, about: _Drive, frame: int) -> Labelled:
     end = frame + FRAMES
     rows = about.boxes[(about.boxes["frame"] >= frame) & (about.boxes["frame"] < end)]
     begins = [(track, one) for track, one in about.begins if frame <= one.frame < end]
-    times = np.arange(frame, end)
-    window = Window(
+    window = _cut_out(about, frame, end)
+    there = {int(track): any(track == one for one, _ in begins) for track in np.unique(rows["track"])}
+    has_crossing = bool((rows["cross"] == 1).any())
+    return Labelled(drive, frame, window, tuple(one for _, one in begins), there, has_crossing)
+
+
+def _cut_out(about: _Drive, frame: int, end: int) -> Window:
+    rows = about.boxes[(about.boxes["frame"] >= frame) & (about.boxes["frame"] < end)]
+    return Window(
         start_ns=_ns(frame),
         end_ns=_ns(end),
         size_px=about.size_px,
         t_ns=_times(rows["frame"]),
         track=rows["track"].astype(np.int64),
         box=np.stack([rows[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64),
-        motion_t_ns=_times(times),
+        motion_t_ns=_times(np.arange(frame, end)),
         motion=about.action[frame:end],
     )
-    there = {int(track): any(track == one for one, _ in begins) for track in np.unique(rows["track"])}
-    has_crossing = bool((rows["cross"] == 1).any())
-    return Labelled(drive, frame, window, tuple(one for _, one in begins), there, has_crossing)
 
 
 def _times(frame: NDArray[Any]) -> NDArray[np.int64]:

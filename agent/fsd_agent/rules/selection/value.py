@@ -6,7 +6,11 @@ each person's features (:mod:`~.tracks`); the score is a logit. The clip is wort
     value = 0                                     without a person
             1 / (1 + exp(-largest score))         else, so 0 < value < 1
 
-So it never falls where a person's score rises, the order of boxes and tracks does not matter, and every value is a
+One window may begin just before or just after what it is asked for. So where windows follow each other closely (:func:`steady`), the
+mean of a window's score and its neighbours', a third of a second to either side, takes the score's place; a neighbour without a
+person counts as :data:`NOBODY`.
+
+A value never falls where a person's score rises, the order of boxes and tracks does not matter, and every value is a
 number. A further person may change the others' scores, but only by what the picture's turning is taken from
 (``sweep``), which takes three. The scores are those of the trigger engine's bank, to the bit.
 """
@@ -14,6 +18,7 @@ number. A further person may change the others' scores, but only by what the pic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -25,6 +30,12 @@ from fsd_agent.rules.selection.window import Window
 
 MOST: Final = 30.0
 """What is beyond counts as this: a little further on, a double cannot tell the chance from 1."""
+
+
+BESIDE_NS: Final = 333_333_333
+"""How far the neighbours of a window begin: the gain of the mean, by cross-validation, is lost at a half second."""
+NOBODY: Final = -6.0
+"""A chance of one in four hundred."""
 
 
 class ValueHeadError(ValueError):
@@ -41,13 +52,30 @@ def check_value_head(head: Head) -> None:
 
 
 def value(window: Window, head: Head) -> float:
-    """See the module. Raises :class:`ValueHeadError`."""
+    """Of one window by itself. Raises :class:`ValueHeadError`."""
+    return chance(score(window, head))
+
+
+def score(window: Window, head: Head) -> float | None:
+    """The largest of any person, within :data:`MOST`; None without one. Raises :class:`ValueHeadError`."""
     check_value_head(head)
     scores = head_scores(head, track_features(window))
-    if not scores.shape[0]:
-        return 0.0
-    best = min(max(float(scores.max()), -MOST), MOST)
-    return 1 / (1 + math.exp(-best))
+    return min(max(float(scores.max()), -MOST), MOST) if scores.shape[0] else None
+
+
+def chance(score: float | None) -> float:
+    """See the module."""
+    return 0.0 if score is None else 1 / (1 + math.exp(-score))
+
+
+def steady(scores: Sequence[float | None]) -> list[float]:
+    """Values of windows by their scores, in order of time, each :data:`BESIDE_NS` after the one before."""
+    known = [NOBODY if one is None else one for one in scores]
+    found = []
+    for at, one in enumerate(scores):
+        around = known[max(0, at - 1) : at + 2]
+        found.append(0.0 if one is None else chance(sum(around) / len(around)))
+    return found
 
 
 def head_scores(head: Head, features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """What a clip is worth: its parts (:mod:`~.parts`) and their mean by the weights of its campaigns.
 
-Each camera is looked at as a whole by each who looked, and for ``begins_to_cross`` in windows of :data:`WINDOW_NS`, a second apart or, where
-that makes more than :data:`WINDOWS_MOST`, evenly over the clip; one of its own length where it is shorter. A clip that several
+Each camera is looked at as a whole by each who looked, and for ``begins_to_cross`` in windows of :data:`WINDOW_NS`, a third of a second
+apart or, where that makes more than :data:`WINDOWS_MOST`, evenly over the clip; one of its own length where it is shorter. A clip that several
 campaigns share is worth what it is to the one that values it most.
 
 Defined whatever is missing: without a look at any camera all but ``motion`` is 0 (:attr:`Valued.NO_DETECTIONS`), without the
@@ -22,17 +22,17 @@ from fsd_agent.records.worth import Part, Valued, Weights, Worth
 from fsd_agent.rules.selection import parts
 from fsd_agent.rules.selection.moving import Speed, hardness, motion_of
 from fsd_agent.rules.selection.parts import Seen, weighed
-from fsd_agent.rules.selection.value import value
+from fsd_agent.rules.selection.value import BESIDE_NS, score, steady
 from fsd_agent.rules.selection.window import Window
 from fsd_firmware.samples import Detections, Kind
 
 WINDOW_NS: Final = 3_000_000_000
 """As long as the shipped head's; another length is told it in shares."""
-STEP_NS: Final = 1_000_000_000
+STEP_NS: Final = BESIDE_NS
 SHORTEST_NS: Final = 500_000_000
 """In less nobody can be seen to walk."""
-WINDOWS_MOST: Final = 32
-"""Of one camera by one who looked: under 200 ms of a core for a clip however long."""
+WINDOWS_MOST: Final = 96
+"""Of one camera by one who looked: those of half a minute, in half a second of a core."""
 DIGITS: Final = 6
 
 
@@ -96,19 +96,18 @@ def _begins(one: Looked, speed: Speed | None, span_ns: tuple[int, int], head: He
     unknown = Speed(np.empty(0, np.int64), np.empty(0))
     moved = speed or unknown
     motion = motion_of(moved)
-    best = 0.0
+    scores: list[float | None] = []
     for begin_ns, end_ns in windows(*span_ns):
         inside = (t_ns >= begin_ns) & (t_ns < end_ns)
-        if inside.any():
-            window = Window(
-                start_ns=begin_ns,
-                end_ns=end_ns,
-                size_px=one.size_px,
-                t_ns=t_ns[inside],
-                track=track[inside],
-                box=box[inside],
-                motion_t_ns=moved.t_ns,
-                motion=motion,
-            )
-            best = max(best, value(window, head))
-    return best
+        window = Window(
+            start_ns=begin_ns,
+            end_ns=end_ns,
+            size_px=one.size_px,
+            t_ns=t_ns[inside],
+            track=track[inside],
+            box=box[inside],
+            motion_t_ns=moved.t_ns,
+            motion=motion,
+        )
+        scores.append(score(window, head) if inside.any() else None)
+    return max(steady(scores), default=0.0)

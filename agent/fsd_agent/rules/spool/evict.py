@@ -18,6 +18,7 @@ newest is never refused: it is taken first, and what goes for it is older or wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,9 +46,9 @@ class OnBoard:
     """Its campaigns want it sent before others; of one priority it goes after those."""
 
     @property
-    def place(self) -> tuple[int, bool, bool, float]:
+    def place(self) -> tuple[int, bool, float]:
         """Sorts clips: what goes first has the smallest; of equal ones the oldest goes first."""
-        return self.priority, self.is_urgent, self.value is None, self.value or 0.0
+        return self.priority, self.is_urgent, math.inf if self.value is None else self.value
 
     def describe(self) -> str:
         """Why it was this one's turn, for people."""
