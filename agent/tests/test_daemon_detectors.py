@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fsd_agent.daemon.config import CheckConfig, PerceptionConfig
 from fsd_agent.daemon.detectors import open_detectors
 from fsd_agent.ports.detector import DetectorError
+from fsd_firmware.samples import Frame
 from fsd_models.testing.marker_model import write_marker_package
 from fsd_models.testing.one_output_model import write_one_output_package
 
@@ -61,3 +63,12 @@ def test_checkers_are_opened_with_and_without_perception(base: Path) -> None:
 def test_a_checker_that_can_t_run_is_no_agent_without_one(base: Path) -> None:
     with pytest.raises(DetectorError, match="missing"):
         open_detectors(None, base, CheckConfig(("first", "missing")))
+
+
+def test_looks_at_clips_fit_the_pictures_and_those_of_sensing_have_features(base: Path) -> None:
+    """Heads were trained on features of the package's own input: the sensing loop's must stay as they are."""
+    opened = open_detectors(PerceptionConfig("first"), base)
+    assert opened.sensing is not None
+    frame = Frame("front", 0, np.zeros((64, 64, 3), np.uint8))
+    assert opened.sensing.detect(frame, min_score=0.5).features is not None
+    assert opened.redaction[0].detect(frame, min_score=0.5).features is None

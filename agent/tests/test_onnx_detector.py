@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fsd_agent.adapters.onnx_detector import OnnxDetector
-from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.ports.detector import Detector, DetectorError, DetectorStalledError
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_firmware.samples import Detections, Frame, Kind
 from fsd_models.testing.marker_model import COLOURS, write_marker_package
@@ -84,6 +84,21 @@ def test_a_bad_picture_is_a_detector_error_that_names_camera_and_time(detector: 
     grey = Frame("front", 123, np.zeros((8, 8), np.uint8))
     with pytest.raises(DetectorError, match=r"front at 123 ns: marker@1: a picture must be"):
         detector.detect(grey, min_score=0.5)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_look_past_its_limit_is_told_apart_and_the_next_one_goes_on(
+    tmp_path: Path, *, fitted: bool
+) -> None:
+    package = write_marker_package(tmp_path / "marker")
+    slow = OnnxDetector(package, halves=False, threads=1, run_limit_s=1e-9, fitted=fitted)
+
+    def look_until_it_stalls() -> None:
+        for _ in range(10_000):  # The timer may lose a race against so small a model.
+            slow.detect(scene(), min_score=0.5)
+
+    with pytest.raises(DetectorStalledError, match="front at 123 ns: marker@1: stopped after 1e-09 s"):
+        look_until_it_stalls()
 
 
 def test_the_fake_finds_marker_rectangles() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from fsd_agent.pipeline.tell import ELSEWHERE, Teller
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
-from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.detector import Detector, DetectorStalledError
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import Clip, ClipState, SealedFile
@@ -177,6 +177,7 @@ class Bench:
         keys: MemoryVehicleKeys | None = None,
         power: Power | None = None,
         select: Selects | None = None,
+        looking: Sequence[Detector] = (),
     ) -> None:
         self.power = power or AlwaysOn()
         self.region = region or sample_region()
@@ -233,6 +234,7 @@ class Bench:
             residence=self.where,
             consent=self.consent,
             codec=codec or PyAvCodec(),
+            detectors=looking,
             sizes={"front": (WIDTH, HEIGHT)},
             keys=self.keys,
             clock=self.clock,
@@ -805,6 +807,23 @@ def test_a_codec_that_stalls_once_costs_no_clip() -> None:
     bench.clock.advance(RETRY_MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
+
+
+@pytest.mark.parametrize(("times", "sealed"), [(1, 1), (2, 1), (3, 0)])
+def test_a_look_that_stalls_is_tried_again_and_the_third_time_costs_the_clip(times: int, sealed: int) -> None:
+    detector = MarkerDetector()
+    detector.fail_next(times, DetectorStalledError)
+    bench = Bench(drive(6, (3.0,)), looking=[detector])
+    bench.push(campaign())
+    bench.drive()
+    for _ in range(times):
+        assert not bench.clips(ClipState.SEALED)
+        bench.finish()
+        bench.clock.advance(RETRY_MOST_NS)
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == sealed
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == (((DropReason.REDACTION_FAILED, 1),) if not sealed else ())
 
 
 def test_a_drop_that_the_journal_has_no_room_for_waits() -> None:

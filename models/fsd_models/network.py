@@ -73,7 +73,7 @@ class Network:
         if not halves:
             return self._look(bgr, min_score)
         width = bgr.shape[1]
-        left_end = min(round(width * (0.5 + HALVES_OVERLAP / 2)), width)
+        left_end = part_width(width)
         right_start = width - left_end
         left = self._look(bgr[:, :left_end], min_score)
         right = self._look(bgr[:, right_start:], min_score)
@@ -104,6 +104,11 @@ class Network:
         boxes = RawBoxes(box[visible], found.score[visible], found.cls[visible])
         features = None if self._pooled is None else outputs[self._pooled].reshape(-1)
         return Look(suppress(boxes, self.manifest.thresholds.iou), features)
+
+
+def part_width(width: int) -> int:
+    """How wide each of the two halves of a picture is."""
+    return min(round(width * (0.5 + HALVES_OVERLAP / 2)), width)
 
 
 def wanted_classes(manifest: Manifest) -> NDArray[np.int32]:

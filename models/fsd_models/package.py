@@ -26,6 +26,7 @@ The manifest says what the weights are and how to feed them::
     fit = "letterbox"                # or "stretch"
     mean = [103.53, 116.28, 123.675] # in the order of colour, of 0 to 255
     std = [57.375, 57.12, 58.395]
+    resizable = true                 # optional: may be given other sizes than this
 
     [features]                       # optional
     tensor = "690"                   # leaves the backbone's last stage, (1, size, h, w)
@@ -90,6 +91,8 @@ class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fit: Literal["letterbox", "stretch"]
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
+    resizable: bool = False
+    """Fully convolutional, so that wide pictures can be looked at in a lower input: :mod:`fsd_models.fitted`."""
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,3 +210,5 @@ def _check_whole(path: Path, manifest: Manifest) -> None:
     numbers = (*manifest.input.mean, *manifest.input.std)
     if not all(math.isfinite(number) for number in numbers):
         raise ModelPackageError(f"{path}: input: mean and std must be finite numbers")
+    if manifest.input.resizable and manifest.input.fit != "letterbox":
+        raise ModelPackageError(f"{path}: input: what stretches pictures has no other size that fits them")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fsd_agent.ports.detector import DetectorError, Seen
+from fsd_agent.ports.detector import DetectorError, DetectorStalledError, Seen
 from fsd_firmware.samples import Detections, Features, Frame, Kind
 from fsd_models.boxes import RawBoxes, concatenate, suppress
-from fsd_models.errors import ModelPackageError, ModelRunError
+from fsd_models.errors import ModelPackageError, ModelRunError, ModelTimeoutError
 from fsd_models.features import HALVES_SUFFIX, Vector
 from fsd_models.kinds import ModelKind
 from fsd_models.package import load_package
@@ -29,23 +29,32 @@ class OnnxDetector:
     """One model. One thread at a time.
 
     ``halves`` looks at two overlapping halves of each picture: twice the time, far more of the small persons.
-    ``threads`` bounds the runtime and OpenCV. ``run_limit_s`` stops a picture that takes longer (None: never).
+    ``threads`` bounds the runtime and OpenCV. ``run_limit_s`` stops each pass that takes longer (None: never).
+    ``fitted`` gives the network an input as low as the pictures: quicker, and without features.
 
     Raises :class:`DetectorError` when the package is damaged or can't run here.
     """
 
     def __init__(
-        self, package_dir: Path, *, halves: bool, threads: int, run_limit_s: float | None = None
+        self,
+        package_dir: Path,
+        *,
+        halves: bool,
+        threads: int,
+        run_limit_s: float | None = None,
+        fitted: bool = False,
     ) -> None:
         try:
             from fsd_models.detectors import open_detector
+            from fsd_models.fitted import FittedNetwork
         except ImportError as error:
             raise DetectorError(
                 f"{package_dir}: perception needs the optional part `video`: {error}"
             ) from None
         try:
             package = load_package(package_dir)
-            self._model = open_detector(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
+            limits = SessionLimits(threads=threads, run_limit_s=run_limit_s)
+            self._model = FittedNetwork(package, limits) if fitted else open_detector(package, limits)
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._halves = halves
@@ -78,6 +87,8 @@ class OnnxDetector:
             if thorough:
                 more = self._model.detect(frame.bgr, least, halves=not self._halves)
                 boxes = suppress(concatenate(boxes, more), self._model.manifest.thresholds.iou)
+        except ModelTimeoutError as error:
+            raise DetectorStalledError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
         except ModelRunError as error:
             raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
         return Seen(self._detections(frame, boxes, min_score), self._features(frame, look.features))

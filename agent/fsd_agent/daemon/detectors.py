@@ -1,6 +1,9 @@
 """The agent's own models: one for the sensing loop, one or two that look at clips before they are painted, and others that check them.
 
-Each is used by one thread, so the sensing loop's is a session of its own, also where it is the same package.
+Each is used by one thread, so the sensing loop's is a session of its own, also where it is the same package. Those that
+look at clips fit their input to the pictures, which is quicker. The sensing loop's does not: heads were trained on features of
+the package's own input. A look at a clip that takes longer than ``LOOK_LIMIT_S`` a pass
+is stopped, and the clip is tried again later; the third time it is dropped.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from pathlib import Path
 from fsd_agent.daemon.config import CheckConfig, PerceptionConfig
 from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.detector import Detector
+
+LOOK_LIMIT_S = 5.0
+"""A pass takes some hundredths of a second, at nice 10 on a busy computer some tenths. What takes longer hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,18 @@ def open_detectors(
         return Detectors(None, (), checkers)
     from fsd_agent.adapters.onnx_detector import OnnxDetector
 
-    def load(package: str) -> Detector:
-        return OnnxDetector(base / package, halves=perception.halves, threads=perception.threads)
+    def for_clips(package: str) -> Detector:
+        return OnnxDetector(
+            base / package,
+            halves=perception.halves,
+            threads=perception.threads,
+            run_limit_s=LOOK_LIMIT_S,
+            fitted=True,
+        )
 
     named = (perception.package, perception.second_package)
-    redaction = tuple(load(one) for one in named if one is not None)
-    return Detectors(load(perception.package), redaction, checkers)
+    sensing = OnnxDetector(base / perception.package, halves=perception.halves, threads=perception.threads)
+    return Detectors(sensing, tuple(for_clips(one) for one in named if one is not None), checkers)
 
 
 def _checkers(check: CheckConfig | None, base: Path) -> tuple[Checker, ...]:

@@ -44,7 +44,7 @@ from fsd_agent.pipeline.select import KeepsEverything, Selects
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.detector import Detector, DetectorStalledError
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
@@ -237,7 +237,7 @@ class Finisher:
         except VehicleKeyError as error:
             self._rest(row)
             self._pause("keys_failed", row.clip_id, error)
-        except CodecStalledError as error:
+        except (CodecStalledError, DetectorStalledError) as error:
             self._try_again(row, DropReason.REDACTION_FAILED, str(error))
         except (JournalError, LedgerError, RedactionStoppedError):
             raise

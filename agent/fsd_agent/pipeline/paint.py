@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.ports.detector import Detector, DetectorError, DetectorStalledError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import CameraRecord
@@ -82,7 +82,8 @@ def paint(
     """The video of ``camera`` inside the clip's window as ``rules`` want it, or why it can't be had.
 
     ``described`` is the width and height of the pictures that the boxes of firmware are about.
-    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
+    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true, and :class:`DetectorStalledError` and
+    :class:`CodecStalledError`, after which another try may well succeed.
     """
     packets = [packet for packet in clip.packets if packet.camera == camera]
     frame_t_ns = np.array([p.t_ns for p in packets if p.t_ns >= clip.row.start_ns], np.int64)
@@ -105,6 +106,8 @@ def paint(
         new = tuple(codec.encode(camera, new_frames, fps=fps, keyframe_every=every))
     except _DamagedError as error:
         return Refused(DropReason.VIDEO_DAMAGED, str(error))
+    except DetectorStalledError:
+        raise
     except (DetectorError, CodecError, _MisfitError) as error:
         return Refused(DropReason.REDACTION_FAILED, str(error))
     if [packet.t_ns for packet in new] != frame_t_ns.tolist() or not new[0].keyframe:

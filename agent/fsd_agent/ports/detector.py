@@ -12,6 +12,10 @@ class DetectorError(Exception):
     """The model can't be loaded or can't run; the message names the package, the field and the reason."""
 
 
+class DetectorStalledError(DetectorError):
+    """A look took too long and was stopped. The same picture may well pass another time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a detector makes of one frame."""
@@ -35,7 +39,9 @@ class Detector(Protocol):
         ...
 
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
-        """Boxes of one frame with a score of at least ``min_score``, and features; raises :class:`DetectorError`.
+        """Boxes of one frame with a score of at least ``min_score``, and features.
+
+        Raises :class:`DetectorError`, and :class:`DetectorStalledError` instead of taking for ever.
 
         ``thorough`` may take half as long again to miss less.
         """

@@ -36,6 +36,7 @@ class MarkerDetector:
     ) -> None:
         self._markers = markers
         self._failures = 0
+        self._failure: type[DetectorError] = DetectorError
         self._source = source
         self.thorough: list[bool] = []
         """Whether each look was asked to be."""
@@ -52,9 +53,10 @@ class MarkerDetector:
         """Of its name: it has no weights."""
         return hashlib.sha256(self._source.encode()).hexdigest()
 
-    def fail_next(self, times: int = 1) -> None:
-        """Raise :class:`DetectorError` on the next ``times`` frames."""
+    def fail_next(self, times: int = 1, error: type[DetectorError] = DetectorError) -> None:
+        """Raise ``error`` on the next ``times`` frames."""
         self._failures += times
+        self._failure = error
 
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame, best first, and its mean colour."""
@@ -62,7 +64,7 @@ class MarkerDetector:
         self.looked_at.append((frame.camera, frame.t_ns))
         if self._failures:
             self._failures -= 1
-            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {self._source}: told to fail")
+            raise self._failure(f"{frame.camera} at {frame.t_ns} ns: {self._source}: told to fail")
         rows = sorted(
             (row for kind, bgr in self._markers.items() for row in _rectangles(frame.bgr, kind, bgr)),
             key=lambda row: -row[1],

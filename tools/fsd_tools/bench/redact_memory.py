@@ -31,7 +31,7 @@ def _resident_mb(packages: Sequence[Path]) -> float:
 
 
 def _main() -> None:
-    detectors = [OnnxDetector(Path(one), halves=True, threads=1) for one in sys.argv[1:]]
+    detectors = [OnnxDetector(Path(one), halves=True, threads=1, fitted=True) for one in sys.argv[1:]]
     frame = Frame("front", 0, np.zeros(PICTURE, np.uint8))
     for detector in detectors:
         detector.detect(frame, min_score=0.15)
