@@ -223,10 +223,8 @@ def test_the_same_clip_twice_is_never_new(code: ClipCode, others: list[ClipCode]
     verdict = judge_novelty(code, sent, None, mode)
     assert verdict.drop is DropReason.ALREADY_SENT
     assert verdict.distance < 1e-6
-    assert verdict.nearest is not None
-    in_region = judge_novelty(code, (), Sketch("cn", 1, (*others, code)), mode)
+    in_region = judge_novelty(code, (), Sketch("cn", (*others, code)), mode)
     assert in_region.drop is DropReason.REGION_HAS_ENOUGH
-    assert in_region.nearest is None
 
 
 @given(codes, st.lists(codes, max_size=6), st.sampled_from(MODES))
@@ -241,7 +239,7 @@ def test_who_drops_is_within_the_limit_and_who_keeps_is_not(
 
 @given(codes)
 def test_off_finds_everything_new(code: ClipCode) -> None:
-    verdict = judge_novelty(code, [SentCode(code, "")], Sketch("cn", 1, (code,)), NoveltyMode.OFF)
+    verdict = judge_novelty(code, [SentCode(code, "")], Sketch("cn", (code,)), NoveltyMode.OFF)
     assert verdict.drop is None
 
 
@@ -256,22 +254,20 @@ def test_off_finds_everything_new(code: ClipCode) -> None:
 )
 def test_codes_of_another_subject_do_not_count(other: Subject) -> None:
     ours, theirs = coded(towards(9)), coded(towards(9), other)
-    verdict = judge_novelty(ours, [SentCode(theirs, "")], Sketch("cn", 1, (theirs,)), NoveltyMode.STRICT)
+    verdict = judge_novelty(ours, [SentCode(theirs, "")], Sketch("cn", (theirs,)), NoveltyMode.STRICT)
     assert verdict.drop is None
     assert verdict.distance == math.inf
 
 
 def test_what_this_vehicle_sent_is_said_before_what_the_region_has() -> None:
     code, near = coded(towards(100)), coded(towards(100, 30))
-    both = judge_novelty(code, [SentCode(near, "a")], Sketch("cn", 1, (code,)), NoveltyMode.NORMAL)
-    assert (both.drop, both.nearest) == (DropReason.ALREADY_SENT, SentCode(near, "a"))
+    both = judge_novelty(code, [SentCode(near, "a")], Sketch("cn", (code,)), NoveltyMode.NORMAL)
+    assert both.drop is DropReason.ALREADY_SENT
     assert both.distance == pytest.approx(apart(code, near))
     far = coded(towards(0, 100))
-    region = judge_novelty(code, [SentCode(far, "a")], Sketch("cn", 1, (near,)), NoveltyMode.NORMAL)
+    region = judge_novelty(code, [SentCode(far, "a")], Sketch("cn", (near,)), NoveltyMode.NORMAL)
     assert region.drop is DropReason.REGION_HAS_ENOUGH
-    new = judge_novelty(
-        code, [SentCode(far, "a")], Sketch("cn", 1, (coded(towards(-100)),)), NoveltyMode.NORMAL
-    )
+    new = judge_novelty(code, [SentCode(far, "a")], Sketch("cn", (coded(towards(-100)),)), NoveltyMode.NORMAL)
     assert new.drop is None
     assert new.distance == pytest.approx(math.sqrt(2))
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.link_rule import LinkRule, Links
+from fsd_agent.records.novelty import ClipCode, Maker, NoveltyMode, Sketch, Subject
 from fsd_agent.records.program import (
     MAX_DEPTH,
     MAX_NODES,
@@ -106,9 +107,13 @@ FULL = replace(
     zones=(DEPOT,),
     heads=(HEAD,),
     uplink=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=86_400 * SECOND_NS),
+    novelty=NoveltyMode.STRICT,
 )
-SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
+SKETCH = Sketch("cn", (ClipCode(Subject("everything", Maker.BOXES, "boxes@1", "front"), bytes(range(96))),))
+SET = CampaignSet("cn", 7, (CAMPAIGN, FULL), SKETCH)
+GOLDEN_SHA256 = "8725ec5b0946324623e9285574539478b7abb1617506fdabfa53bb1f19394bc0"
+GOLDEN_4_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
+"""Of the same set without novelty and sketch, as version 4 wrote it."""
 GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 """Of the same set without its link rules, as version 3 wrote it."""
 
@@ -120,16 +125,32 @@ def test_golden() -> None:
     assert decode_set(data) == SET
 
 
-def test_a_set_of_before_the_link_rules_is_still_read() -> None:
-    def back(raw: dict[str, Any]) -> None:
-        raw["v"] = 3
-        for one in raw["campaigns"]:
-            del one["uplink"]
+def as_version_4(raw: dict[str, Any]) -> None:
+    raw["v"] = 4
+    del raw["sketch"]
+    for one in raw["campaigns"]:
+        del one["novelty"]
 
-    data = edited(back)
+
+def as_version_3(raw: dict[str, Any]) -> None:
+    as_version_4(raw)
+    raw["v"] = 3
+    for one in raw["campaigns"]:
+        del one["uplink"]
+
+
+def test_a_set_of_before_novelty_is_still_read_and_wants_each_clip() -> None:
+    data = edited(as_version_4)
+    assert hashlib.sha256(data).hexdigest() == GOLDEN_4_SHA256
+    wants_each = tuple(replace(one, novelty=NoveltyMode.OFF) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=wants_each, sketch=None)
+
+
+def test_a_set_of_before_the_link_rules_is_still_read() -> None:
+    data = edited(as_version_3)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_3_SHA256
-    says_nothing = tuple(replace(one, uplink=LinkRule()) for one in SET.campaigns)
-    assert decode_set(data) == replace(SET, campaigns=says_nothing)
+    says_nothing = tuple(replace(one, uplink=LinkRule(), novelty=NoveltyMode.OFF) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=says_nothing, sketch=None)
 
 
 def test_literals_keep_their_types() -> None:
@@ -168,7 +189,7 @@ def nodes(raw: dict[str, Any], *found: list[Any]) -> None:
 
 
 REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
-    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3 and 4"),
+    (lambda raw: raw.update(v=1), "set", "v", "version 1; this software reads 3 to 5"),
     (lambda raw: campaign(raw).update(purpose="hobby"), "braking", "purpose", "Invalid enum value 'hobby'"),
     (lambda raw: campaign(raw).pop("purpose"), "braking", "format", "purpose"),
     (lambda raw: raw.update(extra=1), "set", "format", "unknown field"),
@@ -250,7 +271,16 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
      "2 different corners"),
     (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
     (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
-    (lambda raw: raw.update(v=3), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: (as_version_4(raw), raw.update(v=3)), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: raw.update(v=4), "set", "sketch", "version 4 has no such field"),
+    (lambda raw: (raw.update(v=4), raw.pop("sketch")), "braking", "novelty", "version 4 has no such field"),
+    (lambda raw: raw.pop("sketch"), "set", "format", "missing required field `sketch`"),
+    (lambda raw: raw["sketch"].update(v=2), "set", "sketch", "version 2; this software reads 1"),
+    (lambda raw: raw["sketch"].update(region_id="eu"), "set", "sketch", "of region 'eu' in a set for 'cn'"),
+    (lambda raw: raw["sketch"]["subjects"].append(raw["sketch"]["subjects"][0]), "set", "sketch", "there twice"),
+    (lambda raw: raw.update(sketch=b"\0"), "set", "sketch", "version None"),
+    (lambda raw: campaign(raw).update(novelty="some"), "braking", "novelty", "Invalid enum value"),
+    (lambda raw: campaign(raw).pop("novelty"), "braking", "format", "missing required field `novelty`"),
     (lambda raw: full(raw).pop("uplink"), "everything", "format", "missing required field `uplink`"),
     (lambda raw: full(raw)["uplink"].update(links="cellular"), "everything", "uplink.links", "Invalid enum value"),
     (lambda raw: full(raw)["uplink"].update(deadline_ns=600 * 10**9 - 1), "everything", "uplink.deadline_ns", ">="),

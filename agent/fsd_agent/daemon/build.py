@@ -36,6 +36,7 @@ from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.left import LeftClips
+from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
@@ -137,7 +138,8 @@ def _put_together(
         clock=parts.clock,
         events=parts.events,
     )
-    finisher = _finisher(parts, codec, detectors.redaction, policy)
+    novelty = _novelty(parts, codec, detectors.redaction)
+    finisher = _finisher(parts, codec, detectors.redaction, policy, novelty)
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -168,7 +170,18 @@ def _put_together(
         deliverer=deliverer,
         control=parts.control,
         residence=parts.residence,
-        teller=open_teller(config, parts, sense, engine, deliverer, heads, holds, trouble, faults, models),
+        teller=open_teller(
+            config,
+            parts,
+            lambda: {**sense.lost(), **novelty.counted()},
+            engine,
+            deliverer,
+            heads,
+            holds,
+            trouble,
+            faults,
+            models,
+        ),
         local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models),
         journal=parts.journal,
         ledger=parts.ledger,
@@ -217,8 +230,24 @@ def _sense(
     )
 
 
+def _novelty(parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector]) -> Novelty:
+    return Novelty(
+        in_force=parts.control.in_force,
+        journal=parts.journal,
+        keys=parts.keys,
+        codec=codec,
+        detectors=detectors,
+        sizes=parts.description.picture_sizes(),
+        events=parts.events,
+    )
+
+
 def _finisher(
-    parts: Parts, codec: VideoCodec | None, detectors: Sequence[Detector], policy: LinkPolicy
+    parts: Parts,
+    codec: VideoCodec | None,
+    detectors: Sequence[Detector],
+    policy: LinkPolicy,
+    novelty: Novelty,
 ) -> Finisher:
     return Finisher(
         journal=parts.journal,
@@ -234,6 +263,7 @@ def _finisher(
         clock=parts.clock,
         events=parts.events,
         power=policy.power,
+        novelty=novelty,
     )
 
 

@@ -4,6 +4,7 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
 
     redacted and sealed    -> recorded in the ledger, SEALED, staging erased
     reaches into a zone    -> DROPPED with that reason: nothing is collected there
+    nothing new in it      -> DROPPED with that reason (``novelty.py``)
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under its compartment's key and is tried again
     no consent for it now  -> left alone: on hold, or given up by ``withdrawn.py``
@@ -35,6 +36,7 @@ from dataclasses import dataclass
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
+from fsd_agent.pipeline.novelty import Judged, Novelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.pipeline.seal import Sealing
@@ -98,11 +100,13 @@ class Finisher:
         events: EventSink,
         power: Power,
         detectors: Sequence[Detector] = (),
+        novelty: Novelty | None = None,
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
 
-        ``detectors`` look at the video before it is painted, beside whoever did already.
+        ``detectors`` look at the video before it is painted, beside whoever did already. Without ``novelty`` everything is new.
         """
+        self._novelty = novelty
         self._power = power
         self._journal = journal
         self._staging = staging
@@ -206,8 +210,13 @@ class Finisher:
             if zone is not None:
                 self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
                 return
+            cleared = before_redaction(clip, policy.data_classes)
+            judged = self._novelty.judge(cleared, policy.data_classes) if self._novelty else Judged()
+            if judged.drop is not None:
+                self._drop(row, judged.drop, judged.detail)
+                return
             outcome = redact(
-                before_redaction(clip, policy.data_classes),
+                cleared,
                 rules_of(policy.redaction, policy.data_classes),
                 self._codec,
                 self._detectors,
@@ -217,7 +226,7 @@ class Finisher:
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)
             else:
-                self._seal(after_redaction(outcome, policy.data_classes), where)
+                self._seal(after_redaction(outcome, policy.data_classes), where, judged)
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
@@ -269,9 +278,11 @@ class Finisher:
         parts = (decode_part(part) for part in self._staging.read(row.compartment, row.clip_id))
         return assemble(parts, row, self._journal.firings_of(row.clip_id))
 
-    def _seal(self, redacted: RedactedClip, where: Route) -> None:
+    def _seal(self, redacted: RedactedClip, where: Route, judged: Judged) -> None:
         row = redacted.clip.row
-        sealed = self._sealing.seal(redacted, where)
+        sealed = self._sealing.seal(redacted, where, judged.told)
+        if self._novelty is not None:
+            self._novelty.sealed(row, judged)
         self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",

@@ -7,6 +7,7 @@ from typing import Final
 
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
+from fsd_agent.records.novelty import NoveltyMode, Sketch
 from fsd_agent.records.program import Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
@@ -111,6 +112,7 @@ class Campaign:
     zones: tuple[Zone, ...] = ()
     heads: tuple[Head, ...] = ()
     uplink: LinkRule = SAYS_NOTHING
+    novelty: NoveltyMode = NoveltyMode.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +123,5 @@ class CampaignSet:
     version: int
     """Grows with every push; an older one is refused."""
     campaigns: tuple[Campaign, ...]
+    sketch: Sketch | None = None
+    """What the region has enough of; it comes and goes with the set."""

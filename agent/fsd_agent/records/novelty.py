@@ -79,7 +79,5 @@ class Sketch:
     """What a region has enough of."""
 
     region_id: str
-    version: int
-    """Grows with every push; an older one is refused."""
     codes: tuple[ClipCode, ...]
     """In order, none twice."""

@@ -1,6 +1,6 @@
-r"""A campaign set as msgpack, version 4.
+r"""A campaign set as msgpack, version 5.
 
-A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
+A map ``{v, region_id, version, campaigns, sketch}``, the sketch as ``wire.sketch`` has it; a campaign is a map of the fields below, whose larger parts
 ``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
 records check themselves), and that a condition names no zone or head but the campaign's own; it names campaign,
 field and reason when it refuses. Whether this vehicle can run a campaign is another question: ``rules.triggers.check``.
@@ -18,6 +18,7 @@ from msgspec import Meta
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import HeadError
 from fsd_agent.records.link_rule import SAYS_NOTHING
+from fsd_agent.records.novelty import NoveltyMode, Sketch
 from fsd_agent.records.program import Op, ProgramError, names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
@@ -31,10 +32,13 @@ from fsd_agent.wire.campaign_parts import (
     WireSchedule,
     WireZone,
 )
+from fsd_agent.wire.sketch import SketchFormatError, pack_sketch, unpack_sketch
 
-VERSION: Final = 4
+VERSION: Final = 5
+BEFORE_NOVELTY: Final = 4
+"""Still read, from a vehicle's disk and from regions that have not pushed since: to its campaigns each clip counts."""
 BEFORE_UPLINK: Final = 3
-"""Still read, from a vehicle's disk and from regions that have not pushed since: its campaigns say nothing of links."""
+"""Still read; its campaigns say nothing of links either."""
 _PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError)
 _From = TypeVar("_From")
 _To = TypeVar("_To")
@@ -89,13 +93,16 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[tuple[WireZone, ...], Meta(max_length=LIMITS.zones)]
     heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
     uplink: WireLinkRule
+    novelty: NoveltyMode
 
 
 class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    v: Literal[4]
+    v: Literal[5]
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
+    sketch: Any
+    """Nothing where there is none."""
 
 
 def encode_set(campaigns: CampaignSet) -> bytes:
@@ -104,7 +111,13 @@ def encode_set(campaigns: CampaignSet) -> bytes:
     Raises :class:`CampaignFormatError` for what :func:`decode_set` would refuse.
     """
     packed: list[Any] = [_pack(campaign) for campaign in campaigns.campaigns]
-    found = _Set(v=VERSION, region_id=campaigns.region_id, version=campaigns.version, campaigns=packed)
+    found = _Set(
+        v=VERSION,
+        region_id=campaigns.region_id,
+        version=campaigns.version,
+        campaigns=packed,
+        sketch=pack_sketch(campaigns.sketch) if campaigns.sketch is not None else None,
+    )
     data = msgspec.msgpack.encode(found)
     decode_set(data)
     return data
@@ -117,10 +130,10 @@ def decode_set(data: bytes) -> CampaignSet:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CampaignFormatError("set", "bytes", str(error)) from None
     version = raw.get("v") if isinstance(raw, dict) else None
-    if version == BEFORE_UPLINK:
-        _bring_up(raw)
+    if version in {BEFORE_UPLINK, BEFORE_NOVELTY}:
+        _bring_up(raw, version)
     elif version != VERSION:
-        reads = f"{BEFORE_UPLINK} and {VERSION}"
+        reads = f"{BEFORE_UPLINK} to {VERSION}"
         raise CampaignFormatError("set", "v", f"version {version!r}; this software reads {reads}")
     found: _Set = _convert("set", raw, _Set)
     campaigns = tuple(_unpack(at, one) for at, one in enumerate(found.campaigns))
@@ -132,19 +145,40 @@ def decode_set(data: bytes) -> CampaignSet:
         if campaign.region_id != found.region_id:
             reason = f"{campaign.region_id!r} in a set for {found.region_id!r}"
             raise CampaignFormatError(campaign.id, "region_id", reason)
-    return CampaignSet(found.region_id, found.version, campaigns)
+    return CampaignSet(found.region_id, found.version, campaigns, _sketch(found))
 
 
-def _bring_up(raw: dict[str, Any]) -> None:
-    """Make a set of the version before one of this."""
+def _sketch(found: _Set) -> Sketch | None:
+    if found.sketch is None:
+        return None
+    try:
+        sketch = unpack_sketch(found.sketch)
+    except SketchFormatError as error:
+        raise CampaignFormatError("set", "sketch", str(error)) from None
+    if sketch.region_id != found.region_id:
+        reason = f"of region {sketch.region_id!r} in a set for {found.region_id!r}"
+        raise CampaignFormatError("set", "sketch", reason)
+    return sketch
+
+
+def _bring_up(raw: dict[str, Any], version: int) -> None:
+    """Make a set of a version before one of this."""
     raw["v"] = VERSION
+    _add(raw, "set", "sketch", None, version)
     campaigns = raw.get("campaigns")
     for one in campaigns if isinstance(campaigns, list) else ():
         if isinstance(one, dict):
-            if "uplink" in one:
-                reason = f"version {BEFORE_UPLINK} has no such field"
-                raise CampaignFormatError(str(one.get("id")), "uplink", reason)
-            one["uplink"] = msgspec.to_builtins(WireLinkRule.pack(SAYS_NOTHING))
+            name = str(one.get("id"))
+            _add(one, name, "novelty", str(NoveltyMode.OFF), version)
+            if version == BEFORE_UPLINK:
+                _add(one, name, "uplink", msgspec.to_builtins(WireLinkRule.pack(SAYS_NOTHING)), version)
+
+
+def _add(raw: dict[str, Any], name: str, field: str, value: Any, version: int) -> None:
+    """What a version did not have yet."""
+    if field in raw:
+        raise CampaignFormatError(name, field, f"version {version} has no such field")
+    raw[field] = value
 
 
 def _pack(campaign: Campaign) -> _Campaign:
@@ -170,6 +204,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         zones=tuple(WireZone.pack(zone) for zone in campaign.zones),
         heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
         uplink=WireLinkRule.pack(campaign.uplink),
+        novelty=campaign.novelty,
     )
 
 
@@ -205,6 +240,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         zones=tuple(_part(name, f"zones.{zone.name}", WireZone.unpack, zone) for zone in raw.zones),
         heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
         uplink=raw.uplink.unpack(),
+        novelty=raw.novelty,
     )
     _check_together(campaign)
     return campaign

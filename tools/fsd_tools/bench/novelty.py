@@ -15,6 +15,7 @@ from fsd_agent.rules.selection.window import Window
 from fsd_firmware.samples import Kind
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.novelty_again import Driven, driven
+from fsd_tools.bench.novelty_pictures import picture_figures
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
 from fsd_tools.selection.jaad import learning_half
@@ -62,7 +63,9 @@ def bench_novelty(rounds: int, progress: Progress) -> BenchResult:
     of the drive once without novelty; "of what it keeps" those of its first pass with it. Different: ten drives
     drawn at random, one memory, a hundred draws; the peer keeps clips at fixed intervals, as many of ten different drives as
     the rule keeps of one drive ten times. "All drives": one vehicle drives all of the half, one memory. JAAD has boxes of persons alone and no pixels. Cost: processor time for a
-    code and a verdict against a full memory.
+    code and a verdict against a full memory. Pictures: half of the ones of street_eval, each against itself cut to 95 % and up to a quarter
+    brighter or darker, against its mirror image, and ten different ones at a time; and the two videos in clips of a
+    second, one memory each.
     """
     tracks = load_tracks(data_dir() / "jaad" / "tracks_dev.npz")
     figures: list[Figure] = []
@@ -84,6 +87,8 @@ def bench_novelty(rounds: int, progress: Progress) -> BenchResult:
                "% of true clips lost"),
         _cost(rounds, tracks),
     ]  # fmt: skip
+    progress("pictures")
+    figures += picture_figures()
     return BenchResult("novelty", this_machine(), tuple(figures))
 
 

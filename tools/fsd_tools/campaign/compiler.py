@@ -10,7 +10,9 @@ from typing import Final
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import LinkRule
+from fsd_agent.records.novelty import NoveltyMode
 from fsd_agent.records.program import Op, Program, names
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.zone import Zone
 from fsd_firmware.catalogue import Catalogue
 from fsd_tools.campaign.cel import Environment, did_you_mean
@@ -23,6 +25,7 @@ from fsd_tools.campaign.schema import (
     CampaignFile,
     CaptureFile,
     FieldError,
+    SelectionFile,
     UplinkFile,
     duration_ns,
     parse_file,
@@ -143,7 +146,20 @@ def _build(
         zones=zones,
         heads=heads,
         uplink=_uplink(parsed.uplink),
+        novelty=_novelty(parsed.selection, parsed.purpose),
     )
+
+
+def _novelty(selection: SelectionFile, purpose: Purpose) -> NoveltyMode:
+    """What is dangerous is not less so the second time: safety wants each clip unless it says otherwise."""
+    wanted = selection.novelty
+    if wanted is None:
+        return NoveltyMode.OFF if purpose is Purpose.SAFETY else NoveltyMode.NORMAL
+    if isinstance(wanted, bool):
+        if wanted:
+            raise FieldError("selection.novelty", f"'on': there is {', '.join(NoveltyMode)}")
+        return NoveltyMode.OFF
+    return wanted
 
 
 def _uplink(uplink: UplinkFile) -> LinkRule:

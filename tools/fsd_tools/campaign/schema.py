@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.link_rule import Links
+from fsd_agent.records.novelty import NoveltyMode
 from fsd_agent.records.purpose import Purpose
 from fsd_tools.campaign.schedule_form import ScheduleFile
 from fsd_tools.errors import ToolError
@@ -85,6 +86,13 @@ class UplinkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: str | None = None
 
 
+class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``selection``: which captured clips are worth sending."""
+
+    novelty: NoveltyMode | bool | None = None
+    """A bool, because YAML takes a bare ``off`` for one. Left out: ``off`` for safety, else ``normal``."""
+
+
 class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One campaign as its author wrote it."""
 
@@ -110,6 +118,7 @@ class CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Annotated[int, Meta(ge=-LIMITS.priority, le=LIMITS.priority)] = 0
     uplink: UplinkFile = UplinkFile()
+    selection: SelectionFile = SelectionFile()
 
 
 def parse_file(text: str) -> CampaignFile:

@@ -48,8 +48,6 @@ class Verdict:
     """None: it is new."""
     distance: float
     """To the nearest of what decided; of a new clip to the nearest of all. Infinite where there is none."""
-    nearest: SentCode | None = None
-    """What was sent already."""
 
 
 def judge_novelty(
@@ -57,12 +55,12 @@ def judge_novelty(
 ) -> Verdict:
     """See the module; ``OFF`` finds everything new."""
     limit = LIMITS.get((code.subject.maker, mode), -1.0)
-    ours = [one for one in sent if one.code.subject == code.subject]
+    ours = [one.code for one in sent if one.code.subject == code.subject]
     theirs = [one for one in sketch.codes if one.subject == code.subject] if sketch is not None else []
-    at, mine = _nearest(code, [one.code for one in ours])
+    mine = _nearest(code, ours)
     if mine <= limit:
-        return Verdict(DropReason.ALREADY_SENT, mine, ours[at])
-    _, regions = _nearest(code, theirs)
+        return Verdict(DropReason.ALREADY_SENT, mine)
+    regions = _nearest(code, theirs)
     if regions <= limit:
         return Verdict(DropReason.REGION_HAS_ENOUGH, regions)
     return Verdict(None, min(mine, regions))
@@ -91,13 +89,8 @@ def _matrix(codes: Sequence[ClipCode]) -> NDArray[np.float64]:
     return values.reshape(len(codes), -1).astype(np.float64) if codes else np.empty((0, 1))
 
 
-def _nearest(code: ClipCode, codes: Sequence[ClipCode]) -> tuple[int, float]:
-    """Of equal ones the first."""
-    if not codes:
-        return -1, math.inf
-    found = distances([code], codes)[0]
-    at = int(found.argmin())
-    return at, float(found[at])
+def _nearest(code: ClipCode, codes: Sequence[ClipCode]) -> float:
+    return float(distances([code], codes).min()) if codes else math.inf
 
 
 def _most_covered(codes: Sequence[ClipCode]) -> int:
