@@ -22,6 +22,7 @@ from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
@@ -39,6 +40,7 @@ from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.ledger import FiringDropped, PolicyRefused, Registered, Sealed
+from fsd_agent.records.novelty import ClipCode, Maker, NoveltyMode, Sketch, Subject
 from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
@@ -77,7 +79,10 @@ from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.clip import decode_clip
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
 from fsd_agent.wire.ledger import decode_head
+from fsd_agent.wire.provenance import codes_in
 from fsd_agent.wire.sealed import open_sealed
+from fsd_agent.wire.sent_codes import state_key
+from fsd_agent.wire.staged import assemble, decode_part
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -178,7 +183,10 @@ class Bench:
         power: Power | None = None,
         select: Selects | None = None,
         looking: Sequence[Detector] = (),
+        looks_again: Detector | None = None,
     ) -> None:
+        """``looks_again`` gives features of pictures, for novelty."""
+        self.looks_again = looks_again
         self.power = power or AlwaysOn()
         self.region = region or sample_region()
         document = sample_document(sample_registration("car-1", jurisdiction))
@@ -220,11 +228,18 @@ class Bench:
         )
         self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
+        codec = codec or PyAvCodec()
         self.selector = Selector(
+            in_force=self.control.in_force, codec=codec, detectors=(), sizes={"front": (WIDTH, HEIGHT)}
+        )
+        self.novelty = Novelty(
             in_force=self.control.in_force,
-            codec=codec or PyAvCodec(),
-            detectors=(),
+            journal=self.journal,
+            keys=self.keys,
+            codec=codec,
+            detectors=[self.looks_again] if self.looks_again else [],
             sizes={"front": (WIDTH, HEIGHT)},
+            events=self.events,
         )
         self.finisher = Finisher(
             journal=self.journal,
@@ -233,7 +248,7 @@ class Bench:
             spool=self.spool,
             residence=self.where,
             consent=self.consent,
-            codec=codec or PyAvCodec(),
+            codec=codec,
             detectors=looking,
             sizes={"front": (WIDTH, HEIGHT)},
             keys=self.keys,
@@ -241,6 +256,7 @@ class Bench:
             events=self.events,
             power=self.power,
             select=select or self.selector,
+            novelty=self.novelty,
         )
 
     def _sense(self, detector: Detector | None) -> Sense:
@@ -278,10 +294,12 @@ class Bench:
             no_room=self.no_room.get,
         )
 
-    def push(self, *campaigns: Campaign, version: int = 1, region: str = "cn") -> bytes:
+    def push(
+        self, *campaigns: Campaign, version: int = 1, region: str = "cn", sketch: Sketch | None = None
+    ) -> bytes:
         """An operator's push, as it arrives."""
         key = self.region.campaign_key
-        payload = encode_set(CampaignSet(region, version, campaigns))
+        payload = encode_set(CampaignSet(region, version, campaigns, sketch))
         envelope = seal_envelope(CAMPAIGNS, payload, key_id_of(public_key_of(key)), key)
         self.deliver(envelope)
         return envelope
@@ -1482,3 +1500,174 @@ def test_a_redaction_that_the_sleep_finds_under_way_is_left_for_the_next_ignitio
     ignition.phase = Phase.ON
     bench.finish()
     assert bench.clips(ClipState.SEALED)
+
+
+# ---- novelty
+
+TWICE = (3.0, 3.5, 8.0, 8.5)
+"""Somebody stands for a second, and five seconds later again."""
+SAFETY_CN = Compartment("cn", Purpose.SAFETY)
+
+
+def asking(name: str = "walker", mode: NoveltyMode = NoveltyMode.NORMAL) -> Campaign:
+    return campaign(name, novelty=mode)
+
+
+def twice(*campaigns: Campaign, **given: Any) -> Bench:
+    bench = Bench(drive(12, TWICE), **given)
+    bench.push(*(campaigns or (asking(),)))
+    bench.drive()
+    return bench
+
+
+def waiting(bench: Bench) -> Clip:
+    """The next that is to be finished, as the loop reads it."""
+    (row, *_) = bench.journal.clips({ClipState.CAPTURED})
+    parts = (decode_part(part) for part in bench.staging.read(row.compartment, row.clip_id))
+    return assemble(parts, row, bench.journal.firings_of(row.clip_id))
+
+
+def drops(bench: Bench) -> list[tuple[str, str]]:
+    return [(str(one["clip"]), str(one["reason"])) for one in bench.events.of("dropped")]
+
+
+def test_the_same_again_is_sent_once_and_the_second_is_counted_by_its_campaign() -> None:
+    bench = twice()
+    first, second = bench.clips(ClipState.CAPTURED)
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [first]
+    assert drops(bench) == [(second, "already_sent")]
+    (totals,) = bench.journal.totals()
+    assert totals.dropped == ((DropReason.ALREADY_SENT, 1),)
+    row = bench.journal.clip(second)
+    assert row is not None
+    assert row.drop_detail.startswith("by boxes: distance 0.")
+    assert not bench.staging.entries()
+    assert bench.novelty.counted() == {}
+
+
+def test_a_campaign_that_wants_each_clip_gets_each_and_nothing_is_remembered() -> None:
+    bench = twice(campaign())
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    assert state_key(SAFETY_CN) not in bench.journal.state
+
+
+def test_a_clip_that_another_campaign_wants_is_kept_and_still_counts_as_sent() -> None:
+    bench = twice(asking(), campaign("each"))
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    both = twice(asking(), asking("other", NoveltyMode.STRICT))
+    both.finish()
+    assert [reason for _, reason in drops(both)] == ["already_sent"]
+
+
+def test_a_clip_that_is_dropped_after_it_was_sealed_counts_no_more() -> None:
+    bench = twice()
+    first, second = bench.clips(ClipState.CAPTURED)
+    assert bench.finisher.step()
+    bench.journal.dropped(first, DropReason.QUOTA_SPOOL, "evicted")
+    bench.finish()
+    assert bench.clips(ClipState.SEALED) == [second]
+    assert not drops(bench)
+
+
+def test_a_clip_that_was_delivered_counts_and_nobody_can_tell_which_it_was() -> None:
+    bench = twice()
+    first, _ = bench.clips(ClipState.CAPTURED)
+    assert bench.finisher.step()
+    bench.journal.delivered(first, receipt=b"signed")
+    bench.finish()
+    assert [reason for _, reason in drops(bench)] == ["already_sent"]
+
+
+def test_what_the_region_has_enough_of_is_not_sent_at_all() -> None:
+    first = twice()
+    first.finish()
+    (clip_id,) = first.clips(ClipState.SEALED)
+    vehicle, codes = codes_in(decode_clip(first.opened(clip_id)).provenance)
+    assert vehicle == "car-1"
+    assert [one.subject for one in codes] == [Subject("walker", Maker.BOXES, "boxes@1", "front")]
+    other = Bench(drive(12, TWICE))
+    other.push(asking(), sketch=Sketch("cn", codes))
+    other.drive()
+    other.finish()
+    assert [reason for _, reason in drops(other)] == ["region_has_enough", "region_has_enough"]
+
+
+def test_a_sketch_of_another_region_is_refused_with_its_whole_push() -> None:
+    bench = Bench(drive(1, ()))
+    code = ClipCode(Subject("walker", Maker.BOXES, "boxes@1", "front"), bytes([1] * 96))
+    with pytest.raises(ValueError, match="sketch: of region 'eu' in a set for 'cn'"):
+        bench.push(asking(), sketch=Sketch("eu", (code,)))
+
+
+def test_the_code_stays_on_board_where_what_it_is_made_of_may_not_be_collected() -> None:
+    region = sample_region()
+    policy = replace(region.policy, data_classes=frozenset({DataClass.EXTERIOR_VIDEO, DataClass.SIGNALS}))
+    bench = twice(region=replace(region, policy=policy))
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    assert codes_in(decode_clip(bench.opened(clip_id)).provenance) == ("car-1", ())
+    assert [reason for _, reason in drops(bench)] == ["already_sent"]
+
+
+def test_where_nothing_can_be_told_of_a_clip_it_is_kept_and_counted() -> None:
+    bench = Bench(drive(12, (3.0, 8.0)))  # Half a second: too little
+    bench.push(asking())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    assert bench.novelty.counted() == {"novelty_no_code": 2}
+
+
+def test_pictures_come_before_boxes_and_boxes_help_where_a_detector_fails() -> None:
+    seeing = MarkerDetector()
+    bench = twice(looks_again=seeing)
+    first, _ = bench.clips(ClipState.CAPTURED)
+    assert bench.finisher.step()
+    _, codes = codes_in(decode_clip(bench.opened(first)).provenance)
+    assert [one.subject for one in codes] == [Subject("walker", Maker.PICTURES, "marker@1", "front")]
+    looked = [t_ns for _, t_ns in seeing.looked_at]
+    assert looked == [
+        2 * S,
+        3 * S,
+    ]  # Key frames of a window from 2 s to 4 s; the last is nearest to two of the moments
+    failing = MarkerDetector()
+    failing.fail_next(99)
+    bench = twice(looks_again=failing)
+    bench.finish()
+    assert [reason for _, reason in drops(bench)] == ["already_sent"]
+
+
+def test_a_key_that_was_destroyed_takes_what_is_remembered_with_it() -> None:
+    bench = twice()
+    assert bench.finisher.step()
+    kept = bench.journal.state[state_key(SAFETY_CN)]
+    assert b"walker" not in kept
+    clip = waiting(bench)
+    allowed = bench.region.policy.data_classes
+    assert bench.novelty.judge(clip, allowed).drop is DropReason.ALREADY_SENT
+    bench.keys.destroy_compartment(*SAFETY_CN)
+    assert bench.novelty.judge(clip, allowed).drop is None
+    assert bench.novelty.counted() == {"novelty_not_read": 1}
+    bench.keys.compartment_key(*SAFETY_CN, make=True)
+    again = bench.novelty.judge(clip, allowed)
+    assert again.drop is None
+    bench.novelty.sealed(clip.row, again)
+    assert bench.novelty.judge(clip, allowed).drop is DropReason.ALREADY_SENT
+    assert bench.journal.state[state_key(SAFETY_CN)] != kept
+
+
+def test_codes_that_can_not_be_kept_cost_a_clip_more_and_none_less() -> None:
+    bench = twice()
+    clip, allowed = waiting(bench), bench.region.policy.data_classes
+    judged = bench.novelty.judge(clip, allowed)
+    bench.journal.read_only = True
+    bench.novelty.sealed(clip.row, judged)
+    assert bench.novelty.judge(clip, allowed).drop is None
+    bench.journal.broken = True
+    assert bench.novelty.judge(clip, allowed).drop is None
+    assert bench.novelty.counted() == {"novelty_not_kept": 1, "novelty_not_read": 1}
+    (told,) = bench.events.of("journal_failed")
+    assert str(told["what"]).startswith("novelty: ")

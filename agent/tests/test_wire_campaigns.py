@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.records.link_rule import LinkRule, Links
+from fsd_agent.records.novelty import ClipCode, Maker, NoveltyMode, Sketch, Subject
 from fsd_agent.records.program import (
     MAX_DEPTH,
     MAX_NODES,
@@ -109,12 +110,14 @@ FULL = replace(
     heads=(HEAD,),
     uplink=LinkRule(Links.ANY, roaming=True, urgent=True, deadline_ns=86_400 * SECOND_NS),
     selection=SelectionRule(frozenset({Fault.DIRTY, Fault.FROZEN}), Cameras.ALL, confirm=False),
+    novelty=NoveltyMode.STRICT,
     weights=Weights(0.0, 0.5, 1.0, 2.0, 3.0, 100.0),
 )
-SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "ea459da612a8120dfb882eb402e0b09ffe0a2c3922bb3e2f23aa76a97ff8b076"
+SKETCH = Sketch("cn", (ClipCode(Subject("everything", Maker.BOXES, "boxes@1", "front"), bytes(range(96))),))
+SET = CampaignSet("cn", 7, (CAMPAIGN, FULL), SKETCH)
+GOLDEN_SHA256 = "03642ef483af3946e975bcc3577f2c21d5d4079709142465ddbdf866eca91890"
 GOLDEN_4_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
-"""Of the same set without its selection rules and weights, as version 4 wrote it."""
+"""Of the same set without what version 5 brought, as version 4 wrote it."""
 GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"
 """Without its link rules too, as version 3 wrote it."""
 
@@ -126,31 +129,39 @@ def test_golden() -> None:
     assert decode_set(data) == SET
 
 
-def test_a_set_of_before_selection_and_weights_is_still_read() -> None:
-    def back(raw: dict[str, Any]) -> None:
-        raw["v"] = 4
-        for one in raw["campaigns"]:
-            del one["selection"], one["weights"]
+def as_version_4(raw: dict[str, Any]) -> None:
+    raw["v"] = 4
+    del raw["sketch"]
+    for one in raw["campaigns"]:
+        del one["selection"], one["novelty"], one["weights"]
 
-    data = edited(back)
+
+def as_version_3(raw: dict[str, Any]) -> None:
+    as_version_4(raw)
+    raw["v"] = 3
+    for one in raw["campaigns"]:
+        del one["uplink"]
+
+
+OF_BEFORE: dict[str, Any] = {
+    "selection": SELECTS_AS_USUAL,
+    "novelty": NoveltyMode.OFF,
+    "weights": DEFAULT_WEIGHTS,
+}
+
+
+def test_a_set_of_version_4_is_still_read_and_wants_each_clip() -> None:
+    data = edited(as_version_4)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_4_SHA256
-    says_nothing = replace(FULL, selection=SELECTS_AS_USUAL, weights=DEFAULT_WEIGHTS)
-    assert decode_set(data) == replace(SET, campaigns=(CAMPAIGN, says_nothing))
+    says_nothing = tuple(replace(one, **OF_BEFORE) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=says_nothing, sketch=None)
 
 
 def test_a_set_of_before_the_link_rules_is_still_read() -> None:
-    def back(raw: dict[str, Any]) -> None:
-        raw["v"] = 3
-        for one in raw["campaigns"]:
-            del one["uplink"], one["selection"], one["weights"]
-
-    data = edited(back)
+    data = edited(as_version_3)
     assert hashlib.sha256(data).hexdigest() == GOLDEN_3_SHA256
-    says_nothing = tuple(
-        replace(one, uplink=LinkRule(), selection=SELECTS_AS_USUAL, weights=DEFAULT_WEIGHTS)
-        for one in SET.campaigns
-    )
-    assert decode_set(data) == replace(SET, campaigns=says_nothing)
+    says_nothing = tuple(replace(one, uplink=LinkRule(), **OF_BEFORE) for one in SET.campaigns)
+    assert decode_set(data) == replace(SET, campaigns=says_nothing, sketch=None)
 
 
 def test_literals_keep_their_types() -> None:
@@ -275,7 +286,9 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
      "2 different corners"),
     (lambda raw: full(raw)["heads"][0]["layers"].pop(), "everything", "heads.crossing", "one output"),
     (lambda raw: full(raw)["heads"][0].update(layers=[]), "everything", "heads.crossing", "0 layers"),
-    (lambda raw: raw.update(v=3), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: (as_version_4(raw), raw.update(v=3)), "braking", "uplink", "version 3 has no such field"),
+    (lambda raw: raw.update(v=4), "set", "sketch", "version 4 has no such field"),
+    (lambda raw: (raw.update(v=4), raw.pop("sketch")), "braking", "selection", "version 4 has no such field"),
     (lambda raw: raw.update(v=6), "set", "v", "version 6; this software reads 3 to 5"),
     (lambda raw: raw.update(v=4.0), "set", "v", "version 4.0; this software reads 3 to 5"),
     (lambda raw: full(raw).pop("weights"), "everything", "format", "missing required field `weights`"),
@@ -284,13 +297,19 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (lambda raw: full(raw).update(weights=dict.fromkeys(full(raw)["weights"], 0)), "everything", "weights",
      "every weight is 0"),
     (lambda raw: full(raw)["weights"].update(fame=1), "everything", "weights", "unknown field"),
-    (lambda raw: raw.update(v=4), "braking", "selection", "version 4 has no such field"),
     (selecting(reject=["rainy"]), "braking", "selection.reject[0]", "Invalid enum value 'rainy'"),
     (selecting(reject=["blurred", "frozen"]), "braking", "selection", "in their order, each once"),
     (selecting(reject=["frozen", "frozen"]), "braking", "selection", "in their order, each once"),
     (selecting(cameras="most"), "braking", "selection.cameras", "Invalid enum value 'most'"),
     (selecting(confirm=1), "braking", "selection.confirm", "Expected `bool`"),
     (selecting(novel=True), "braking", "selection", "unknown field `novel`"),
+    (lambda raw: raw.pop("sketch"), "set", "format", "missing required field `sketch`"),
+    (lambda raw: raw["sketch"].update(v=2), "set", "sketch", "version 2; this software reads 1"),
+    (lambda raw: raw["sketch"].update(region_id="eu"), "set", "sketch", "of region 'eu' in a set for 'cn'"),
+    (lambda raw: raw["sketch"]["subjects"].append(raw["sketch"]["subjects"][0]), "set", "sketch", "there twice"),
+    (lambda raw: raw.update(sketch=b"\0"), "set", "sketch", "version None"),
+    (lambda raw: campaign(raw).update(novelty="some"), "braking", "novelty", "Invalid enum value"),
+    (lambda raw: campaign(raw).pop("novelty"), "braking", "format", "missing required field `novelty`"),
     (lambda raw: full(raw).pop("uplink"), "everything", "format", "missing required field `uplink`"),
     (lambda raw: full(raw)["uplink"].update(links="cellular"), "everything", "uplink.links", "Invalid enum value"),
     (lambda raw: full(raw)["uplink"].update(deadline_ns=600 * 10**9 - 1), "everything", "uplink.deadline_ns", ">="),

@@ -15,6 +15,7 @@ from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
 from fsd_agent.adapters.tls import region_context
 from fsd_agent.ports.broker import Connected, Message
 from fsd_agent.records.campaign import CampaignSet
+from fsd_agent.records.novelty import ClipCode, Maker, Sketch, Subject
 from fsd_agent.rules.trust.campaigns import Accepted, accept_campaigns
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_tools.campaign.families import FAMILIES
@@ -23,6 +24,7 @@ from fsd_tools.main import main
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
 from fsd_tools.region.operator import load_policy
+from fsd_tools.region.sketch import write_sketch
 
 VRU = VRU_ANY
 
@@ -181,6 +183,30 @@ def test_a_push_is_signed_numbered_and_retained(
     assert json.loads(capsys.readouterr().out)["version"] == first.version + 1
     assert pushed(region).version == first.version + 1
     assert len(pushed(region).campaigns) == 2
+
+
+def test_a_push_takes_the_sketch_along_as_far_as_it_is_about_its_campaigns(
+    region: RegionDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asks = tmp_path / "asks.yaml"
+    asks.write_text(VRU.read_text() + "selection: {novelty: normal}\n")
+    ours, gone = (
+        ClipCode(Subject(name, Maker.BOXES, "boxes@1", "front"), bytes([9] * 96))
+        for name in ("vru_any", "gone")
+    )
+    write_sketch(region, Sketch("cn", (gone, ours)))
+    capsys.readouterr()
+    assert main(["campaign", "push", str(asks), "--region", str(region.root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sketch_codes"] == 1
+    assert pushed(region).sketch == Sketch("cn", (ours,))
+    number = region.campaign_version.read_text()
+    region.sketch.write_bytes(b"damaged")
+    assert main(["campaign", "push", str(asks), "--region", str(region.root)]) == 1
+    assert str(region.sketch) in capsys.readouterr().err
+    assert region.campaign_version.read_text() == number
+    region.sketch.unlink()
+    assert main(["campaign", "push", str(asks), "--region", str(region.root)]) == 0
+    assert pushed(region).sketch is None
 
 
 def test_pushes_at_once_get_different_numbers(region: RegionDir) -> None:

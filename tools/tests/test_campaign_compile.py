@@ -6,6 +6,7 @@ import pytest
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
 from fsd_agent.records.link_rule import LinkRule, Links
+from fsd_agent.records.novelty import NoveltyMode
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Weights
 from fsd_tools.campaign.compiler import UNASSIGNED, CampaignError, compile_campaign
 from fsd_tools.campaign.families import FAMILIES
@@ -104,6 +105,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("priority: 7", "selection: {weights: {}}", "selection.weights", "every weight is 0"),
     ("priority: 7", "selection: {weights: {motion: high}}", "selection.weights[...]", "Expected `float`, got `str`"),
     ("priority: 7", "selection: {weigths: {}}", "selection", "unknown field `weigths`"),
+    ("priority: 7", "selection: {novelty: some}", "selection.novelty", "'some': Invalid enum value 'some'"),
+    ("priority: 7", "selection: {novelty: on}", "selection.novelty", "'on': there is off, normal, strict"),
+    ("priority: 7", "selection: {novel: off}", "selection", "unknown field `novel`"),
     ("id: braking", "id: Braking!", "id", "'Braking!'"),
     ("Longitudinal < -4", "Longitudinal < -4" + " " * 4096 + "|| true", "condition", "|| true': Expected `str` of length <= 4096"),
     ("description: Brakes.", f"description: {'x' * 1025}", "description", "xxx': Expected `str` of length <= 1024"),
@@ -163,3 +167,20 @@ def test_what_a_file_says_of_links(uplink: str, rule: LinkRule) -> None:
 )
 def test_what_a_file_says_of_its_clips_value(selection: str, weights: Weights) -> None:
     assert compiled(GOOD.replace("priority: 7", selection)).weights == weights
+
+
+@pytest.mark.parametrize(
+    ("purpose", "selection", "mode"),
+    [
+        ("safety", "", NoveltyMode.OFF),
+        ("automated_driving", "", NoveltyMode.NORMAL),
+        ("diagnostics", "selection: {}", NoveltyMode.NORMAL),
+        ("automated_driving", "selection: {novelty: off}", NoveltyMode.OFF),
+        ("automated_driving", "selection: {novelty: 'off'}", NoveltyMode.OFF),
+        ("safety", "selection: {novelty: normal}", NoveltyMode.NORMAL),
+        ("safety", "selection: {novelty: strict}", NoveltyMode.STRICT),
+    ],
+)
+def test_what_a_file_says_of_novelty(purpose: str, selection: str, mode: NoveltyMode) -> None:
+    text = GOOD.replace("purpose: safety", f"purpose: {purpose}").replace("priority: 7", selection)
+    assert compiled(text).novelty is mode

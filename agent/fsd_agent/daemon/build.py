@@ -18,12 +18,12 @@ from fsd_agent.adapters.durable import make_folder
 from fsd_agent.adapters.mqtt import MqttBroker
 from fsd_agent.adapters.mqtt_link import MqttOptions
 from fsd_agent.adapters.process_memory import give_back_memory, keep_one_heap
-from fsd_agent.adapters.shipped_head import shipped_head
 from fsd_agent.adapters.software_codec import software_codec
 from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.daemon.agent import Agent
 from fsd_agent.daemon.config import AgentConfig
 from fsd_agent.daemon.detectors import Detectors, open_detectors
+from fsd_agent.daemon.finishing import open_finishing
 from fsd_agent.daemon.link_policy import LinkPolicy, open_link_policy
 from fsd_agent.daemon.parts import Parts, StartError, open_firmware, open_parts, ring_ns
 from fsd_agent.daemon.tellers import open_local_teller, open_teller
@@ -31,7 +31,6 @@ from fsd_agent.daemon.upkeep import open_upkeep
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
-from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
@@ -41,10 +40,8 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import RecoveryRefusedError
 from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.room import Room
-from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.turns import Turns
-from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
@@ -140,12 +137,8 @@ def _put_together(
         clock=parts.clock,
         events=parts.events,
     )
-    valuing = _valuing(parts, policy)
-    sizes = parts.description.picture_sizes()
-    selector = Selector(
-        in_force=parts.control.in_force, codec=codec, detectors=detectors.redaction, sizes=sizes
-    )
-    finisher = _finisher(parts, codec, detectors, policy, selector)
+    finishing = open_finishing(parts, codec, detectors, policy)
+    finisher = finishing.finisher
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
     deliverer = _deliverer(
         config,
@@ -167,7 +160,7 @@ def _put_together(
         firmware=parts.firmware,
         sense=sense,
         finisher=finisher,
-        valuing=valuing,
+        valuing=finishing.valuing,
         withdrawn=WithdrawnClips(
             parts.consent, give_up, journal=parts.journal, clock=parts.clock, events=parts.events
         ),
@@ -178,9 +171,21 @@ def _put_together(
         control=parts.control,
         residence=parts.residence,
         teller=open_teller(
-            config, parts, sense, engine, selector, deliverer, heads, holds, trouble, faults, models
+            config,
+            parts,
+            lambda: {**sense.lost(), **finishing.novelty.counted()},
+            engine,
+            finishing.selector,
+            deliverer,
+            heads,
+            holds,
+            trouble,
+            faults,
+            models,
         ),
-        local=open_local_teller(config, data, parts, deliverer, holds, trouble, faults, models, valuing),
+        local=open_local_teller(
+            config, data, parts, deliverer, holds, trouble, faults, models, finishing.valuing
+        ),
         journal=parts.journal,
         ledger=parts.ledger,
         events=parts.events,
@@ -225,42 +230,6 @@ def _sense(
         new_id=_new_id,
         power=policy.power,
         no_room=room.refuses,
-    )
-
-
-def _finisher(
-    parts: Parts, codec: VideoCodec | None, detectors: Detectors, policy: LinkPolicy, selector: Selector
-) -> Finisher:
-    return Finisher(
-        journal=parts.journal,
-        staging=parts.staging,
-        spool=parts.spool,
-        ledger=parts.ledger,
-        residence=parts.residence,
-        consent=parts.consent,
-        codec=codec,
-        detectors=detectors.redaction,
-        checkers=detectors.checkers,
-        sizes=parts.description.picture_sizes(),
-        keys=parts.keys,
-        clock=parts.clock,
-        events=parts.events,
-        power=policy.power,
-        select=selector,
-    )
-
-
-def _valuing(parts: Parts, policy: LinkPolicy) -> Valuing:
-    return Valuing(
-        shipped_head(),
-        journal=parts.journal,
-        staging=parts.staging,
-        campaigns=parts.control,
-        consent=parts.consent,
-        sizes=parts.description.picture_sizes(),
-        power=policy.power,
-        clock=parts.clock,
-        events=parts.events,
     )
 
 

@@ -15,7 +15,6 @@ from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.select import Selector
-from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.valuing import Valuing
@@ -25,7 +24,7 @@ from fsd_agent.rules.triggers.engine import TriggerEngine
 def open_teller(
     config: AgentConfig,
     parts: Parts,
-    sense: Sense,
+    lost: Callable[[], Mapping[str, int]],
     engine: TriggerEngine,
     selector: Selector,
     deliverer: Deliverer,
@@ -46,7 +45,7 @@ def open_teller(
         control=parts.control,
         refused_policies=lambda: parts.residence.refused_policies,
         clock=parts.clock,
-        lost=sense.lost,
+        lost=lost,
         suspended=engine.suspended,
         use=process_use,
         trouble=trouble,

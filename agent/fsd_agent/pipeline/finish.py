@@ -5,6 +5,7 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     redacted and sealed    -> recorded in the ledger, SEALED, staging erased
     reaches into a zone    -> DROPPED with that reason: nothing is collected there
     is not worth encoding  -> DROPPED with the reason (``select.py``), before anything is looked at for redaction
+    nothing new in it      -> DROPPED with the reason (``novelty.py``)
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
     no region for it now   -> stays CAPTURED under its compartment's key and is tried again
     no consent for it now  -> left alone: on hold, or given up by ``withdrawn.py``
@@ -37,10 +38,11 @@ from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.check import Means, redact_checked
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
+from fsd_agent.pipeline.novelty import Judged, Novelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.pipeline.seal import Sealing
-from fsd_agent.pipeline.select import KeepsEverything, Selects
+from fsd_agent.pipeline.select import KeepsEverything, Selects, Unwanted
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.clock import Clock
@@ -53,7 +55,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.ledger import Cause, Copy
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import RegionPolicy, Route
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.rules.residency.zones import zone_reached
 from fsd_agent.rules.uplink.power import Phase
@@ -104,13 +106,15 @@ class Finisher:
         detectors: Sequence[Detector] = (),
         checkers: Sequence[Checker] = (),
         select: Selects | None = None,
+        novelty: Novelty | None = None,
     ) -> None:
         """``sizes``: width and height in pixels of each camera that the vehicle describes.
 
         ``detectors`` look at the video before it is painted, beside whoever did already; ``checkers`` at a sample of it after.
-        ``select`` says which clips are not worth it; without it all are.
+        ``select`` says which clips are not worth it; without it all are. Without ``novelty`` everything is new.
         """
         self._select = select or KeepsEverything()
+        self._novelty = novelty
         self._power = power
         self._journal = journal
         self._staging = staging
@@ -211,14 +215,10 @@ class Finisher:
     def _redact_and_seal(self, clip: Clip, where: Route) -> None:
         row, policy = clip.row, where.policy
         try:
-            zone = zone_reached(policy.zones, clip.gnss)
-            if zone is not None:
-                self._drop(row, DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
-                return
             allowed = before_redaction(clip, policy.data_classes)
-            unwanted = self._select.judge(allowed, self._stops(row))
-            if unwanted is not None:
-                self._drop(row, unwanted.reason, unwanted.detail)
+            judged = self._judge(clip, allowed, policy)
+            if isinstance(judged, Unwanted):
+                self._drop(row, judged.reason, judged.detail)
                 return
             outcome = redact_checked(
                 allowed,
@@ -229,7 +229,7 @@ class Finisher:
             if isinstance(outcome, Refused):
                 self._drop(row, outcome.reason, outcome.detail)
             else:
-                self._seal(after_redaction(outcome, policy.data_classes), where)
+                self._seal(after_redaction(outcome, policy.data_classes), where, judged)
         except (ClipFormatError, SealError) as error:
             self._drop(row, DropReason.SEAL_FAILED, str(error))
         except SpoolError as error:
@@ -244,6 +244,17 @@ class Finisher:
         except Exception as error:  # noqa: BLE001 - codecs and detectors are foreign: told, and the clip stays here
             _log.exception("clip %s: unforeseen", row.clip_id)
             self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
+
+    def _judge(self, clip: Clip, allowed: Clip, policy: RegionPolicy) -> Judged | Unwanted:
+        """Whether it is worth its redaction, the cheapest verdict first. ``allowed``: of ``clip`` what the region may have."""
+        zone = zone_reached(policy.zones, clip.gnss)
+        if zone is not None:
+            return Unwanted(DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")
+        unwanted = self._select.judge(allowed, self._stops(clip.row))
+        if unwanted is not None:
+            return unwanted
+        judged = self._novelty.judge(allowed, policy.data_classes) if self._novelty else Judged()
+        return judged if judged.drop is None else Unwanted(judged.drop, judged.detail)
 
     def _disk_fault(self, row: ClipRow, error: SpoolError) -> None:
         """No fault of the clip: it stays, and is tried again however often."""
@@ -281,9 +292,11 @@ class Finisher:
         parts = (decode_part(part) for part in self._staging.read(row.compartment, row.clip_id))
         return assemble(parts, row, self._journal.firings_of(row.clip_id))
 
-    def _seal(self, redacted: RedactedClip, where: Route) -> None:
+    def _seal(self, redacted: RedactedClip, where: Route, judged: Judged) -> None:
         row = redacted.clip.row
-        sealed = self._sealing.seal(redacted, where)
+        sealed = self._sealing.seal(redacted, where, judged.told)
+        if self._novelty is not None:
+            self._novelty.sealed(row, judged)
         self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",

@@ -18,6 +18,7 @@ from typing import Any
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.book import ClipBook
+from fsd_agent.pipeline.clip_code import MadeCode
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.ports.journal import Journal
@@ -42,15 +43,17 @@ class Sealing:
         self._consent = consent
         self._keys = keys
 
-    def seal(self, redacted: RedactedClip, where: Route) -> SealedClip:
-        """When this returns, it counts.
+    def seal(self, redacted: RedactedClip, where: Route, code: MadeCode | None = None) -> SealedClip:
+        """When this returns, it counts. ``code`` goes into the clip: nobody but the region reads it.
 
         Raises ``ClipFormatError``, ``SealError``, ``VehicleKeyError``, ``SpoolError``, ``LedgerError``, ``JournalError``, and
         :class:`RedactionStoppedError` where there is no consent any more: then it is CAPTURED as before.
         """
         row = redacted.clip.row
         data = encode_clip(
-            redacted, vehicle=where.registration.vehicle, provenance=self._provenance(where, row)
+            redacted,
+            vehicle=where.registration.vehicle,
+            provenance={**self._provenance(where, row), **_code(code)},
         )
         file = seal_clip(
             redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
@@ -98,3 +101,11 @@ class Sealing:
             "registration_serial": where.registration.serial,
             "device_key_id": self._keys.device_key_id(),
         }
+
+
+def _code(made: MadeCode | None) -> Mapping[str, Any]:
+    """The clip's code as its provenance says it (``wire.clip``)."""
+    if made is None:
+        return {}
+    code = {"maker": str(made.maker), "source": made.source, "camera": made.camera, "code": made.values.hex()}
+    return {"novelty": code}

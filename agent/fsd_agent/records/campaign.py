@@ -7,6 +7,7 @@ from typing import Final
 
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
+from fsd_agent.records.novelty import NoveltyMode, Sketch
 from fsd_agent.records.program import Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import Schedule
@@ -114,6 +115,7 @@ class Campaign:
     heads: tuple[Head, ...] = ()
     uplink: LinkRule = SAYS_NOTHING
     selection: SelectionRule = SELECTS_AS_USUAL
+    novelty: NoveltyMode = NoveltyMode.OFF
     weights: Weights = DEFAULT_WEIGHTS
     """What its clips are valued by, among those of its priority."""
 
@@ -126,3 +128,5 @@ class CampaignSet:
     version: int
     """Grows with every push; an older one is refused."""
     campaigns: tuple[Campaign, ...]
+    sketch: Sketch | None = None
+    """What the region has enough of; it comes and goes with the set."""

@@ -14,6 +14,11 @@ class DropReason(StrEnum):
     SAMPLED_OUT = "sampled_out"
     IGNITION_OFF = "ignition_off"
     """The car was not in use: nothing new is kept."""
+    # Selection, of a captured clip
+    ALREADY_SENT = "already_sent"
+    """This vehicle has sent nearly the same for this campaign, or is about to."""
+    REGION_HAS_ENOUGH = "region_has_enough"
+    """The region has said that it has enough of nearly the same for this campaign."""
     # Consent
     NO_CONSENT = "no_consent"
     """The user has not consented to the campaign's purpose."""

@@ -1,6 +1,6 @@
 r"""A campaign set as msgpack, version 5.
 
-A map ``{v, region_id, version, campaigns}``; a campaign is a map of the fields below, whose larger parts
+A map ``{v, region_id, version, campaigns, sketch}``, the sketch as ``wire.sketch`` has it; a campaign is a map of the fields below, whose larger parts
 ``wire.campaign_parts`` describes. Decoding checks version, unknown fields, types, bounds, every part in itself (the
 records check themselves), and that a condition names no zone or head but the campaign's own; it names campaign,
 field and reason when it refuses. Whether this vehicle can run a campaign is another question: ``rules.triggers.check``.
@@ -9,7 +9,7 @@ field and reason when it refuses. Whether this vehicle can run a campaign is ano
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Meta
 from fsd_agent.records.campaign import LIMITS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import HeadError
 from fsd_agent.records.link_rule import SAYS_NOTHING
+from fsd_agent.records.novelty import NoveltyMode, Sketch
 from fsd_agent.records.program import Op, ProgramError, names
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.schedule import ScheduleError
@@ -36,11 +37,13 @@ from fsd_agent.wire.campaign_parts import (
     WireWeights,
     WireZone,
 )
+from fsd_agent.wire.sketch import SketchFormatError, pack_sketch, unpack_sketch
 
 VERSION: Final = 5
-_NEW: Final = {4: ("uplink",), 5: ("selection", "weights")}
+_NEW: Final = {4: ("uplink",), 5: ("selection", "novelty", "weights")}
 """Fields by the version that brought them. Sets of before are still read, from a vehicle's disk and from regions that have not
-pushed since: their campaigns say nothing of these."""
+pushed since: their campaigns say nothing of these, and to them each clip counts."""
+_NEW_OF_SET: Final = {5: ("sketch",)}
 OLDEST: Final = min(_NEW) - 1
 _PART_ERRORS: Final = (ProgramError, ScheduleError, ZoneError, HeadError, SelectionError, WeightsError)
 _From = TypeVar("_From")
@@ -97,6 +100,7 @@ class _Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heads: Annotated[tuple[WireHead, ...], Meta(max_length=LIMITS.heads)]
     uplink: WireLinkRule
     selection: WireSelection
+    novelty: NoveltyMode
     weights: WireWeights
 
 
@@ -105,6 +109,8 @@ class _Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region_id: _RegionId
     version: _Version
     campaigns: Annotated[list[Any], Meta(max_length=LIMITS.campaigns)]
+    sketch: Any
+    """Nothing where there is none."""
 
 
 def encode_set(campaigns: CampaignSet) -> bytes:
@@ -113,7 +119,13 @@ def encode_set(campaigns: CampaignSet) -> bytes:
     Raises :class:`CampaignFormatError` for what :func:`decode_set` would refuse.
     """
     packed: list[Any] = [_pack(campaign) for campaign in campaigns.campaigns]
-    found = _Set(v=VERSION, region_id=campaigns.region_id, version=campaigns.version, campaigns=packed)
+    found = _Set(
+        v=VERSION,
+        region_id=campaigns.region_id,
+        version=campaigns.version,
+        campaigns=packed,
+        sketch=pack_sketch(campaigns.sketch) if campaigns.sketch is not None else None,
+    )
     data = msgspec.msgpack.encode(found)
     decode_set(data)
     return data
@@ -141,7 +153,20 @@ def decode_set(data: bytes) -> CampaignSet:
         if campaign.region_id != found.region_id:
             reason = f"{campaign.region_id!r} in a set for {found.region_id!r}"
             raise CampaignFormatError(campaign.id, "region_id", reason)
-    return CampaignSet(found.region_id, found.version, campaigns)
+    return CampaignSet(found.region_id, found.version, campaigns, _sketch(found))
+
+
+def _sketch(found: _Set) -> Sketch | None:
+    if found.sketch is None:
+        return None
+    try:
+        sketch = unpack_sketch(found.sketch)
+    except SketchFormatError as error:
+        raise CampaignFormatError("set", "sketch", str(error)) from None
+    if sketch.region_id != found.region_id:
+        reason = f"of region {sketch.region_id!r} in a set for {found.region_id!r}"
+        raise CampaignFormatError("set", "sketch", reason)
+    return sketch
 
 
 def _bring_up(raw: dict[str, Any], version: int) -> None:
@@ -150,16 +175,28 @@ def _bring_up(raw: dict[str, Any], version: int) -> None:
     says_nothing = {
         "uplink": WireLinkRule.pack(SAYS_NOTHING),
         "selection": WireSelection.pack(SELECTS_AS_USUAL),
+        "novelty": NoveltyMode.OFF,
         "weights": WireWeights.pack(DEFAULT_WEIGHTS),
     }
-    missing = [field for since, fields in _NEW.items() if since > version for field in fields]
+    _add(raw, "set", {"sketch": None}, _NEW_OF_SET, version)
     campaigns = raw.get("campaigns")
     for one in campaigns if isinstance(campaigns, list) else ():
-        for field in missing if isinstance(one, dict) else ():
-            if field in one:
-                reason = f"version {version} has no such field"
-                raise CampaignFormatError(str(one.get("id")), field, reason)
-            one[field] = msgspec.to_builtins(says_nothing[field])
+        if isinstance(one, dict):
+            _add(one, str(one.get("id")), says_nothing, _NEW, version)
+
+
+def _add(
+    raw: dict[str, Any],
+    name: str,
+    says_nothing: Mapping[str, Any],
+    new: Mapping[int, tuple[str, ...]],
+    version: int,
+) -> None:
+    """What ``version`` did not have yet. Raises :class:`CampaignFormatError` where it is there nevertheless."""
+    for field in (field for since, fields in new.items() if since > version for field in fields):
+        if field in raw:
+            raise CampaignFormatError(name, field, f"version {version} has no such field")
+        raw[field] = msgspec.to_builtins(says_nothing[field])
 
 
 def _pack(campaign: Campaign) -> _Campaign:
@@ -186,6 +223,7 @@ def _pack(campaign: Campaign) -> _Campaign:
         heads=tuple(_part(campaign.id, f"heads.{head.name}", WireHead.pack, head) for head in campaign.heads),
         uplink=WireLinkRule.pack(campaign.uplink),
         selection=WireSelection.pack(campaign.selection),
+        novelty=campaign.novelty,
         weights=WireWeights.pack(campaign.weights),
     )
 
@@ -223,6 +261,7 @@ def _unpack(at: int, obj: Any) -> Campaign:
         heads=tuple(_part(name, f"heads.{head.name}", WireHead.unpack, head) for head in raw.heads),
         uplink=raw.uplink.unpack(),
         selection=_part(name, "selection", WireSelection.unpack, raw.selection),
+        novelty=raw.novelty,
         weights=_part(name, "weights", WireWeights.unpack, raw.weights),
     )
     _check_together(campaign)

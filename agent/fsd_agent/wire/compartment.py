@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fsd_agent.records.purpose import Compartment
 
 KEY_BYTES = 32
-Use = Literal["staging", "spool"]
+Use = Literal["staging", "spool", "novelty"]
 
 
 def use_key(compartment_key: bytes, compartment: Compartment, use: Use) -> bytes:

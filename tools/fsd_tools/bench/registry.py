@@ -58,6 +58,11 @@ BENCHES = {
             "which good and which spoilt clips the verdict on quality throws away",
         ),
         Bench(
+            "novelty",
+            "fsd_tools.bench.novelty:bench_novelty",
+            "what a drive costs that is repeated, and what different drives lose to it",
+        ),
+        Bench(
             "redact",
             "fsd_tools.bench.redact:bench_redact",
             "what redaction covers and fills on street pictures, against one pass and a face detector",

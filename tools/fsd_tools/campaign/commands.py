@@ -120,6 +120,7 @@ def push(*files: Path, region: Path, vehicle: Path | None = None, json: Json = F
                 "version": campaigns.version,
                 "topic": pushed.topic,
                 "bytes": pushed.envelope_bytes,
+                "sketch_codes": len(campaigns.sketch.codes) if campaigns.sketch else 0,
                 "campaigns": [as_dict(one) for one in campaigns.campaigns],
             }
         )

@@ -10,7 +10,9 @@ from typing import Final
 from fsd_agent.records.campaign import LIMITS, SECOND_NS, Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.head import Head
 from fsd_agent.records.link_rule import LinkRule
+from fsd_agent.records.novelty import NoveltyMode
 from fsd_agent.records.program import Op, Program, names
+from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.selection_rule import SelectionRule
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Part, Weights, WeightsError
 from fsd_agent.records.zone import Zone
@@ -147,6 +149,7 @@ def _build(
         heads=heads,
         uplink=_uplink(parsed.uplink),
         selection=_selection(parsed.selection),
+        novelty=_novelty(parsed.selection, parsed.purpose),
         weights=_weights(parsed.selection),
     )
 
@@ -163,6 +166,18 @@ def _weights(selection: SelectionFile) -> Weights:
         return Weights(*(stated.get(part, 0.0) for part in parts))
     except WeightsError as error:
         raise FieldError("selection.weights", str(error)) from None
+
+
+def _novelty(selection: SelectionFile, purpose: Purpose) -> NoveltyMode:
+    """What is dangerous is not less so the second time: safety wants each clip unless it says otherwise."""
+    wanted = selection.novelty
+    if wanted is None:
+        return NoveltyMode.OFF if purpose is Purpose.SAFETY else NoveltyMode.NORMAL
+    if isinstance(wanted, bool):
+        if wanted:
+            raise FieldError("selection.novelty", f"'on': there is {', '.join(NoveltyMode)}")
+        return NoveltyMode.OFF
+    return wanted
 
 
 def _uplink(uplink: UplinkFile) -> LinkRule:

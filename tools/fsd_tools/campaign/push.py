@@ -1,7 +1,8 @@
 """Publish a campaign set to a region: numbered, signed with its campaign key, retained by its broker.
 
 The number is taken, durably, before anything is sent: a push that fails uses one up, and no two sets ever carry
-the same. A push replaces what was in force as a whole.
+the same. A push replaces what was in force as a whole, with the sketch of what the region has enough of, as far as it is about
+the set's campaigns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fsd_agent.records.campaign import CampaignSet
@@ -21,6 +22,7 @@ from fsd_agent.wire.transfer import campaigns_topic
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy, publish_retained
+from fsd_tools.region.sketch import read_sketch, sketch_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def push(region: RegionDir, compile_set: Callable[[str, int], CampaignSet]) -> P
     key = _campaign_key(region, policy)
     with _next_version(region) as (version, take):
         campaigns = compile_set(policy.region_id, version)
+        campaigns = replace(campaigns, sketch=sketch_for(campaigns, read_sketch(region, policy.region_id)))
         try:
             payload = encode_set(campaigns)
             envelope = seal_envelope(CAMPAIGNS, payload, key_id_of(public_key_of(key)), key)

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from fsd_agent.records.campaign import LIMITS, SECOND_NS
 from fsd_agent.records.link_rule import Links
+from fsd_agent.records.novelty import NoveltyMode
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.selection_rule import USUAL, Cameras, Fault
 from fsd_tools.campaign.schedule_form import ScheduleFile
@@ -100,6 +101,8 @@ class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     quality: QualityFile = QualityFile()
     confirm: bool = True
+    novelty: NoveltyMode | bool | None = None
+    """A bool, because YAML takes a bare ``off`` for one. Left out: ``off`` for safety, else ``normal``."""
     weights: dict[str, float] | None = None
     """By part; a part that is not named counts for nothing. Left out, they are the default's."""
 

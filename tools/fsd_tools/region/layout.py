@@ -6,7 +6,7 @@ root/                   root key: signs policies, and nothing else (keep it apar
 authority/              certificate authority (key stays here)
 broker/                 mosquitto's configuration, ACL, certificate, key, persistence
 receiver/               receiver's client certificate, sealing private keys, receipt signing key
-operator/               operator's client certificate, campaign signing key
+operator/               operator's client certificate, campaign signing key, sketch of what the region has enough of
 observer/               observer's client certificate: may read what vehicles say of themselves, and nothing else
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
@@ -83,6 +83,11 @@ class RegionDir:
     def broker_data(self) -> Path:
         """Mosquitto's persistence folder."""
         return self.root / "broker" / "data"
+
+    @property
+    def sketch(self) -> Path:
+        """What the region has enough of (:mod:`fsd_agent.wire.sketch`); goes with each push."""
+        return self.root / "operator" / "sketch"
 
     @property
     def receiver_cert(self) -> Path:

@@ -12,6 +12,7 @@ The halves: a drive is of the learning half where the first byte of its name's S
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -70,9 +71,14 @@ def learning_half(tracks: Tracks, drive: int) -> bool:
 
 def windows_of(tracks: Tracks, drive: int, step: int = FRAMES) -> list[Labelled]:
     """A drive's windows, each ``step`` frames after the one before. Raises :class:`ToolError` without labels."""
-    about = _drive(tracks, drive)
     frames = int(tracks.clips[drive]["frames"])
-    return [_window(drive, about, frame) for frame in range(0, frames - FRAMES + 1, step)]
+    return windows_at(tracks, drive, range(0, frames - FRAMES + 1, step))
+
+
+def windows_at(tracks: Tracks, drive: int, frames: Iterable[int]) -> list[Labelled]:
+    """A drive's windows from these frames on. Raises :class:`ToolError` without labels."""
+    about = _drive(tracks, drive)
+    return [_window(drive, about, frame) for frame in frames]
 
 
 def whole(tracks: Tracks, drive: int) -> Window:

@@ -101,11 +101,8 @@ class Path:
 
 def paths(window: Window) -> list[Path]:
     """All tracks that are long enough, by id."""
-    box = window.box
-    # Not a number is not less than anything.
-    whole = (np.abs(box) < FARTHEST_PX).all(axis=1) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
-    whole &= (window.t_ns >= window.start_ns) & (window.t_ns < window.end_ns)
-    box, track, t_ns = box[whole], window.track[whole], window.t_ns[whole]
+    sound = sound_rows(window)
+    box, track, t_ns = window.box[sound], window.track[sound], window.t_ns[sound]
     # The box last, so that two looks of one moment come in an order of their own.
     order = np.lexsort((*box.T, t_ns, track))
     box, track, t_ns = box[order], track[order], t_ns[order]
@@ -116,6 +113,15 @@ def paths(window: Window) -> list[Path]:
         for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     ]
     return [one for one in found if one.place.shape[0] >= MIN_SAMPLES]
+
+
+def sound_rows(window: Window) -> NDArray[np.bool_]:
+    """Shape (n,): which boxes are boxes, and within the window."""
+    box = window.box
+    # Not a number is not less than anything.
+    sound = (np.abs(box) < FARTHEST_PX).all(axis=1) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
+    found: NDArray[np.bool_] = sound & (window.t_ns >= window.start_ns) & (window.t_ns < window.end_ns)
+    return found
 
 
 def _path(track: int, point: Column, box: Column, window: Window) -> Path:
