@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fsd_agent.pipeline.valuing import speed_of
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.novelty import Maker
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.selection.code import BOXES_SOURCE, boxes_code, pictures_code
-from fsd_agent.rules.selection.speeds import motion_of
+from fsd_agent.rules.selection.moving import Speed, motion_of
 from fsd_agent.rules.selection.window import Window
 from fsd_firmware.codec import CodecError, CodecStalledError, VideoCodec
 from fsd_firmware.samples import Detections, EncodedPacket, Features, Frame
 
 PICTURES: Final = 3
-SPEED: Final = "Vehicle.Speed"
+_UNKNOWN_SPEED: Final = Speed(np.empty(0, np.int64), np.empty(0))
 SURE: Final = 0.9
 """Boxes are not wanted of these looks, only features."""
 
@@ -102,7 +102,7 @@ def _of_boxes(clip: Clip, camera: str, size_px: tuple[int, int] | None) -> MadeC
 
 
 def _window(clip: Clip, seen: Detections, size_px: tuple[int, int]) -> Window:
-    t_ns, speed = _speed(clip)
+    speed = speed_of(clip) or _UNKNOWN_SPEED
     return Window(
         clip.row.start_ns,
         clip.row.end_ns,
@@ -110,13 +110,6 @@ def _window(clip: Clip, seen: Detections, size_px: tuple[int, int]) -> Window:
         seen.frame_t_ns[seen.frame],
         seen.track_id.astype(np.int64),
         seen.box.astype(np.float64),
-        t_ns,
-        motion_of(t_ns, speed),
+        speed.t_ns,
+        motion_of(speed),
     )
-
-
-def _speed(clip: Clip) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Nothing where the clip has none."""
-    row = next((at for at, entry in enumerate(clip.catalogue) if entry.path == SPEED), -1)
-    mine = clip.signals.signal == row
-    return clip.signals.t_ns[mine], clip.signals.value[mine]
