@@ -14,6 +14,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
     "rules/residency/holds.py": ("test_holds_decisions", "test_holds"),
+    "rules/privacy/again.py": ("test_privacy_again",),
     "rules/privacy/counted.py": ("test_privacy_counted",),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
     "rules/privacy/location.py": (
@@ -22,6 +23,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
         "test_privacy_location_decisions",
     ),
     "rules/privacy/telling.py": ("test_telling",),
+    "rules/privacy/tracks.py": ("test_privacy_tracks",),
     "rules/privacy/zones.py": ("test_privacy_zones", "test_privacy_decisions"),
     "rules/privacy/consent.py": ("test_consent_decisions", "test_consent"),
     "rules/trust/registration.py": ("test_trust_registration", "test_trust_decisions"),

@@ -142,4 +142,5 @@ def _record(clip: Clip, rules: RedactionRules, painted: Sequence[Painted], locat
         boxes=sum(int(one.plan.boxes.shape[0]) for one in painted),
         filled_share=sum(one.plan.filled_px for one in painted) / pixels if pixels else 0.0,
         location=location,
+        looked_again=sum(one.frames_again for one in painted),
     )

@@ -116,6 +116,8 @@ class RedactionRecord:
     """Of all pixels of all frames, 0 to 1; overlapping rectangles counted once."""
     location: str
     """What was done to positions: ``dropped``, ``coarse:<degrees>`` or ``kept``."""
+    looked_again: int = 0
+    """Frames that the models looked at a second time, because their stretch may have hidden somebody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
