@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.counted import (
+    AGAIN,
     MIN_SCORE,
     SAME_PLACE_IOU,
     SCORES,
@@ -16,6 +17,7 @@ from fsd_agent.rules.privacy.counted import (
     Shows,
     counted,
     lowest_score,
+    lowest_score_again,
 )
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.testing.streams import looks
@@ -226,3 +228,37 @@ def test_persons_of_a_plan_are_those_that_count() -> None:
     plan = plan_redaction(rules, sources, np.zeros(1, np.int64), 640, 480)
     assert isinstance(plan, RedactionPlan)
     assert plan.persons == 1
+
+
+def test_a_stretch_that_is_looked_at_again_counts_heads_from_lower_scores() -> None:
+    assert {INT8: Scores(0.12, 0.06), FLOAT: Scores(0.12, 0.06), OTHER: Scores(0.3, 0.1)} == AGAIN
+    for table in SCORES.values():
+        for model, again in AGAIN.items():
+            assert again.alone < table[Shows.HEAD][model].alone
+            assert again.confirmed <= table[Shows.HEAD][model].confirmed
+    for strictness in Strictness:
+        assert lowest_score_again(f"{INT8}@1", strictness) == 0.06
+        assert lowest_score_again(f"{OTHER}@1", strictness) == 0.1
+        assert lowest_score_again("firmware", strictness) == MIN_SCORE
+    assert lowest_score_again(f"{INT8}@1", STANDARD) < lowest_score(f"{INT8}@1", STANDARD)
+
+
+@pytest.mark.parametrize("strictness", list(Strictness))
+def test_looking_again_changes_heads_alone(strictness: Strictness) -> None:
+    def seen(model: str, kind: Kind, score: float, box: tuple[float, ...]) -> Detections:
+        return looks("front", f"{model}@1", [(0, [(int(kind), score, box)])])
+
+    def counts(shows: Shows, kind: Kind, score: float, confirmed: float | None, *, again: bool) -> int:
+        one = seen(INT8, kind, score, PLACE)
+        other = seen(OTHER, kind, confirmed or 0.9, PLACE if confirmed else ELSEWHERE)
+        return len(counted(one, [one, other], shows, strictness, again=again))
+
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.13, None, again=True) == 1
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.11, None, again=True) == 0
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.13, None, again=False) == 0
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.07, 0.11, again=True) == 1
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.05, 0.11, again=True) == 0
+    assert counts(Shows.HEAD, Kind.PEDESTRIAN, 0.07, 0.09, again=True) == 0
+    for again in (False, True):
+        assert counts(Shows.PLATE, Kind.CAR, 0.2, None, again=again) == 0
+        assert counts(Shows.PLATE, Kind.CAR, 0.4, None, again=again) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -315,3 +316,75 @@ def test_signals_that_name_a_person_never_leave() -> None:
     for path in ("Vehicle.Driver.Identifier.Subject", "Vehicle.Occupant.Row1.DriverSide.Identifier.Issuer"):
         assert not may_leave(keep, path)
     assert may_leave(keep, "Vehicle.Driver.HeartRate")
+
+
+MODEL, PARTNER = "nanodet-m-416-int8@1", "fastestdet-352@1"
+NO_HOLD = replace(RULES, hold_ns=0, max_gap_ns=40)
+
+
+def by_model(
+    *seen: tuple[int, list[tuple[int, float, tuple[float, ...]]]], source: str = MODEL
+) -> Detections:
+    return looks("front", source, list(seen))
+
+
+def planned_again(
+    first: Sequence[Detections], again: Sequence[Detections], rules: RedactionRules = NO_HOLD
+) -> RedactionPlan:
+    plan = plan_redaction(rules, first, FRAMES, 640, 480, again=again)
+    assert isinstance(plan, RedactionPlan), plan
+    return plan
+
+
+def models_at(step: int, *seen: tuple[int, list[tuple[int, float, tuple[float, ...]]]]) -> list[Detections]:
+    by_time = dict(seen)
+    times = range(0, 200, step)
+    return [
+        by_model(*((t, by_time.get(t, NOTHING)) for t in times)),
+        by_model(*((t, NOTHING) for t in times), source=PARTNER),
+    ]
+
+
+def test_looks_at_a_stretch_again_count_from_lower_scores_and_add_to_what_was_seen() -> None:
+    weak = person(100, score=0.13)
+    first = models_at(10, person(20))
+    assert painted_times(planned_again(models_at(10, person(20), weak), ())) == [10, 20, 30]
+    again = [
+        by_model((90, NOTHING), weak, (110, NOTHING)),
+        by_model(*((t, NOTHING) for t in (90, 100, 110)), source=PARTNER),
+    ]
+    plan = planned_again(first, again)
+    assert {10, 20, 30, 90, 100, 110} <= set(painted_times(plan))
+    assert plan.persons == 2
+    assert planned_again(first, ()).persons == 1
+
+
+def test_a_gap_that_a_second_look_leaves_is_painted_around_both_ends() -> None:
+    """Seen at 40 and, further right, at 120; looked at in between, first and again, without anything."""
+    first = models_at(40, person(40), person(120, 20))
+    times = range(50, 120, 10)
+    again = [by_model(*((t, NOTHING) for t in times), source=one) for one in (MODEL, PARTNER)]
+    plan = planned_again(first, again)
+    heads = head_zones(np.array([PERSON, (120.0, 100.0, 160.0, 200.0)], np.float32), SHAPE)
+    around = to_pixels(np.concatenate([heads[:, :2].min(axis=0), heads[:, 2:].max(axis=0)])[None], 640, 480)
+    for at in range(4, 13):
+        assert plan.at(at).tolist() == around.tolist()
+    assert not plan.at(17).size
+    alone = planned_again(first, ())
+    assert all(alone.at(at).tolist() != around.tolist() for at in range(4, 13))
+
+
+def test_a_gap_is_not_painted_where_faces_may_stay_or_nobody_looked_in_it() -> None:
+    first = models_at(40, person(40), person(120, 20))
+    again = [by_model((0, NOTHING), source=one) for one in (MODEL, PARTNER)]
+    faces_stay = replace(NO_HOLD, faces=FaceRule.NONE)
+    assert painted_times(planned_again(first, again, faces_stay)) == []
+    side_by_side = models_at(40, person(40), person(80, 20))
+    assert painted_times(planned_again(side_by_side, again)) == painted_times(planned_again(side_by_side, ()))
+
+
+def test_a_box_of_a_second_look_that_is_no_number_is_refused() -> None:
+    bad = by_model((0, [(int(Kind.PEDESTRIAN), 0.9, (0.0, 0.0, float("nan"), 1.0))]))
+    plan = plan_redaction(RULES, models_at(10), FRAMES, 640, 480, again=[bad])
+    assert isinstance(plan, Refused)
+    assert plan.reason == DropReason.REDACTION_FAILED

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
-from fsd_agent.ports.detector import Detector
+from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
@@ -25,6 +25,7 @@ from fsd_firmware.samples import (
     Detections,
     DriveMode,
     EncodedPacket,
+    Frame,
     GnssFixes,
     Kind,
     ModeChange,
@@ -375,3 +376,105 @@ def test_an_encoder_that_loses_a_frame_is_refused() -> None:
 
 def test_where_faces_need_no_cover_nobody_has_to_be_seen() -> None:
     assert done(clip(detections=(firmware(persons=False),)), replace(RULES, faces=FaceRule.NONE))
+
+
+class BlinkingDetector(MarkerDetector):
+    """Overlooks persons at the frames of ``blind`` unless it is asked to be thorough."""
+
+    def __init__(self, blind: Sequence[int], **more: Any) -> None:
+        super().__init__(**more)
+        self._blind = {at * STEP for at in blind}
+
+    def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
+        """As its parent, but for persons."""
+        seen = super().detect(frame, min_score=min_score, thorough=thorough)
+        if thorough or frame.t_ns not in self._blind:
+            return seen
+        found = seen.detections
+        kept = found.kind != Kind.PEDESTRIAN
+        rows = {name: getattr(found, name)[kept] for name in ("frame", "kind", "score", "box", "distance_m")}
+        more = {name: getattr(found, name)[kept] for name in ("track_id", "ttc_s")}
+        return Seen(replace(found, **rows, **more), seen.features)
+
+
+SHORT_HOLD = replace(RULES, hold_ns=0)
+
+
+def heads_open(redacted: RedactedClip) -> list[int]:
+    """Numbers of frames in which something of the head shows."""
+    after = pictures(redacted.clip.packets)
+    shown = []
+    for t_ns, now in after.items():
+        x = 20 + 2 * (t_ns // STEP + LEAD)
+        if now[30:44, x : x + 16].any():
+            shown.append(t_ns // STEP)
+    return shown
+
+
+def test_a_stretch_that_has_nobody_is_looked_at_again_at_every_frame() -> None:
+    """Without the second look the frames 7 to 11 would show the head: the looks at 6, 9 and 12 are the nearest."""
+    detector = BlinkingDetector([9])
+    redacted = done(clip(detections=()), SHORT_HOLD, detectors=[detector])
+    looked = [t // STEP for _, t in detector.looked_at]
+    assert looked == [0, 3, 6, 9, 12, 15, 18, 19, 6, 7, 8, 9, 10, 11, 12]
+    assert detector.thorough == [False] * 8 + [True] * 7
+    assert redacted.redaction.looked_again == 7
+    assert heads_open(redacted) == []
+    (kept,) = redacted.clip.detections
+    assert kept.frame_t_ns.tolist() == sorted({t * STEP for t in looked})
+
+
+def test_where_nobody_was_missed_no_frame_is_looked_at_twice() -> None:
+    detector = MarkerDetector()
+    redacted = done(clip(detections=()), detectors=[detector])
+    assert redacted.redaction.looked_again == 0
+    assert len(detector.looked_at) == 8
+
+
+def test_whoever_goes_missing_in_mid_picture_is_looked_for_behind_it() -> None:
+    detector = BlinkingDetector(range(12, 20))
+    redacted = done(clip(detections=()), SHORT_HOLD, detectors=[detector])
+    assert [t // STEP for _, t in detector.looked_at[8:]] == list(range(9, 20))
+    assert heads_open(redacted) == []
+
+
+def test_rules_without_faces_look_once() -> None:
+    rules = replace(RULES, faces=FaceRule.NONE)
+    detector = BlinkingDetector([9])
+    assert done(clip(detections=()), rules, detectors=[detector]).redaction.looked_again == 0
+
+
+def test_a_second_look_that_fails_refuses_the_clip() -> None:
+    detector = BlinkingDetector([9])
+    broken = FailsLater(detector, after=8)
+    result = redact(clip(detections=()), SHORT_HOLD, PictureCodec(), [broken], sizes=SIZES)
+    assert isinstance(result, Refused)
+    assert result.reason == DropReason.REDACTION_FAILED
+
+
+class FailsLater:
+    """Breaks after some looks."""
+
+    def __init__(self, inner: Detector, after: int) -> None:
+        self._inner, self._left = inner, after
+
+    @property
+    def source(self) -> str:
+        """As the one inside."""
+        return self._inner.source
+
+    def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
+        """As the one inside, until it breaks."""
+        if not self._left:
+            raise DetectorError("told to fail")
+        self._left -= 1
+        return self._inner.detect(frame, min_score=min_score, thorough=thorough)
+
+
+def test_what_the_models_see_of_nobody_on_a_clip_that_fired_on_persons_is_refused() -> None:
+    """The trigger saw a pedestrian; no model sees anybody in any frame."""
+    detector = MarkerDetector({Kind.CAR: MARKERS[Kind.CAR]})
+    result = redact(clip(detections=()), RULES, PictureCodec(), [detector], sizes=SIZES)
+    assert isinstance(result, Refused)
+    assert result.reason == DropReason.REDACTION_FAILED
+    assert "fired on persons" in result.detail

@@ -1,6 +1,6 @@
-"""One camera's video of a clip: look, plan, paint, encode again.
+"""One camera's video of a clip: look, look again where somebody may have been missed, plan, paint, encode again.
 
-The video is decoded twice, once to look and once to paint, so memory does not grow with the clip. The new video
+The video is decoded two or three times, to look and to paint, so no picture is kept for the next step. The new video
 begins with its own key frame at the window's start; the lead-in is decoded but not encoded. Frames keep their
 times. Every frame is checked on its way: a frame that is missing, late or of another size is damage.
 """
@@ -13,21 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_agent.pipeline.look import look_over
 from fsd_agent.ports.detector import Detector, DetectorError, DetectorStalledError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import CameraRecord
-from fsd_agent.records.region import RedactionRules, Strictness
+from fsd_agent.records.region import RedactionRules
 from fsd_agent.records.staged import cut_detections, join_detections
-from fsd_agent.rules.privacy.counted import lowest_score
 from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, plan_redaction
 from fsd_agent.wire.box_counts import encode_counts
 from fsd_firmware.codec import CodecError, DecodedFrame, VideoCodec
-from fsd_firmware.samples import Detections, EncodedPacket, Frame
+from fsd_firmware.samples import Detections, EncodedPacket
 
-LOOK_EVERY_FRAMES = 3
-"""At most, and always often enough for the rules' ``max_gap_ns``. Held over their neighbours, looks at every third frame missed at most 0.5 % of the frames that looks at every
-frame would have painted, at a third of the cost."""
 KEYFRAME_EVERY_S = 1.0
 """Key frames of the new video: seeking lands at most this far away."""
 
@@ -55,6 +52,8 @@ class Painted:
     width: int
     height: int
     frames: int
+    frames_again: int
+    """Frames of the stretches that were looked at again."""
 
     @property
     def pixels(self) -> int:
@@ -92,12 +91,17 @@ def paint(
     try:
         width, height = _size(codec, packets, described)
         seen = [one for one in clip.detections if one.camera == camera]
-        if detectors:
-            at_ns = _look_times(frame_t_ns, rules.max_gap_ns)
-            frames = _decoded(codec, packets, width, height, stopped)
-            seen += _look(frames, camera, detectors, at_ns, rules.strictness)
-        looks = join_detections(seen)
-        plan = plan_redaction(rules, looks, frame_t_ns, width, height)
+        looked = look_over(
+            lambda: _decoded(codec, packets, width, height, stopped),
+            camera,
+            rules,
+            detectors,
+            seen,
+            frame_t_ns,
+            (width, height),
+        )
+        looks = looked.looks
+        plan = plan_redaction(rules, looks, frame_t_ns, width, height, again=looked.again)
         if isinstance(plan, Refused):
             return Refused(plan.reason, f"{camera}: {plan.detail}")
         fps = _fps(frame_t_ns)
@@ -113,9 +117,10 @@ def paint(
     if [packet.t_ns for packet in new] != frame_t_ns.tolist() or not new[0].keyframe:
         detail = f"{camera}: {len(new)} packets for {frame_t_ns.shape[0]} frames, or of other times"
         return Refused(DropReason.REDACTION_FAILED, f"{detail}, or without a key frame at the start")
-    window = (cut_detections(one, clip.row.start_ns, clip.row.end_ns) for one in looks)
+    everything = join_detections([*looked.again, *looks])
+    window = (cut_detections(one, clip.row.start_ns, clip.row.end_ns) for one in everything)
     kept = tuple(one for one in window if one is not None)
-    return Painted(new, kept, plan, width, height, frame_t_ns.shape[0])
+    return Painted(new, kept, plan, width, height, frame_t_ns.shape[0], looked.frames_again)
 
 
 def _size(
@@ -162,47 +167,6 @@ def _decoded(
         if (frame.width, frame.height) != (width, height):
             raise _DamagedError(f"{where}: {frame.width}x{frame.height} after {width}x{height}")
         yield frame
-
-
-def _look_times(frame_t_ns: NDArray[np.int64], max_gap_ns: int) -> frozenset[int]:
-    """Frames to look at; the last one always, because no later look can be held back over it."""
-    times = frame_t_ns.tolist()
-    chosen = [0]
-    for at in range(1, len(times)):
-        next_ns = times[min(at + 1, len(times) - 1)]
-        pause = times[at] - times[at - 1] > max_gap_ns
-        if pause or at - chosen[-1] >= LOOK_EVERY_FRAMES or next_ns - times[chosen[-1]] > max_gap_ns:
-            chosen.append(at)
-    return frozenset([*(times[at] for at in chosen), times[-1]])
-
-
-def look_at(picture: Frame, detectors: Sequence[Detector], strictness: Strictness) -> list[Detections]:
-    """What each of ``detectors`` sees in one picture, down to the lowest score at which a box may count.
-
-    All look at the same frames: only so can one confirm what another suspects. Raises :class:`DetectorError`.
-    """
-    thorough = strictness is Strictness.STRICT
-    return [
-        detector.detect(
-            picture, min_score=lowest_score(detector.source, strictness), thorough=thorough
-        ).detections
-        for detector in detectors
-    ]
-
-
-def _look(
-    frames: Iterator[DecodedFrame],
-    camera: str,
-    detectors: Sequence[Detector],
-    at_ns: frozenset[int],
-    strictness: Strictness,
-) -> list[Detections]:
-    return [
-        seen
-        for frame in frames
-        if frame.t_ns in at_ns
-        for seen in look_at(Frame(camera, frame.t_ns, frame.bgr()), detectors, strictness)
-    ]
 
 
 def _fill(frames: Iterator[DecodedFrame], plan: RedactionPlan, start_ns: int) -> Iterator[DecodedFrame]:

@@ -155,4 +155,5 @@ def _record(
         version=VERSION,
         models=sources_of(rules, looks, digests),
         cameras=tuple(one.record for one in painted),
+        looked_again=sum(one.frames_again for one in painted),
     )

@@ -83,3 +83,5 @@ class RedactionRecord:
     cameras: tuple[CameraRecord, ...] = ()
     check: CheckRecord | None = None
     """None where nobody looked again."""
+    looked_again: int = 0
+    """Frames that the models looked at a second time before painting, because their stretch may have hidden somebody."""

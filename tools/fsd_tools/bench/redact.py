@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.adapters.onnx_detector import OnnxDetector
-from fsd_agent.pipeline.paint import look_at
+from fsd_agent.pipeline.look import look_at
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.rules.privacy.zones import to_pixels
 from fsd_firmware.samples import Detections, Frame
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.redact_memory import second_model_mb
+from fsd_tools.bench.redact_time import in_time_figures
 from fsd_tools.bench.street import (
     REPORTED,
     SET,
@@ -43,6 +44,10 @@ HEIGHTS = (40, 60, 80, 120, 10_000)
 """Bounds of the ranges of heights in pixels that figures are also printed for."""
 ONE_PASS = f"{FIRST} at {PEER_SCORE:g}, whole picture"
 
+TIMED_RULES = RedactionRules(
+    FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 150_000_000, 500_000_000, LocationRule.DROP, 0.05
+)
+"""As a region's policy has them that names none."""
 RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 0, 1, LocationRule.DROP, 0.05)
 
 Picture = NDArray[np.uint8]
@@ -85,7 +90,8 @@ def bench_redact(rounds: int, progress: Progress) -> BenchResult:
     name); figures are of the other half, and "set on" tells the first. Peers in the same run: NanoDet in one pass with
     what a campaign would trust, through the same policy; and a face detector alone (YuNet, in steps of 640 pixels), whose
     boxes are painted as they are. Times are of one thread, in turns on the same six pictures, detectors and policy, without
-    decoding and encoding. Memory is what a process of its own takes on when it opens the second model and looks once.
+    decoding and encoding. In time: two videos, of which the agent looks at every third frame and at every one of stretches that may have
+    hidden somebody; against it the tracks of a pass over every frame. Memory is what a process of its own takes on when it opens the second model and looks once.
     """
     pictures = read_street(data_dir() / "street_eval")
     cv2.setNumThreads(1)
@@ -103,6 +109,11 @@ def bench_redact(rounds: int, progress: Progress) -> BenchResult:
         figures = _figures(found)
         progress(f"{rounds} rounds in turns")
         figures += _times(rounds, _ways(models, heads_too=False), pictures)
+        progress("in time")
+        videos = sorted((data_dir() / "video").glob("*.mp4"))
+        if not videos:
+            raise ToolError(f"{data_dir() / 'video'}: no video; FSD_DATA names the data's folder")
+        figures += in_time_figures(videos, [models.first, models.second], TIMED_RULES)
         progress("memory")
         figures.append(figure("memory of the second model", second_model_mb(*packages), "MB"))
     return BenchResult("redact", this_machine(), tuple(figures))

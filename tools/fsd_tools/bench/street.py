@@ -132,13 +132,18 @@ def tally(pictures: Sequence[Covered], lowest_px: float = TALL_PX, below_px: flo
     )
 
 
+def heads_of(persons: NDArray[np.float64]) -> Boxes:
+    """Heads (n, 4) of persons' boxes (n, 4)."""
+    return _part(persons, _HEAD)
+
+
 def _picture(path: Path, half: int, rows: Sequence[tuple[str, list[float]]]) -> StreetPicture:
     persons = np.array([box for name, box in rows if name != "Car"]).reshape(-1, 4)
     cars = np.array([box for name, box in rows if name == "Car"]).reshape(-1, 4)
     return StreetPicture(
         path,
         half,
-        heads=_part(persons, _HEAD),
+        heads=heads_of(persons),
         head_of_px=persons[:, 3] - persons[:, 1],
         plates=_part(cars, _PLATE),
         plate_of_px=cars[:, 3] - cars[:, 1],

@@ -8,6 +8,8 @@ A source looks at a frame.
   ``confirmed`` on in the same place: what both suspect is there more often than what one of them believes. Scores are
   never averaged, and of two boxes in one place both are painted.
 
+* Where a stretch is looked at again (:mod:`.again`), heads count from the scores of ``AGAIN`` on instead, whatever the strictness.
+
 So a second model lets weak boxes of one alone go, and lets weaker ones of both count. A model that is missing, fails, or
 looked at other frames never takes a box away. A score that is not a number counts.
 
@@ -84,6 +86,12 @@ SCORES: Mapping[Strictness, Mapping[Shows, Mapping[str, Scores]]] = {
     Strictness.STANDARD: _STANDARD,
     Strictness.STRICT: _STRICT,
 }
+AGAIN: Mapping[str, Scores] = {
+    _NANODET_INT8: Scores(0.12, 0.06),
+    _NANODET: Scores(0.12, 0.06),
+    _FASTESTDET: Scores(0.3, 0.1),
+}
+"""Below those of any strictness: somebody was there a moment ago."""
 SAME_PLACE_IOU: Mapping[Shows, float] = {Shows.HEAD: 0.4, Shows.PLATE: 0.6, Shows.RIDER: 0.4}
 """Two models' boxes that overlap by more confirm each other."""
 
@@ -96,11 +104,26 @@ def lowest_score(source: str, strictness: Strictness) -> float:
     return min([MIN_SCORE, *(one.confirmed for one in named)])
 
 
+def lowest_score_again(source: str, strictness: Strictness) -> float:
+    """The same for a stretch that is looked at again."""
+    again = AGAIN.get(_model(source))
+    least = lowest_score(source, strictness)
+    return least if again is None else min(least, again.confirmed)
+
+
 def counted(
-    one: Detections, others: Sequence[Detections], shows: Shows, strictness: Strictness
+    one: Detections,
+    others: Sequence[Detections],
+    shows: Shows,
+    strictness: Strictness,
+    *,
+    again: bool = False,
 ) -> NDArray[np.intp]:
-    """Rows of ``one`` that count and may show it, in order; ``others`` are all sources of the same camera."""
-    table = SCORES[strictness][shows]
+    """Rows of ``one`` that count and may show it, in order; ``others`` are all sources of the same camera.
+
+    ``again`` says that these are looks at a stretch that is looked at again.
+    """
+    table = AGAIN if again and shows is Shows.HEAD else SCORES[strictness][shows]
     rows = np.flatnonzero(_MAY_SHOW[shows](one.kind))
     mine = table.get(_model(one.source))
     needed = np.full(rows.shape, MIN_SCORE, np.float32)

@@ -7,7 +7,9 @@ takes, the rules' strictness says.
 Time. A source looks at some frames. What it saw is painted on every frame within ``hold_ns`` of the look, and on
 every frame up to its neighbouring looks where those are further away (up to ``max_gap_ns``), so nothing blinks
 between two looks. A box that is found again in the next look (same track, or overlapping) is also painted as the
-one rectangle around both places, because between the looks it was somewhere on the way.
+one rectangle around both places, because between the looks it was somewhere on the way. Stretches that were looked at again
+(:mod:`.again`) add what those looks saw, and take nothing away. Where a person's track (:mod:`.tracks`) has a gap then still,
+the gap is painted as the rectangle around both its ends.
 
 Refusals. A rule that this version does not know. Video without a single look, or with frames in a stretch longer
 than ``max_gap_ns`` between looks of all sources together: nobody knows who is in it. A box that is not a number.
@@ -25,6 +27,7 @@ from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
 from fsd_agent.rules.privacy.counted import Shows, counted
+from fsd_agent.rules.privacy.tracks import Sightings, follow, sightings
 from fsd_agent.rules.privacy.zones import (
     SHAPES,
     head_zones,
@@ -97,19 +100,24 @@ def plan_redaction(
     frame_t_ns: NDArray[np.int64],
     width: int,
     height: int,
+    *,
+    again: Sequence[Detections] = (),
 ) -> RedactionPlan | Refused:
     """Rectangles for the frames at ``frame_t_ns`` (f,), increasing, of one camera's ``width`` x ``height`` video.
 
-    ``detections`` are all of that camera, from any number of sources.
+    ``detections`` are all of that camera, from any number of sources; ``again`` those of stretches that were looked at again.
     """
     paints = paints_video(rules)
     if isinstance(paints, Refused):
         return paints
     if paints:
-        refused = _unlooked(rules, detections, frame_t_ns) or _not_numbers(detections)
+        refused = _unlooked(rules, detections, frame_t_ns) or _not_numbers([*detections, *again])
         if refused is not None:
             return refused
     strokes = [stroke for one in detections for stroke in _strokes(rules, one, detections)]
+    strokes += [stroke for one in again for stroke in _strokes(rules, one, again, again=True)]
+    if again:
+        strokes += _over_gaps(rules, detections, again)
     start_ns = np.concatenate([np.empty(0, np.int64), *(one.start_ns for one in strokes)])
     end_ns = np.concatenate([np.empty(0, np.int64), *(one.end_ns for one in strokes)])
     zone = np.concatenate([np.empty((0, 4)), *(one.zone for one in strokes)])
@@ -120,7 +128,7 @@ def plan_redaction(
     return RedactionPlan(
         first=np.cumsum([0] + [boxes.shape[0] for boxes in frames]),
         boxes=np.concatenate([np.empty((0, 4), np.int32), *frames]),
-        persons=sum(_persons(rules, one, detections) for one in detections),
+        persons=int(persons_seen(rules, detections, again).t_ns.size),
         filled_px=sum(union_area(boxes) for boxes in frames),
     )
 
@@ -174,15 +182,45 @@ def _not_numbers(detections: Sequence[Detections]) -> Refused | None:
     return None
 
 
-def _persons(rules: RedactionRules, one: Detections, others: Sequence[Detections]) -> int:
-    seen = one.kind[counted(one, others, Shows.HEAD, rules.strictness)]
-    return int(np.isin(seen, [int(kind) for kind in PERSON_KINDS]).sum())
+def persons_seen(
+    rules: RedactionRules, detections: Sequence[Detections], again: Sequence[Detections] = ()
+) -> Sightings:
+    """Boxes of persons that count, of all sources of one camera."""
+    times, boxes = [np.empty(0, np.int64)], [np.empty((0, 4), np.float32)]
+    for group, is_again in ((detections, False), (again, True)):
+        for one in group:
+            rows = counted(one, group, Shows.HEAD, rules.strictness, again=is_again)
+            rows = rows[np.isin(one.kind[rows], [int(kind) for kind in PERSON_KINDS])]
+            times.append(one.frame_t_ns[one.frame[rows]])
+            boxes.append(one.box[rows])
+    return sightings(np.concatenate(times), np.concatenate(boxes))
 
 
-def _strokes(rules: RedactionRules, one: Detections, others: Sequence[Detections]) -> list[_Strokes]:
+def _over_gaps(
+    rules: RedactionRules, detections: Sequence[Detections], again: Sequence[Detections]
+) -> list[_Strokes]:
+    """For each track that looks in between missed: the rectangle around the heads at both ends of the gap."""
+    if not _PAINTS_HEADS[rules.faces]:
+        return []
+    looked = np.unique(np.concatenate([one.frame_t_ns for one in (*detections, *again)]))
+    start_ns, end_ns, zones = [], [], [np.empty((0, 4))]
+    for track in follow(persons_seen(rules, detections, again)):
+        times = np.unique(track.t_ns)
+        for at in np.flatnonzero(np.diff(np.searchsorted(looked, times)) > 1):
+            ends = track.take((track.t_ns == times[at]) | (track.t_ns == times[at + 1]))
+            zone = head_zones(ends.box.astype(np.float32), SHAPES[rules.strictness])
+            zones.append(np.concatenate([zone[:, :2].min(axis=0), zone[:, 2:].max(axis=0)])[None])
+            start_ns.append(times[at])
+            end_ns.append(times[at + 1])
+    return [_Strokes(np.array(start_ns, np.int64), np.array(end_ns, np.int64), np.concatenate(zones))]
+
+
+def _strokes(
+    rules: RedactionRules, one: Detections, others: Sequence[Detections], *, again: bool = False
+) -> list[_Strokes]:
     shape, strokes = SHAPES[rules.strictness], []
     if _PAINTS_HEADS[rules.faces]:
-        heads = counted(one, others, Shows.HEAD, rules.strictness)
+        heads = counted(one, others, Shows.HEAD, rules.strictness, again=again)
         strokes += _held_and_swept(rules, one, heads, head_zones(one.box[heads], shape))
     if _PAINTS_HEADS[rules.faces] and shape.riders:
         wheels = counted(one, others, Shows.RIDER, rules.strictness)
