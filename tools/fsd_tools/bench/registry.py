@@ -37,6 +37,11 @@ BENCHES = {
             "fsd_tools.bench.agent:bench_agent",
             "CPU and memory of the whole agent on a generated drive",
         ),
+        Bench(
+            "check",
+            "fsd_tools.bench.check:bench_check",
+            "how many planted misses the checkers of redacted clips find, and false alarms",
+        ),
         Bench("decode", "fsd_tools.bench.decode:bench_decode", "CAN frames to samples, against cantools"),
         Bench(
             "detect", "fsd_tools.bench.detect:bench_detect", "pictures to boxes, against the zoo's pipeline"
