@@ -59,6 +59,7 @@ from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy
 from fsd_tools.region.receiver import Receiver
 from fsd_tools.region.retention import expire
+from fsd_tools.region.store import ClipStore
 
 CLIP = "0123456789abcdef" * 2
 GRID = 1024
@@ -653,3 +654,38 @@ def test_a_clip_whose_retention_is_over_gets_its_receipt_again_and_is_not_stored
     assert yard.stored() == []
     other = sealed[:-1] + b"x"
     assert yard.refusal(yard.question(Init, other), other) is RefusalReason.ID_TAKEN
+
+
+@pytest.mark.parametrize("where", ["unchecked", "quarantine", "store"])
+def test_a_clip_that_is_held_back_is_receipted_and_known_wherever_it_is(
+    yard: Yard, sealed: bytes, where: str
+) -> None:
+    yard.receiver = Receiver(yard.region, wall_ns=lambda: 1_700, hold_back=True)
+    yard.check_receipt(yard.send(sealed), sealed)
+    assert yard.stored() == []
+    waiting = ClipStore(yard.region.unchecked)
+    assert waiting.clips() == [("car-1", CLIP)]
+    place = yard.region.root / where
+    if where != "unchecked":
+        waiting.move("car-1", CLIP, ClipStore(place))
+    for hold_back in (True, False):
+        yard.receiver = Receiver(yard.region, wall_ns=lambda: 2_900, hold_back=hold_back)
+        yard.check_receipt(yard.question(Init, sealed), sealed)
+        assert sorted(path.name for path in (place / "car-1").iterdir()) == [f"{CLIP}.json", f"{CLIP}.mcap"]
+        assert sum(1 for root in yard.region.holding for _ in root.glob("*/*.mcap")) == 1
+
+
+def test_a_clip_in_quarantine_is_over_like_any_other_and_its_report_goes_with_it(
+    yard: Yard, sealed: bytes
+) -> None:
+    yard.receiver = Receiver(yard.region, wall_ns=lambda: 1_700, hold_back=True)
+    yard.send(sealed)
+    ClipStore(yard.region.unchecked).move("car-1", CLIP, ClipStore(yard.region.quarantine))
+    report = yard.region.quarantine / "car-1" / f"{CLIP}.report"
+    report.write_text("{}")
+    days = yard.route.policy.retention_days
+    over_ns = yard.route.policy.issued_wall_ns + (days + 1) * 86_400 * SECOND
+    ((clip, gone),) = expire(yard.region, yard.route.policy, over_ns)
+    assert (clip.clip_id, gone) == (CLIP, True)
+    assert list((yard.region.quarantine / "car-1").iterdir()) == []
+    yard.check_receipt(yard.question(Init, sealed), sealed)

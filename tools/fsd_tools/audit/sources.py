@@ -92,7 +92,7 @@ def read_region(region: RegionDir, vehicles: Collection[str]) -> RegionView:
     for vehicle in sorted(set(vehicles)):
         if not is_vehicle(vehicle):
             continue
-        for path in sorted((region.store / vehicle).glob("*.json")):
+        for path in sorted(path for root in region.holding for path in (root / vehicle).glob("*.json")):
             try:
                 stored = msgspec.json.decode(path.read_bytes(), type=StoredClip)
                 clips[stored.clip_id] = AtRegion(

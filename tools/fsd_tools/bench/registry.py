@@ -38,6 +38,11 @@ BENCHES = {
             "CPU and memory of the whole agent on a generated drive",
         ),
         Bench(
+            "check",
+            "fsd_tools.bench.check:bench_check",
+            "how many planted misses the checkers of redacted clips find, and false alarms",
+        ),
+        Bench(
             "confirm",
             "fsd_tools.bench.confirm:bench_confirm",
             "planted false hits that a second look throws out, and true ones that it keeps",

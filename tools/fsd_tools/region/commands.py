@@ -58,6 +58,7 @@ app.command(
 app.command("fsd_tools.region.retention:retention", name="retention")
 app.command("fsd_tools.region.data:data", name="data")
 app.command("fsd_tools.region.sketch_command:sketch", name="sketch")
+app.command("fsd_tools.region.check_command:check", name="check")
 
 
 @app.command

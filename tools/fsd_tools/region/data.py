@@ -30,6 +30,11 @@ from fsd_tools.rights.folder import CATALOGUE, CopyFolder, copy_folder
 from fsd_tools.rights.words import reason_in_words, removed_in_words
 
 EXIT_ALL, EXIT_PART = 0, 3
+_HELD_BACK = {
+    False: "nobody has checked yet whether other people can be recognised in it",
+    True: "it was checked, and other people may be recognised in it",
+}
+"""By whether the clip is in quarantine."""
 _PART_BYTES = 1 << 20
 
 
@@ -86,7 +91,8 @@ def answer_of(
     except RegistrationError as error:
         raise UsageError(f"--vehicle {vehicle!r}: {error}.") from error
     region_id = load_policy(region).region_id
-    stored = {path.stem: path for path in sorted((region.store / vehicle).glob("*.json"))}
+    held = (path for root in region.holding for path in (root / vehicle).glob("*.json"))
+    stored = {path.stem: path for path in sorted(held, key=lambda path: path.stem)}
     over = {path.stem: path for path in Expired(region.expired).files(vehicle) if path.stem not in stored}
     if not (stored or over or region.vehicle(vehicle).exists() or (region.firings / vehicle).exists()):
         raise ToolError(f"{directory}: no vehicle {vehicle} is enrolled, and nothing is stored of one")
@@ -94,7 +100,9 @@ def answer_of(
     clips = []
     for clip_id in (*stored, *over):
         if clip_id in ids:
-            clips.append(_stored(region, vehicle, clip_id) if clip_id in stored else _over(over[clip_id]))
+            clips.append(
+                _stored(region, vehicle, stored[clip_id]) if clip_id in stored else _over(over[clip_id])
+            )
             progress()
     told = () if clip else _told(region, vehicle)
     return RegionAnswer(1, region_id, vehicle, tuple(clip for clip in clips if clip is not None), told)
@@ -124,10 +132,11 @@ def _told(region: RegionDir, vehicle: str) -> tuple[RegionTold, ...]:
     )
 
 
-def _stored(region: RegionDir, vehicle: str, clip_id: str) -> RegionClip | None:
-    """None where its retention was over meanwhile."""
+def _stored(region: RegionDir, vehicle: str, path: Path) -> RegionClip | None:
+    """None where its retention was over meanwhile, or the checker took it elsewhere."""
+    store, clip_id = path.parent.parent, path.stem
     try:
-        about = ClipStore(region.store).find(vehicle, clip_id)
+        about = ClipStore(store).find(vehicle, clip_id)
         if about is None:
             return None
         redaction = about.manifest.get("redaction", {})
@@ -141,7 +150,9 @@ def _stored(region: RegionDir, vehicle: str, clip_id: str) -> RegionClip | None:
         )
     except StoreError as error:
         raise ToolError(str(error)) from error
-    return _with_content(said, region.store / vehicle / f"{clip_id}.mcap", about)
+    if store != region.store:
+        return msgspec.structs.replace(said, why_no_copy=_HELD_BACK[store == region.quarantine])
+    return _with_content(said, path.with_suffix(".mcap"), about)
 
 
 def _with_content(said: RegionClip, path: Path, about: StoredClip) -> RegionClip:

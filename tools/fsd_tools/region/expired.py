@@ -81,7 +81,7 @@ class Expired:
         text = json.dumps(msgspec.to_builtins(record), indent=1).encode() + b"\n"
         write_file(folder / f"{clip.clip_id}.json", (text,))
         # Without its facts a clip is not stored; what is left of one is swept at the next start.
-        for suffix in (".json", ".mcap"):
+        for suffix in (".json", ".mcap", ".report"):
             remove(store / clip.vehicle / f"{clip.clip_id}{suffix}")
 
 

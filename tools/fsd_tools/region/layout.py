@@ -10,6 +10,8 @@ operator/               operator's client certificate, campaign signing key, ske
 observer/               observer's client certificate: may read what vehicles say of themselves, and nothing else
 vehicles/<id>.toml      what the region knows of each enrolled vehicle (device public key)
 store/<vehicle>/        received clips: <clip id>.mcap with its manifest and what its receipt says
+unchecked/<vehicle>/    the same, where `region serve --check` has not looked at them yet: receipted, and for no reader
+quarantine/<vehicle>/   the same, of clips that show whom they should hide, each with <clip id>.report: for no reader either
 firings/<vehicle>/      <firing id>.json: what the vehicle told of a firing by itself
 expired/<vehicle>/      of each clip whose retention was over, the record that it is gone
 incoming/<vehicle>/     transfers that are not complete yet
@@ -155,6 +157,21 @@ class RegionDir:
     def store(self) -> Path:
         """Received clips."""
         return self.root / "store"
+
+    @property
+    def unchecked(self) -> Path:
+        """Received clips that the checker has not looked at yet."""
+        return self.root / "unchecked"
+
+    @property
+    def quarantine(self) -> Path:
+        """Received clips that failed the check."""
+        return self.root / "quarantine"
+
+    @property
+    def holding(self) -> tuple[Path, ...]:
+        """Everywhere a received clip may be, in the order in which one that is being released can't be missed."""
+        return self.unchecked, self.quarantine, self.store
 
     @property
     def firings(self) -> Path:

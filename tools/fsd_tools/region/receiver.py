@@ -69,16 +69,18 @@ class Receiver:
         *,
         wall_ns: Callable[[], int] = time.time_ns,
         on_event: OnEvent | None = None,
+        hold_back: bool = False,
     ) -> None:
         """Read the region's policy and keys, and sweep what an interrupted store left.
 
+        ``hold_back``: clips are stored, and receipted, where no reader looks, until the checker releases them (:mod:`.release`).
         ``on_event`` is told ``stored``, ``firing``, ``refused``, ``held``, ``ignored``, ``damaged`` and ``ledger_break``. Raises
         ``OSError``, ``PolicyError`` or ``KeyFileError``.
         """
         policy = read_signed(region)
         self.region_id = policy.region_id
         self._tell = on_event or (lambda _name, _fields: None)
-        self._opening = Opening(region, policy.region_id, wall_ns, self._tell)
+        self._opening = Opening(region, policy.region_id, wall_ns, self._tell, hold_back=hold_back)
         self._incoming = Incoming(region.incoming)
         self._files = FileTransfers(region.incoming_files, policy.region_id, self._opening, self._tell)
         self._heads = HeadStore(region.heads)

@@ -107,15 +107,15 @@ def expire(
         key = b"" if dry_run else read_private(region.receipt_key, 32)
     except KeyFileError as error:
         raise ToolError(str(error)) from error
-    store, expired = ClipStore(region.store), Expired(region.expired)
-    for path in sorted(region.store.glob("*/*.json")):
-        clip = store.find(path.parent.name, path.stem)
+    expired = Expired(region.expired)
+    for path in sorted(path for root in region.holding for path in root.glob("*/*.json")):
+        clip = ClipStore(path.parent.parent).find(path.parent.name, path.stem)
         if clip is None:  # Removed by somebody else meanwhile
             continue
         days = policy.retention_days
         over = is_over(clip.stored_wall_ns, proved_ns=now_ns, retention_days=days)
         if over and not dry_run:
-            expired.remove(region.store, clip, now_ns=now_ns, days=days, receipt_key=key)
+            expired.remove(path.parent.parent, clip, now_ns=now_ns, days=days, receipt_key=key)
         yield clip, over
 
 

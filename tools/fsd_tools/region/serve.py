@@ -2,7 +2,7 @@
 
 What happens is printed as it happens: text for people, or one JSON object a line: ``ready``, ``received`` (bytes since
 the last one, per vehicle), ``stored``, ``firing``, ``refused``, ``held``, ``ignored``, ``damaged``, ``ledger_break``, ``expired``,
-``retention_failed``, ``disconnected``, ``stopped``.
+``retention_failed``, ``disconnected``, ``stopped``; with ``--check`` ``released``, ``quarantined``, ``check_failed``.
 
 One receiver, because a clip's segments must all reach the same one. Its session outlives it, so the broker keeps what
 vehicles send while it restarts; what the broker drops anyway is asked for again by the protocol.
@@ -16,11 +16,13 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from fsd_agent.adapters.key_files import KeyFileError
 from fsd_agent.adapters.mqtt_dial import Dial
@@ -32,10 +34,12 @@ from fsd_agent.wire.file_async import SUBSCRIPTION
 from fsd_agent.wire.policy import PolicyError
 from fsd_tools.errors import ToolError
 from fsd_tools.region.broker import RECEIVER, receiver_subscriptions
+from fsd_tools.region.check import open_checkers
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto
 from fsd_tools.region.operator import dial_as, load_policy
 from fsd_tools.region.receiver import OnEvent, Receiver
+from fsd_tools.region.release import Releaser
 from fsd_tools.region.retention import Keeper
 
 OPTIONS = MqttOptions(window=64, session_expiry_s=7 * 86_400, inbound_bytes=1 << 20, inbound_messages=64)
@@ -126,7 +130,12 @@ class Runner:
         self._received.clear()
 
 
-def serve(directory: Path, *, json: bool = False) -> int:
+def serve(
+    directory: Path,
+    *,
+    json: bool = False,
+    check: Annotated[tuple[Path, ...], Parameter(name="--check", consume_multiple=False, negative="")] = (),
+) -> int:
     """Run the region in DIRECTORY: its broker and its receiver, until SIGINT or SIGTERM.
 
     Example: fsdctl region serve ./cn
@@ -137,12 +146,15 @@ def serve(directory: Path, *, json: bool = False) -> int:
         As made by `fsdctl region init`.
     json
         Print one JSON object a line for everything that happens.
+    check
+        Model package folder of a checker (`yunet-n`, `lpd-yunet`, `nanodet-m-416`); may be given several times. Clips are then
+        released to the store once every frame was looked at; what shows whom it should hide goes to the folder quarantine.
     """
     region = RegionDir(directory)
     policy = load_policy(region)
     tell = _print_json if json else _print_text
     try:
-        receiver = Receiver(region, on_event=tell)
+        receiver = Receiver(region, on_event=tell, hold_back=bool(check))
     except (KeyFileError, PolicyError, OSError) as error:
         raise ToolError(f"region {directory}: {error}") from error
     _check_rules(region, policy)
@@ -150,14 +162,15 @@ def serve(directory: Path, *, json: bool = False) -> int:
     with (
         Mosquitto(region, policy.endpoints[0].host, policy.endpoints[0].port) as broker,
         _stop_on_signals(link) as stop,
+        _releasing(region, policy, check, tell),
     ):
         keeper = Keeper(region, tell)
 
-        def check() -> None:
+        def each_second() -> None:
             broker.check()
             keeper.step()
 
-        Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, check)
+        Runner(link, lambda: _dial(region, policy), receiver, tell).run(stop, each_second)
     tell("stopped", {"region": policy.region_id})
     return 0
 
@@ -192,6 +205,25 @@ def _stop_on_signals(link: MqttLink) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _releasing(
+    region: RegionDir, policy: RegionPolicy, packages: Sequence[Path], tell: OnEvent
+) -> Iterator[None]:
+    """The checker beside the receiver; nothing without packages. Raises :class:`ToolError`."""
+    if not packages:
+        yield
+        return
+    codec, checkers = open_checkers(packages, threads=1)
+    releaser = Releaser(region, policy.redaction, codec, checkers, tell)
+    thread = threading.Thread(target=releaser.run, name="releaser")
+    thread.start()
+    try:
+        yield
+    finally:
+        releaser.stop()
+        thread.join()
 
 
 def _print_json(name: str, fields: dict[str, str | int]) -> None:

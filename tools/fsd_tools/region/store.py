@@ -3,6 +3,9 @@
 ``store/<vehicle>/<clip id>.mcap`` and ``<clip id>.json``. A clip is stored when its JSON is there: the MCAP is
 written under another name, fsynced, checked and renamed first, then the same is done with the JSON, then the folder
 is fsynced. Whatever a crash leaves besides is removed at the next start, so no reader ever finds a torn clip.
+
+A clip goes from one store to another (``move``) by second names for its files: MCAP, then JSON, in the new place, each durable, then
+the old JSON and the old MCAP go. A crash in between leaves it whole in the old place, the new one, or both; never in neither.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +91,27 @@ class ClipStore:
             about_new.unlink(missing_ok=True)
             raise
         return stored
+
+    def move(self, vehicle: str, clip_id: str, to: ClipStore) -> None:
+        """Into another store on the same disk; what is there already by an interrupted move is completed."""
+        old, new = self.root / vehicle, to.root / vehicle
+        new.mkdir(parents=True, exist_ok=True)
+        _sync_folder(to.root)
+        names = (f"{clip_id}.mcap", f"{clip_id}.json")
+        for name in names:
+            with suppress(FileExistsError):
+                (new / name).hardlink_to(old / name)
+            _sync_folder(new)
+        for name in reversed(names):
+            (old / name).unlink(missing_ok=True)
+            _sync_folder(old)
+
+    def clips(self) -> list[tuple[str, str]]:
+        """(vehicle, clip id) of every stored clip, the first stored first."""
+        found = [
+            (path.stat().st_mtime_ns, path.parent.name, path.stem) for path in self.root.glob("*/*.json")
+        ]
+        return [(vehicle, clip_id) for _, vehicle, clip_id in sorted(found)]
 
     def sweep(self) -> int:
         """Remove what an interrupted ``put`` left; returns how many files."""

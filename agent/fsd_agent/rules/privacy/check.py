@@ -43,7 +43,7 @@ WIDEST_PLATE = 0.12
 
 DEFAULT_SCORE = 0.5
 SCORES: Mapping[str, Mapping[Sight, float]] = {
-    "nanodet-m-416": {Sight.PERSON: 0.5, Sight.VEHICLE: 0.6},
+    "nanodet-m-416": {Sight.PERSON: 0.35, Sight.VEHICLE: 0.4},
     "yunet-n": {Sight.FACE: 0.7},
     "lpd-yunet": {Sight.PLATE: 0.9},
 }
