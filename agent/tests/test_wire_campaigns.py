@@ -110,7 +110,7 @@ FULL = replace(
     weights=Weights(0.0, 0.5, 1.0, 2.0, 3.0, 100.0),
 )
 SET = CampaignSet("cn", 7, (CAMPAIGN, FULL))
-GOLDEN_SHA256 = "4e42d5f25892176b20a0fac08725a93e5dbbb412f9846850c9843c7050aef3d8"
+GOLDEN_SHA256 = "98f4949e954acc100f7d199ab6ca92699b47dd3eea7927e43c45242b8af2c237"
 GOLDEN_4_SHA256 = "347431aa4b81b229174ce24ce9ef5347536fbaf1f000a8faf16f95dd794eff59"
 """Of the same set without its weights, as version 4 wrote it."""
 GOLDEN_3_SHA256 = "bb5fe2aac0253873cb6624dca48be42bfbe18963134795a2f8fc6fdcbe2159b8"

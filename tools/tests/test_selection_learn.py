@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fsd_agent.rules.selection.value import head_scores, value
 from fsd_agent.rules.selection.window import Motion
 from fsd_tools.bench.selection import bench_selection
 from fsd_tools.bench.selection_ranks import Ranked, apart, folds, gain_between, quarter
+from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
@@ -307,3 +309,15 @@ def test_folds_hold_each_drive_once_and_are_of_like_sizes(drives: list[int], see
     sizes = np.bincount(list(part.values()), minlength=3)
     assert np.ptp(sizes) <= 1
     assert part == folds(drives, 3, seed)
+
+
+def test_the_whole_value_of_a_window_is_made_of_its_boxes_too() -> None:
+    near = windows_of(tracks([0] * 200, [Motion.FAST] * 200), 0)[0].window
+    far = replace(
+        near, box=np.stack([near.box[:, 0], near.box[:, 1], near.box[:, 2], near.box[:, 1] + 20], 1)
+    )
+    nobody = cut(near, 10**12, 10**12 + 1)
+    found = whole_values([near, far, nobody], np.array([0.5, 0.5, 0.0]))
+    # 216 of 1080 pixels are a third of what counts as at the car; a pedestrian's rarity is 0.2.
+    assert found[0] == pytest.approx((8 * 0.5 + 0.25 * 0.2 + 0.25 / 3) / 9)
+    assert found[0] > found[1] > found[2] == 0
