@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fsd_agent.adapters.shipped_head import shipped_head
+from fsd_agent.records.head import HeadError
 from fsd_agent.rules.selection.tracks import FEATURES, LIMIT
 from fsd_agent.rules.selection.value import head_scores, value
 from fsd_agent.rules.selection.window import Motion
+from fsd_agent.wire.value_head import decode_value_head, encode_value_head
 from fsd_tools.bench.selection import bench_selection
 from fsd_tools.bench.selection_ranks import Ranked, apart, folds, gain_between, quarter
+from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
@@ -199,12 +204,28 @@ def test_the_windows_of_jaad_are_those_of_the_requirement() -> None:
     assert halves == {True, False}
 
 
+def test_the_head_that_the_agent_ships_is_that_of_the_curves() -> None:
+    assert shipped_head() == read_head_file(SHIPPED).as_head()
+
+
+def test_what_is_no_head_is_refused() -> None:
+    data = encode_value_head(shipped_head())
+    for damaged in (b"", data[:-1], data + b"x", data.replace(b"tracks@1", b"tracks\xff1")):
+        with pytest.raises(HeadError):
+            decode_value_head(damaged)
+
+
 @needs_jaad
 @pytest.mark.slow
 def test_the_shipped_head_is_what_the_command_learns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--output", str(tmp_path / "head.json")]) == 0
+    made = ["--output", str(tmp_path / "head.json"), "--vehicle", str(tmp_path / "made.head")]
+    assert main(made) == 0
+    assert (
+        decode_value_head((tmp_path / "made.head").read_bytes())
+        == read_head_file(tmp_path / "head.json").as_head()
+    )
     assert "5558 tracks" in capsys.readouterr().out
     ours, theirs = (read_head_file(path).as_curves() for path in (tmp_path / "head.json", SHIPPED))
     features = np.random.default_rng(5).uniform(-5, 5, (500, len(FEATURES)))
@@ -216,8 +237,8 @@ def test_the_shipped_head_is_what_the_command_learns(
 def test_the_bench_finds_more_true_clips_than_its_peers() -> None:
     figures = {one.name: one for one in bench_selection(1, lambda _: None).figures}
     for name in ("begins to cross, a quarter of the time", "the same against a plain condition"):
-        # A floor under what was measured (2.3 and 2.1), so that a change that costs much of it is seen.
-        assert (figures[name].ratio or 0) > 1.9
+        # A floor under what was measured (2.5 and 2.3), so that a change that costs much of it is seen.
+        assert (figures[name].ratio or 0) > 2.1
     assert figures["recall"].value > 50
     assert figures["mixed one to twenty, 1 of 84 of the time"].met
 
@@ -307,3 +328,15 @@ def test_folds_hold_each_drive_once_and_are_of_like_sizes(drives: list[int], see
     sizes = np.bincount(list(part.values()), minlength=3)
     assert np.ptp(sizes) <= 1
     assert part == folds(drives, 3, seed)
+
+
+def test_the_whole_value_of_a_window_is_made_of_its_boxes_too() -> None:
+    near = windows_of(tracks([0] * 200, [Motion.FAST] * 200), 0)[0].window
+    far = replace(
+        near, box=np.stack([near.box[:, 0], near.box[:, 1], near.box[:, 2], near.box[:, 1] + 20], 1)
+    )
+    nobody = cut(near, 10**12, 10**12 + 1)
+    found = whole_values([near, far, nobody], np.array([0.5, 0.5, 0.0]))
+    # 216 of 1080 pixels are a third of what counts as at the car; a pedestrian's rarity is 0.2.
+    assert found[0] == pytest.approx((8 * 0.5 + 0.25 * 0.2 + 0.25 / 3) / 9)
+    assert found[0] > found[1] > found[2] == 0

@@ -54,15 +54,15 @@ class Weights:
     """How much each part counts, by the order of :class:`Part`. Raises :class:`WeightsError`.
 
     The defaults are a campaign's that says nothing: the one head that was measured leads, and the rest decides among
-    what it holds equal.
+    what it holds equal. More of closeness finds fewer true clips (docs/selection.md).
     """
 
     begins_to_cross: float = 8.0
-    rarity: float = 1.0
-    motion: float = 1.0
-    closeness: float = 1.0
-    uncertainty: float = 0.5
-    disagreement: float = 0.5
+    rarity: float = 0.25
+    motion: float = 0.25
+    closeness: float = 0.25
+    uncertainty: float = 0.125
+    disagreement: float = 0.125
 
     def __post_init__(self) -> None:
         for part, weight in self.items():

@@ -16,6 +16,7 @@ from fsd_agent.rules.selection.value import chance, head_scores, score, steady
 from fsd_agent.rules.selection.window import paths
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.selection_ranks import Ranked, apart, folds, gain_between, quarter
+from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import FPS, Tracks, load_tracks
@@ -53,7 +54,8 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     overlaps another; the peers are even choices among all that may begin there. As from a detector: the shipped head
     on a third of the pictures, a fifth of the boxes lost, edges that shake by 3 % of the height; five draws. Learning
     half: the same recipe, learned on four fifths of the drives and tried on the rest, five times five. Mixed: for each drive
-    twenty as long in which no box appears. Cost: processor time for all windows of the half and those beside them.
+    twenty as long in which no box appears. The whole value: with closeness and rarity, as a campaign gets it that states no
+    weights. Cost: processor time for all windows of the half and those beside them.
     """
     tracks = load_tracks(data_dir() / "jaad" / "tracks_dev.npz")
     head = read_head_file(SHIPPED).as_head()
@@ -69,6 +71,7 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     examples = examples_of(learned)
     figures = [
         *_gains(windows, ranked, alone),
+        _by_default(windows, ranked),
         *_placed(moments, placed, len(windows)),
         _seen_worse(tracks, moments, ranked, head),
         *_recalls(windows, ranked),
@@ -130,6 +133,15 @@ def _gains(windows: Sequence[Labelled], ranked: Ranked, alone: Ranked) -> list[F
         figure("somebody crosses, begun in the clip or before", under_way, "% of kept clips",
                peer="all windows", peer_value=usual),
     ]  # fmt: skip
+
+
+def _by_default(windows: Sequence[Labelled], ranked: Ranked) -> Figure:
+    """What a campaign that states no weights gets."""
+    values = whole_values([one.window for one in windows], ranked.value)
+    budget = quarter(len(windows))
+    right = 100 * replace(ranked, value=values).right(budget)
+    return figure("the whole value, by the default weights", right, f"% true of {budget} clips",
+                  peer="fixed intervals", peer_value=100 * ranked.at_intervals(4), goal=Goal(">=", WANTED))  # fmt: skip
 
 
 def _placed(moments: Sequence[Labelled], placed: Ranked, windows: int) -> list[Figure]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.rules.selection.tracks import FEATURES, SOURCE, track_features
 from fsd_agent.rules.selection.window import paths
+from fsd_agent.wire.value_head import encode_value_head
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import FPS, Tracks, load_tracks
 from fsd_tools.selection.curves import Curves, learn
@@ -87,10 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tracks", type=Path, default=data_dir() / "jaad" / "tracks_dev.npz")
     parser.add_argument("--output", type=Path, default=SHIPPED)
+    parser.add_argument("--vehicle", type=Path, help="also write the head as the agent ships it")
     chosen = parser.parse_args(argv)
     examples = examples_of(learning_windows(load_tracks(chosen.tracks)))
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    write_head_file(chosen.output, as_file(learn_from(examples)))
+    learned = as_file(learn_from(examples))
+    write_head_file(chosen.output, learned)
+    if chosen.vehicle is not None:
+        chosen.vehicle.write_bytes(encode_value_head(learned.as_head()))
     print(
         f"{chosen.output}: learned from {len(examples.wanted)} tracks, {int(examples.wanted.sum())} of which begin"
     )
