@@ -25,12 +25,13 @@ def city_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def campaigns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Campaigns that fire on :func:`city_drive`, without budgets: a bench drives the same day many times."""
+    """Campaigns that fire on :func:`city_drive`, without budgets and novelty: a bench drives the same day many times."""
     folder = tmp_path_factory.mktemp("campaigns")
     paths = []
     for name in FIRING_CAMPAIGNS:
         lines = (FAMILIES / f"{name}.yaml").read_text().splitlines(keepends=True)
         path = folder / f"{name}.yaml"
-        path.write_text("".join(line for line in lines if not line.startswith("budget:")))
+        kept = [line for line in lines if not line.startswith(("budget:", "selection:"))]
+        path.write_text("".join([*kept, "selection: {novelty: off}\n"]))
         paths.append(path)
     return tuple(paths)

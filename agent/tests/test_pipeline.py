@@ -16,6 +16,7 @@ import pytest
 
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.pipeline.certificates import CertificateWatch
+from fsd_agent.pipeline.clip_code import make_code
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.faults import FaultLog
@@ -1671,3 +1672,35 @@ def test_codes_that_can_not_be_kept_cost_a_clip_more_and_none_less() -> None:
     assert bench.novelty.counted() == {"novelty_not_kept": 1, "novelty_not_read": 1}
     (told,) = bench.events.of("journal_failed")
     assert str(told["what"]).startswith("novelty: ")
+
+
+def test_the_cabin_is_never_coded_and_the_next_camera_is_asked() -> None:
+    bench = twice()
+    clip = waiting(bench)
+    (looks,) = clip.detections
+    inside = replace(
+        clip,
+        row=replace(clip.row, cameras=("cabin_driver",)),
+        detections=(replace(looks, camera="cabin_driver"),),
+        packets=tuple(replace(one, camera="cabin_driver") for one in clip.packets),
+    )
+    sizes = dict.fromkeys(("cabin_driver", "front", "rear"), (WIDTH, HEIGHT))
+    assert make_code(inside, PyAvCodec(), [MarkerDetector()], sizes) is None
+    both = replace(clip, row=replace(clip.row, cameras=("cabin_driver", "rear", "front")))
+    made = make_code(both, PyAvCodec(), [], sizes)
+    assert made is not None
+    assert (made.maker, made.camera) == (Maker.BOXES, "front")
+    assert make_code(both, PyAvCodec(), [], {}) is None
+
+
+def test_the_source_that_looked_most_often_is_coded_and_the_cars_motion_with_it() -> None:
+    bench = twice()
+    clip = waiting(bench)
+    sizes = {"front": (WIDTH, HEIGHT)}
+    code = make_code(clip, None, [], sizes)
+    few = looks("front", "a@1", [(2 * S, [(int(Kind.CAR), 0.9, PERSON)] * 9)])
+    assert make_code(replace(clip, detections=(few, *clip.detections)), None, [], sizes) == code
+    still = replace(clip, signals=Signals(clip.signals.t_ns, clip.signals.signal, clip.signals.value * 0))
+    assert make_code(still, None, [], sizes) != code
+    unknown = replace(clip, catalogue=())
+    assert make_code(unknown, None, [], sizes) not in (code, None)

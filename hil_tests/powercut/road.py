@@ -17,7 +17,7 @@ CAMPAIGNS = {
     "pedestrian_crossing_ahead": Purpose.AUTOMATED_DRIVING,
     "cyclist_overtaken_close": Purpose.SAFETY,
 }
-"""What each is collected for."""
+"""What each is collected for. The first leaves out what was sent already, the second wants each clip: the same seconds are driven many times."""
 
 
 def lay_drive(folder: Path) -> Path:

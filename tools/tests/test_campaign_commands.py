@@ -189,7 +189,7 @@ def test_a_push_takes_the_sketch_along_as_far_as_it_is_about_its_campaigns(
     region: RegionDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asks = tmp_path / "asks.yaml"
-    asks.write_text(VRU.read_text() + "selection: {novelty: normal}\n")
+    asks.write_text(VRU.read_text().replace("novelty: off", "novelty: normal"))
     ours, gone = (
         ClipCode(Subject(name, Maker.BOXES, "boxes@1", "front"), bytes([9] * 96))
         for name in ("vru_any", "gone")

@@ -2,7 +2,8 @@
 
 Pictures: up to :data:`PICTURES` key frames of the window's camera, near its start, middle and end; a key frame is decoded
 alone, which costs a few per cent of what painting the clip does. Boxes: those of the source that looked most often,
-whoever it is, with the car's motion by its speed. The first camera of the clip's that gives a code gives it.
+whoever it is, with the car's motion by its speed. The first camera of the clip's that looks out and gives a code gives it: what the
+cabin shows is never coded.
 
 Nothing that goes wrong here is the clip's fault: what a codec or a detector can't do makes a code of boxes, or none.
 """
@@ -15,10 +16,12 @@ from typing import Final
 
 import numpy as np
 
+from fsd_agent.pipeline.classes import class_of_camera
 from fsd_agent.pipeline.valuing import speed_of
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.novelty import Maker
+from fsd_agent.records.region import DataClass
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.selection.code import BOXES_SOURCE, boxes_code, pictures_code
 from fsd_agent.rules.selection.moving import Speed, motion_of
@@ -50,6 +53,8 @@ def make_code(
 ) -> MadeCode | None:
     """See the module; ``sizes`` are width and height in pixels of each camera. None: of too little."""
     for camera in clip.row.cameras:
+        if class_of_camera(camera) is not DataClass.EXTERIOR_VIDEO:
+            continue
         made = _of_pictures(clip, camera, codec, detectors) or _of_boxes(clip, camera, sizes.get(camera))
         if made is not None:
             return made

@@ -63,8 +63,8 @@ def changed(bgr: Picture, rng: np.random.Generator) -> Picture:
     top, left = int(rng.integers(0, height - high + 1)), int(rng.integers(0, width - wide + 1))
     cut = bgr[top : top + high, left : left + wide].astype(np.float32)
     contrast, more = rng.uniform(1 - BRIGHTER, 1 + BRIGHTER), rng.uniform(-10, 10)
-    picture: Picture = np.clip(cut * contrast + more, 0, 255).astype(np.uint8)
-    return picture
+    made: Picture = np.clip(cut * contrast + more, 0, 255).astype(np.uint8)
+    return made
 
 
 def share_new(codes: Sequence[ClipCode], known: Sequence[ClipCode]) -> float:
