@@ -144,8 +144,8 @@ class LedgerFiles:
             mono_ns=self._clock.monotonic_ns(),
         )
         self._write(made.data, durably=not made.lazy)
-        for entry, body, check in made.added:
-            self._state.add(entry, body, check)
+        for entry, frontier, check in made.added:
+            self._state.take(entry, frontier, check)
         self._signed_size = made.signed_size
         if not made.lazy:
             self._confirmed = self._state.size
