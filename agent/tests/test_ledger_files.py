@@ -19,6 +19,7 @@ from fsd_agent.ports.ledger import Ledger, LedgerDamagedError, LedgerError, Ledg
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.ledger import (
     Cause,
+    Checkpoint,
     Copy,
     Erased,
     Fact,
@@ -247,6 +248,70 @@ def test_size_is_bounded_by_checkpoints_that_a_region_knows(tmp_path: Path) -> N
     ledger.close()
     again = ledger_in(tmp_path, limits=SMALL)
     assert list(again.live()) == []
+
+
+def fill_to(folder: Path, ledger: LedgerFiles, size_bytes: int) -> None:
+    """Its segments are a little larger together; no clip stays."""
+    number = 0
+    while sum(path.stat().st_size for path in segment_paths(folder)) <= size_bytes:
+        ledger.append(*DO.life(clip_id_of(number := number + 1)))
+
+
+def begin_otherwise(path: Path, lie: Callable[[Checkpoint], Checkpoint]) -> None:
+    """A segment whose checkpoint, signed by the device, is another: what a fault in its memory would have left."""
+    segment = read_segment(path.read_bytes())
+    start = encode_start(sign_value(lie(segment.checkpoint.value), KEYS.sign))
+    path.write_bytes(start + b"".join(frame.signed + frame.check for frame in segment.frames))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda true: replace(true, live=true.live[1:]),
+        lambda true: replace(true, live=(*true.live, LiveClip(clip_id_of(7777), "cn", Purpose.SAFETY, 1))),
+        lambda true: replace(true, live=(true.live[0]._replace(redacted=False), *true.live[1:])),
+        lambda true: replace(true, counts=true.counts[1:]),
+        lambda true: replace(true, consent=()),
+    ],
+    ids=["a clip less", "a clip more", "another clip", "other counts", "no consent"],
+)
+def test_a_segment_stays_where_the_next_does_not_say_all_that_it_says(
+    tmp_path: Path, lie: Callable[[Checkpoint], Checkpoint]
+) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    ledger.append(DO.fired(clip_id_of(999)), DO.redacted(clip_id_of(999)))
+    ledger.append(DO.fired(clip_id_of(998)))
+    fill_to(tmp_path, ledger, SMALL.keep_bytes)
+    oldest, following = segment_paths(tmp_path)[:2]
+    begin_otherwise(following, lie)
+    assert ledger.trim(10**9) == 0
+    assert oldest.exists()
+    number = 1000
+    while oldest.exists():
+        ledger.append(*DO.life(clip_id_of(number := number + 1)))
+        ledger.trim(10**9)
+    removals = [fact for fact in facts_in(tmp_path) if isinstance(fact, SegmentRemoved)]
+    assert [removal.acknowledged for removal in removals if removal.first == 0] == [False], (
+        "there was no room left"
+    )
+    ledger.close()
+
+
+def test_a_segment_that_is_damaged_stays_for_as_long_as_there_is_room(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    fill_to(tmp_path, ledger, SMALL.keep_bytes + 2000)
+    oldest = segment_paths(tmp_path)[0]
+    whole = oldest.read_bytes()
+    for damaged in (whole[:-1], whole[:-300] + bytes([whole[-300] ^ 1]) + whole[-299:], b"", whole[:20]):
+        oldest.write_bytes(damaged)
+        ledger.close()
+        ledger = ledger_in(tmp_path, limits=SMALL)
+        assert ledger.trim(10**9) == 0
+    oldest.write_bytes(whole)
+    ledger.close()
+    ledger = ledger_in(tmp_path, limits=SMALL)
+    assert ledger.trim(10**9) > 0
+    ledger.close()
 
 
 def test_nobody_acknowledges_the_hard_bound_holds_and_says_so(tmp_path: Path) -> None:

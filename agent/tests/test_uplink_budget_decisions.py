@@ -168,6 +168,22 @@ def test_what_was_kept_is_laid_on_the_calendar(day_until: int, month_until: int,
     assert kept_of(meter(used(5, 6, day_until, month_until), believed=True)) == expected
 
 
+def test_a_clock_that_is_ahead_at_a_start_ends_one_period_early_and_no_second() -> None:
+    """What remains: nobody but the clock knows the time between two starts, and a proof of it may be long in coming."""
+    made = Meter(used(5 * MIB, 5 * MIB))
+    for after in (0, STEADY):
+        made.look(boot_ns=BOOT + after, wall_ns=NOON + DAY_NS + after)
+    ended = used(0, 5 * MIB, MIDNIGHT + DAY_NS)
+    assert kept_of(made) == ended
+    for after in (STEADY + S, 2 * STEADY + S):  # It is set
+        made.look(boot_ns=BOOT + after, wall_ns=NOON + after)
+    assert kept_of(made) == ended
+    again = Meter(used(MIB, 6 * MIB, MIDNIGHT + DAY_NS))
+    for after in (0, STEADY):
+        again.look(boot_ns=BOOT + after, wall_ns=NOON + after)
+    assert kept_of(again) == used(MIB, 6 * MIB), "it ends with the present day, and what was used stays used"
+
+
 def test_it_goes_on_while_the_clock_is_not_believed() -> None:
     before = used(5, 6, NOON - DAY_NS, NOON - DAY_NS)
     assert kept_of(meter(before)) == before

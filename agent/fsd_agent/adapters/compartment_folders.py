@@ -27,12 +27,19 @@ class CompartmentFolders:
         self._folder = folder
         self._suffix = suffix
         self._keys = keys
+        self._inside: dict[Compartment, Path] = {}
+        """Folders of compartments whose ids were checked."""
         self._made: set[Compartment] = set()
         """Compartments whose folder is known to be durable."""
 
     def path(self, compartment: Compartment, clip_id: str) -> Path:
         """Where a clip lies; raises :class:`SpoolError` for whatever is not an id."""
-        return path_in(self._folder, self._suffix, compartment, clip_id)
+        inside = self._inside.get(compartment)
+        if inside is None or not is_clip_id(clip_id):
+            path = path_in(self._folder, self._suffix, compartment, clip_id)
+            self._inside[compartment] = path.parent
+            return path
+        return inside / (clip_id + self._suffix)
 
     def make(self, compartment: Compartment, path: Path) -> None:
         """Make the folder of ``path``, durably."""

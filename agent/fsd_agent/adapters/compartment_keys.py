@@ -20,6 +20,7 @@ from pathlib import Path
 
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.locker import Locker
+from fsd_agent.adapters.private_files import NoKeyFileError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.purpose import Compartment, Purpose
@@ -39,20 +40,23 @@ class CompartmentKeys:
         self._lock = threading.Lock()
         self._settled: set[Path] = set()
         """Keys whose names are known to be durable."""
+        self._paths: dict[Compartment, Path] = {}
+        """Where the keys lie that were asked for; never what is in them."""
 
     def key(self, compartment: Compartment, *, make: bool) -> bytes:
         """See ``compartment_key`` of the port."""
         path = self._path(compartment)
         with self._lock:
-            if not path.exists():
-                if not make:
-                    raise VehicleKeyError(f"{path}: compartment {compartment} has no key")
+            if make and not path.exists():
                 return self._make(path)
             if make and path not in self._settled:
                 with _plain(path):
                     durable.settle(path.parent)
                 self._settled.add(path)
-            return self._locker.read(path, KEY_BYTES)
+            try:
+                return self._locker.read(path, KEY_BYTES)
+            except NoKeyFileError as error:
+                raise VehicleKeyError(f"{path}: compartment {compartment} has no key") from error
 
     def all(self) -> frozenset[Compartment]:
         """See ``compartments`` of the port."""
@@ -95,9 +99,14 @@ class CompartmentKeys:
 
     def _path(self, compartment: Compartment) -> Path:
         """Where a key lies; refuses whatever is not an id."""
+        known = self._paths.get(compartment)
+        if known is not None:
+            return known
         if not is_region_id(compartment.region_id):
             raise VehicleKeyError(f"region id {compartment.region_id!r}: not 1 to 32 of [a-z0-9-]")
-        return self._folder / compartment.region_id / (Purpose(compartment.purpose) + KEY_SUFFIX)
+        path = self._folder / compartment.region_id / (Purpose(compartment.purpose) + KEY_SUFFIX)
+        self._paths[compartment] = path
+        return path
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -13,6 +13,7 @@ from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError, LedgerFullEr
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.records.ledger import LiveClip
+from fsd_agent.rules.audit.handover import hands_over
 from fsd_agent.wire.ledger import LedgerFormatError
 from fsd_agent.wire.ledger_file import Segment, read_segment_apart
 
@@ -36,6 +37,20 @@ def read_file(path: Path) -> tuple[Segment, Iterator[LiveClip]]:
         return read_segment_apart(data)
     except LedgerFormatError as error:
         raise LedgerDamagedError(f"{path}: {error}; {ADVICE}") from error
+
+
+def root_handed_over(older: Path, newer: Path) -> tuple[bytes, bool]:
+    """(root that the newer of two neighbours begins with; whether it says all that the older one does).
+
+    Raises :class:`LedgerDamagedError` where the newer one can't say anything. Both are read whole: not for who has others wait.
+    """
+    following, its_live = read_file(newer)
+    checkpoint = following.checkpoint.value
+    try:
+        segment, live = read_file(older)
+    except LedgerDamagedError:
+        return checkpoint.head.root, False
+    return checkpoint.head.root, hands_over(segment, live, checkpoint, its_live)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ Invariants
   refused then; the next start finds out what there is.
 - Where the device's key is another than the one that signed before, and statements lead from that one to it, the records that
   say so (``KeyRotated``) come before anything that the new key signs.
+- A file goes early only where the next one's checkpoint says all that it says (``rules/audit/handover.py``). One that does not
+  hand over is kept as evidence for as long as there is room, and its removal then counts as acknowledged by nobody.
 - A file is removed only after a record that says so is on the medium. Where a power cut came between the two, the
   removal is made up for at the next start.
 """
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from fsd_agent import __version__
 from fsd_agent.adapters import durable
-from fsd_agent.adapters.ledger_disk import ADVICE, read_file, segment_paths, translated
+from fsd_agent.adapters.ledger_disk import ADVICE, read_file, root_handed_over, segment_paths, translated
 from fsd_agent.adapters.reserve_file import ReserveFile
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
@@ -62,6 +64,8 @@ class _File:
     size_bytes: int
     start_bytes: int = 0
     """Of that: its checkpoint. Known for the newest."""
+    handed_over: tuple[bytes, bool] | None = None
+    """See ``root_handed_over``, of this one and the next; None before anybody asked."""
 
 
 class LedgerFiles:
@@ -144,8 +148,8 @@ class LedgerFiles:
             mono_ns=self._clock.monotonic_ns(),
         )
         self._write(made.data, durably=not made.lazy)
-        for entry, body, check in made.added:
-            self._state.add(entry, body, check)
+        for entry, frontier, check in made.added:
+            self._state.take(entry, frontier, check)
         self._signed_size = made.signed_size
         if not made.lazy:
             self._confirmed = self._state.size
@@ -196,21 +200,45 @@ class LedgerFiles:
             return self._state.consent
 
     def trim(self, acknowledged: int) -> int:
-        """See the port."""
+        """See the port. Files are compared while others may go on: all but the newest are never written to again."""
         removed = 0
-        with self._lock, translated():
-            while len(self._files) > 1:
-                total = sum(file.size_bytes for file in self._files)
-                oldest, following = self._files[:2]
-                known = acknowledged >= following.first
-                if total <= (self._limits.keep_bytes if known else self._limits.most_bytes):
-                    break
-                root = read_file(following.path)[0].checkpoint.value.head.root
-                self.append(SegmentRemoved(oldest.first, following.first, root, known))
-                durable.remove(oldest.path)
-                del self._files[0]
+        while (pair := self._removable(acknowledged)) is not None:
+            oldest, following = pair
+            if oldest.handed_over is None:
+                with translated():
+                    oldest.handed_over = root_handed_over(oldest.path, following.path)
+            elif self._remove(oldest, following, acknowledged):
                 removed += 1
         return removed
+
+    def _removable(self, acknowledged: int) -> tuple[_File, _File] | None:
+        """The oldest file and the next, where the oldest is beyond its bound."""
+        with self._lock:
+            if len(self._files) < 2:
+                return None
+            oldest, following = self._files[:2]
+            total = sum(file.size_bytes for file in self._files)
+            most = (
+                self._limits.keep_bytes
+                if self._is_known(oldest, following, acknowledged)
+                else self._limits.most_bytes
+            )
+            return (oldest, following) if total > most else None
+
+    def _is_known(self, oldest: _File, following: _File, acknowledged: int) -> bool:
+        """Whether a region has a root over it, and, where that is known, the next one says all that it says."""
+        return acknowledged >= following.first and (oldest.handed_over is None or oldest.handed_over[1])
+
+    def _remove(self, oldest: _File, following: _File, acknowledged: int) -> bool:
+        """Record it, then remove it; False where somebody else did."""
+        with self._lock, translated():
+            if self._files[0] is not oldest or oldest.handed_over is None:
+                return False
+            known = self._is_known(oldest, following, acknowledged)
+            self.append(SegmentRemoved(oldest.first, following.first, oldest.handed_over[0], known))
+            durable.remove(oldest.path)
+            del self._files[0]
+            return True
 
     def close(self) -> None:
         """See the port. The file is released even when it can't be synced."""

@@ -24,13 +24,26 @@ class KeyFileError(VehicleKeyError):
     """A key can't be used; the message names the file, the reason and what to run."""
 
 
+class NoKeyFileError(KeyFileError):
+    """There is no file of that name."""
+
+
 def read_private(path: Path, size: int | None = None) -> bytes:
-    """A private key file, checked for its owner, modes and (if given) size. Raises :class:`KeyFileError`."""
+    """A private key file, checked for its owner, modes and (if given) size.
+
+    Raises :class:`KeyFileError`: :class:`NoKeyFileError` where there is none. By descriptor, without a file object: a key is read
+    for each clip.
+    """
     try:
         folder = path.parent.stat()
-        with path.open("rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            data = file.read(16 * 1024)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            data = os.read(descriptor, 16 * 1024)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise NoKeyFileError(f"{path}: can't be read: {error.strerror}") from error
     except OSError as error:
         raise KeyFileError(f"{path}: can't be read: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):

@@ -114,30 +114,38 @@ class Deliverer:
         self._route_endings = RouteEndings(
             self._endings, consent=consent, standing=standing, clock=clock, random=random
         )
-        self._publisher = Publisher(
+        self._publisher = self._publishing(book, firings)
+        self._hearing = self._listening(on_message)
+        self._stats = self._picture()
+        self._sending: frozenset[str] = frozenset()
+
+    def _publishing(self, book: ClipBook, firings: FiringTeller | None) -> Publisher:
+        """Who gives messages to the connection."""
+        return Publisher(
             link=self._link,
             outbox=self._outbox,
             firings=firings,
-            gate=gate,
+            gate=self._gate,
             look_again=self._follow_link,
-            consent=consent,
+            consent=self._consent,
             book=book,
             endings=self._route_endings,
-            standing=standing,
-            events=events,
-            random=random,
+            standing=self._standing,
+            events=self._events,
+            random=self._random,
         )
-        self._hearing = Hearing(
+
+    def _listening(self, on_message: Callable[[Route, Message], None]) -> Hearing:
+        """Who takes what comes over the connection."""
+        return Hearing(
             link=self._link,
             outbox=self._outbox,
             endings=self._route_endings,
-            standing=standing,
-            events=events,
+            standing=self._standing,
+            events=self._events,
             on_message=on_message,
-            random=random,
+            random=self._random,
         )
-        self._stats = self._picture()
-        self._sending: frozenset[str] = frozenset()
 
     def notify(self) -> None:
         """A clip was sealed, or the route may have changed: look now."""

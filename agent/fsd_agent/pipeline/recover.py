@@ -9,7 +9,8 @@ Clips that wait in peace (``rules/spool/at_rest.py``) are told apart first, all 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.pipeline.consent import ConsentKeeper
@@ -22,7 +23,7 @@ from fsd_agent.records.clip import ClipPlace, ClipRow
 from fsd_agent.records.clip_ids import ID_BYTES, IdsAt, pack_ids, unpack_ids
 from fsd_agent.rules.id_sets import without
 from fsd_agent.rules.spool.at_rest import at_rest
-from fsd_agent.rules.spool.recover import CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
+from fsd_agent.rules.spool.recover import Action, CloseCut, Drop, EraseSealed, EraseStaging, Place, recover
 
 
 class RecoveryRefusedError(Exception):
@@ -61,22 +62,13 @@ def apply_recovery(
     ``VehicleKeyError`` and ``LedgerError`` pass through.
     """
     staged, files = staging.entries(), spool.ids()
-    if files and not journal.totals():
-        message = (
-            f"the spool holds {_count(files)} sealed clips, but the journal has never accepted a firing: it was "
-            "removed or replaced. Restore the journal, or move the spool's folders away to start anew"
-        )
-        raise RecoveryRefusedError(message)
+    _refuse_without_a_past(files, journal)
     account = LedgerRecovery(journal, spool, ledger)
     waiting = at_rest(journal.sealed_ids(), ledger.at_rest(), files, pack_ids(one for _, one in staged))
     made_up = account.finish_moves(waiting)
     consented, having_keys = consent.look().in_force, keys.compartments()
     waiting = {at: ids for at, ids in waiting.items() if at in having_keys and at.purpose in consented}
-    sealed = frozenset(
-        (at, clip_id)
-        for at, ids in files.items()
-        for clip_id in unpack_ids(without(ids, waiting.get(at, b"")))
-    )
+    sealed = _places(files, but=waiting)
     rows = _Rows(journal, account, waiting)
     actions = recover(
         rows.of(staged | sealed),
@@ -85,29 +77,60 @@ def apply_recovery(
         keys=having_keys,
         consented=consented,
     )
-    erasing = [action for action in actions if isinstance(action, EraseStaging | EraseSealed)]
+    _settle(actions, journal, account, rows.settled)
+    account.close_accounts(rows.settled, waiting)
+    _erase(actions, staging, spool)
+    consent.look()  # Nothing of before is left: consent that is new may count from the first sample on
+    return _report(actions, made_up, live=rows.live, swept=spool.sweep())
+
+
+def _refuse_without_a_past(files: IdsAt, journal: Journal) -> None:
+    """Sealed clips of a journal that has never accepted anything are another one's."""
+    if files and not journal.totals():
+        message = (
+            f"the spool holds {_count(files)} sealed clips, but the journal has never accepted a firing: it was "
+            "removed or replaced. Restore the journal, or move the spool's folders away to start anew"
+        )
+        raise RecoveryRefusedError(message)
+
+
+def _places(files: IdsAt, *, but: IdsAt) -> frozenset[Place]:
+    """One by one."""
+    return frozenset(
+        (at, clip_id) for at, ids in files.items() for clip_id in unpack_ids(without(ids, but.get(at, b"")))
+    )
+
+
+def _settle(actions: Sequence[Action], journal: Journal, account: LedgerRecovery, settled: set[str]) -> None:
+    """The rows; who is given up is settled no more."""
     for action in actions:
         if isinstance(action, CloseCut):
             journal.captured(action.clip_id, cut=True)
         elif isinstance(action, Drop):
             account.drop(action)
-            rows.settled.discard(action.clip_id)
-    account.close_accounts(rows.settled, waiting)
+            settled.discard(action.clip_id)
+
+
+def _erase(actions: Sequence[Action], staging: Staging, spool: SpoolStore) -> None:
+    """The files; that they go is in the ledger."""
     for place in spool.aside():
         spool.let_go(*place)
-    for action in erasing:
+    for action in actions:
         if isinstance(action, EraseStaging):
             staging.erase(action.compartment, action.clip_id)
-        else:
+        elif isinstance(action, EraseSealed):
             spool.erase(action.compartment, action.clip_id)
-    consent.look()  # Nothing of before is left: consent that is new may count from the first sample on
+
+
+def _report(actions: Sequence[Action], made_up: tuple[str, ...], *, live: int, swept: int) -> RecoveryReport:
+    counts = Counter(map(type, actions))
     return RecoveryReport(
-        live=rows.live,
-        closed_cut=sum(isinstance(action, CloseCut) for action in actions),
-        dropped=sum(isinstance(action, Drop) for action in actions),
-        erased_staging=sum(isinstance(action, EraseStaging) for action in actions),
-        erased_sealed=sum(isinstance(action, EraseSealed) for action in actions),
-        swept=spool.sweep(),
+        live=live,
+        closed_cut=counts[CloseCut],
+        dropped=counts[Drop],
+        erased_staging=counts[EraseStaging],
+        erased_sealed=counts[EraseSealed],
+        swept=swept,
         reasons=(
             *made_up,
             *(f"{type(action).__name__} {action.clip_id}: {action.why}" for action in actions),

@@ -11,6 +11,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip_ids import unpack_ids
 from fsd_agent.records.ledger import FREEING, Entry, Fact, Head, LiveClip
 from fsd_agent.records.purpose import Purpose
+from fsd_agent.rules.audit.merkle import Frontier
 from fsd_agent.rules.audit.state import LedgerState
 from fsd_agent.rules.audit.writer import Signer, batch
 from fsd_agent.rules.id_sets import without
@@ -30,7 +31,7 @@ class MemoryLedger:
         self._clock = clock
         self._signer = Signer(keys.sign, keys.device_key_id())
         self._lock = threading.RLock()
-        self._records: list[tuple[Entry, bytes, bytes]] = []
+        self._records: list[tuple[Entry, Frontier, bytes]] = []
         self._durable = 0
         self._state = LedgerState()
         self._closed = False
@@ -62,7 +63,7 @@ class MemoryLedger:
             except VehicleKeyError as error:
                 raise LedgerError(f"it can't be signed: {error}") from error
             for record in made.added:
-                self._state.add(*record)
+                self._state.take(*record)
             self._records.extend(made.added)
             if not made.lazy:
                 self._durable = len(self._records)
@@ -122,7 +123,7 @@ class MemoryLedger:
             del self._records[self._durable :]
             self._state = LedgerState()
             for record in self._records:
-                self._state.add(*record)
+                self._state.take(*record)
             self._closed = False
 
     def _check(self, *facts: Fact) -> None:

@@ -50,6 +50,10 @@ class LedgerSignatureError(Exception):
     """A head or checkpoint that the device did not sign; the message names the keys."""
 
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode_fact = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in KINDS.items()}
+
+
 class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     v: int
     number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -59,36 +63,42 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     members: msgspec.Raw
 
 
+_decode_body = msgspec.msgpack.Decoder(_Body).decode
+
+
 def encode_entry(entry: Entry) -> bytes:
     """The bytes that are chained and hashed. Raises :class:`LedgerFormatError` for what could not be read again."""
-    members = msgspec.msgpack.encode(entry.fact)
-    body = _Body(
-        VERSION, entry.number, entry.wall_ns, entry.mono_ns, type(entry.fact).__name__, msgspec.Raw(members)
-    )
-    data = msgspec.msgpack.encode(body)
-    decode_entry(data)
+    data = _encoded(entry.number, entry.wall_ns, entry.mono_ns, entry.fact)
+    _parts(data)  # Its spelling is canonical: what is read of it is what it was made of
     return data
 
 
 def decode_entry(data: bytes) -> Entry:
     """Read what :func:`encode_entry` wrote; raises :class:`LedgerFormatError`."""
+    body, fact = _parts(data)
+    if _encoded(body.number, body.wall_ns, body.mono_ns, fact) != data:
+        raise LedgerFormatError(f"record {body.number}: not the canonical encoding")
+    return Entry(body.number, body.wall_ns, body.mono_ns, fact)
+
+
+def _encoded(number: int, wall_ns: int, mono_ns: int, fact: Fact) -> bytes:
+    members = msgspec.Raw(_encode(fact))
+    return _encode(_Body(VERSION, number, wall_ns, mono_ns, type(fact).__name__, members))
+
+
+def _parts(data: bytes) -> tuple[_Body, Fact]:
+    """Whatever its spelling; raises :class:`LedgerFormatError`."""
     if len(data) > MAX_ENTRY_BYTES:
         raise LedgerFormatError(f"a record of {len(data)} bytes, at most {MAX_ENTRY_BYTES}")
     try:
-        body = msgspec.msgpack.decode(data, type=_Body)
+        body = _decode_body(data)
         if body.v != VERSION:
             raise LedgerFormatError(f"record version {body.v}, this software reads {VERSION}")
         if body.kind not in KINDS:
             raise LedgerFormatError(f"kind {body.kind[:40]!r} is not one of {', '.join(sorted(KINDS))}")
-        fact = msgspec.msgpack.decode(body.members, type=KINDS[body.kind])
+        return body, _decode_fact[body.kind](body.members)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LedgerFormatError(f"record: {error}") from error
-    again = _Body(
-        VERSION, body.number, body.wall_ns, body.mono_ns, body.kind, msgspec.Raw(msgspec.msgpack.encode(fact))
-    )
-    if msgspec.msgpack.encode(again) != data:
-        raise LedgerFormatError(f"record {body.number}: not the canonical encoding")
-    return Entry(body.number, body.wall_ns, body.mono_ns, fact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,14 @@ class LedgerState:
 
     def add(self, entry: Entry, body: bytes, chain: bytes) -> None:
         """Take one more record: its bytes, and its check in the file."""
+        self.take(entry, self.frontier.add(leaf_hash(body)), chain)
+
+    def take(self, entry: Entry, frontier: Frontier, chain: bytes) -> None:
+        """The same, where the tree with it is known: by who has just made the record."""
         if not self.size:
             self.since_wall_ns = entry.wall_ns
         self.until_wall_ns = entry.wall_ns
-        self.frontier = self.frontier.add(leaf_hash(body))
+        self.frontier = frontier
         self.chain = chain
         fact = entry.fact
         self.counts[type(fact).__name__, region_of(fact)] += 1

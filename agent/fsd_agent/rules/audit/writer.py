@@ -35,8 +35,8 @@ class Batch:
     """Frames to be written, and what they add."""
 
     data: bytes
-    added: tuple[tuple[Entry, bytes, bytes], ...]
-    """(entry, its bytes, its check): ``LedgerState.add``."""
+    added: tuple[tuple[Entry, Frontier, bytes], ...]
+    """(entry, the tree with it, its check): ``LedgerState.take``."""
     signed_size: int
     """Records that the newest head covers, with this batch."""
     lazy: bool
@@ -82,7 +82,7 @@ def batch(
         body = encode_entry(entry)
         frame, chain = encode_frame(RECORD, body, chain, confirmed)
         frontier = frontier.add(leaf_hash(body))
-        added.append((entry, body, chain))
+        added.append((entry, frontier, chain))
         frames.append(frame)
         if frontier.size - signed_size >= SIGN_EVERY:
             frames.append(head_frame(signer.head(frontier, chain, wall_ns), confirmed))
