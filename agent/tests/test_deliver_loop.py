@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -616,6 +617,52 @@ def test_a_clip_that_is_being_sent_stops_at_the_withdrawal(bench: Bench) -> None
     assert not [each for each in bench.cn.published[before:] if clip in each.topic]
     assert bench.state(clip) is ClipState.SEALED, "who withdraws gives it up, not who sends"
     assert not of(bench, Dropped)
+
+
+def test_consent_that_is_withdrawn_while_segments_are_read_lets_none_of_them_go(bench: Bench) -> None:
+    """They are read together and given together: what is asked is asked in between, not before."""
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    region, reads = bench.spool.region("cn"), list[int]()
+
+    class Watched:
+        """As the user would press a button in the middle of it."""
+
+        read, erase, sha256 = region.read, region.erase, region.sha256
+
+        def parts(self, *what: Any) -> tuple[bytes, ...]:
+            reads.append(what[2])
+            bench.consent.withdraw(Purpose.SAFETY)
+            return region.parts(*what)
+
+    class Spool(MemorySpool):
+        def region(self, _region_id: str) -> Any:
+            return Watched()
+
+    bench.spool = Spool(keyed("cn"))
+    bench.start()
+    bench.run(lambda: False, steps=50, tick_ns=SECOND)
+    assert reads
+    assert [each.topic for each in bench.cn.published if clip in each.topic] == [
+        Topics("cn", "car-1").init(clip)
+    ]
+
+
+def test_segments_that_follow_each_other_go_together_as_far_as_the_window_reaches(bench: Bench) -> None:
+    """And what is small goes before them, whenever there is any."""
+    clip = sealed_and_recorded(bench, 1, size=50_000)
+    assert bench.run(lambda: bool(bench.cn.published))
+    most = 0
+    for number in range(40):
+        before = len(bench.cn.published)
+        status = Topics("cn", "car-1").status
+        bench.deliverer.post(status, b"%d" % number, retain=True)
+        bench.deliverer.step(0)
+        told = [each.topic for each in bench.cn.published[before:]]
+        most = max(most, len(told))
+        assert len(told) <= bench.window
+        assert not told or told[0] == status
+    assert most == bench.window
+    assert bench.state(clip) is ClipState.DELIVERED
 
 
 def test_a_receipt_after_the_withdrawal_changes_nothing(bench: Bench) -> None:

@@ -183,6 +183,25 @@ def test_paho_still_asks_what_was_replaced_and_errors_alone_are_logged() -> None
     assert [level for level, _ in lines] == [paho.MQTT_LOG_ERR]
 
 
+@pytest.mark.parametrize("acknowledged", [0, 1])
+def test_a_connection_that_breaks_is_told_as_paho_tells_it(acknowledged: int) -> None:
+    found = []
+    for kind in (Plain, LeanClient):
+        line, lines = Line(kind, paho.MQTTv5), list[str]()
+        line.client.on_log = lambda _client, _user, level, text, to=lines: (
+            to.append(text) if level == paho.MQTT_LOG_ERR else None
+        )
+        line.give(("a", b"never read", False))
+        for number in range(1, 1 + acknowledged):
+            line.ours.sendall(puback(number, None, None))
+        line.ours.close()  # With something unread in it: a reset, not an end
+        said = [line.client.loop_read() for _ in range(2)]
+        found.append((line.heard, lines, said))
+    assert found[0] == found[1]
+    assert found[0][2][-1] != MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert "reset" in found[0][1][0]
+
+
 _messages = st.lists(
     st.tuples(
         st.text(st.characters(exclude_characters="+#", exclude_categories=("Cs",)), min_size=1, max_size=40),

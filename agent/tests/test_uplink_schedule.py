@@ -109,6 +109,42 @@ def test_of_one_priority_the_most_valuable_goes_first_and_stops_nobody() -> None
     assert begun.clip_id == best.clip_id
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 5)), max_size=6),
+    st.lists(st.integers(0, 9), min_size=1, max_size=60),
+)
+@settings(max_examples=60, deadline=None)
+def test_segments_taken_together_are_those_that_come_one_by_one(
+    gaps: list[tuple[int, int]], runs: list[int]
+) -> None:
+    """However they are taken: the question that ends a clip comes after all of them, and is never taken with them."""
+    missing, at = [], 0
+    for gap, count in gaps:
+        at += gap + 1
+        missing.append((at * 1024, (at + count) * 1024))
+        at += count
+    found = []
+    for together in (False, True):
+        row, _ = clip_of(1, size=1 << 20)
+        schedule = Schedule(MemoryRegion().route(), LIMITS, 0)
+        schedule.update([row])
+        asked = schedule.next(0)
+        assert isinstance(asked, SendInit)
+        assert schedule.more(asked, 9) == []
+        schedule.heard(address(row), have_for(asked, row, tuple(missing)), 0, 0.5)
+        sent: list[Emission] = []
+        for most in runs * 50:
+            emission = schedule.next(0)
+            if emission is None:
+                break
+            more = schedule.more(emission, most) if together else []
+            assert len(more) <= most
+            assert all(isinstance(each, SendSegment) for each in more)
+            sent += [emission, *more]
+        found.append(sent)
+    assert found[0] == found[1]
+
+
 def test_the_highest_priority_goes_first_and_then_the_oldest() -> None:
     region = MemoryRegion()
     rows = [clip_of(3)[0], clip_of(1)[0], clip_of(2, priority=9)[0]]

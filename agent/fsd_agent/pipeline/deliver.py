@@ -42,8 +42,8 @@ from fsd_agent.ports.spool import SpoolStore
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.link_rule import Admits
 from fsd_agent.records.region import Hold, Route
+from fsd_agent.rules.uplink.counts import UplinkCounts
 from fsd_agent.rules.uplink.power import Phase
-from fsd_agent.rules.uplink.schedule import UplinkCounts
 from fsd_agent.rules.uplink.transfer import Emission, UplinkLimits
 
 REFRESH_NS = 5_000_000_000
@@ -200,8 +200,10 @@ class Deliverer:
             self._refresh(lane, now_ns)
             self._publisher.fill(lane, now_ns)
             wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
-        for event in self._link.broker.events(wait_s):
-            self._on_event(event, self._clock.monotonic_ns())
+        events = self._link.broker.events(wait_s)
+        came_ns = self._clock.monotonic_ns()
+        for event in events:
+            self._on_event(event, came_ns)
         if self._lane is not None and self._lane.schedule.expire(self._clock.monotonic_ns(), self._random()):
             self._standing.trouble = _NO_ANSWER
         self._sending = self._lane.schedule.sending if self._lane is not None else frozenset()

@@ -10,7 +10,7 @@ from fsd_agent.pipeline.lane import Lane
 from fsd_agent.pipeline.link import Link
 from fsd_agent.records.delivery import DeliveryStats
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.rules.uplink.schedule import UplinkCounts
+from fsd_agent.rules.uplink.counts import UplinkCounts
 
 T = TypeVar("T")
 

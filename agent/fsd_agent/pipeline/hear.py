@@ -26,7 +26,7 @@ from fsd_agent.ports.journal import JournalError
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import Route
 from fsd_agent.rules.uplink.schedule import Decision, Delivered
-from fsd_agent.rules.uplink.transfer import Emission, SendFin
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendSegment
 
 
 class Hearing:
@@ -60,7 +60,10 @@ class Hearing:
         if event.refusal:
             self.publishes_refused += 1
             self._standing.trouble = f"the broker refused a publish: {event.refusal}"
-        if isinstance(what, SmallMessage):
+        if isinstance(what, SendSegment) and not event.refusal:  # As nearly all are
+            lane.schedule.taken(what, now_ns)
+            self.keep_sent(lane)
+        elif isinstance(what, SmallMessage):
             self._outbox.settled(what, taken=not event.refusal)
         elif isinstance(what, FiringMessage):
             return  # Only the region's own word ends the telling

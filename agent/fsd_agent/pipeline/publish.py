@@ -2,7 +2,8 @@
 
 Small messages go first, as far as their allowance reaches: the status, and the firings that the region is told of by
 themselves (:mod:`.firings`), which are given only while there is consent. Then clips, as :mod:`fsd_agent.rules.uplink.schedule` says, until the
-window is full, the rate is reached, or there is nothing to say. Before each message about a clip it is asked, in this order:
+window is full, the rate is reached, or there is nothing to say. Segments of one clip that follow each other are given together, as
+many as there is room for, where nothing limits the rate. Before messages about a clip it is asked, in this order:
 
     the ledger has not given the clip up              else that is carried through; asked once a connection
     its file is what was sealed                       else it is dropped; asked before each first question, beside where
@@ -10,10 +11,10 @@ window is full, the rate is reached, or there is nothing to say. Before each mes
     what is known here is not from before a           else it waits until it is looked up anew
     withdrawal of consent
     there is consent to its purpose                   else it waits
-    the budget reaches                                else it waits, or all do
+    the budget reaches, for each message              else it waits, or all do
     the ledger holds to whom it goes                  else it waits; recorded once a connection
 
-The last four hold at one moment, until the message is given to the connection: no withdrawal comes between. A file that is damaged,
+The last four hold at one moment, until the messages are given to the connection: no withdrawal comes between. A file that is damaged,
 or can't be read several times, drops its clip; a key or a store that can't be asked makes it wait.
 
 Threads: the delivering one.
@@ -21,7 +22,7 @@ Threads: the delivering one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fsd_agent.pipeline.book import ClipBook
 from fsd_agent.pipeline.consent import Consents
@@ -77,14 +78,15 @@ class Publisher:
 
     def fill(self, lane: Lane, now_ns: int) -> None:
         """Publish as much as may go now."""
-        while self._link.room > 0:
+        while (room := self._link.room) > 0:
             if self._publish_small(lane, now_ns):
                 continue
-            is_due = now_ns >= self._gate.due_ns(small=False)
-            emission = lane.schedule.next(now_ns, lane.files.unknown) if is_due else None
+            due_ns = self._gate.due_ns(small=False)
+            emission = lane.schedule.next(now_ns, lane.files.unknown) if now_ns >= due_ns else None
             if emission is None:
                 return
-            self._try_to_publish(lane, emission, now_ns)
+            more = lane.schedule.more(emission, room - 1) if due_ns == 0 else ()  # No rate holds them up then
+            self._try_to_publish(lane, (emission, *more), now_ns)
 
     def _publish_small(self, lane: Lane, now_ns: int) -> bool:
         """The status and firings by turns, so that neither takes all of what metered links allow them."""
@@ -118,12 +120,12 @@ class Publisher:
         self._gate.charge_small(len(small.topic) + len(small.payload), now_ns)
         self._link.publish(small, small.topic, small.payload, retain=retain, now_ns=now_ns)
 
-    def _try_to_publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
-        """Publish one message about a clip, or say what becomes of the clip."""
-        clip_id, standing = emission.clip_id, self._standing
+    def _try_to_publish(self, lane: Lane, run: Sequence[Emission], now_ns: int) -> None:
+        """Publish what follows each other about one clip, or say what becomes of the clip."""
+        clip_id, standing = run[0].clip_id, self._standing
         try:
             if not self._given_up_before(lane, clip_id):
-                self._publish(lane, emission, now_ns)
+                self._publish(lane, run, now_ns)
         except JournalError as error:  # What it would cost can't be kept
             standing.trouble = f"journal: {error}"
             self._postpone(lane, clip_id, now_ns)
@@ -142,26 +144,34 @@ class Publisher:
             if lane.schedule.unreadable(clip_id, now_ns, self._random()):
                 self._endings.drop(lane, clip_id, DropReason.SPOOL_DAMAGED, str(error))
 
-    def _publish(self, lane: Lane, emission: Emission, now_ns: int) -> None:
-        """Give one message about a clip to the connection, if there is consent at that very moment."""
-        row = lane.schedule.row(emission.clip_id)
-        if isinstance(emission, SendInit):
+    def _publish(self, lane: Lane, run: Sequence[Emission], now_ns: int) -> None:
+        """Give messages about a clip to the connection, if there is consent at that very moment."""
+        row = lane.schedule.row(run[0].clip_id)
+        if isinstance(run[0], SendInit):
             doubted = lane.schedule.has_failed(row.clip_id)
             if not lane.files.is_sound(row, doubted=doubted):
                 lane.schedule.unasked(row.clip_id, now_ns)
                 return
-        topic, payload = lane.files.render(emission, row)
+        messages = [(emission, *lane.files.render(emission, row)) for emission in run]
         with self._consent.steady() as consented:
             if self._standing.outdated(consented):
                 self._postpone(lane, row.clip_id, now_ns)
             elif row.purpose not in consented.given:
                 self._standing.trouble = f"no consent to {row.purpose} now"
                 self._postpone(lane, row.clip_id, now_ns)
-            elif not self._gate.charge(row.link, len(topic) + len(payload), now_ns):
-                self._used_up(lane, row, now_ns)
             else:
-                self._record_sending(lane, row.clip_id)
-                self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+                self._give(lane, row, messages, now_ns)
+
+    def _give(
+        self, lane: Lane, row: ClipRow, messages: Sequence[tuple[Emission, str, bytes]], now_ns: int
+    ) -> None:
+        """As far as the budget reaches; of what is left over nothing is kept, and it is asked for anew."""
+        for emission, topic, payload in messages:
+            if not self._gate.charge(row.link, len(topic) + len(payload), now_ns):
+                self._used_up(lane, row, now_ns)
+                return
+            self._record_sending(lane, row.clip_id)
+            self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
 
     def _used_up(self, lane: Lane, row: ClipRow, now_ns: int) -> None:
         """The budget does not reach for a message of the clip: it waits, and asks anew what is missing when it goes on."""

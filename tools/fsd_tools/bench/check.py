@@ -15,7 +15,7 @@ import numpy as np
 from fsd_agent.adapters.onnx_checker import OnnxChecker
 from fsd_agent.adapters.onnx_detector import OnnxDetector
 from fsd_agent.pipeline.check import sample
-from fsd_agent.pipeline.paint import look_at
+from fsd_agent.pipeline.look import look_at
 from fsd_agent.records.check import Finding
 from fsd_agent.records.region import RedactionRules
 from fsd_agent.rules.privacy.check import black_of, misses

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.pipeline.paint import look_at
+from fsd_agent.pipeline.look import look_at
 from fsd_agent.ports.detector import Detector
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.purpose import Purpose

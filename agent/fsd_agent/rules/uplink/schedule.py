@@ -16,11 +16,12 @@ No input or output; times are monotonic nanoseconds and ``random`` is uniform in
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fsd_agent.records.clip import ClipRow, Receipt
 from fsd_agent.records.link_rule import EVERYTHING, Admits
 from fsd_agent.records.region import Route
+from fsd_agent.rules.uplink.counts import UplinkCounts
 from fsd_agent.rules.uplink.transfer import (
     Emission,
     Heard,
@@ -52,24 +53,6 @@ class Refused:
 
 
 Decision = Delivered | Refused
-
-
-@dataclass(slots=True)
-class UplinkCounts:
-    """What happened since the schedule was made."""
-
-    bad_receipts: int = 0
-    """Receipts and refusals that were not for the clip they came for, or not signed by its region."""
-    bad_answers: int = 0
-    """Answers that are malformed or impossible for their clip."""
-    stale_answers: int = 0
-    unknown_clips: int = 0
-    """Answers about clips that are not (or no longer) waiting here; normal after a repeated receipt."""
-    timeouts: int = 0
-
-    def __add__(self, other: UplinkCounts) -> UplinkCounts:
-        """Both together."""
-        return UplinkCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 class Schedule:
@@ -159,6 +142,12 @@ class Schedule:
                     self._ask = (self._ask + 1) % 2**32
                 return emission
         return None
+
+    def more(self, emission: Emission, most: int) -> list[SendSegment]:
+        """At most ``most`` segments that follow ``emission``, which :meth:`next` gave just now: its clip still has its turn."""
+        if not isinstance(emission, SendSegment):
+            return []
+        return self._transfers[emission.clip_id].more(most)
 
     def _promote(self, now_ns: int) -> None:
         """Fill the active places with the best clips whose time has come."""

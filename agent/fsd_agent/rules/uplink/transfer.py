@@ -154,6 +154,13 @@ class Transfer:
             return self._segment() if self._todo else self._close(ask)
         return None
 
+    def more(self, most: int) -> list[SendSegment]:
+        """At most ``most`` segments that come next, before anything else of this clip."""
+        found: list[SendSegment] = []
+        while self._todo and len(found) < most:
+            found.append(self._segment())
+        return found
+
     def _open(self, ask: int) -> SendInit:
         self.phase, self._ask, self._deadline_ns = Phase.ASKING, ask, None
         return SendInit(self.row.clip_id, self._question(Init, ask))
