@@ -65,10 +65,14 @@ def test_a_checker_that_can_t_run_is_no_agent_without_one(base: Path) -> None:
         open_detectors(None, base, CheckConfig(("first", "missing")))
 
 
-def test_looks_at_clips_fit_the_pictures_and_those_of_sensing_have_features(base: Path) -> None:
-    """Heads were trained on features of the package's own input: the sensing loop's must stay as they are."""
+def test_looks_at_clips_fit_the_pictures_and_features_are_those_of_sensing(base: Path) -> None:
+    """Heads and limits of novelty were set on features of the package's own input: they must stay as they are."""
     opened = open_detectors(PerceptionConfig("first"), base)
     assert opened.sensing is not None
     frame = Frame("front", 0, np.zeros((64, 64, 3), np.uint8))
     assert opened.sensing.detect(frame, min_score=0.5).features is not None
     assert opened.redaction[0].detect(frame, min_score=0.5).features is None
+    theirs, ours = opened.redaction[0].features(frame), opened.sensing.features(frame)
+    assert theirs is not None
+    assert ours is not None
+    assert (theirs.source, theirs.value.tolist()) == (ours.source, ours.value.tolist())

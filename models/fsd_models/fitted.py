@@ -7,8 +7,9 @@ still holds the picture at the scale that it has there.
 Each size is a session of its own, made when the first such picture comes and kept for the next: of the verified bytes,
 with other shapes (:mod:`resized`). At most ``MAX_SIZES`` beside the package's own; the one that was used longest ago goes.
 
-A package that isn't said to be resizable, or that stretches pictures, is looked at as it is. There are no features: a
-mean over fewer black rows is another number than heads were trained on.
+A package that isn't said to be resizable, or that stretches pictures, is looked at as it is. Looks give no features: a mean
+over fewer black rows is another number than heads were trained on. Who wants them asks for them, and gets those of the
+package's own input.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from fsd_models.boxes import RawBoxes
 from fsd_models.detectors import open_detector
 from fsd_models.errors import ModelPackageError, ModelRunError
+from fsd_models.features import Vector
 from fsd_models.network import Look, Network, part_width
 from fsd_models.package import Manifest, ModelInput, ModelPackage
 from fsd_models.resized import Size, resized
@@ -61,6 +63,10 @@ class FittedNetwork:
     def detect(self, bgr: NDArray[np.uint8], min_score: float, *, halves: bool = False) -> RawBoxes:
         """The boxes alone; as :meth:`look`."""
         return self.look(bgr, min_score, halves=halves).boxes
+
+    def pooled(self, bgr: NDArray[np.uint8], *, halves: bool = False) -> Vector | None:
+        """Features in the package's own input; as :meth:`Network.pooled`."""
+        return self._own.pooled(bgr, halves=halves)
 
     def _network(self, bgr: NDArray[np.uint8], *, halves: bool) -> Network:
         spec = self._package.manifest.input

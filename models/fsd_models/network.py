@@ -93,6 +93,10 @@ class Network:
         """The boxes alone; as :meth:`look`."""
         return self.look(bgr, min_score, halves=halves).boxes
 
+    def pooled(self, bgr: NDArray[np.uint8], *, halves: bool = False) -> Vector | None:
+        """The features alone, None where the package has none; as :meth:`look`."""
+        return None if self._pooled is None else self.look(bgr, 1.0, halves=halves).features
+
     def _look(self, bgr: NDArray[np.uint8], min_score: float) -> Look:
         tensor, fit = self._picture.fit(bgr)
         outputs = self._session.run({self._input: tensor})

@@ -5,6 +5,8 @@ Kinds of ``fsd_models`` and of ``fsd_firmware`` meet here, by name: the two pack
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +27,23 @@ _NO_DETECTION = (ModelKind.FACE, ModelKind.PLATE)
 """What only a checker looks for: a campaign has no name for it, and redaction no zone."""
 
 
+@contextmanager
+def _told_apart(frame: Frame) -> Iterator[None]:
+    """A run that was stopped from one that failed, both with where."""
+    try:
+        yield
+    except ModelTimeoutError as error:
+        raise DetectorStalledError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
+    except ModelRunError as error:
+        raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
+
+
 class OnnxDetector:
     """One model. One thread at a time.
 
     ``halves`` looks at two overlapping halves of each picture: twice the time, far more of the small persons.
     ``threads`` bounds the runtime and OpenCV. ``run_limit_s`` stops each pass that takes longer (None: never).
-    ``fitted`` gives the network an input as low as the pictures: quicker, and without features.
+    ``fitted`` gives the network an input as low as the pictures: quicker, and looks are without features.
 
     Raises :class:`DetectorError` when the package is damaged or can't run here.
     """
@@ -81,17 +94,18 @@ class OnnxDetector:
         ``thorough`` adds what is seen the other way: on the whole picture to halves, or on halves to the whole picture.
         """
         least = min_score * EVIDENCE
-        try:
+        with _told_apart(frame):
             look = self._model.look(frame.bgr, least, halves=self._halves)
             boxes = look.boxes
             if thorough:
                 more = self._model.detect(frame.bgr, least, halves=not self._halves)
                 boxes = suppress(concatenate(boxes, more), self._model.manifest.thresholds.iou)
-        except ModelTimeoutError as error:
-            raise DetectorStalledError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
-        except ModelRunError as error:
-            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
         return Seen(self._detections(frame, boxes, min_score), self._features(frame, look.features))
+
+    def features(self, frame: Frame) -> Features | None:
+        """See the port; of halves where boxes are looked for in halves, as for trigger heads."""
+        with _told_apart(frame):
+            return self._features(frame, self._model.pooled(frame.bgr, halves=self._halves))
 
     def _features(self, frame: Frame, vector: Vector | None) -> Features | None:
         if vector is None:

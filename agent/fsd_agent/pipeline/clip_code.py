@@ -31,8 +31,6 @@ from fsd_firmware.samples import Detections, EncodedPacket, Features, Frame
 
 PICTURES: Final = 3
 _UNKNOWN_SPEED: Final = Speed(np.empty(0, np.int64), np.empty(0))
-SURE: Final = 0.9
-"""Boxes are not wanted of these looks, only features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def _features(packet: EncodedPacket, codec: VideoCodec, detector: Detector) -> F
     frame = next(iter(codec.decode((packet,))), None)
     if frame is None:
         return None
-    return detector.detect(Frame(packet.camera, packet.t_ns, frame.bgr()), min_score=SURE).features
+    return detector.features(Frame(packet.camera, packet.t_ns, frame.bgr()))
 
 
 def _of_boxes(clip: Clip, camera: str, size_px: tuple[int, int] | None) -> MadeCode | None:

@@ -46,3 +46,10 @@ class Detector(Protocol):
         ``thorough`` may take half as long again to miss less.
         """
         ...
+
+    def features(self, frame: Frame) -> Features | None:
+        """What the whole picture is about, as one vector that is near those of pictures like it; None where the model has none.
+
+        Raises as :meth:`detect`.
+        """
+        ...

@@ -61,17 +61,28 @@ class MarkerDetector:
     def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
         """Boxes of one frame, best first, and its mean colour."""
         self.thorough.append(thorough)
-        self.looked_at.append((frame.camera, frame.t_ns))
-        if self._failures:
-            self._failures -= 1
-            raise self._failure(f"{frame.camera} at {frame.t_ns} ns: {self._source}: told to fail")
+        self._look(frame)
         rows = sorted(
             (row for kind, bgr in self._markers.items() for row in _rectangles(frame.bgr, kind, bgr)),
             key=lambda row: -row[1],
         )
+        seen = self._detections(frame, [row for row in rows if row[1] >= min_score])
+        return Seen(seen, self._mean(frame))
+
+    def features(self, frame: Frame) -> Features:
+        """The frame's mean colour."""
+        self._look(frame)
+        return self._mean(frame)
+
+    def _look(self, frame: Frame) -> None:
+        self.looked_at.append((frame.camera, frame.t_ns))
+        if self._failures:
+            self._failures -= 1
+            raise self._failure(f"{frame.camera} at {frame.t_ns} ns: {self._source}: told to fail")
+
+    def _mean(self, frame: Frame) -> Features:
         mean = (frame.bgr.mean(axis=(0, 1), keepdims=True)[0] / 255).astype(np.float32)
-        features = Features(frame.camera, self.source, np.array([frame.t_ns], np.int64), mean)
-        return Seen(self._detections(frame, [row for row in rows if row[1] >= min_score]), features)
+        return Features(frame.camera, self.source, np.array([frame.t_ns], np.int64), mean)
 
     def _detections(
         self, frame: Frame, rows: Sequence[tuple[Kind, float, tuple[int, int, int, int]]]

@@ -48,7 +48,7 @@ def picture_figures() -> list[Figure]:
         detector = OnnxDetector(package, halves=True, threads=1)
 
     def features(bgr: Picture) -> Vector:
-        found = detector.detect(Frame("front", 0, bgr), min_score=0.9).features
+        found = detector.features(Frame("front", 0, bgr))
         if found is None:
             raise TypeError(f"{PACKAGE}: gives no features")
         return found.value
