@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fsd_agent.adapters.key_files import KeyFiles, VehicleDir
@@ -31,7 +32,7 @@ from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.records.clip import ClipState
-from fsd_agent.records.region import Route
+from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.events import RememberedEvents
@@ -99,14 +100,25 @@ class Life:
             random=lambda: 0.5,
         )
         self.sense = self._sense(staging)
-        self.finisher = Finisher(
+        sealing = WrongSeal(self.residence, residence.policies) if broken == "sealing" else self.residence
+        self.finisher = self._finisher(staging, spool, sealing)
+        self.broker = NotedBroker(
+            TrustingBroker(self.keys) if broken == "tls" else MqttBroker(self.keys, OPTIONS)
+        )
+        first = self.residence.current
+        self.deliverer = self._deliverer(
+            spool, (lambda: first) if broken == "routing" else (lambda: self.residence.current)
+        )
+
+    def _finisher(
+        self, staging: StagingFiles, spool: SpoolFiles, residence: WrongSeal | RecordedWhereabouts
+    ) -> Finisher:
+        return Finisher(
             journal=self.journal,
             staging=staging,
             spool=spool,
             ledger=self.ledger,
-            residence=WrongSeal(self.residence, residence.policies)
-            if broken == "sealing"
-            else self.residence,
+            residence=residence,
             consent=self.consent,
             codec=None,
             sizes={},
@@ -115,11 +127,9 @@ class Life:
             events=self.events,
             power=AlwaysOn(),
         )
-        first = self.residence.current
-        self.broker = NotedBroker(
-            TrustingBroker(self.keys) if broken == "tls" else MqttBroker(self.keys, OPTIONS)
-        )
-        self.deliverer = Deliverer(
+
+    def _deliverer(self, spool: SpoolFiles, route_source: Callable[[], Route | Hold]) -> Deliverer:
+        return Deliverer(
             broker=self.broker,
             journal=self.journal,
             spool=spool,
@@ -127,7 +137,7 @@ class Life:
             consent=self.consent,
             clock=self.clock,
             events=self.events,
-            route_source=(lambda: first) if broken == "routing" else (lambda: self.residence.current),
+            route_source=route_source,
             on_message=self._hear,
             random=lambda: 0.5,
             gate=OpenGate(),
