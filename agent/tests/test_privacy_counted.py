@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -262,3 +264,44 @@ def test_looking_again_changes_heads_alone(strictness: Strictness) -> None:
     for again in (False, True):
         assert counts(Shows.PLATE, Kind.CAR, 0.2, None, again=again) == 0
         assert counts(Shows.PLATE, Kind.CAR, 0.4, None, again=again) == 1
+
+
+def crowd(source: str, looks_: int, boxes: int) -> Detections:
+    """Persons side by side in every look, confirmed only in their own."""
+    seen = [
+        (t, [(int(Kind.PEDESTRIAN), 0.13, (50.0 * x, 0.0, 50.0 * x + 40, 100.0)) for x in range(boxes)])
+        for t in range(looks_)
+    ]
+    return looks("front", source, seen)
+
+
+def test_the_memory_of_counting_does_not_grow_with_the_square_of_the_clip() -> None:
+    one, other = crowd(f"{INT8}@1", 1000, 8), crowd(f"{OTHER}@1", 1000, 8)
+    tracemalloc.start()
+    try:
+        rows = counted(one, [one, other], Shows.HEAD, STANDARD)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows.size == 8000
+    assert peak < 20_000_000  # A table of all boxes by all boxes has 64 million places.
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12),
+)
+def test_only_boxes_of_the_same_time_and_place_confirm_each_other(
+    mine: list[tuple[int, int]], theirs: list[tuple[int, int]]
+) -> None:
+    def seen(source: str, pairs: list[tuple[int, int]]) -> Detections:
+        def at(t: int) -> list[tuple[int, float, tuple[float, ...]]]:
+            places = [x for when, x in pairs if when == t]
+            return [(int(Kind.PEDESTRIAN), 0.13, (100.0 * x, 0.0, 100.0 * x + 40, 100.0)) for x in places]
+
+        return looks("front", source, [(t, at(t)) for t in range(4)])
+
+    one, other = seen(f"{INT8}@1", mine), seen(f"{OTHER}@1", theirs)
+    rows = counted(one, [one, other], Shows.HEAD, STANDARD)
+    expected = [at for at, pair in enumerate(sorted(mine, key=lambda pair: pair[0])) if pair in theirs]
+    assert rows.tolist() == expected

@@ -19,8 +19,9 @@ from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.rules.privacy.zones import to_pixels
 from fsd_firmware.samples import Detections, Frame
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
-from fsd_tools.bench.redact_memory import second_model_mb
+from fsd_tools.bench.redact_memory import clip_mb, second_model_mb
 from fsd_tools.bench.redact_time import in_time_figures
+from fsd_tools.bench.redact_video import video_figures
 from fsd_tools.bench.street import (
     REPORTED,
     SET,
@@ -37,6 +38,7 @@ from fsd_tools.errors import ToolError
 from fsd_tools.model.assemble import assemble_package
 
 FIRST, SECOND = "nanodet-m-416-int8", "fastestdet-352"
+STREET = "pedestrian_cyclist_1.mp4"
 YUNET = "face_detection_yunet_2023mar.onnx"
 PEER_SCORE, FACE_SCORE = 0.35, 0.3
 TIMED_PICTURES = 6
@@ -78,6 +80,7 @@ _GOALS = {
     Strictness.STRICT: _Goals(0.97, 0.94, 25),
 }
 _MS = 45.0
+_FLAT = 1.1
 
 
 def bench_redact(rounds: int, progress: Progress) -> BenchResult:
@@ -114,9 +117,25 @@ def bench_redact(rounds: int, progress: Progress) -> BenchResult:
         if not videos:
             raise ToolError(f"{data_dir() / 'video'}: no video; FSD_DATA names the data's folder")
         figures += in_time_figures(videos, [models.first, models.second], TIMED_RULES)
+        progress("video end to end")
+        figures += video_figures(
+            rounds, data_dir() / "video" / STREET, [models.first, models.second], TIMED_RULES
+        )
         progress("memory")
         figures.append(figure("memory of the second model", second_model_mb(*packages), "MB"))
+        figures.append(_flat())
     return BenchResult("redact", this_machine(), tuple(figures))
+
+
+def _flat() -> Figure:
+    return figure(
+        "memory of redaction, a clip of 10 min, without the packets",
+        clip_mb(600),
+        "MB",
+        peer="10 s",
+        peer_value=clip_mb(10),
+        goal=Goal("<=", _FLAT),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.region import Strictness
-from fsd_agent.rules.privacy.zones import has_head, has_plate, has_rider, overlap
+from fsd_agent.rules.privacy.zones import has_head, has_plate, has_rider, overlap_in_turn
 from fsd_firmware.samples import Detections
 
 MIN_SCORE = 0.15
@@ -158,7 +158,22 @@ def _second_looks(
     for other, scores in partners:
         looked |= np.isin(t_ns, other.frame_t_ns)
         theirs = _MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed)
-        same_frame = t_ns[:, None] == other.frame_t_ns[other.frame[theirs]]
-        place = overlap(one.box[rows], other.box[theirs]) > SAME_PLACE_IOU[shows]
-        confirmed |= (same_frame & place).any(axis=1)
+        mine, partner = _of_one_frame(t_ns, other.frame_t_ns[other.frame[theirs]])
+        place = overlap_in_turn(one.box[rows][mine], other.box[theirs][partner]) > SAME_PLACE_IOU[shows]
+        confirmed[mine[place]] = True
     return looked, confirmed
+
+
+def _of_one_frame(
+    t_ns: NDArray[np.int64], other_t_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All pairs of a box of the one and a box of the other that are of one time, as two columns of rows.
+
+    A table of all boxes by all boxes would grow with the square of the clip: gigabytes for a minute of a busy street.
+    """
+    order = np.argsort(other_t_ns, kind="stable")
+    first = np.searchsorted(other_t_ns[order], t_ns, "left")
+    count = np.searchsorted(other_t_ns[order], t_ns, "right") - first
+    mine = np.repeat(np.arange(t_ns.size), count)
+    nth = np.arange(mine.size) - np.repeat(np.cumsum(count) - count, count)
+    return mine, order[first[mine] + nth]

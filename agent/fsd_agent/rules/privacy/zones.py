@@ -166,9 +166,17 @@ def union_area(boxes: NDArray[np.int32]) -> int:
 
 def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
     """Intersection over union of every pair of boxes, (n, 4) and (m, 4) to (n, m); 0 where neither has an area."""
-    a, b = upright(one)[:, None], upright(other)
-    shared = _area(np.maximum(a[..., :2], b[:, :2]), np.minimum(a[..., 2:], b[:, 2:]))
-    together = _area(a[..., :2], a[..., 2:]) + _area(b[:, :2], b[:, 2:]) - shared
+    return _share(upright(one)[:, None], upright(other))
+
+
+def overlap_in_turn(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The same of the first with the first, the second with the second ..., (n, 4) and (n, 4) to (n,)."""
+    return _share(upright(one), upright(other))
+
+
+def _share(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    shared = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
+    together = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - shared
     share: NDArray[np.float64] = shared / np.maximum(together, 1e-9)
     return share
 
