@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,27 @@ def test_a_stop_in_the_middle_leaves_the_clip_for_another_time(yard: Yard) -> No
     assert yard.files(yard.region.unchecked) == [f"{CLIP}.json", f"{CLIP}.mcap"]
     assert yard.told == []
     releaser.run()
+
+
+def test_the_thread_releases_what_comes_until_it_is_stopped(yard: Yard) -> None:
+    released = threading.Event()
+    releaser = Releaser(
+        yard.region,
+        RULES,
+        PictureCodec(),
+        [yard.checker],
+        lambda name, _: released.set() if name == "released" else None,
+    )
+    thread = threading.Thread(target=releaser.run)
+    yard.put(CLIP, clip_bytes())
+    thread.start()
+    try:
+        assert released.wait(60)
+    finally:
+        releaser.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+    assert yard.files(yard.region.store) == [f"{CLIP}.json", f"{CLIP}.mcap"]
 
 
 @pytest.mark.parametrize("done", range(5))

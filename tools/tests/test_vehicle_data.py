@@ -535,6 +535,28 @@ def test_the_regions_side(car: Car, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["region", "data", region, "--vehicle", "../car-1"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("unchecked", "nobody has checked yet whether other people can be recognised in it"),
+        ("quarantine", "it was checked, and other people may be recognised in it"),
+    ],
+)
+def test_a_clip_that_the_region_holds_back_is_named_and_not_copied(
+    car: Car, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str, why: str
+) -> None:
+    region = car.region
+    ClipStore(region.store).move("car-1", DELIVERED, ClipStore(region.root / where))
+    out = tmp_path / "answer"
+    command = ["region", "data", str(region.root), "--vehicle", "car-1"]
+    assert main([*command, "--copy", str(out), "--json"]) == 3
+    (one,) = said(capsys)["clips"]
+    assert (one["clip"], one["state"], one["why_no_copy"], one["file"]) == (DELIVERED, "stored", why, "")
+    assert [path.name for path in out.iterdir()] == ["catalogue.json"]
+    assert car.ask("--region", str(region.root)) == 0
+    assert "the region holds this file" in capsys.readouterr().out
+
+
 def test_what_the_region_does_not_hold_as_it_receipted(
     car: Car, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

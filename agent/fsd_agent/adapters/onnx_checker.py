@@ -43,7 +43,7 @@ QUICK: Final[Mapping[Sight, Shape]] = {
 FULL: Final[Mapping[Sight, Shape]] = {
     Sight.PERSON: ((1, 1), (3, 1)),
     Sight.FACE: ((1, 1), (2, 1)),
-    Sight.PLATE: ((3, 2),),
+    Sight.PLATE: ((3, 1), (5, 2)),
 }
 
 

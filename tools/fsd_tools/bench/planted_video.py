@@ -7,7 +7,7 @@ equal steps. It is made twice: as the policy says, and with all boxes of persons
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,8 @@ STRETCHES: Final = 5
 """A video, at most."""
 TALL_PX, SURE = 60, 0.5
 STEP_NS: Final = 40_000_000
+HOLD_NS, MAX_GAP_NS = 300_000_000, 500_000_000
+"""Of the rules, as a region sets them."""
 CAMERA: Final = "front"
 
 
@@ -51,7 +53,7 @@ def stretches(
     video: Path, detectors: Sequence[Detector], codec: VideoCodec, rules: RedactionRules
 ) -> Iterator[Stretch]:
     """Of one video. Raises :class:`ToolError` where it can't be read."""
-    found = []
+    rules, found = replace(rules, hold_ns=HOLD_NS, max_gap_ns=MAX_GAP_NS), []
     for frames in _cut(video):
         looks = _looks(frames, detectors, rules)
         if any(_shows_person(one) for one in looks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cyclopts
 
 from fsd_tools.clip.info import info
+from fsd_tools.clip.redaction_sheet import redaction
 from fsd_tools.clip.sheet import sheet
 
 app = cyclopts.App(
@@ -19,3 +20,4 @@ app = cyclopts.App(
 )
 app.command(info)
 app.command(sheet)
+app.command(redaction)

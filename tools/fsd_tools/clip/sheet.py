@@ -207,16 +207,16 @@ def _draw(rows: Sequence[_Row], left_out: int) -> Image.Image:
         _draw_row(picture, row, top, grid)
         top += height
     if left_out:
-        ImageDraw.Draw(picture).text((MARGIN_PX, top), f"and {left_out} more", FAINT, _font(16))
+        ImageDraw.Draw(picture).text((MARGIN_PX, top), f"and {left_out} more", FAINT, font(16))
     return picture
 
 
 def _draw_row(picture: Image.Image, row: _Row, top: int, grid: _Grid) -> None:
     draw = ImageDraw.Draw(picture)
-    draw.text((MARGIN_PX, top), row.caption, INK, _font(18))
-    draw.text((MARGIN_PX, top + 23), row.detail, FAINT, _font(13))
+    draw.text((MARGIN_PX, top), row.caption, INK, font(18))
+    draw.text((MARGIN_PX, top + 23), row.detail, FAINT, font(13))
     if not row.thumbs:
-        draw.text((MARGIN_PX, top + CAPTION_PX), "no video in this clip", FAINT, _font(14))
+        draw.text((MARGIN_PX, top + CAPTION_PX), "no video in this clip", FAINT, font(14))
     nearest = min((abs(thumb.at_s) for thumb in row.thumbs), default=0.0)
     for number, thumb in enumerate(row.thumbs):
         line, column = divmod(number, grid.columns)
@@ -242,10 +242,10 @@ def _draw_thumb(
                 (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), outline=(red, green, blue), width=1
             )
     label = "firing" if fired and abs(thumb.at_s) < 0.1 else f"{thumb.at_s:+.2f} s"
-    font = _font(13)
-    wide = draw.textlength(label, font=font)
+    face = font(13)
+    wide = draw.textlength(label, font=face)
     draw.rectangle((0, height - 19, wide + 10, height), fill=PAPER)
-    draw.text((5, height - 18), label, ACCENT if fired else INK, font)
+    draw.text((5, height - 18), label, ACCENT if fired else INK, face)
     picture.paste(small, (left, top))
     if fired:
         ImageDraw.Draw(picture).rectangle(
@@ -253,5 +253,6 @@ def _draw_thumb(
         )
 
 
-def _font(size_px: int) -> Font:
+def font(size_px: int) -> Font:
+    """The one that comes with Pillow."""
     return ImageFont.load_default(size=size_px)
