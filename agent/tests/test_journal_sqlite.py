@@ -185,7 +185,7 @@ def test_of_one_priority_the_most_valuable_comes_first_and_goes_last(journal: Jo
     assert [int(one.clip_id, 16) for one in journal.clips({ClipState.CAPTURED})] == [4, 2, 1, 0, 3]
     assert [int(one.clip_id, 16) for one in journal.least(9)] == [3, 1, 2, 0, 4], "0 is not valued yet"
     assert [int(one.clip_id, 16) for one in journal.unvalued(9, purposes={Purpose.SAFETY})] == [0]
-    assert journal.unvalued(9, purposes={Purpose.DIAGNOSTICS}) == ()
+    assert journal.unvalued(9, purposes={Purpose.DIAGNOSTICS}) == journal.unvalued(9, purposes=()) == ()
 
 
 def test_what_is_not_captured_is_not_valued(journal: Journal) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fsd_agent.adapters.process_use import process_use
+from fsd_agent.adapters.shipped_head import shipped_head
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.clip_code import make_code
 from fsd_agent.pipeline.consent import ConsentKeeper
@@ -30,6 +31,7 @@ from fsd_agent.pipeline.residence import LOOK_EVERY_NS, Residence
 from fsd_agent.pipeline.select import Selector, Selects, Unwanted
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import ELSEWHERE, Teller
+from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
@@ -47,6 +49,7 @@ from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Hold, HoldReason, Route, SensitiveZone
 from fsd_agent.records.status import HoldSpan
+from fsd_agent.records.worth import Valued, Weights, Worth
 from fsd_agent.records.zone import Zone
 from fsd_agent.rules.audit.account import account
 from fsd_agent.rules.audit.chain import Located
@@ -260,6 +263,18 @@ class Bench:
             novelty=self.novelty,
         )
 
+        self.valuing = Valuing(
+            shipped_head(),
+            journal=self.journal,
+            staging=self.staging,
+            campaigns=self.control,
+            consent=self.consent,
+            sizes={"front": (WIDTH, HEIGHT)},
+            power=self.power,
+            clock=self.clock,
+            events=self.events,
+        )
+
     def _sense(self, detector: Detector | None) -> Sense:
         ids = itertools.count(1)
         self.no_room: dict[int, DropReason] = {}
@@ -351,6 +366,42 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
     head = frames[10].bgr()[12:18, 22:30]
     assert head.max() < 40, "the head was not painted"
     assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
+
+
+def test_a_clip_arrives_with_what_it_is_worth_to_its_campaign() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign(weights=Weights(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)))
+    bench.drive()
+    assert bench.valuing.step()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    row = bench.journal.clip(clip_id)
+    assert row is not None
+    told = decode_clip(bench.opened(clip_id)).provenance["value"]
+    assert (told["v"], told["value"], told["why"]) == (1, row.worth.value, "valued")
+    assert told["parts"] == dict(row.worth.parts)
+    # A box of 30 of 64 pixels, where 0.6 of the picture counts as at the car.
+    assert row.worth.value == pytest.approx(30 / (0.6 * 64), abs=1e-6)
+
+
+def test_a_clip_that_was_not_valued_says_so() -> None:
+    bench = Bench(drive(8, (3.0,)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    (clip_id,) = bench.clips(ClipState.SEALED)
+    told = decode_clip(bench.opened(clip_id)).provenance["value"]
+    assert told == {"v": 1, "value": 0.0, "why": "not_yet", "parts": {}}
+
+
+def test_what_is_worth_most_is_finished_first() -> None:
+    bench = Bench(drive(16, (3.0, 11.0)))
+    bench.push(campaign())
+    bench.drive()
+    first, second = bench.clips(ClipState.CAPTURED)
+    bench.journal.valued({second: Worth(0.5, Valued.VALUED), first: Worth(0.25, Valued.VALUED)})
+    assert bench.finisher.step()
+    assert bench.clips(ClipState.SEALED) == [second]
 
 
 def test_what_fires_is_noted_for_its_region_with_its_clip_or_the_reason_why_there_is_none() -> None:

@@ -275,14 +275,14 @@ def test_many_are_valued_a_few_at_a_time_oldest_first(bench: Bench) -> None:
     assert bench.valuing.counts == {"no_detections": AT_ONCE + 1}
 
 
-def clip_of(signals: tuple[tuple[CatalogueEntry, ...], Signals], gnss: GnssFixes) -> Clip:
+def clip_of(signals: tuple[tuple[CatalogueEntry, ...], Signals]) -> Clip:
     row = ClipRow("0" * 32, "eu", Purpose.SAFETY, ClipState.CAPTURED, 0, S, 0, (), (), 0)
-    return Clip(row, (), signals[0], signals[1], (), (), gnss, ())
-
-
-def test_the_speed_is_the_signals_and_else_that_of_the_fixes() -> None:
     one = np.full(2, 3.0)
     fixes = GnssFixes(np.array([0, S]), one, one, one, one, one)
+    return Clip(row, (), signals[0], signals[1], (), (), fixes, ())
+
+
+def test_the_speed_is_the_signals_and_never_that_of_position_fixes() -> None:
     metres = replace(SPEED, unit="m/s")
     for entry, per_mps in ((SPEED, 3.6), (metres, 1.0)):
         catalogue, samples = braking(entry)
@@ -292,7 +292,7 @@ def test_the_speed_is_the_signals_and_else_that_of_the_fixes() -> None:
             np.append(samples.signal, 1).astype(np.int32),
             np.append(samples.value, 1),
         )
-        found = speed_of(clip_of(((*catalogue, other), mixed), fixes))
+        found = speed_of(clip_of(((*catalogue, other), mixed)))
         assert found is not None
         assert found.mps.tolist() == (samples.value / per_mps).tolist()
         assert found.t_ns.tolist() == samples.t_ns.tolist()
@@ -301,7 +301,4 @@ def test_the_speed_is_the_signals_and_else_that_of_the_fixes() -> None:
         ((SPEED,), empty_signals()),
         braking(replace(SPEED, path="Vehicle.Other")),
     ):
-        found = speed_of(clip_of(unknown, fixes))
-        assert found is not None
-        assert found.mps.tolist() == [3.0, 3.0]
-        assert speed_of(clip_of(unknown, empty_gnss())) is None
+        assert speed_of(clip_of(unknown)) is None, "a value leaves also where positions may not"

@@ -95,10 +95,12 @@ class SqliteQueries:
         return tuple(map(clip_of, rows))
 
     def unvalued(self, limit: int, *, purposes: Collection[Purpose]) -> tuple[ClipRow, ...]:
-        """See the port."""
+        """See the port. Asked many times a second, and mostly there is none."""
+        if not purposes:
+            return ()
         marks = ", ".join("?" * len(purposes))
         query = (
-            f"SELECT {CLIP_COLUMNS} FROM clips WHERE state = 'captured' AND valued = '' "  # noqa: S608 - marks are question marks
+            f"SELECT {CLIP_COLUMNS} FROM clips INDEXED BY clips_unvalued WHERE state = 'captured' AND valued = '' "  # noqa: S608 - marks are question marks
             f"AND purpose IN ({marks}) ORDER BY seq LIMIT ?"
         )
         with self._file.read() as db:

@@ -143,11 +143,12 @@ class Valuing:
 
 
 def speed_of(clip: Clip) -> Speed | None:
-    """The car's, from the signal where the clip holds it, else from position fixes; None where nobody said."""
+    """The car's, by the signal, where the clip holds it; else None.
+
+    Not by position fixes: the value leaves with the clip, also where positions may not.
+    """
     for at, entry in enumerate(clip.catalogue):
         rows = clip.signals.signal == at
         if entry.path == SPEED and entry.unit in PER_MPS and rows.any():
             return Speed(clip.signals.t_ns[rows], clip.signals.value[rows] / PER_MPS[entry.unit])
-    if len(clip.gnss):
-        return Speed(clip.gnss.t_ns, clip.gnss.speed_mps)
     return None
