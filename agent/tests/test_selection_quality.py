@@ -64,8 +64,9 @@ def smeared(pictures: Pictures, by: int) -> Pictures:
 
 
 def dirty(pictures: Pictures, share: float, brightness: int = 90) -> Pictures:
+    """Something lies on the left of the lens, but for a strip at the top."""
     spoilt = pictures.copy()
-    spoilt[:, :, : round(share * SIZE[1])] = brightness
+    spoilt[:, 24:, : round(share * SIZE[1])] = brightness
     return spoilt
 
 
@@ -121,10 +122,22 @@ def test_dirt_is_told_by_day_alone() -> None:
     assert faults(np.minimum(pictures, round(LIMITS.day) - 1)) == frozenset()
 
 
-def test_dirt_in_the_sky_is_no_matter() -> None:
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (slice(0, 80), set()),  # The sky, down to where the houses begin
+        (slice(24, 80), {Fault.DIRTY}),
+        (slice(116, None), set()),  # The road
+        (slice(24, 46), set()),
+        (slice(86, 115), {Fault.DIRTY}),
+    ],
+)
+def test_what_is_empty_from_the_top_is_sky_and_what_is_below_the_horizon_road(
+    rows: slice, expected: set[Fault]
+) -> None:
     pictures = street(4)
-    pictures[:, : SIZE[0] // 2] = 120
-    assert faults(pictures) == frozenset()
+    pictures[:, rows] = 120
+    assert faults(pictures) == expected
 
 
 def test_a_wall_before_a_car_that_stands_is_no_dirt() -> None:
