@@ -105,6 +105,13 @@ def test_who_is_at_the_edge_may_be_leaving(box: tuple[float, ...], *, leaving: b
     assert stretches(*other, *throughout(box, begin=12)) == ([] if leaving else [(7, 12)])
 
 
+def test_one_of_two_boxes_of_an_instant_at_the_edge_is_enough() -> None:
+    """Two models see the same person; one of them sees the person cut off."""
+    other = throughout((200.0, 200.0, 240.0, 300.0))
+    both = [*throughout((10.0, 200.0, 60.0, 300.0), end=8), *throughout((25.0, 200.0, 60.0, 300.0), end=8)]
+    assert stretches(*other, *both) == []
+
+
 def test_only_the_last_place_of_a_track_says_whether_it_left() -> None:
     other = throughout((200.0, 400.0, 240.0, 480.0))
     walking = [(at, (500.0 - 60 * at, 200.0, 540.0 - 60 * at, 300.0)) for at in range(9)]

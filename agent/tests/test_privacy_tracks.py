@@ -70,6 +70,25 @@ def test_two_boxes_of_one_instant_are_one_track_where_they_are_in_one_place() ->
     assert [times(one) for one in follow(seen((0, BOX), (0, moved(31)), (9, BOX)))] == [[0, 9], [0]]
 
 
+def test_two_persons_whom_two_models_see_are_two_tracks_and_go_on_as_two() -> None:
+    pairs = [(t, moved(x + shift)) for t in (0, 9, 18) for x, shift in ((0, 0), (200, 0), (0, 8), (200, 8))]
+    found = follow(seen(*pairs))
+    assert [times(one) for one in found] == [[0, 0, 9, 9, 18, 18]] * 2
+    assert [sorted(set(one.box[:, 0])) for one in found] == [[100.0, 108.0], [300.0, 308.0]]
+
+
+def test_somebody_new_begins_a_track_beside_those_that_go_on() -> None:
+    found = follow(seen((0, BOX), (5, BOX), (5, moved(200)), (10, moved(200)), (10, moved(400)), (15, BOX)))
+    assert [times(one) for one in found] == [[0, 5, 15], [5, 10], [10]]
+
+
+def test_the_nearer_of_two_tracks_is_meant_by_centres_in_both_directions() -> None:
+    first, second = follow(seen((0, moved(0, 0)), (0, moved(0, 90)), (S // 4, moved(0, 50))))
+    assert (times(first), times(second)) == ([0], [0, S // 4])
+    first, second = follow(seen((0, moved(0, 0)), (0, moved(0, 90)), (S // 4, moved(0, 40))))
+    assert (times(first), times(second)) == ([0, S // 4], [0])
+
+
 def test_three_persons_side_by_side_are_three_tracks_in_the_order_of_their_boxes() -> None:
     row = [(t, moved(x)) for t in (0, 5, 10) for x in (0, 100, 200)]
     found = follow(seen(*row))
