@@ -80,3 +80,9 @@ def test_what_the_rules_do_not_ask_for_is_not_in_the_record() -> None:
         (record,) = sources_of(rules, [seen("firmware", 1)], {})
         assert [one.shows for one in record.scores] == names
         assert record.scores == tuple(ScoreRecord(name, MIN_SCORE, MIN_SCORE) for name in names)
+
+
+def test_a_source_without_a_version_is_the_model_of_its_name() -> None:
+    bare = [seen(source.partition("@")[0], 1) for source in (FIRST, SECOND)]
+    for record in sources_of(RULES, bare, {}):
+        assert scores_of(record)["head"] == table(Strictness.STANDARD, Shows.HEAD, record.source)

@@ -33,8 +33,8 @@ ANY = "unheard-of@1"
 Box = tuple[float, float, float, float]
 PERSON: Box = (100, 100, 200, 300)
 VEHICLE: Box = (300, 200, 500, 300)
-FACE: Box = (20, 20, 60, 60)
-PLATE: Box = (20, 20, 60, 40)
+FACE: Box = (20, 24, 60, 66)
+PLATE: Box = (20, 24, 60, 44)
 
 
 def black(*painted: Box) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_what_is_seen_and_not_black_enough_is_a_miss(
 def test_a_finding_says_where_when_who_and_how_sure() -> None:
     (one,) = misses(RULES, [seen(Sight.FACE, FACE, 0.75)], black(), "rear", 2_500_000_000)
     assert one == Finding("rear", 2_500_000_000, Miss.FACE, ANY, 0.75, FACE)
-    assert str(one) == "face in rear at 2.500 s (20, 20, 60, 60), unheard-of@1 0.75"
+    assert str(one) == "face in rear at 2.500 s (20, 24, 60, 66), unheard-of@1 0.75"
 
 
 def test_only_what_the_rules_ask_for_is_a_miss() -> None:
@@ -121,6 +121,7 @@ def test_a_model_that_is_not_in_the_table_counts_from_the_middle_on() -> None:
     assert found(seen(Sight.FACE, FACE, DEFAULT_SCORE - 0.01)) == []
     assert found(seen(Sight.FACE, FACE, DEFAULT_SCORE, "nanodet-m-416@1")) == [Miss.FACE]
     assert lowest_score(ANY) == DEFAULT_SCORE
+    assert lowest_score("yunet-n") == SCORES["yunet-n"][Sight.FACE]
     assert lowest_score("nanodet-m-416@1") == min(SCORES["nanodet-m-416"].values())
 
 
@@ -217,6 +218,7 @@ def test_a_counted_box_whose_zone_is_not_black_is_a_miss(kind: Kind, box: Box, o
     seen_by = [looks("front", "firmware", [(0, []), (7, [(int(kind), 0.5, box)])])]
     (one,) = not_black(RULES, seen_by, picture(), "front", 7)
     assert one == Finding("front", 7, Miss.NOT_BLACK, "firmware", 0.5, box)
+    assert all(type(side) is float for side in one.box)
     x1, y1, x2, y2 = zone_of(kind, box)
     assert not_black(RULES, seen_by, picture((x1, y1, x2, y2)), "front", 7) == []
     assert not_black(RULES, seen_by, picture((x1, y1, x2, y2), shade=check.NEARLY_BLACK), "front", 7) == []
@@ -261,3 +263,19 @@ def test_the_zone_is_that_of_the_rules_strictness() -> None:
     assert not_black(RULES, seen_by, painted, "front", 7) == []
     strict = replace(RULES, strictness=Strictness.STRICT)
     assert len(not_black(strict, seen_by, painted, "front", 7)) == 1
+
+
+def test_the_numbers_are_those_that_were_measured() -> None:
+    """docs/privacy.md has what they catch; whoever changes one measures again."""
+    assert (check.BLACK_MOST, check.NEARLY_BLACK) == (16, 48)
+    assert (check.COVERED, check.OPEN_HEAD, check.OPEN_BAND, check.PAINTED) == (0.4, 0.35, 0.1, 0.8)
+    assert (check.TALL_PX, check.SMALLEST_FACE_PX, check.WIDEST_PLATE) == (60, 9, 0.12)
+    assert check._HEAD == (0.2, 0.0, 0.8, 0.22)
+    assert check._BAND == (0.1, 0.5, 0.9, 0.95)
+    assert check._ABOVE == (0.0, 0.1, 0.2, 0.3)
+    assert DEFAULT_SCORE == 0.5
+    assert SCORES == {
+        "nanodet-m-416": {Sight.PERSON: 0.35, Sight.VEHICLE: 0.4},
+        "yunet-n": {Sight.FACE: 0.7},
+        "lpd-yunet": {Sight.PLATE: 0.9},
+    }

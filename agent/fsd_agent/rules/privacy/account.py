@@ -21,7 +21,7 @@ def sources_of(
     """Every source of ``looks``, all cameras, in the order of their names; ``digests`` are those of the agent's own models."""
     frames: dict[str, int] = {}
     for one in looks:
-        frames[one.source] = frames.get(one.source, 0) + int(one.frame_t_ns.shape[0])
+        frames[one.source] = frames.get(one.source, 0) + one.frame_t_ns.size
     shown = _asked_for(rules)
     return tuple(
         SourceRecord(

@@ -99,7 +99,7 @@ def not_black(
                 continue
             rows = counted(one, detections, shows, rules.strictness)
             rows = rows[one.frame_t_ns[one.frame[rows]] == t_ns]
-            for row in rows.tolist():
+            for row in rows:
                 box, kind = one.box[row : row + 1], one.kind[row : row + 1]
                 zone = head_zones(box, shape) if shows is Shows.HEAD else plate_bands(box, kind, shape)
                 pixels = to_pixels(zone, width, height)
