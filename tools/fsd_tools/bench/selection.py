@@ -107,6 +107,11 @@ def _in_turn(moments: Sequence[Labelled], ranked: Ranked) -> tuple[list[Labelled
     return [moments[one] for one in at.tolist()], rows
 
 
+def _judged(moments: Sequence[Labelled]) -> list[Labelled]:
+    """Those that follow one another and those beside them: all that the values of the first depend on."""
+    return [one for one in moments if one.frame % FRAMES in {0, GRID, FRAMES - GRID}]
+
+
 def _tallest(one: Labelled) -> float:
     return max((float(np.exp(path.log_height.max())) for path in paths(one.window)), default=0.0)
 
@@ -165,6 +170,7 @@ def _placed(moments: Sequence[Labelled], placed: Ranked, windows: int) -> list[F
 
 def _seen_worse(tracks: Tracks, moments: Sequence[Labelled], ranked: Ranked, head: Head) -> Figure:
     """The same head on boxes that no one drew; the mean of a few draws of what is lost and shakes."""
+    moments = _judged(moments)
     drives = {one.drive: whole(tracks, one.drive) for one in moments}
     rights = []
     for draw in range(DRAWS):
@@ -236,7 +242,7 @@ def _mixed(ranked: Ranked) -> list[Figure]:
 
 def _cross_validated(tracks: Tracks, examples: Examples, learned: Sequence[Labelled]) -> Figure:
     """Learned and tried on different drives of the learning half."""
-    moments = learning_windows(tracks, GRID)
+    moments = _judged(learning_windows(tracks, GRID))
     tried = examples_of(moments)
     drive = np.array([one.drive for one in learned], np.int64)[examples.window]
     tried_drive = np.array([one.drive for one in moments], np.int64)[tried.window]
