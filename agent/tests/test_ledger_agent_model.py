@@ -28,10 +28,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fsd_agent.adapters.ledger_disk import segment_paths
 from fsd_agent.adapters.ledger_files import LedgerFiles
+from fsd_agent.pipeline.attempts import MOST_NS
 from fsd_agent.pipeline.book import holds
+from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.deliver import Deliverer
-from fsd_agent.pipeline.finish import RETRY_MOST_NS, Finisher
+from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
@@ -65,7 +67,7 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemoryLanding, MemorySpool
 from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
-from fsd_agent.testing.unlimited import AlwaysOn, NoReserve, OpenGate
+from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import Signed, decode_entry, decode_head
@@ -325,8 +327,9 @@ class AgentModel(RuleBasedStateMachine):
             ledger=self.ledger,
             residence=where,
             consent=self.consent,
-            codec=PictureCodec(),
-            sizes={},
+            means=Means(PictureCodec(), (), (), {}),
+            select=KeepsEverything(),
+            novelty=EverythingIsNew(),
             keys=KEYS,
             clock=self.clock,
             events=self.events,
@@ -491,7 +494,7 @@ class AgentModel(RuleBasedStateMachine):
     @rule()
     def wait(self) -> None:
         """Long enough that everything is tried again, and somebody has made room."""
-        self.clock.advance(RETRY_MOST_NS)
+        self.clock.advance(MOST_NS)
         self.ledger.full = self.journal.full = False
 
     @rule()
@@ -618,7 +621,7 @@ class AgentModel(RuleBasedStateMachine):
                     break
                 self.finisher.step()
                 self._deliver(10)
-                self.clock.advance(RETRY_MOST_NS)
+                self.clock.advance(MOST_NS)
             self.a_clean_stop()
             _, clips = self.audit()
             assert not any(clip.copies for clip in clips.values())

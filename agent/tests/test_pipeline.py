@@ -16,12 +16,14 @@ import pytest
 
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.shipped_head import shipped_head
+from fsd_agent.pipeline.attempts import FIRST_NS, MOST_NS
 from fsd_agent.pipeline.certificates import CertificateWatch
+from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.clip_code import make_code
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.faults import FaultLog
-from fsd_agent.pipeline.finish import ATTEMPTS, RETRY_MOST_NS, RETRY_NS, Finisher
+from fsd_agent.pipeline.finish import ATTEMPTS, Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.novelty import Novelty
@@ -252,15 +254,13 @@ class Bench:
             spool=self.spool,
             residence=self.where,
             consent=self.consent,
-            codec=codec,
-            detectors=looking,
-            sizes={"front": (WIDTH, HEIGHT)},
+            means=Means(codec, looking, (), {"front": (WIDTH, HEIGHT)}),
+            select=select or self.selector,
+            novelty=self.novelty,
             keys=self.keys,
             clock=self.clock,
             events=self.events,
             power=self.power,
-            select=select or self.selector,
-            novelty=self.novelty,
         )
 
         self.valuing = Valuing(
@@ -718,7 +718,7 @@ def test_a_full_spool_keeps_the_clip_and_tries_again() -> None:
     assert bench.clips(ClipState.CAPTURED)
     assert bench.staging.entries()
     assert bench.events.of("disk_full")
-    bench.clock.advance(RETRY_NS)
+    bench.clock.advance(FIRST_NS)
     assert bench.finisher.step()
 
 
@@ -733,10 +733,10 @@ def test_a_clip_that_does_not_fit_lets_the_next_one_try() -> None:
     for _ in range(2):
         assert bench.finisher.step()
         tried.append(bench.events.of("disk_full")[-1]["clip"])
-        bench.clock.advance(RETRY_NS)
+        bench.clock.advance(FIRST_NS)
     assert len(set(tried)) == 2
     bench.spool.capacity_bytes = 1 << 30
-    bench.clock.advance(RETRY_MOST_NS)
+    bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
 
@@ -767,11 +767,11 @@ def test_a_disk_that_breaks_under_one_clip_loses_nothing_and_stops_no_other() ->
     assert bench.clips(ClipState.CAPTURED) == [broken]
     assert "Input/output error" in bench.finisher.trouble
     for _ in range(20):
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
         bench.finish()
     assert bench.clips(ClipState.CAPTURED) == [broken], "a disk's fault is no reason to give a clip up"
     spool.broken = set()
-    bench.clock.advance(RETRY_MOST_NS)
+    bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
     assert bench.finisher.trouble == ""
@@ -808,7 +808,7 @@ def test_staging_that_can_not_be_read_is_read_again_before_it_is_given_up(
     staging.unreadable = times
     for _ in range(3):
         bench.finish()
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
     assert bench.clips(state)
     (totals,) = bench.journal.totals()
     assert totals.dropped == (((DropReason.STAGING_LOST, 1),) if state is ClipState.DROPPED else ())
@@ -847,7 +847,7 @@ def test_an_unexpected_fault_costs_that_clip_alone_and_only_when_it_stays() -> N
     bench.drive()
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 1
-    bench.clock.advance(RETRY_MOST_NS)
+    bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
 
@@ -856,7 +856,7 @@ def test_an_unexpected_fault_costs_that_clip_alone_and_only_when_it_stays() -> N
     bench.drive()
     for _ in range(3):
         bench.finish()
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
     (totals,) = bench.journal.totals()
     assert totals.dropped == ((DropReason.REDACTION_FAILED, 1),)
     (told,) = bench.events.of("dropped")
@@ -874,7 +874,7 @@ def test_a_codec_that_stalls_once_costs_no_clip() -> None:
     (told,) = bench.events.of("postponed")
     assert (told["reason"], told["detail"]) == (DropReason.REDACTION_FAILED, str(stalled))
     assert str(stalled) in bench.finisher.trouble
-    bench.clock.advance(RETRY_MOST_NS)
+    bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
 
@@ -889,7 +889,7 @@ def test_a_look_that_stalls_is_tried_again_and_the_third_time_costs_the_clip(tim
     for _ in range(times):
         assert not bench.clips(ClipState.SEALED)
         bench.finish()
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == sealed
     (totals,) = bench.journal.totals()
@@ -905,7 +905,7 @@ def test_a_drop_that_the_journal_has_no_room_for_waits() -> None:
     assert bench.clips(ClipState.CAPTURED)
     assert bench.staging.entries()
     bench.journal.full = False
-    bench.clock.advance(RETRY_NS)
+    bench.clock.advance(FIRST_NS)
     bench.finish()
     (totals,) = bench.journal.totals()
     assert totals.dropped == ((DropReason.VIDEO_DAMAGED, 1),)
@@ -1133,7 +1133,7 @@ def test_a_sealing_that_the_journal_had_no_room_for_is_carried_through_and_not_d
     files = dict(bench.spool.files)
     assert files
     bench.journal.full = False
-    bench.clock.advance(RETRY_NS)
+    bench.clock.advance(FIRST_NS)
     bench.finish()
     assert bench.clips(ClipState.SEALED)
     assert dict(bench.spool.files) == files
@@ -1150,7 +1150,7 @@ def test_a_sealed_file_that_is_not_what_was_recorded_is_made_anew() -> None:
     bench.journal.full = False
     ((compartment, clip_id),) = bench.spool.entries()
     bench.spool.put(compartment, clip_id, as_file(b"damaged"))
-    bench.clock.advance(RETRY_NS)
+    bench.clock.advance(FIRST_NS)
     bench.finish()
     assert bench.clips(ClipState.SEALED) == [clip_id]
     assert bench.opened(clip_id)
@@ -1182,7 +1182,7 @@ def test_a_file_that_was_recorded_and_did_not_land_is_made_anew() -> None:
     assert facts_of(bench)[-1] == "Sealed"
     assert bench.events.of("disk_failed")
     assert not spool.entries()
-    bench.clock.advance(RETRY_NS)
+    bench.clock.advance(FIRST_NS)
     bench.finish()
     assert bench.clips(ClipState.SEALED) == [clip_id]
     assert bench.opened(clip_id)
@@ -1198,11 +1198,11 @@ def test_a_drop_that_the_journal_had_no_room_for_is_recorded_once_and_carried_th
     bench.journal.full = True
     for _ in range(ATTEMPTS):
         bench.finish()
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
     assert "Dropped" in facts_of(bench)
     bench.journal.full = False
     for _ in range(3):
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
         bench.finish()
     (row,) = bench.journal.clips({ClipState.DROPPED})
     (clip,) = audited(bench).values()
@@ -1228,7 +1228,7 @@ def test_what_the_ledger_can_not_record_does_not_happen(how: str) -> None:
     assert totals.dropped == ((reason, 1),)
     assert bench.events.of("disk_full" if how == "full" else "ledger_failed")
     setattr(bench.ledger, how, False)
-    bench.clock.advance(RETRY_MOST_NS)
+    bench.clock.advance(MOST_NS)
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 1
     audited(bench)
@@ -1445,7 +1445,7 @@ def test_a_key_that_can_not_be_read_for_a_while_costs_no_clip() -> None:
     bench.keys.broken = "safety.key: others may read or change it"
     for _ in range(10):
         bench.finish()
-        bench.clock.advance(RETRY_MOST_NS)
+        bench.clock.advance(MOST_NS)
     assert bench.clips(ClipState.CAPTURED)
     assert "safety.key" in bench.finisher.trouble
     bench.keys.broken = ""

@@ -20,6 +20,7 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.adapters.staging_files import StagingFiles
 from fsd_agent.adapters.trust_files import TrustFiles
+from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.consent import ConsentKeeper
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.deliver import Deliverer
@@ -36,7 +37,7 @@ from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.events import RememberedEvents
-from fsd_agent.testing.unlimited import AlwaysOn, NoReserve, OpenGate
+from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve, OpenGate
 from fsd_agent.wire.transfer import Topics
 from hil_tests.wire.stand_ins import (
     CATALOGUE,
@@ -120,8 +121,9 @@ class Life:
             ledger=self.ledger,
             residence=residence,
             consent=self.consent,
-            codec=None,
-            sizes={},
+            means=Means(None, (), (), {}),
+            select=KeepsEverything(),
+            novelty=EverythingIsNew(),
             keys=self.keys,
             clock=self.clock,
             events=self.events,

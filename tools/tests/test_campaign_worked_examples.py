@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.record import Recorder
@@ -41,7 +42,7 @@ from fsd_agent.testing.regions import sample_document, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
-from fsd_agent.testing.unlimited import AlwaysOn, NoReserve
+from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
@@ -212,8 +213,9 @@ class Car:
             ledger=ledger,
             residence=residence,
             consent=PlainConsent(),
-            codec=PictureCodec(),
-            sizes={},
+            means=Means(PictureCodec(), (), (), {}),
+            select=KeepsEverything(),
+            novelty=EverythingIsNew(),
             keys=keys,
             clock=clock,
             events=self.events,

@@ -8,6 +8,7 @@ from fsd_agent.adapters.shipped_head import shipped_head
 from fsd_agent.daemon.detectors import Detectors
 from fsd_agent.daemon.link_policy import LinkPolicy
 from fsd_agent.daemon.parts import Parts
+from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.select import Selector
@@ -60,15 +61,12 @@ def open_finishing(
         ledger=parts.ledger,
         residence=parts.residence,
         consent=parts.consent,
-        codec=codec,
-        detectors=detectors.redaction,
-        checkers=detectors.checkers,
-        sizes=sizes,
+        means=Means(codec, detectors.redaction, detectors.checkers, sizes),
+        select=selector,
+        novelty=novelty,
         keys=parts.keys,
         clock=parts.clock,
         events=parts.events,
         power=policy.power,
-        select=selector,
-        novelty=novelty,
     )
     return Finishing(valuing, selector, novelty, finisher)

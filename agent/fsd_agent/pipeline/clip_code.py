@@ -11,7 +11,6 @@ Nothing that goes wrong here is the clip's fault: what a codec or a detector can
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,7 +19,7 @@ from fsd_agent.pipeline.classes import class_of_camera
 from fsd_agent.pipeline.valuing import speed_of
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
-from fsd_agent.records.novelty import Maker
+from fsd_agent.records.novelty import MadeCode, Maker
 from fsd_agent.records.region import DataClass
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.selection.code import BOXES_SOURCE, boxes_code, pictures_code
@@ -31,16 +30,6 @@ from fsd_firmware.samples import Detections, EncodedPacket, Features, Frame
 
 PICTURES: Final = 3
 _UNKNOWN_SPEED: Final = Speed(np.empty(0, np.int64), np.empty(0))
-
-
-@dataclass(frozen=True, slots=True)
-class MadeCode:
-    """A code, and what it is of but for the campaign."""
-
-    maker: Maker
-    source: str
-    camera: str
-    values: bytes
 
 
 def make_code(

@@ -31,22 +31,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from fsd_agent.pipeline.attempts import FIRST_NS, Attempts
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.check import Means, redact_checked
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
-from fsd_agent.pipeline.novelty import Judged, Novelty
+from fsd_agent.pipeline.novelty import JudgesNovelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.pipeline.seal import Sealing
-from fsd_agent.pipeline.select import KeepsEverything, Selects, Unwanted
+from fsd_agent.pipeline.select import Selects, Unwanted
 from fsd_agent.pipeline.whereabouts import Whereabouts
-from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.clock import Clock
-from fsd_agent.ports.detector import Detector, DetectorStalledError
+from fsd_agent.ports.detector import DetectorStalledError
 from fsd_agent.ports.events import EventName, EventSink
 from fsd_agent.ports.journal import Journal, JournalError, StorageFullError
 from fsd_agent.ports.ledger import Ledger, LedgerError, LedgerFullError
@@ -54,6 +53,7 @@ from fsd_agent.ports.spool import CompartmentKeyError, SpoolError, SpoolFullErro
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.ledger import Cause, Copy
+from fsd_agent.records.novelty import Judged
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import RegionPolicy, Route
 from fsd_agent.rules.privacy.plan import Refused
@@ -62,27 +62,12 @@ from fsd_agent.rules.uplink.power import Phase
 from fsd_agent.wire.clip import ClipFormatError
 from fsd_agent.wire.sealed import SealError
 from fsd_agent.wire.staged import StagedPartError, assemble, decode_part
-from fsd_firmware.codec import CodecStalledError, VideoCodec
+from fsd_firmware.codec import CodecStalledError
 
 _log = logging.getLogger(__name__)
 
-RETRY_NS = 5_000_000_000
-"""First pause before the same clip is tried again, and of everything when the disk or the journal failed."""
-RETRY_MOST_NS = 300_000_000_000
-"""Longest pause of one clip."""
 ATTEMPTS = 3
 """Before a clip whose staging can't be read, or that breaks what works on it, is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Resting:
-    """A clip that is to be tried again."""
-
-    attempts: int
-    until_ns: int
-
-
-_FRESH = _Resting(0, 0)
 
 
 class Finisher:
@@ -97,23 +82,17 @@ class Finisher:
         ledger: Ledger,
         residence: Whereabouts,
         consent: Consents,
-        codec: VideoCodec | None,
-        sizes: Mapping[str, tuple[int, int]],
+        means: Means,
+        select: Selects,
+        novelty: JudgesNovelty,
         keys: VehicleKeys,
         clock: Clock,
         events: EventSink,
         power: Power,
-        detectors: Sequence[Detector] = (),
-        checkers: Sequence[Checker] = (),
-        select: Selects | None = None,
-        novelty: Novelty | None = None,
     ) -> None:
-        """``sizes``: width and height in pixels of each camera that the vehicle describes.
-
-        ``detectors`` look at the video before it is painted, beside whoever did already; ``checkers`` at a sample of it after.
-        ``select`` says which clips are not worth it; without it all are. Without ``novelty`` everything is new.
-        """
-        self._select = select or KeepsEverything()
+        """``select`` says which clips are not worth their redaction, ``novelty`` which of the others show nothing new."""
+        self._means = means
+        self._select = select
         self._novelty = novelty
         self._power = power
         self._journal = journal
@@ -122,12 +101,11 @@ class Finisher:
         self._book = ClipBook(ledger)
         self._residence = residence
         self._consent = consent
-        self._means = Means(codec, tuple(detectors), tuple(checkers), sizes)
         self._sealing = Sealing(journal=journal, spool=spool, ledger=ledger, consent=consent, keys=keys)
         self._clock = clock
         self._events = events
         self._not_before_ns = 0
-        self._resting: dict[str, _Resting] = {}
+        self._attempts = Attempts()
         self._stopping = threading.Event()
         self._trouble = ""
 
@@ -174,9 +152,9 @@ class Finisher:
         ready = [
             row
             for row in self._journal.clips({ClipState.CAPTURED})
-            if row.region_id in routes and row.purpose in given and self._tries(row).until_ns <= now_ns
+            if row.region_id in routes and row.purpose in given and self._attempts.may(row.clip_id, now_ns)
         ]
-        return min(ready, key=lambda row: self._tries(row).attempts, default=None)
+        return min(ready, key=lambda row: self._attempts.of(row.clip_id), default=None)
 
     def _is_withdrawn(self, row: ClipRow) -> bool:
         """There is no consent for this clip now: whatever went wrong with it, nothing is decided about it here."""
@@ -187,9 +165,6 @@ class Finisher:
 
     def _stops(self, row: ClipRow) -> Callable[[], bool]:
         return lambda: self._must_stop() or self._is_withdrawn(row)
-
-    def _tries(self, row: ClipRow) -> _Resting:
-        return self._resting.get(row.clip_id, _FRESH)
 
     def _finish(self, row: ClipRow, where: Route) -> None:
         given_up = self._book.given_up_before(row)
@@ -253,7 +228,7 @@ class Finisher:
         unwanted = self._select.judge(allowed, self._stops(clip.row))
         if unwanted is not None:
             return unwanted
-        judged = self._novelty.judge(allowed, policy.data_classes) if self._novelty else Judged()
+        judged = self._novelty.judge(allowed, policy.data_classes)
         return judged if judged.drop is None else Unwanted(judged.drop, judged.detail)
 
     def _disk_fault(self, row: ClipRow, error: SpoolError) -> None:
@@ -276,15 +251,12 @@ class Finisher:
 
     def _rest(self, row: ClipRow) -> int:
         """Let others have their turn; returns how often this clip was tried."""
-        attempts = self._tries(row).attempts
-        until_ns = self._clock.monotonic_ns() + min(RETRY_MOST_NS, RETRY_NS << min(attempts, 10))
-        self._resting[row.clip_id] = _Resting(attempts + 1, until_ns)
-        return attempts + 1
+        return self._attempts.failed(row.clip_id, self._clock.monotonic_ns())
 
     def _pause(self, event: EventName, clip_id: str, error: Exception, *, everything: bool = True) -> None:
         """Nothing was lost: tell, and where it would hit ``everything``, wait."""
         if everything:
-            self._not_before_ns = self._clock.monotonic_ns() + RETRY_NS
+            self._not_before_ns = self._clock.monotonic_ns() + FIRST_NS
         self._trouble = str(error)
         self._events.emit(event, clip=clip_id, what=str(error))
 
@@ -295,8 +267,7 @@ class Finisher:
     def _seal(self, redacted: RedactedClip, where: Route, judged: Judged) -> None:
         row = redacted.clip.row
         sealed = self._sealing.seal(redacted, where, judged.told)
-        if self._novelty is not None:
-            self._novelty.sealed(row, judged)
+        self._novelty.sealed(row, judged)
         self._ended(row, Cause.SEALED)
         self._events.emit(
             "sealed",
@@ -317,8 +288,8 @@ class Finisher:
 
     def _ended(self, row: ClipRow, cause: Cause) -> None:
         """Staging that can't be erased now, or whose erasure can't be recorded, goes at the next start."""
-        self._resting.pop(row.clip_id, None)
-        if not self._resting:
+        self._attempts.ended(row.clip_id)
+        if not self._attempts:
             self._trouble = ""
         try:
             self._book.erasing(row, Copy.STAGED, cause)

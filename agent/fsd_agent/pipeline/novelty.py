@@ -22,34 +22,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
-from fsd_agent.pipeline.clip_code import MadeCode, make_code
+from fsd_agent.pipeline.clip_code import make_code
 from fsd_agent.ports.detector import Detector
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.clip import Clip, ClipRow, ClipState
-from fsd_agent.records.novelty import ClipCode, NoveltyMode, SentCode, Subject
+from fsd_agent.records.novelty import ClipCode, Judged, MadeCode, NoveltyMode, SentCode, Subject
 from fsd_agent.records.purpose import Compartment
-from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass
 from fsd_agent.rules.selection.novelty import Verdict, judge_novelty, remember
 from fsd_agent.wire.sent_codes import SentCodesError, open_sent, seal_sent, state_key
 from fsd_firmware.codec import VideoCodec
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What was found of one clip."""
+class JudgesNovelty(Protocol):
+    """What the Finisher asks and tells."""
 
-    drop: DropReason | None = None
-    detail: str = ""
-    codes: tuple[ClipCode, ...] = ()
-    """By each campaign that asks for novelty."""
-    told: MadeCode | None = None
-    """What may go to the region, inside of the clip."""
+    def judge(self, clip: Clip, allowed: Collection[DataClass]) -> Judged:
+        """Whether to keep ``clip``; ``allowed`` is what may be collected in its region."""
+        ...
+
+    def sealed(self, row: ClipRow, judged: Judged) -> None:
+        """The clip is sealed, and counts from now on. Never raises for what can't be kept."""
+        ...
 
 
 class Novelty:
@@ -81,7 +80,7 @@ class Novelty:
         return {name: count for name, count in self._counts.items() if count}
 
     def judge(self, clip: Clip, allowed: Collection[DataClass]) -> Judged:
-        """Whether to keep ``clip``; ``allowed`` is what may be collected in its region."""
+        """See :class:`JudgesNovelty`."""
         campaigns = self._in_force(clip.row.region_id)
         modes = _modes(clip, campaigns)
         asking = {name: mode for name, mode in modes.items() if mode is not NoveltyMode.OFF}
@@ -101,7 +100,7 @@ class Novelty:
         return _together(verdicts, kept)
 
     def sealed(self, row: ClipRow, judged: Judged) -> None:
-        """The clip is sealed, and counts from now on. Never raises for what can't be kept."""
+        """See :class:`JudgesNovelty`."""
         if not judged.codes:
             return
         compartment = row.compartment

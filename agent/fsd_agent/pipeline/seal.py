@@ -18,7 +18,6 @@ from typing import Any
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.book import ClipBook
-from fsd_agent.pipeline.clip_code import MadeCode
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.ports.journal import Journal
@@ -26,6 +25,7 @@ from fsd_agent.ports.ledger import Ledger, LedgerError
 from fsd_agent.ports.spool import SpoolStore
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import ClipRow, RedactedClip, SealedClip
+from fsd_agent.records.novelty import MadeCode
 from fsd_agent.records.region import Route
 from fsd_agent.wire.clip import encode_clip
 from fsd_agent.wire.sealed import seal_clip

@@ -86,13 +86,6 @@ class Selects(Protocol):
         ...
 
 
-class KeepsEverything:
-    """Selects nothing: for agents that are put together without selection."""
-
-    def judge(self, clip: Clip, stopped: Stopped) -> None:
-        """Every clip goes on."""
-
-
 class _CantTellError(Exception):
     """A verdict can't be had; the message says why."""
 

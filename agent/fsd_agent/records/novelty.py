@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from fsd_agent.records.reasons import DropReason
+
 CODE_BYTES: Final = 96
 """In a first trial on the learning half 64 lost 4 to 5 % of true clips where 96 lost 1 to 2 %, and all cells as they are no less than 96."""
 SENT_MAX: Final = 256
@@ -63,6 +65,28 @@ class ClipCode:
             raise ValueError(f"a code of {len(self.values)} bytes, not {CODE_BYTES}")
         if not any(self.values):
             raise ValueError("a code of zeros alone")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCode:
+    """A code, and what it is of but for the campaign."""
+
+    maker: Maker
+    source: str
+    camera: str
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found of one clip."""
+
+    drop: DropReason | None = None
+    detail: str = ""
+    codes: tuple[ClipCode, ...] = ()
+    """By each campaign that asks for novelty."""
+    told: MadeCode | None = None
+    """What may go to the region, inside of the clip."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,20 @@
 """Nothing in the way: for benches on which there is neither firmware, nor a bill, nor a disk that fills.
 
 ``OpenGate`` is a gate that lets everything go, ``AlwaysOn`` an ignition that stays on, ``NoReserve`` a disk for which nobody keeps
-room. They hide what an agent has to obey, so an agent is given them by name or not at all.
+room. ``KeepsEverything`` selects nothing, and to ``EverythingIsNew`` no clip is like another. They hide what an agent has to
+obey, so an agent is given them by name or not at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from fsd_agent.records.byte_limits import ByteLimits
+from fsd_agent.records.clip import Clip, ClipRow
 from fsd_agent.records.link_rule import EVERYTHING, Admits, LinkRule
+from fsd_agent.records.novelty import Judged
 from fsd_agent.records.reasons import Waits
+from fsd_agent.records.region import DataClass
 from fsd_agent.rules.uplink.power import Phase
 from fsd_firmware.surroundings import LinkKind, LinkState
 
@@ -60,3 +66,21 @@ class NoReserve:
 
     def doubt(self) -> None:
         """Nobody asks."""
+
+
+class KeepsEverything:
+    """Implements :class:`fsd_agent.pipeline.select.Selects`: every clip is worth its redaction."""
+
+    def judge(self, clip: Clip, stopped: Callable[[], bool]) -> None:
+        """See ``Selects``."""
+
+
+class EverythingIsNew:
+    """Implements :class:`fsd_agent.pipeline.novelty.JudgesNovelty`: nothing is remembered."""
+
+    def judge(self, clip: Clip, allowed: Collection[DataClass]) -> Judged:  # noqa: ARG002 - the port's names
+        """See ``JudgesNovelty``."""
+        return Judged()
+
+    def sealed(self, row: ClipRow, judged: Judged) -> None:
+        """See ``JudgesNovelty``."""
