@@ -77,6 +77,11 @@ def test_two_persons_whom_two_models_see_are_two_tracks_and_go_on_as_two() -> No
     assert [sorted(set(one.box[:, 0])) for one in found] == [[100.0, 108.0], [300.0, 308.0]]
 
 
+def test_of_a_row_of_boxes_the_first_takes_what_is_near_itself() -> None:
+    found = follow(seen((0, BOX), (0, moved(29)), (0, moved(58))))
+    assert [one.box[:, 0].tolist() for one in found] == [[100.0, 129.0], [158.0]]
+
+
 def test_somebody_new_begins_a_track_beside_those_that_go_on() -> None:
     found = follow(seen((0, BOX), (5, BOX), (5, moved(200)), (10, moved(200)), (10, moved(400)), (15, BOX)))
     assert [times(one) for one in found] == [[0, 5, 15], [5, 10], [10]]
