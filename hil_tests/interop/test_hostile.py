@@ -78,7 +78,7 @@ def test_a_broker_that_acknowledges_and_forgets_loses_nothing(
         )
         bench.broker.start()
         bench.receive()
-        bench.add(1_500_000)
+        bench.add(20_000_000)  # So that much of it is still to come when the first of it has arrived
         deliverer = bench.deliverer()
         folder = bench.region.root / (
             "incoming" if transfer is TransferProfile.VEHICLE_TOPICS else "incoming_files"

@@ -141,7 +141,10 @@ def test_every_benchmark_states_its_method() -> None:
 
 def test_an_unknown_benchmark_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "nonsense"]) == 1
-    assert "no benchmark named 'nonsense'; there are: agent, check, decode" in capsys.readouterr().err
+    assert (
+        "no benchmark named 'nonsense'; there are: agent, check, confirm, decode, detect"
+        in capsys.readouterr().err
+    )
     with pytest.raises(ToolError, match="isn't installed"):
         replace(find_bench("decode"), target="fsd_missing:run").load()
 

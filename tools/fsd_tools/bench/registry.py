@@ -58,14 +58,14 @@ BENCHES = {
             "true clips in a budget, against fixed intervals and any pedestrian",
         ),
         Bench(
-            "quality",
-            "fsd_tools.bench.quality:bench_quality",
-            "which good and which spoilt clips the verdict on quality throws away",
-        ),
-        Bench(
             "novelty",
             "fsd_tools.bench.novelty:bench_novelty",
             "what a drive costs that is repeated, and what different drives lose to it",
+        ),
+        Bench(
+            "quality",
+            "fsd_tools.bench.quality:bench_quality",
+            "which good and which spoilt clips the verdict on quality throws away",
         ),
         Bench(
             "redact",

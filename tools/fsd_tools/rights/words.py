@@ -29,6 +29,8 @@ REASONS: Final[dict[DropReason, str]] = {
     DropReason.PICTURE_BLURRED: "the picture was too blurred to see anything",
     DropReason.LENS_DIRTY: "the camera's lens was dirty",
     DropReason.FALSE_HIT: "what it was collected for was not there at a second look",
+    DropReason.ALREADY_SENT: "it showed nearly the same as one that had been sent",
+    DropReason.REGION_HAS_ENOUGH: "the region had enough of what it showed",
     DropReason.QUOTA_REGION: "the clips of its region took too much room, and it was worth the least",
     DropReason.QUOTA_SPOOL: "all clips took too much room, and it was worth the least",
     DropReason.DISK_NEEDED: "something newer or more important needed its room on the disk",
