@@ -66,6 +66,11 @@ def test_a_record_answers_what_by_what_how_sure_and_what_is_left() -> None:
         assert part in text
 
 
+def test_a_second_look_is_told() -> None:
+    assert "a second time, where" not in said(RECORD)
+    assert "24 frames a second time, where somebody" in said(replace(RECORD, looked_again=24))
+
+
 def test_a_second_redaction_is_told_with_its_cause() -> None:
     check = CheckRecord(("yunet-n@1",), (), 9, "a face in front")
     assert "a second time with strict rules: a face in front" in said(replace(RECORD, check=check))

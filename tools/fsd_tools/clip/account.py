@@ -17,6 +17,8 @@ def account_lines(facts: Mapping[str, Any]) -> Lines:
     record = facts["redaction"]
     yield "removed", ", ".join(removed_in_words(record["rules"], record["location"])) or "nothing"
     yield from _by(record)
+    if record.get("looked_again"):
+        yield "", f"{record['looked_again']} frames a second time, where somebody may have been missed"
     yield "how sure", sure_in_words(record["sources"], record["rules"])
     yield "checked", _checked(record.get("check"))
     yield from _filled(record)
