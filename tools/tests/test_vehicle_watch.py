@@ -340,9 +340,14 @@ def test_on_a_terminal_it_is_drawn_again_until_somebody_ends_it(tmp_path: Path) 
                 while wanted not in drawn:
                     drawn += os.read(reading, 4096)
                 file.put(own(fired=4711))
+        except BaseException:
+            process.kill()
+            raise
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(10) == 0
         finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+            process.kill()
     os.close(reading)
 
 
