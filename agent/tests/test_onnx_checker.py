@@ -10,7 +10,7 @@ import pytest
 
 from fsd_agent.adapters.onnx_checker import OnnxChecker
 from fsd_agent.ports.checker import Checker
-from fsd_agent.ports.detector import DetectorError
+from fsd_agent.ports.detector import DetectorError, DetectorStalledError
 from fsd_agent.records.check import Sight
 from fsd_firmware.samples import Frame
 from fsd_models.package import load_package
@@ -54,6 +54,17 @@ def test_a_full_look_sees_what_a_quick_one_sees_and_more_of_what_is_large(checke
 def test_the_digest_is_the_package_s(tmp_path: Path) -> None:
     folder = write_marker_package(tmp_path / "marker")
     assert OnnxChecker(folder, threads=1).digest == load_package(folder).digest
+
+
+def test_a_pass_past_its_limit_is_told_apart(tmp_path: Path) -> None:
+    slow = OnnxChecker(write_marker_package(tmp_path / "slow"), threads=1, run_limit_s=1e-9)
+
+    def look_until_it_stalls() -> None:
+        for _ in range(10_000):  # The timer may lose a race against so small a model.
+            slow.look(scene(64, 64), full=False)
+
+    with pytest.raises(DetectorStalledError, match="front at 7 ns: marker@1: stopped after 1e-09 s"):
+        look_until_it_stalls()
 
 
 def test_a_package_that_finds_nothing_to_check_is_refused(tmp_path: Path) -> None:

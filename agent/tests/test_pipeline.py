@@ -98,6 +98,7 @@ from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescr
 from fsd_firmware.samples import (
     Detections,
     EncodedPacket,
+    Features,
     Frame,
     GnssFixes,
     Kind,
@@ -1670,6 +1671,20 @@ def test_where_nothing_can_be_told_of_a_clip_it_is_kept_and_counted() -> None:
     bench.drive()
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
+    assert bench.novelty.counted() == {"novelty_no_code": 2}
+
+
+class _Foreign(MarkerDetector):
+    """Breaks as no port says."""
+
+    def features(self, frame: Frame) -> Features:
+        raise ZeroDivisionError(f"{frame.camera}: as nobody foresaw")
+
+
+def test_a_model_that_breaks_as_nobody_foresaw_costs_no_clip_for_novelty() -> None:
+    bench = twice(looks_again=_Foreign())
+    bench.finish()
+    assert (len(bench.clips(ClipState.SEALED)), drops(bench)) == (2, [])
     assert bench.novelty.counted() == {"novelty_no_code": 2}
 
 

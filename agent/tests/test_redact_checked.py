@@ -10,6 +10,7 @@ import pytest
 
 from fsd_agent.pipeline.check import SAMPLES, Means, redact_checked
 from fsd_agent.pipeline.redact import RedactionStoppedError
+from fsd_agent.ports.detector import DetectorStalledError
 from fsd_agent.records.check import Sight
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.reasons import DropReason
@@ -196,6 +197,13 @@ def test_a_checker_that_breaks_lets_nothing_leave() -> None:
     assert isinstance(outcome, Refused)
     assert outcome.reason is DropReason.REDACTION_CHECK_FAILED
     assert "told to fail" in outcome.detail
+
+
+def test_a_checker_that_stalls_decides_nothing_about_the_clip() -> None:
+    checker = MarkerChecker({Sight.FACE: FACE})
+    checker.fail_next(error=DetectorStalledError)
+    with pytest.raises(DetectorStalledError, match="told to fail"):
+        redact_checked(clip(), RULES, means(checker))
 
 
 def test_what_redaction_refuses_is_refused_with_its_own_reason() -> None:

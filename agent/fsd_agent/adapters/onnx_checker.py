@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fsd_agent.adapters.model_faults import told_apart
 from fsd_agent.ports.detector import DetectorError
 from fsd_agent.records.check import Sight, Sightings
 from fsd_agent.rules.privacy.check import lowest_score
 from fsd_firmware.samples import Frame
-from fsd_models.errors import ModelPackageError, ModelRunError
+from fsd_models.errors import ModelPackageError
 from fsd_models.kinds import ModelKind
 from fsd_models.package import load_package
 from fsd_models.session import SessionLimits
@@ -50,11 +51,11 @@ FULL: Final[Mapping[Sight, Shape]] = {
 class OnnxChecker:
     """One model. One thread at a time.
 
-    ``threads`` bounds the runtime and OpenCV. Raises :class:`DetectorError` when the package is damaged, can't run here, or finds
+    ``threads`` bounds the runtime and OpenCV; ``run_limit_s`` stops each pass that takes longer (None: never). Raises :class:`DetectorError` when the package is damaged, can't run here, or finds
     nothing that can be checked.
     """
 
-    def __init__(self, package_dir: Path, *, threads: int) -> None:
+    def __init__(self, package_dir: Path, *, threads: int, run_limit_s: float | None = None) -> None:
         try:
             from fsd_models.detectors import open_detector
             from fsd_models.tiles import Tiling
@@ -62,7 +63,7 @@ class OnnxChecker:
             raise DetectorError(f"{package_dir}: checking needs the optional part `video`: {error}") from None
         try:
             package = load_package(package_dir)
-            self._model = open_detector(package, SessionLimits(threads=threads))
+            self._model = open_detector(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._digest = package.digest
@@ -86,14 +87,12 @@ class OnnxChecker:
         return self._digest
 
     def look(self, frame: Frame, *, full: bool) -> Sightings:
-        """What is in ``frame``, best first; raises :class:`DetectorError`."""
+        """What is in ``frame``, best first; raises :class:`DetectorError`, and ``DetectorStalledError`` of a pass past its limit."""
         from fsd_models.tiles import look_tiled
 
         tilings = self._full if full else self._quick
-        try:
+        with told_apart(frame):
             found = look_tiled(self._model, frame.bgr, lowest_score(self.source), tilings)
-        except ModelRunError as error:
-            raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
         what = self._sight[found.cls]
         kept = what != 0
         return Sightings(self.source, what[kept], found.score[kept], found.box[kept])

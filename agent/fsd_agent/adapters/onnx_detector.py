@@ -5,16 +5,15 @@ Kinds of ``fsd_models`` and of ``fsd_firmware`` meet here, by name: the two pack
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from fsd_agent.ports.detector import DetectorError, DetectorStalledError, Seen
+from fsd_agent.adapters.model_faults import told_apart
+from fsd_agent.ports.detector import DetectorError, Seen
 from fsd_firmware.samples import Detections, Features, Frame, Kind
 from fsd_models.boxes import RawBoxes, concatenate, suppress
-from fsd_models.errors import ModelPackageError, ModelRunError, ModelTimeoutError
+from fsd_models.errors import ModelPackageError
 from fsd_models.features import HALVES_SUFFIX, Vector
 from fsd_models.kinds import ModelKind
 from fsd_models.package import load_package
@@ -25,17 +24,6 @@ _KIND = np.array([Kind.__members__.get(kind.name, Kind.UNKNOWN) for kind in Mode
 """``Kind`` by ``ModelKind``."""
 _NO_DETECTION = (ModelKind.FACE, ModelKind.PLATE)
 """What only a checker looks for: a campaign has no name for it, and redaction no zone."""
-
-
-@contextmanager
-def _told_apart(frame: Frame) -> Iterator[None]:
-    """A run that was stopped from one that failed, both with where."""
-    try:
-        yield
-    except ModelTimeoutError as error:
-        raise DetectorStalledError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
-    except ModelRunError as error:
-        raise DetectorError(f"{frame.camera} at {frame.t_ns} ns: {error}") from None
 
 
 class OnnxDetector:
@@ -94,7 +82,7 @@ class OnnxDetector:
         ``thorough`` adds what is seen the other way: on the whole picture to halves, or on halves to the whole picture.
         """
         least = min_score * EVIDENCE
-        with _told_apart(frame):
+        with told_apart(frame):
             look = self._model.look(frame.bgr, least, halves=self._halves)
             boxes = look.boxes
             if thorough:
@@ -104,7 +92,7 @@ class OnnxDetector:
 
     def features(self, frame: Frame) -> Features | None:
         """See the port; of halves where boxes are looked for in halves, as for trigger heads."""
-        with _told_apart(frame):
+        with told_apart(frame):
             return self._features(frame, self._model.pooled(frame.bgr, halves=self._halves))
 
     def _features(self, frame: Frame, vector: Vector | None) -> Features | None:

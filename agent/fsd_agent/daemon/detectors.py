@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsd_agent.adapters.model_faults import LOOK_LIMIT_S
 from fsd_agent.daemon.config import CheckConfig, PerceptionConfig
 from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.detector import Detector
-
-LOOK_LIMIT_S = 5.0
-"""A pass takes some hundredths of a second, at nice 10 on a busy computer some tenths. What takes longer hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +60,6 @@ def _checkers(check: CheckConfig | None, base: Path) -> tuple[Checker, ...]:
         return ()
     from fsd_agent.adapters.onnx_checker import OnnxChecker
 
-    return tuple(OnnxChecker(base / one, threads=check.threads) for one in check.packages)
+    return tuple(
+        OnnxChecker(base / one, threads=check.threads, run_limit_s=LOOK_LIMIT_S) for one in check.packages
+    )

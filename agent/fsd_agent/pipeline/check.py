@@ -9,6 +9,8 @@ black in it, and no checker may see a face, a head or a plate that is open. So t
     fails with strict rules   refused as ``redaction_check_failed``: it is not sealed
     can't be decoded, or a    refused likewise: what nobody could check does not leave
     checker breaks
+    a checker or the codec    raised: another try may well succeed, and the clip stays until then
+    stalls
 
 Where nothing has to be painted there is nothing to check.
 """
@@ -22,7 +24,7 @@ import numpy as np
 
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.ports.checker import Checker
-from fsd_agent.ports.detector import Detector, DetectorError
+from fsd_agent.ports.detector import Detector, DetectorError, DetectorStalledError
 from fsd_agent.records.check import Finding, Verdict
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.reasons import DropReason
@@ -53,7 +55,8 @@ def redact_checked(
 ) -> RedactedClip | Refused:
     """The clip without what ``rules`` forbid, looked at again; or why it must not leave.
 
-    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
+    Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true, ``DetectorStalledError`` and
+    ``CodecStalledError``.
     """
     outcome, why = _once(clip, rules, means, stopped)
     if why and rules.strictness is not Strictness.STRICT:
@@ -75,6 +78,8 @@ def _once(
         return made, ""
     try:
         verdict = sample(made, rules, means.codec, means.checkers, stopped)
+    except DetectorStalledError:
+        raise
     except (CodecError, DetectorError) as error:
         return Refused(DropReason.REDACTION_CHECK_FAILED, f"not checked: {error}"), ""
     checkers = means.checkers

@@ -20,6 +20,7 @@ Threads: the one that finishes clips; ``counted`` for any.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -37,6 +38,8 @@ from fsd_agent.records.region import DataClass
 from fsd_agent.rules.selection.novelty import Verdict, judge_novelty, remember
 from fsd_agent.wire.sent_codes import SentCodesError, open_sent, seal_sent, state_key
 from fsd_firmware.codec import VideoCodec
+
+_log = logging.getLogger(__name__)
 
 
 class JudgesNovelty(Protocol):
@@ -86,7 +89,7 @@ class Novelty:
         asking = {name: mode for name, mode in modes.items() if mode is not NoveltyMode.OFF}
         if campaigns is None or not asking:
             return Judged()
-        made = make_code(clip, self._codec, self._detectors, self._sizes)
+        made = self._made(clip)
         if made is None:
             self._counts["novelty_no_code"] += 1
             return Judged()
@@ -98,6 +101,14 @@ class Novelty:
         sent = self._sent(clip.row.compartment)
         verdicts = [judge_novelty(codes[name], sent, campaigns.sketch, mode) for name, mode in asking.items()]
         return _together(verdicts, kept)
+
+    def _made(self, clip: Clip) -> MadeCode | None:
+        """None where it can't be had, whatever the reason is."""
+        try:
+            return make_code(clip, self._codec, self._detectors, self._sizes)
+        except Exception:  # noqa: BLE001 - codecs and models are foreign; their faults cost no clip here
+            _log.exception("clip %s: novelty: unforeseen, and kept", clip.row.clip_id)
+            return None
 
     def sealed(self, row: ClipRow, judged: Judged) -> None:
         """See :class:`JudgesNovelty`."""

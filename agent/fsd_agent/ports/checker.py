@@ -22,8 +22,9 @@ class Checker(Protocol):
         ...
 
     def look(self, frame: Frame, *, full: bool) -> Sightings:
-        """What is in ``frame``, down to the lowest score that may count; raises ``ports.detector.DetectorError``.
+        """What is in ``frame``, down to the lowest score that may count.
 
-        ``full`` takes several times as long to see what is small.
+        ``full`` takes several times as long to see what is small. Raises ``ports.detector.DetectorError``, and its
+        ``DetectorStalledError`` instead of taking for ever.
         """
         ...

@@ -27,6 +27,7 @@ class MarkerChecker:
         self._markers = markers
         self._source = source
         self._failures = 0
+        self._failure: type[DetectorError] = DetectorError
         self.looked_at: list[tuple[str, int]] = []
         """(camera, t_ns) of every frame."""
         self.full: list[bool] = []
@@ -42,15 +43,16 @@ class MarkerChecker:
         """Of its name: it has no weights."""
         return hashlib.sha256(self._source.encode()).hexdigest()
 
-    def fail_next(self, times: int = 1) -> None:
-        """Raise :class:`DetectorError` on the next ``times`` frames."""
+    def fail_next(self, times: int = 1, error: type[DetectorError] = DetectorError) -> None:
+        """Raise ``error`` on the next ``times`` frames."""
         self._failures += times
+        self._failure = error
 
     def look(self, frame: Frame, *, full: bool) -> Sightings:
         """One box a colour that is in the frame."""
         if self._failures:
             self._failures -= 1
-            raise DetectorError(f"{self._source}: told to fail")
+            raise self._failure(f"{self._source}: told to fail")
         self.looked_at.append((frame.camera, frame.t_ns))
         self.full.append(full)
         what, boxes = [], []

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from fsd_agent.adapters.model_faults import LOOK_LIMIT_S
 from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.detector import DetectorError
 from fsd_agent.records.check import Finding, Miss, Verdict
@@ -120,6 +121,8 @@ def open_checkers(packages: Sequence[Path], threads: int) -> tuple[VideoCodec, t
     except ImportError as error:
         raise ToolError(f"checking needs the optional part 'video': {error}") from error
     try:
-        return PyAvCodec(), tuple(OnnxChecker(one, threads=threads) for one in packages)
+        return PyAvCodec(), tuple(
+            OnnxChecker(one, threads=threads, run_limit_s=LOOK_LIMIT_S) for one in packages
+        )
     except DetectorError as error:
         raise ToolError(str(error)) from error
