@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from fsd_agent.pipeline.segments import BLOCK_BYTES, HASH_BYTES, Segments
+from fsd_agent.pipeline.segments import HASH_BYTES, Segments, block_of, cut
 from fsd_agent.pipeline.soundness import AtOnce, Soundness
 from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
@@ -52,8 +52,7 @@ class SealedFiles:
         self._spool = spool
         self._topics = topics
         self._segment_bytes = segment_bytes
-        block_bytes = max(1, BLOCK_BYTES // segment_bytes) * segment_bytes
-        self._soundness = Soundness(spool, beside, done, block_bytes, self._hashes_of)
+        self._soundness = Soundness(spool, beside, done, block_of(segment_bytes), self._hashes_of)
         self._segments = Segments(spool, ahead or AtOnce(), segment_bytes)
         self._hashes: dict[str, bytes] = {}
         """Of clips of which all was read: SHA-256 of each segment, in order."""
@@ -113,11 +112,7 @@ class SealedFiles:
         return self._spool.sha256(row.purpose, row.clip_id) == row.sha256
 
     def _hashes_of(self, block: tuple[bytes, ...]) -> bytes:
-        size, segments = self._segment_bytes, block
-        if any(len(part) != size for part in block[:-1]) or len(block[-1]) > size:
-            data = b"".join(block)
-            segments = tuple(data[at : at + size] for at in range(0, len(data), size))
-        return b"".join(hashlib.sha256(segment).digest() for segment in segments)
+        return b"".join(hashlib.sha256(segment).digest() for segment in cut(block, self._segment_bytes))
 
     def _init(self, row: ClipRow, message: Init, _hashes: bytes) -> tuple[str, bytes]:
         return self._topics.init(row.clip_id), encode(message)

@@ -43,7 +43,7 @@ class Segments:
         self._spool = spool
         self._ahead = ahead
         self._segment_bytes = segment_bytes
-        self._block_bytes = max(1, BLOCK_BYTES // segment_bytes) * segment_bytes
+        self._block_bytes = block_of(segment_bytes)
         self._clip_id = ""
         self._block: dict[int, Segment] = {}
         """What was wanted last, by where in the file of ``_clip_id`` it begins."""
@@ -96,16 +96,26 @@ class Segments:
 
     def _read(self, row: ClipRow, offset: int, hashes: bytes) -> dict[int, Segment]:
         size = self._segment_bytes
-        pieces = self._spool.parts(row.purpose, row.clip_id, offset, self._block_bytes)
-        if any(len(piece) != size for piece in pieces[:-1]) or any(
-            len(piece) > size for piece in pieces[-1:]
-        ):
-            data = b"".join(pieces)
-            pieces = tuple(data[at : at + size] for at in range(0, len(data), size))
+        pieces = cut(self._spool.parts(row.purpose, row.clip_id, offset, self._block_bytes), size)
         return {
             at: (piece, known_hash(hashes, at, size) or hashlib.sha256(piece).digest())
             for at, piece in zip(range(offset, offset + len(pieces) * size, size), pieces, strict=True)
         }
+
+
+def block_of(segment_bytes: int) -> int:
+    """How much is read at once: whole segments, about :data:`BLOCK_BYTES` of them."""
+    return max(1, BLOCK_BYTES // segment_bytes) * segment_bytes
+
+
+def cut(parts: tuple[bytes, ...], segment_bytes: int) -> tuple[bytes, ...]:
+    """The same bytes in segments, the last of which may be shorter. As they are where they are so already, as parts mostly are."""
+    if all(len(part) == segment_bytes for part in parts[:-1]) and all(
+        len(part) <= segment_bytes for part in parts[-1:]
+    ):
+        return parts
+    data = b"".join(parts)
+    return tuple(data[at : at + segment_bytes] for at in range(0, len(data), segment_bytes))
 
 
 def known_hash(hashes: bytes, offset: int, segment_bytes: int) -> bytes:

@@ -195,9 +195,8 @@ class SpoolFile:
         if self.header.v == 1:
             return None
         chunks = _last(self.header.size) + 1
-        sealed = self._read_at(
-            self._body_at + self.header.size + chunks * TAG_BYTES, _HASH_BYTES + 1
-        )  # Nothing comes behind it
+        at = self._body_at + self.header.size + chunks * TAG_BYTES
+        sealed = self._read_at(at, _HASH_BYTES + 1)  # A byte more than there is: nothing comes behind it
         try:
             return self._chunks.decrypt(_HASH_NONCE, sealed, self._bound)
         except (InvalidTag, ValueError) as error:
@@ -206,9 +205,8 @@ class SpoolFile:
     def _chunk(self, number: int) -> bytes:
         """Read and open one."""
         at, last = number * CHUNK_BYTES, _last(self.header.size)
-        most = (
-            CHUNK_BYTES if self.header.v == 1 else self.header.size - at
-        )  # Nothing comes behind it in version 1
+        # In version 1 nothing comes behind the last one: what is there is read with it, and does not open.
+        most = CHUNK_BYTES if self.header.v == 1 else self.header.size - at
         sealed_bytes = min(CHUNK_BYTES, most) + TAG_BYTES
         try:
             sealed = self._read_at(self._body_at + at + number * TAG_BYTES, sealed_bytes)
