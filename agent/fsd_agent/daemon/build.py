@@ -115,28 +115,10 @@ def _put_together(
     policy = open_link_policy(config.uplink, parts)
     engine = TriggerEngine(parts.description.catalogue, parts.description.picture_sizes())
     heads = Heads(parts.ledger, parts.events)
-    give_up = GiveUp(
-        journal=parts.journal,
-        staging=parts.staging,
-        spool=parts.spool,
-        ledger=parts.ledger,
-        events=parts.events,
-    )
+    give_up = _give_up(parts)
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
-    firings = FiringTeller(
-        journal=parts.journal,
-        ledger=parts.ledger,
-        keys=parts.keys,
-        clock=parts.clock,
-        random=random.SystemRandom().random,
-    )
-    retention = Retention(
-        journal=parts.journal,
-        source=parts.residence,
-        give_up=give_up,
-        clock=parts.clock,
-        events=parts.events,
-    )
+    firings = _firings(parts)
+    retention = _retention(parts, give_up)
     finishing = open_finishing(parts, codec, detectors, policy)
     finisher = finishing.finisher
     sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
@@ -191,6 +173,36 @@ def _put_together(
         events=parts.events,
         status_every_s=config.uplink.status_every_s,
         release=release,
+    )
+
+
+def _give_up(parts: Parts) -> GiveUp:
+    return GiveUp(
+        journal=parts.journal,
+        staging=parts.staging,
+        spool=parts.spool,
+        ledger=parts.ledger,
+        events=parts.events,
+    )
+
+
+def _firings(parts: Parts) -> FiringTeller:
+    return FiringTeller(
+        journal=parts.journal,
+        ledger=parts.ledger,
+        keys=parts.keys,
+        clock=parts.clock,
+        random=random.SystemRandom().random,
+    )
+
+
+def _retention(parts: Parts, give_up: GiveUp) -> Retention:
+    return Retention(
+        journal=parts.journal,
+        source=parts.residence,
+        give_up=give_up,
+        clock=parts.clock,
+        events=parts.events,
     )
 
 
