@@ -144,7 +144,7 @@ def test_what_is_no_plate_by_its_shape_is_none() -> None:
     assert found(seen(Sight.PLATE, (50, 50, 80, 80))) == []
 
 
-@pytest.mark.parametrize("up", check._ABOVE)
+@pytest.mark.parametrize("up", [0.0, *check._ABOVE])
 def test_a_painted_head_may_be_above_the_box_of_who_has_it(up: float) -> None:
     """What is seen is a body without a head."""
     shift = up * (PERSON[3] - PERSON[1])
@@ -167,6 +167,14 @@ def test_what_lies_outside_of_the_picture_shows_nobody() -> None:
     assert found(seen(Sight.FACE, (-80, 20, -40, 60))) == []
     assert found(seen(Sight.FACE, (WIDTH, 20, WIDTH + 40, 60))) == []
     assert found(seen(Sight.FACE, (-20, 20, 20, 60)), black((0, 20, 20, 60))) == []
+
+
+@pytest.mark.parametrize("top", [0.0, 1.0, 15.0])
+def test_a_head_at_the_upper_edge_is_not_covered_by_what_is_outside_of_the_picture(top: float) -> None:
+    """Places above it lie outside: there is no paint."""
+    box = (100, top, 200, top + 200)
+    assert found(seen(Sight.PERSON, box)) == [Miss.HEAD]
+    assert found(seen(Sight.PERSON, box), black((120, top, 180, top + 44))) == []
 
 
 def test_black_is_as_dark_as_the_codec_leaves_it() -> None:
@@ -272,7 +280,7 @@ def test_the_numbers_are_those_that_were_measured() -> None:
     assert (check.TALL_PX, check.SMALLEST_FACE_PX, check.WIDEST_PLATE) == (60, 9, 0.12)
     assert check._HEAD == (0.2, 0.0, 0.8, 0.22)
     assert check._BAND == (0.1, 0.5, 0.9, 0.95)
-    assert check._ABOVE == (0.0, 0.1, 0.2, 0.3)
+    assert check._ABOVE == (0.1, 0.2, 0.3)
     assert DEFAULT_SCORE == 0.5
     assert SCORES == {
         "nanodet-m-416": {Sight.PERSON: 0.35, Sight.VEHICLE: 0.4},

@@ -51,8 +51,8 @@ SCORES: Mapping[str, Mapping[Sight, float]] = {
 
 _HEAD = (0.2, 0.0, 0.8, 0.22)
 _BAND = (0.1, 0.5, 0.9, 0.95)
-_ABOVE = (0.0, 0.1, 0.2, 0.3)
-"""How far above the box a painted head is looked for, shares of its height."""
+_ABOVE = (0.1, 0.2, 0.3)
+"""How far above the box a painted head is looked for too, shares of its height. What lies outside of the picture has no paint."""
 
 Picture = NDArray[np.uint8]
 Black = NDArray[np.bool_]
@@ -135,8 +135,9 @@ def _head(box: Sequence[float], black: Black) -> Miss | None:
     if height < TALL_PX:
         return None
     head = _part(box, _HEAD)
-    places = ((head[0], head[1] - up * height, head[2], head[3] - up * height) for up in _ABOVE)
-    return None if max(_share(black, place) for place in places) >= OPEN_HEAD else Miss.HEAD
+    above = ((head[0], head[1] - up * height, head[2], head[3] - up * height) for up in _ABOVE)
+    painted = max(_share(black, head), *(_share(black, place, outside=0.0) for place in above))
+    return None if painted >= OPEN_HEAD else Miss.HEAD
 
 
 def _band(box: Sequence[float], black: Black) -> Miss | None:
@@ -159,11 +160,11 @@ def _part(box: Sequence[float], share: tuple[float, float, float, float]) -> tup
     )
 
 
-def _share(black: Black, box: Sequence[float]) -> float:
-    """Painted share of the part of ``box`` inside the picture; nothing inside shows nobody, and counts as painted."""
+def _share(black: Black, box: Sequence[float], *, outside: float = 1.0) -> float:
+    """Painted share of the part of ``box`` inside the picture; of one with nothing inside, which shows nobody, ``outside``."""
     x1, y1, x2, y2 = (max(round(side), 0) for side in box)
     inside = black[y1:y2, x1:x2]
-    return float(inside.mean()) if inside.size else 1.0
+    return float(inside.mean()) if inside.size else outside
 
 
 def _model(source: str) -> str:
