@@ -7,9 +7,9 @@ and its number where paho looks for the acknowledgement (``_out_messages``).
 
 For an acknowledgement paho makes objects of everything that it could say and a line of log that nobody reads, and takes
 it from the TLS socket in three reads. Between two segments on a slow link the processor's caches have gone cold, and each
-of these steps then waits for memory. So four of its private methods are replaced: ``_sock_recv`` reads ahead, ``_packet_read``
-takes acknowledgements of the shortest form, which nearly all are, ``_handle_pubackcomp`` reads those that say a little
-more, and ``_easy_log`` passes on errors alone. What isn't that goes to paho.
+of these steps then waits for memory. So three of its private methods are replaced: ``_sock_recv`` reads ahead, ``_packet_read``
+takes acknowledgements of the two shortest forms, which nearly all are, and ``_easy_log`` passes on errors alone. What isn't
+that goes to paho.
 
 ``test_mqtt_lean.py`` compares all of it with paho as it is, and fails where paho does otherwise.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import LogLevel, MQTTErrorCode
@@ -28,9 +28,10 @@ READ_BYTES: Final = 4096
 _PUBLISH_QOS_1: Final = 0x32
 """MQTT 5, section 3.3.1; retained is one more."""
 _NO_PROPERTIES: Final = b"\0"
-_PLAIN_ACK: Final = b"\x40\x02"
-"""MQTT 5, section 3.4: a PUBACK without reason and properties, which means that the message was taken; two bytes follow."""
+_ACK: Final = 0x40
+"""MQTT 5, section 3.4: the length of the rest comes next, then the number, then a reason where there is one, then properties."""
 _PLAIN_ACK_BYTES: Final = 4
+"""Without a reason, which means that the message was taken. With one it is a byte longer; a broker gives it where nobody listened."""
 _FAILURES_FROM: Final = 0x80
 """Reason codes of this and more say that a message was not taken (MQTT 5, section 2.4)."""
 
@@ -124,9 +125,9 @@ class LeanClient(paho.Client):
             except OSError as error:
                 self._fault = error  # For paho to say what it is
         ahead, at = self._ahead, 0
-        while ahead.startswith(_PLAIN_ACK, at) and len(ahead) >= at + _PLAIN_ACK_BYTES:
+        while size := self._ack_bytes(ahead, at):
             self._taken(ahead[at + 2] << 8 | ahead[at + 3])
-            at += _PLAIN_ACK_BYTES
+            at += size
         if not at:
             return super()._packet_read()
         self._ahead = ahead[at:]
@@ -146,14 +147,15 @@ class LeanClient(paho.Client):
         self._ahead = ahead[bufsize:]
         return ahead[:bufsize]
 
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        said, properties = packet[2:3], packet[3:]
-        is_plain = cmd == "PUBACK" and len(packet) >= 2 and bytes(properties) in {b"", b"\0"}
-        if not is_plain or (said and said[0] >= _FAILURES_FROM):
-            return super()._handle_pubackcomp(cmd)
-        self._taken(packet[0] << 8 | packet[1])
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+    def _ack_bytes(self, data: bytes, at: int) -> int:
+        """Length of the acknowledgement there, which says that the message was taken; 0 where there is anything else."""
+        if len(data) < at + _PLAIN_ACK_BYTES or data[at] != _ACK:
+            return 0
+        size = 2 + data[at + 1]
+        if size == _PLAIN_ACK_BYTES:
+            return size
+        is_longer = size == _PLAIN_ACK_BYTES + 1 <= len(data) - at and self._protocol == paho.MQTTv5
+        return size if is_longer and data[at + _PLAIN_ACK_BYTES] < _FAILURES_FROM else 0
 
     def _taken(self, number: int) -> None:
         if self._out_messages.pop(number, None) is not None:
