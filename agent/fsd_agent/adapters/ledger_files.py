@@ -2,11 +2,9 @@
 
 Invariants
 - Each file begins with a signed checkpoint over everything before it, and is at its name only when that is durable.
-- Only the newest file is written to, at its end. A write that fails is cut back to the last whole frame.
+- Only the newest file is written to, at its end (:mod:`.ledger_tail`).
 - When ``append`` returns, its records are on the medium (fdatasync), but for batches of ``records.ledger.LAZY`` kinds alone.
 - A head is handed out only after the records under it are on the medium: a power cut can't take back what was told.
-- After a failed fsync the kernel may have thrown pages away and would confirm the next one all the same. Everything is
-  refused then; the next start finds out what there is.
 - Where the device's key is another than the one that signed before, and statements lead from that one to it, the records that
   say so (``KeyRotated``) come before anything that the new key signs.
 - A file goes early only where the next one's checkpoint says all that it says (``rules/audit/handover.py``). One that does not
@@ -19,18 +17,17 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from fsd_agent import __version__
 from fsd_agent.adapters import durable
 from fsd_agent.adapters.ledger_disk import ADVICE, read_file, root_handed_over, segment_paths, translated
+from fsd_agent.adapters.ledger_tail import LedgerFile, LedgerTail
 from fsd_agent.adapters.reserve_file import ReserveFile
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
-from fsd_agent.ports.ledger import LedgerDamagedError, LedgerError
+from fsd_agent.ports.ledger import LedgerDamagedError
 from fsd_agent.ports.spool import SpoolError, SpoolFullError
 from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip_ids import unpack_ids
@@ -52,20 +49,6 @@ from fsd_agent.rules.id_sets import without
 from fsd_agent.wire.ledger import Signed
 from fsd_agent.wire.ledger_file import start_parts
 from fsd_agent.wire.rotation import path_between
-
-
-@dataclass(slots=True)
-class _File:
-    """One segment on disk."""
-
-    path: Path
-    first: int
-    """Number of its first record."""
-    size_bytes: int
-    start_bytes: int = 0
-    """Of that: its checkpoint. Known for the newest."""
-    handed_over: tuple[bytes, bool] | None = None
-    """See ``root_handed_over``, of this one and the next; None before anybody asked."""
 
 
 class LedgerFiles:
@@ -91,15 +74,11 @@ class LedgerFiles:
         self._folder = folder
         self._clock = clock
         self._limits = limits
-        self._datasync = datasync
         self._signer = Signer(keys.sign, keys.device_key_id())
         self._signed_by = self._signer.key_id
         self._lock = threading.RLock()
-        self._files: list[_File] = []
-        self._fd = -1
-        self._release: Callable[[], object] = tuple
-        """Closes the descriptor, once; also where nobody does, because opening failed later or whoever had it is gone."""
-        self._refusal: str | None = None
+        self._files: list[LedgerFile] = []
+        self._tail = LedgerTail(datasync)
         self._reserve = ReserveFile(folder / "reserve")
         with translated():
             durable.settle(folder)  # We go on with what a process that was killed may have begun
@@ -120,7 +99,7 @@ class LedgerFiles:
     def append(self, *facts: Fact) -> None:
         """See the port. Records that free room find some on a full disk too, for a while: ``reserve_file.py``."""
         with self._lock, translated():
-            self._check()
+            self._tail.check()
             if not facts:
                 return
             try:
@@ -147,7 +126,7 @@ class LedgerFiles:
             wall_ns=self._clock.wall_ns(),
             mono_ns=self._clock.monotonic_ns(),
         )
-        self._write(made.data, durably=not made.lazy)
+        self._tail.write(made.data, durably=not made.lazy)
         for entry, frontier, check in made.added:
             self._state.take(entry, frontier, check)
         self._signed_size = made.signed_size
@@ -157,9 +136,9 @@ class LedgerFiles:
     def sync(self) -> None:
         """When this returns, every record survives a power cut."""
         with self._lock, translated():
-            self._check()
+            self._tail.check()
             if self._confirmed < self._state.size:
-                self._sync()
+                self._tail.sync()
                 self._confirmed = self._state.size
 
     def head(self) -> Signed[Head]:
@@ -168,7 +147,7 @@ class LedgerFiles:
             self.sync()
             signed = self._signer.head(self._state.frontier, self._state.chain, self._clock.wall_ns())
             if self._signed_size < self._state.size:
-                self._write(head_frame(signed, self._confirmed), durably=False)
+                self._tail.write(head_frame(signed, self._confirmed), durably=False)
                 self._signed_size = self._state.size
             self._reserve.keep()
             return signed
@@ -211,7 +190,7 @@ class LedgerFiles:
                 removed += 1
         return removed
 
-    def _removable(self, acknowledged: int) -> tuple[_File, _File] | None:
+    def _removable(self, acknowledged: int) -> tuple[LedgerFile, LedgerFile] | None:
         """The oldest file and the next, where the oldest is beyond its bound."""
         with self._lock:
             if len(self._files) < 2:
@@ -225,11 +204,11 @@ class LedgerFiles:
             )
             return (oldest, following) if total > most else None
 
-    def _is_known(self, oldest: _File, following: _File, acknowledged: int) -> bool:
+    def _is_known(self, oldest: LedgerFile, following: LedgerFile, acknowledged: int) -> bool:
         """Whether a region has a root over it, and, where that is known, the next one says all that it says."""
         return acknowledged >= following.first and (oldest.handed_over is None or oldest.handed_over[1])
 
-    def _remove(self, oldest: _File, following: _File, acknowledged: int) -> bool:
+    def _remove(self, oldest: LedgerFile, following: LedgerFile, acknowledged: int) -> bool:
         """Record it, then remove it; False where somebody else did."""
         with self._lock, translated():
             if self._files[0] is not oldest or oldest.handed_over is None:
@@ -243,21 +222,20 @@ class LedgerFiles:
     def close(self) -> None:
         """See the port. The file is released even when it can't be synced."""
         with self._lock:
-            if self._fd < 0:
+            if not self._tail.is_open:
                 return
             try:
-                if self._refusal is None:
+                if not self._tail.refuses:
                     self.head()
                     with translated():
-                        self._sync()
+                        self._tail.sync()
             finally:
-                self._fd, self._refusal = -1, "closed"
-                self._release()
+                self._tail.close()
 
     def _restore(self, paths: list[Path], events: EventSink) -> int:
         """Take up what is there; how many bytes of a torn end were cut off."""
         with durable.translated(self._folder):
-            self._files = [_File(path, int(path.stem), path.stat().st_size) for path in paths]
+            self._files = [LedgerFile(path, int(path.stem), path.stat().st_size) for path in paths]
         newest = self._files[-1]
         segment, live = read_file(newest.path)
         try:
@@ -267,7 +245,7 @@ class LedgerFiles:
         self._state, self._signed_size, self._signed_by = found.state, found.signed_size, found.key_id
         newest.start_bytes = segment.start_bytes
         cut_bytes = 0 if found.end is None else newest.size_bytes - found.end
-        self._open(newest, newest.size_bytes - cut_bytes)
+        self._tail.open(newest, newest.size_bytes - cut_bytes)
         if cut_bytes:
             what = f"a torn end of {cut_bytes} bytes was cut off behind record {self._state.size - 1}"
             events.emit("ledger_repaired", file=str(newest.path), cut_bytes=cut_bytes, what=what)
@@ -275,69 +253,22 @@ class LedgerFiles:
             durable.remove(self._files.pop(0).path)
         return cut_bytes
 
-    def _open(self, file: _File, size_bytes: int) -> None:
-        """For appending behind the first ``size_bytes``, which are durable then; in place of the file before."""
-        with durable.translated(file.path):
-            fd = os.open(file.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                if size_bytes < file.size_bytes:
-                    os.ftruncate(fd, size_bytes)
-                os.lseek(fd, size_bytes, os.SEEK_SET)
-                self._datasync(fd)
-            except OSError:
-                os.close(fd)
-                raise
-        file.size_bytes = size_bytes
-        self._release()
-        self._fd, self._release = fd, weakref.finalize(self, os.close, fd)
-
     def _new_file(self) -> None:
         checkpoint = self._signer.checkpoint(self._state, self._clock.wall_ns())
         path = self._folder / f"{self._state.size:020}.ledger"
         try:
             size = durable.write_file(path, start_parts(checkpoint))
-            file = _File(path, self._state.size, size, size)
-            self._open(file, size)
+            file = LedgerFile(path, self._state.size, size, size)
+            self._tail.open(file, size)
         except SpoolError:
             if path.exists():  # The next start goes on from it, so nothing may be added to the file before
-                self._refusal = "it was begun and could not be opened"
+                self._tail.refuse("it was begun and could not be opened")
             raise
         self._files.append(file)
         self._signed_size = self._state.size
 
     def _rotate(self) -> None:
         """Go on in a new file; the old one is whole on the medium before the new one begins."""
-        self._sync()
+        self._tail.sync()
         self._confirmed = self._state.size
         self._new_file()
-
-    def _write(self, data: bytes, *, durably: bool) -> None:
-        file = self._files[-1]
-        try:
-            with durable.translated(file.path):
-                durable.write_all(self._fd, data)
-        except SpoolError:
-            self._cut_back(file)
-            raise
-        if durably:
-            self._sync()
-        file.size_bytes += len(data)
-
-    def _sync(self) -> None:
-        try:
-            with durable.translated(self._files[-1].path):
-                self._datasync(self._fd)
-        except SpoolError:
-            self._refusal = "an fsync failed earlier; what it did not confirm may be lost"
-            raise
-
-    def _cut_back(self, file: _File) -> None:
-        try:
-            os.ftruncate(self._fd, file.size_bytes)
-            os.lseek(self._fd, file.size_bytes, os.SEEK_SET)
-        except OSError as error:
-            self._refusal = f"could not be cut back after a failed write: {error.strerror}"
-
-    def _check(self) -> None:
-        if self._refusal is not None:
-            raise LedgerError(f"{self._files[-1].path}: {self._refusal}")
