@@ -41,9 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``argv`` (the process' own arguments by default) and return the exit code."""
     words = list(argv if argv is not None else sys.argv[1:])
     try:
-        code = _app(words[0] if words else None)(
-            words, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        code = _app(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except (cyclopts.CycloptsError, UsageError) as error:
         return _refuse(f"{error} See --help.", 2)
@@ -60,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _app(wanted: str | None) -> cyclopts.App:
-    """All groups by name, and the ``wanted`` one whole."""
+def _app(words: Sequence[str]) -> cyclopts.App:
+    """All groups by name, and the one that ``words`` begin with whole."""
     app = cyclopts.App(
         name="fsdctl",
         version=fsd_agent.__version__,
@@ -80,11 +78,20 @@ def _app(wanted: str | None) -> cyclopts.App:
     )
     for name, summary in GROUPS.items():
         module = f"fsd_tools.{name}.commands"
-        if name == wanted:
-            app.command(importlib.import_module(module).app)
+        if name in words[:1]:
+            group = importlib.import_module(module).app
+            app.command(group)
+            if words[1:] in ([], *([flag] for flag in group.help_flags)):
+                _import_all(group)
         else:
             app.command(f"{module}:app", name=name, help=summary)
     return app
+
+
+def _import_all(group: cyclopts.App) -> None:
+    """Its list of commands says what each does, which those that are imported when they are used can't."""
+    for name in group:
+        group[name]
 
 
 def _refuse(message: str, code: int) -> int:

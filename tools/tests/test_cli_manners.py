@@ -26,6 +26,18 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert max(map(len, said.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    "words",
+    [[], ["vehicle"], ["vehicle", "-h"], *([group, "--help"] for group in sorted(GROUPS.keys() - {"demo"}))],
+)
+def test_a_list_of_commands_says_what_each_does(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    _, _, listed = capsys.readouterr().out.partition("Commands ─")
+    named = [line.strip("│ ") for line in listed.splitlines() if line.startswith("│ ") and line[2] != " "]
+    assert named
+    assert not [line for line in named if " " not in line]
+
+
 def test_stars_in_an_example_stay(capsys: pytest.CaptureFixture[str]) -> None:
     main(["clip", "sheet", "--help"])
     assert "cn/store/*/*.mcap" in capsys.readouterr().out

@@ -47,16 +47,8 @@ app.command(
     name="policy",
     help="Edit, check, sign and show a region's policy.",
 )
-app.command(
-    "fsd_tools.region.serve:serve",
-    name="serve",
-    help="""Run the region in DIRECTORY: its broker and its receiver, until SIGINT or SIGTERM.
-
-    Example: fsdctl region serve ./cn
-    """,
-)
-app.command("fsd_tools.region.retention:retention", name="retention")
-app.command("fsd_tools.region.data:data", name="data")
+for _name in ("serve", "retention", "data"):
+    app.command(f"fsd_tools.region.{_name}:{_name}", name=_name)
 app.command("fsd_tools.region.sketch_command:sketch", name="sketch")
 app.command("fsd_tools.region.check_command:check", name="check")
 
