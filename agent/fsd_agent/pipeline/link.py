@@ -12,8 +12,8 @@
 
 Endpoints are tried in the policy's order, one attempt each, and never another's. Between two of them the pause is the
 first of the back-off; after the last the round is over, and the pause grows with the rounds. The back-off, and with it
-the order, starts anew after a connection that lasted ``steady_ns``: one that is dropped at once, again and again, is a
-failing one.
+the order, starts anew after a connection that was of use: it lasted ``steady_ns``, or the broker took ``useful`` messages
+over it, as where a road has coverage for some seconds at a time. One that is dropped at once, again and again, is a failing one.
 
 Of a suspend our clock knows nothing, but the broker's does, and that of every router between that keeps a table of connections:
 after one of ``suspend_ns`` nothing from before is trusted, and no pause from before is waited for. For ``awake_ns`` after it
@@ -45,6 +45,8 @@ class LinkLimits:
     stall_ns: int = 60_000_000_000
     """A full window of 64 KiB segments takes this long at 70 kbit/s."""
     steady_ns: int = 30_000_000_000
+    useful: int = 16
+    """Two windows: more than what a connection that carries nothing gets rid of."""
     suspend_ns: int = 1_000_000_000
     awake_ns: int = 30_000_000_000
     network_retry: BackoffPolicy = NETWORK_RETRY
@@ -95,6 +97,8 @@ class Link(Generic[T]):
         self._since_ns = 0
         """When the state began, or (up) when the broker last acknowledged or had nothing to acknowledge."""
         self._up_since_ns = 0
+        self._acknowledged_before = 0
+        """Of the messages that were acknowledged, those of earlier connections."""
         self._suspended_ns: int | None = None
         """In all, at the last look."""
         self._resuming = False
@@ -177,6 +181,7 @@ class Link(Generic[T]):
         self.peer = event.peer
         self.connections += 1
         self._since_ns = self._up_since_ns = now_ns
+        self._acknowledged_before = self.acknowledged
 
     def on_acked(self, event: Acked, now_ns: int) -> T | None:
         """What the acknowledged publish was for; None when it is not of this connection."""
@@ -187,17 +192,21 @@ class Link(Generic[T]):
 
     def on_disconnected(self, event: Disconnected, now_ns: int) -> None:
         """The connection, or the attempt, is over."""
-        lasted = self.connected and now_ns - self._up_since_ns >= self._limits.steady_ns
-        if lasted:
+        of_use = self.connected and self._was_of_use(now_ns)
+        if of_use:
             self._rounds, self._round_refused = 0, False
         if now_ns < self._awake_until_ns and not event.refused:
             self._rounds = 0
-        pause_ns = 0 if self._resuming else self._pause_ns(event, round_over=lasted)
+        pause_ns = 0 if self._resuming else self._pause_ns(event, round_over=of_use)
         self._resuming = False
         self._retry_at_ns = now_ns + pause_ns
         self.failures += 1
         self.refused += event.refused
         self._down()
+
+    def _was_of_use(self, now_ns: int) -> bool:
+        taken = self.acknowledged - self._acknowledged_before
+        return taken >= self._limits.useful or now_ns - self._up_since_ns >= self._limits.steady_ns
 
     def _pause_ns(self, event: Disconnected, *, round_over: bool) -> int:
         """Choose the endpoint that is next, and how long to wait for it."""

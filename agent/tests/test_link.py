@@ -1,4 +1,4 @@
-"""A vehicle that slept: its connection is not trusted, no pause from before is waited for, and a modem has time to come back."""
+"""The connection, kept up: pauses that grow only while it is of no use, and what follows where the vehicle slept."""
 
 from __future__ import annotations
 
@@ -57,6 +57,35 @@ def bench() -> Bench:
     made = Bench()
     made.step()
     return made
+
+
+def pauses_of(bench: Bench, *, messages: int, connections: int) -> list[float]:
+    """Seconds that are waited after each of so many connections, over which the broker takes so many messages each."""
+    found = []
+    for _ in range(connections):
+        for _ in range(messages):
+            bench.link.publish("a", "t", b"", retain=False, now_ns=bench.clock.monotonic_ns())
+            bench.step()
+        bench.server.cut()
+        bench.step()
+        found.append(bench.due_in_s())
+        bench.clock.advance(int(found[-1] * SECOND) + 1)
+        bench.step()
+        assert bench.link.connected
+    return found
+
+
+def test_short_connections_that_carry_something_are_made_anew_at_once(bench: Bench) -> None:
+    first_s = LIMITS.network_retry.first_ns / SECOND
+    assert max(pauses_of(bench, messages=LIMITS.useful, connections=12)) <= first_s
+
+
+def test_short_connections_that_carry_next_to_nothing_are_failing_ones(bench: Bench) -> None:
+    pauses = pauses_of(bench, messages=LIMITS.useful - 1, connections=12)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 30
+    first_s = LIMITS.network_retry.first_ns / SECOND
+    assert pauses_of(bench, messages=LIMITS.useful, connections=1)[0] <= first_s, "and one of use ends that"
 
 
 def test_after_a_suspend_it_is_dialled_anew_before_any_time_passes(bench: Bench) -> None:
