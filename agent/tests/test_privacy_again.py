@@ -112,10 +112,21 @@ def test_one_of_two_boxes_of_an_instant_at_the_edge_is_enough() -> None:
     assert stretches(*other, *both) == []
 
 
-def test_only_the_last_place_of_a_track_says_whether_it_left() -> None:
+def test_only_the_places_of_its_ends_say_whether_a_track_came_or_left() -> None:
     other = throughout((200.0, 400.0, 240.0, 480.0))
-    walking = [(at, (500.0 - 60 * at, 200.0, 540.0 - 60 * at, 300.0)) for at in range(9)]
-    assert stretches(*other, *walking) == []  # it came from the first look on, and left on the left
+    boxes = [(260.0 - 30 * step, 200.0, 300.0 - 30 * step, 300.0) for step in range(9)]  # to the left edge
+    assert stretches(*other, *((6 + step, box) for step, box in enumerate(boxes))) == [(1, 6)]
+    assert stretches(*other, *((6 + step, box) for step, box in enumerate(reversed(boxes)))) == [(14, 19)]
+
+
+def test_a_gap_is_looked_at_from_the_first_look_of_a_track_to_its_last() -> None:
+    other, edge = throughout((200.0, 200.0, 240.0, 300.0)), (10.0, 200.0, 50.0, 300.0)
+    assert stretches(*other, (7, edge), (9, edge)) == [(7, 9)]
+
+
+def test_two_boxes_of_one_look_are_no_track() -> None:
+    other = throughout((200.0, 200.0, 240.0, 300.0))
+    assert stretches(*other, (8, MIDDLE), (8, MIDDLE)) == []
 
 
 def test_whom_others_saw_between_the_looks_was_there() -> None:

@@ -88,7 +88,14 @@ def test_what_is_seen_and_not_black_enough_is_a_miss(
 def test_a_finding_says_where_when_who_and_how_sure() -> None:
     (one,) = misses(RULES, [seen(Sight.FACE, FACE, 0.75)], black(), "rear", 2_500_000_000)
     assert one == Finding("rear", 2_500_000_000, Miss.FACE, ANY, 0.75, FACE)
+    assert all(type(number) is float for number in (one.score, *one.box))
     assert str(one) == "face in rear at 2.500 s (20, 24, 60, 66), unheard-of@1 0.75"
+
+
+def test_sightings_that_do_not_fit_together_are_refused() -> None:
+    broken = replace(seen(Sight.FACE, FACE), score=np.array([0.9, 0.9], np.float32))
+    with pytest.raises(ValueError, match="zip"):
+        found(broken)
 
 
 def test_only_what_the_rules_ask_for_is_a_miss() -> None:
@@ -127,21 +134,23 @@ def test_a_model_that_is_not_in_the_table_counts_from_the_middle_on() -> None:
 
 def test_small_faces_persons_and_vehicles_are_not_asked_for() -> None:
     least, tall = check.SMALLEST_FACE_PX, check.TALL_PX
-    assert found(seen(Sight.FACE, (50, 50, 50 + least, 90))) == [Miss.FACE]
-    assert found(seen(Sight.FACE, (50, 50, 49.9 + least, 90))) == []
+    assert found(seen(Sight.FACE, (50, 57, 50 + least, 90))) == [Miss.FACE]
+    assert found(seen(Sight.FACE, (50, 57, 49.9 + least, 90))) == []
     for what in (Sight.PERSON, Sight.VEHICLE):
-        assert found(seen(what, (100, 100, 130, 100 + tall))) != []
-        assert found(seen(what, (100, 100, 130, 99.9 + tall))) == []
+        for left in (50, 170):
+            assert found(seen(what, (left, 100, left + 30, 100 + tall))) != []
+            assert found(seen(what, (left, 100, left + 30, 99.9 + tall))) == []
 
 
 def test_what_is_no_plate_by_its_shape_is_none() -> None:
     mask = np.zeros((100, 400), np.bool_)
     widest = check.WIDEST_PLATE * 400
     assert widest == 48
-    assert found(seen(Sight.PLATE, (50, 50, 98, 70)), mask) == [Miss.PLATE]
-    assert found(seen(Sight.PLATE, (50, 50, 98.1, 70)), mask) == []
-    assert found(seen(Sight.PLATE, (50, 50, 81, 80))) == [Miss.PLATE]
-    assert found(seen(Sight.PLATE, (50, 50, 80, 80))) == []
+    for top in (20, 60):
+        assert found(seen(Sight.PLATE, (50, top, 98, top + 20)), mask) == [Miss.PLATE]
+        assert found(seen(Sight.PLATE, (50, top, 98.1, top + 20)), mask) == []
+        assert found(seen(Sight.PLATE, (50, top, 81, top + 30))) == [Miss.PLATE]
+        assert found(seen(Sight.PLATE, (50, top, 80, top + 30))) == []
 
 
 @pytest.mark.parametrize("up", [0.0, *check._ABOVE])
@@ -150,6 +159,24 @@ def test_a_painted_head_may_be_above_the_box_of_who_has_it(up: float) -> None:
     shift = up * (PERSON[3] - PERSON[1])
     above = (HEAD[0], HEAD[1] - shift, HEAD[2], HEAD[3] - shift)
     assert found(seen(Sight.PERSON, PERSON), black(above)) == []
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top"])
+def test_the_place_above_the_box_is_as_large_as_the_head(side: str) -> None:
+    person: Box = (300, 150, 400, 350)
+    x1, y1, x2, y2 = 320, 90, 380, 134  # The head, 0.3 of the person's height above
+
+    def some(share: float) -> Box:
+        wide, high = share * (x2 - x1), share * (y2 - y1)
+        painted: dict[str, Box] = {
+            "left": (x1, y1, x1 + wide, y2),
+            "right": (x2 - wide, y1, x2, y2),
+            "top": (x1, y1, x2, y1 + high),
+        }
+        return painted[side]
+
+    assert found(seen(Sight.PERSON, person), black(some(check.OPEN_HEAD + 0.02))) == []
+    assert found(seen(Sight.PERSON, person), black(some(check.OPEN_HEAD - 0.02))) == [Miss.HEAD]
 
 
 def test_black_that_is_not_where_a_head_is_covers_none() -> None:
@@ -167,6 +194,9 @@ def test_what_lies_outside_of_the_picture_shows_nobody() -> None:
     assert found(seen(Sight.FACE, (-80, 20, -40, 60))) == []
     assert found(seen(Sight.FACE, (WIDTH, 20, WIDTH + 40, 60))) == []
     assert found(seen(Sight.FACE, (-20, 20, 20, 60)), black((0, 20, 20, 60))) == []
+    assert found(seen(Sight.FACE, (-20, 20, 20, 60))) == [Miss.FACE]
+    assert found(seen(Sight.FACE, (0, 20, 10, 60)), black((0, 20, 4, 60))) == []
+    assert found(seen(Sight.FACE, (20, 0, 30, 10)), black((20, 0, 30, 4))) == []
 
 
 @pytest.mark.parametrize("top", [0.0, 1.0, 15.0])
@@ -237,6 +267,24 @@ def test_a_counted_box_whose_zone_is_not_black_is_a_miss(kind: Kind, box: Box, o
         assert not_black(RULES, seen_by, some, "front", 7) == wanted
     assert not_black(other, seen_by, picture(), "front", 7) == []
     assert not_black(RULES, seen_by, picture(), "front", 0) == []
+
+
+def test_each_box_is_asked_for_by_itself() -> None:
+    """One that lies outside of the picture, one that is painted, two that are not."""
+    outside: Box = (-300, 0, -200, 90)
+    others: tuple[Box, ...] = ((250, 100, 350, 300), (400, 100, 500, 300))
+    rows = [(int(Kind.PEDESTRIAN), 0.5, box) for box in (outside, PERSON, *others)]
+    painted = picture(zone_of(Kind.PEDESTRIAN, PERSON))  # type: ignore[arg-type]
+    open_ones = not_black(RULES, [looks("front", "firmware", [(7, rows)])], painted, "front", 7)
+    assert [one.box for one in open_ones] == list(others)
+
+
+def test_a_coloured_zone_is_not_black() -> None:
+    x1, y1, x2, y2 = zone_of(Kind.PEDESTRIAN, PERSON)
+    blue = picture((x1, y1, x2, y2))
+    blue[y1:y2, x1:x2, 0] = 200
+    seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, PERSON)])])]
+    assert len(not_black(RULES, seen_by, blue, "front", 7)) == 1
 
 
 def test_exactly_enough_of_a_zone_is_enough() -> None:

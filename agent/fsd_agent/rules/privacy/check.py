@@ -76,7 +76,7 @@ def misses(
     heads, plates = rules.faces is not FaceRule.NONE, rules.plates is not PlateRule.NONE
     found = []
     for one in sightings:
-        for what, score, box in zip(one.what.tolist(), one.score.tolist(), one.box.tolist(), strict=True):
+        for what, score, box in zip(one.what, one.score.tolist(), one.box.tolist(), strict=True):
             sight = Sight(what)
             wanted = heads if sight in {Sight.FACE, Sight.PERSON} else plates
             if not wanted or score < SCORES.get(_model(one.source), {}).get(sight, DEFAULT_SCORE):
@@ -100,15 +100,18 @@ def not_black(
             rows = counted(one, detections, shows, rules.strictness)
             rows = rows[one.frame_t_ns[one.frame[rows]] == t_ns]
             for row in rows:
-                box, kind = one.box[row : row + 1], one.kind[row : row + 1]
+                this = slice(row, row + 1)
+                box, kind = one.box[this], one.kind[this]
                 zone = head_zones(box, shape) if shows is Shows.HEAD else plate_bands(box, kind, shape)
-                pixels = to_pixels(zone, width, height)
-                if pixels.size and _share(black, pixels[0].tolist()) < PAINTED:
-                    corners = one.box[row].tolist()
-                    where = (corners[0], corners[1], corners[2], corners[3])
-                    found.append(
-                        Finding(camera, t_ns, Miss.NOT_BLACK, one.source, float(one.score[row]), where)
-                    )
+                for pixels in to_pixels(
+                    zone, width, height
+                ).tolist():  # None where it is outside of the picture
+                    if _share(black, pixels) < PAINTED:
+                        corners = one.box[row].tolist()
+                        where = (corners[0], corners[1], corners[2], corners[3])
+                        found.append(
+                            Finding(camera, t_ns, Miss.NOT_BLACK, one.source, float(one.score[row]), where)
+                        )
     return found
 
 
@@ -136,7 +139,7 @@ def _head(box: Sequence[float], black: Black) -> Miss | None:
         return None
     head = _part(box, _HEAD)
     above = ((head[0], head[1] - up * height, head[2], head[3] - up * height) for up in _ABOVE)
-    painted = max(_share(black, head), *(_share(black, place, outside=0.0) for place in above))
+    painted = max(_share(black, head), *(_share(black, place, painted_outside=False) for place in above))
     return None if painted >= OPEN_HEAD else Miss.HEAD
 
 
@@ -160,11 +163,11 @@ def _part(box: Sequence[float], share: tuple[float, float, float, float]) -> tup
     )
 
 
-def _share(black: Black, box: Sequence[float], *, outside: float = 1.0) -> float:
-    """Painted share of the part of ``box`` inside the picture; of one with nothing inside, which shows nobody, ``outside``."""
+def _share(black: Black, box: Sequence[float], *, painted_outside: bool = True) -> float:
+    """Painted share of the part of ``box`` inside the picture. One with nothing inside shows nobody: as if all of it were painted."""
     x1, y1, x2, y2 = (max(round(side), 0) for side in box)
     inside = black[y1:y2, x1:x2]
-    return float(inside.mean()) if inside.size else outside
+    return float(inside.mean()) if inside.size else float(painted_outside)
 
 
 def _model(source: str) -> str:
