@@ -82,6 +82,23 @@ def test_of_a_row_of_boxes_the_first_takes_what_is_near_itself() -> None:
     assert [one.box[:, 0].tolist() for one in found] == [[100.0, 129.0], [158.0]]
 
 
+def test_what_the_first_of_an_instant_is_near_to_is_one_track_and_stays_so() -> None:
+    (track,) = follow(seen((0, moved(29)), (0, moved(0)), (0, moved(58))))
+    assert track.box[:, 0].tolist() == [129.0, 100.0, 158.0]
+
+
+def test_who_is_of_a_track_already_brings_nobody_together() -> None:
+    """The second is near to the third and the fourth, which are not near to each other, and is of the first's track."""
+    found = follow(seen(*((0, moved(*at)) for at in ((0, 0), (29, 0), (58, -5), (31, 59)))))
+    assert [len(one.t_ns) for one in found] == [2, 1, 1]
+
+
+def test_boxes_of_one_instant_stay_in_their_order() -> None:
+    rows = [(t, moved(float(number))) for number in range(100) for t in (S, 0)]
+    found = seen(*rows)
+    assert found.box[:, 0].tolist() == [100.0 + number for number in range(100)] * 2
+
+
 def test_somebody_new_begins_a_track_beside_those_that_go_on() -> None:
     found = follow(seen((0, BOX), (5, BOX), (5, moved(200)), (10, moved(200)), (10, moved(400)), (15, BOX)))
     assert [times(one) for one in found] == [[0, 5, 15], [5, 10], [10]]

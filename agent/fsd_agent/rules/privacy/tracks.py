@@ -36,13 +36,13 @@ class Sightings:
 
 def sightings(t_ns: NDArray[np.int64], box: NDArray[np.float32]) -> Sightings:
     """Boxes (n, 4) seen at ``t_ns`` (n,), in any order."""
-    order = np.argsort(t_ns, kind="stable")
+    order = np.argsort(t_ns, stable=True)
     return Sightings(t_ns[order], upright(box)[order])
 
 
 def follow(seen: Sightings) -> list[Sightings]:
     """Tracks, each with its sightings by time, in order of their beginnings."""
-    track_of = np.full(seen.t_ns.shape, -1, np.int64)
+    track_of = np.empty(seen.t_ns.shape, np.int64)
     last = np.empty(0, np.int64)  # of each track, the row that was seen last
     for t_ns in np.unique(seen.t_ns):
         rows = np.flatnonzero(seen.t_ns == t_ns)
@@ -70,10 +70,10 @@ def _nearest(seen: Sightings, rows: NDArray[np.intp], last: NDArray[np.int64]) -
 def _twin(seen: Sightings, rows: NDArray[np.intp]) -> NDArray[np.int64]:
     """Numbers from 0 on for ``rows`` of one instant; what is in one place has one number."""
     number = np.full(rows.shape, -1, np.int64)
-    far = _distance(seen.box[rows], seen.box[rows], np.zeros((rows.size, rows.size)))
+    far = _distance(seen.box[rows], seen.box[rows], np.zeros(1))
     for at in range(rows.size):
         if number[at] < 0:
-            number[~np.isinf(far[at]) & (number < 0)] = number.max(initial=-1) + 1
+            number[~np.isinf(far[at]) & (number < 0)] = number.max() + 1
     return number
 
 
