@@ -146,7 +146,7 @@ def test_the_shipped_head_prefers_who_steps_out_ahead_of_a_moving_car() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"source": "tracks@2"}, "is for other features than tracks@1"),
+        ({"source": "tracks@3"}, "is for other features than tracks@2"),
         ({"curves": []}, "is for other features"),
         ({"more": 1}, "unknown field"),
         ({"base": "none"}, "base"),
@@ -235,7 +235,7 @@ def test_the_head_that_the_agent_ships_is_that_of_the_curves() -> None:
 
 def test_what_is_no_head_is_refused() -> None:
     data = encode_value_head(shipped_head())
-    for damaged in (b"", data[:-1], data + b"x", data.replace(b"tracks@1", b"tracks\xff1")):
+    for damaged in (b"", data[:-1], data + b"x", data.replace(b"tracks@2", b"tracks\xff2")):
         with pytest.raises(HeadError):
             decode_value_head(damaged)
 

@@ -86,7 +86,7 @@ def as_file(curves: Curves) -> HeadFile:
         for one in curves.curves
     )
     return HeadFile(
-        name="begins_to_cross-1",
+        name="begins_to_cross-2",
         source=SOURCE,
         learned_from="JAAD 2.0 annotations (boxes, tracks, vehicle actions, crossing), half of 173 drives",
         licence="MIT",
