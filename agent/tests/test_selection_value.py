@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head, HeadLayer
 from fsd_agent.rules.selection.tracks import FEATURES, LIMIT, SOURCE, sets_off, slope, track_features
+from fsd_agent.rules.selection.turning import Moved, turnings
 from fsd_agent.rules.selection.value import (
     MOST,
     NOBODY,
@@ -235,6 +236,80 @@ def test_what_all_do_is_the_turning_of_the_picture() -> None:
     assert feature(pair, "toward_own") == pytest.approx(0.5)
 
 
+def turns(first_s: float, speed: float) -> Rows:
+    """A picture that turns from then on, by so many heights of 200 pixels a second; four stand, the fourth, near, walks at once."""
+    rows = []
+    for track, height, place, walk in (
+        (1, 200, 3.0, 0),
+        (2, 100, -8.0, 0),
+        (3, 50, 20.0, 0),
+        (4, 400, 2.0, 0.4),
+    ):
+        places = []
+        for at in range(90):
+            turned = speed * max(0.0, at / 30 - first_s) * 200 / height
+            places.append(place + turned - walk * at / 30)
+        rows += walker(track, places, float(height))
+    return rows
+
+
+def test_turning_is_the_same_pixels_for_all_and_so_less_heights_for_who_is_near() -> None:
+    found = track_features(window(turns(0.0, 0.6)))
+    # To the right: away from the line for who is right of it, toward it for the second, who is left.
+    assert [feature(found, "sweep", row) for row in range(4)] == pytest.approx([-0.6, 1.2, -2.4, -0.3])
+    assert [feature(found, "toward_own", row) for row in range(4)] == pytest.approx([0, 0, 0, 0.4], abs=1e-9)
+
+
+def test_what_a_person_walks_is_told_apart_from_a_turn_that_begins_later() -> None:
+    found = track_features(window(turns(1.5, 0.6)))
+    for name, wanted in (("own_most", 0.4), ("own_least", 0.4), ("own_gain", 0), ("own_later", 0)):
+        assert feature(found, name, 3) == pytest.approx(wanted, abs=1e-9)
+    assert feature(found, "toward_gain", 3) == pytest.approx(-0.3)
+
+
+def test_velocity_of_ones_own_by_half_seconds() -> None:
+    stays, walks = [4.0] * 45, [4 - 0.8 * at / 30 for at in range(45)]
+    names = ("own_most", "own_least", "own_gain", "own_later")
+    found = track_features(window(walker(1, stays + walks)))
+    assert [feature(found, name) for name in names] == pytest.approx([0.8, 0, 0.8, 0.8], abs=1e-9)
+    # From 2 s on: what is not seen before is as the first half second that is.
+    late = track_features(window(walker(1, stays[:15] + walks[:15], start=60)))
+    assert [feature(late, name) for name in names] == pytest.approx([0.8, 0, 0.8, 0.8 / 3], abs=1e-9)
+    short = track_features(window(walker(1, stays[:7])))
+    assert [feature(short, name) for name in names] == [0, 0, 0, 0]
+
+
+def rests(rows: list[tuple[float, float] | None]) -> Moved:
+    """Of one stretch: what moves beyond growth, and heights; None is not there."""
+    known = np.array([[one is not None] for one in rows])
+    rest, height = (np.array([[0.0 if one is None else one[at]] for one in rows]) for at in (0, 1))
+    return Moved(known, np.zeros(known.shape), rest, height)
+
+
+def test_no_turning_is_told_of_two_and_of_those_who_are_not_there() -> None:
+    sides = np.array([1.0, 1.0, -1.0, 1.0])
+    one = (10.0, 100.0)
+    assert turnings(sides, rests([one, None, None, one])).tolist() == [[0], [0], [0], [0]]
+    told = turnings(sides, rests([one, None, one, one]))[:, 0]
+    assert told.tolist() == pytest.approx([-0.1, 0, 0.1, -0.1])
+
+
+heights = st.floats(5, 900)
+
+
+@given(st.lists(st.tuples(st.floats(-500, 500), heights), min_size=3, max_size=9))
+def test_the_turning_lies_between_what_the_others_say_and_who_is_told_it_has_no_say(
+    rows: list[tuple[float, float]],
+) -> None:
+    sides = np.ones(len(rows))
+    told = turnings(sides, rests([*rows]))[:, 0]
+    for at, (_, height) in enumerate(rows):
+        others = [rest for other, (rest, _) in enumerate(rows) if other != at]
+        assert min(others) - 1e-9 <= -told[at] * height <= max(others) + 1e-9
+        changed = turnings(sides, rests([*rows[:at], (9999.0, height), *rows[at + 1 :]]))
+        assert changed[at, 0] == pytest.approx(told[at], abs=1e-9)
+
+
 def test_a_slow_detector_is_judged_like_a_fast_one() -> None:
     fast = track_features(window(walker(1, [4 - 0.8 * at / 30 for at in range(90)])))
     slow = track_features(window(walker(1, [4 - 0.8 * at / 10 for at in range(30)], fps=10)))
@@ -262,7 +337,7 @@ def test_slope_needs_five_points() -> None:
 
 
 def test_a_head_for_other_features_is_refused() -> None:
-    with pytest.raises(ValueHeadError, match=r"takes 29 features of nanodet"):
+    with pytest.raises(ValueHeadError, match=r"takes 33 features of nanodet"):
         check_value_head(replace(weighing(toward=1), source="nanodet"))
     narrow = head([(np.ones((1, 3)), [0], 0)])
     with pytest.raises(ValueHeadError, match="takes 3 features"):

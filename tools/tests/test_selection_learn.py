@@ -107,6 +107,19 @@ def test_learning_is_without_chance_and_a_penalty_flattens() -> None:
     assert np.ptp(held) < 0.5 * np.ptp(free)
 
 
+def test_what_counts_more_is_followed_more_and_only_how_much_more_matters() -> None:
+    features, _ = made_up(1)
+    # Two who are told apart by nothing, half of each: which answer is likelier is what counts more.
+    wanted = np.arange(2000) % 2 == 0
+    names = ("bend", "noise", "constant")
+    even, tenfold = (learn(features, wanted, names, counts=np.full(2000, one)) for one in (1.0, 10.0))
+    np.testing.assert_allclose(even.scores(features), tenfold.scores(features), atol=1e-9)
+    assert even == learn(features, wanted, names)
+    wanted_more = learn(features, wanted, names, counts=np.where(wanted, 3.0, 1.0))
+    chance = 1 / (1 + np.exp(-wanted_more.scores(features)))
+    assert chance.mean() == pytest.approx(0.75, abs=0.01)
+
+
 # ---- the file
 
 
@@ -133,7 +146,7 @@ def test_the_shipped_head_prefers_who_steps_out_ahead_of_a_moving_car() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"source": "tracks@2"}, "is for other features than tracks@1"),
+        ({"source": "tracks@3"}, "is for other features than tracks@2"),
         ({"curves": []}, "is for other features"),
         ({"more": 1}, "unknown field"),
         ({"base": "none"}, "base"),
@@ -168,6 +181,7 @@ def test_true_is_a_begin_while_the_car_moves() -> None:
     assert second.begins[0].height == pytest.approx(200)
     assert second.begins_of == {7: True}
     assert (first.has_crossing, second.has_crossing) == (False, True)
+    assert (first.crosses_of, second.crosses_of) == ({7: False}, {7: True})
     assert not any(one.is_true for one in windows_of(tracks(labels, [Motion.STOPPED] * 200), 0))
 
 
@@ -175,6 +189,17 @@ def test_who_crosses_from_the_start_or_was_unknown_does_not_begin() -> None:
     for before in (1, 255):
         found = windows_of(tracks([before] * 120 + [1] * 80, [Motion.FAST] * 200), 0)
         assert not any(one.is_true for one in found)
+
+
+def test_who_crosses_counts_for_more_whether_it_begins_or_is_under_way() -> None:
+    labels = [0] * 60 + [1] * 60 + [0] * 80
+    begins, goes_on = (examples_of([one]) for one in windows_of(tracks(labels, [Motion.FAST] * 200), 0))
+    assert (begins.crosses.tolist(), begins.wanted.tolist()) == ([True], [True])
+    assert (goes_on.crosses.tolist(), goes_on.wanted.tolist()) == ([True], [False])
+    assert goes_on.among(np.array([False])).crosses.shape == (0,)
+    both = examples_of(windows_of(tracks([0] * 100 + [1] * 100, [Motion.STOPPED] * 200), 0, 10))
+    assert both.among(both.crosses).crosses.all()
+    assert both.among(both.crosses).window.tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
 def test_no_label_reaches_the_window() -> None:
@@ -210,7 +235,7 @@ def test_the_head_that_the_agent_ships_is_that_of_the_curves() -> None:
 
 def test_what_is_no_head_is_refused() -> None:
     data = encode_value_head(shipped_head())
-    for damaged in (b"", data[:-1], data + b"x", data.replace(b"tracks@1", b"tracks\xff1")):
+    for damaged in (b"", data[:-1], data + b"x", data.replace(b"tracks@2", b"tracks\xff2")):
         with pytest.raises(HeadError):
             decode_value_head(damaged)
 

@@ -9,7 +9,7 @@ from fsd_agent.records.head import Head
 from fsd_agent.rules.selection.value import check_value_head
 from fsd_agent.wire.value_head import decode_value_head
 
-NAME: Final = "begins_to_cross-1.head"
+NAME: Final = "begins_to_cross-2.head"
 
 
 def shipped_head() -> Head:

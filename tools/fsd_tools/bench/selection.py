@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head
-from fsd_agent.rules.selection.tracks import FEATURES
 from fsd_agent.rules.selection.value import chance, head_scores, score, steady
 from fsd_agent.rules.selection.window import paths
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
@@ -20,7 +19,6 @@ from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import FPS, Tracks, load_tracks
-from fsd_tools.selection.curves import learn
 from fsd_tools.selection.head_file import SHIPPED, read_head_file
 from fsd_tools.selection.jaad import FRAMES, Labelled, cut, learning_half, whole, windows_of
 from fsd_tools.selection.train import Examples, as_file, examples_of, learn_from, learning_windows
@@ -253,7 +251,7 @@ def _cross_validated(tracks: Tracks, examples: Examples, learned: Sequence[Label
         best = np.full(len(moments), -np.inf)
         for at in range(FOLDS):
             out = tried_fold == at
-            curves = learn(examples.features[fold != at], examples.wanted[fold != at], FEATURES)
+            curves = learn_from(examples.among(fold != at))
             np.maximum.at(best, tried.window[out], curves.scores(tried.features[out]))
         scores = [one if np.isfinite(one) else None for one in best.tolist()]
         _, ranked = _in_turn(moments, _ranked(moments, _steady(moments, scores)))

@@ -7,7 +7,7 @@ campaign may carry it as one.
 Learning (:func:`learn`). Knots lie at even shares of the feature's values, the outermost at :data:`OUTSIDE` and one less
 it. Each knot's hat function (1 at the knot, 0 at its neighbours), scaled to a variance of one, is a column of a logistic
 regression with a penalty of ``penalty / 2`` times the sum of squares of the weights, solved by Newton's method. It has one
-solution, and no chance in it.
+solution, and no chance in it. An example may count more than another; only how much more matters.
 """
 
 from __future__ import annotations
@@ -62,10 +62,15 @@ def learn(
     wanted: NDArray[np.bool_],
     names: Sequence[str],
     *,
+    counts: Column | None = None,
     knots: int = KNOTS,
     penalty: float = PENALTY,
 ) -> Curves:
-    """See the module. ``features`` has shape (n, k), ``wanted`` (n,) with both values in it."""
+    """See the module.
+
+    ``features`` has shape (n, k), ``wanted`` (n,) with both values in it; ``counts`` (n,) is what each example counts for,
+    more than 0.
+    """
     shares = np.linspace(OUTSIDE, 1 - OUTSIDE, knots)
     # To nine digits: a value that shows up as two by its last bit is one knot.
     places = [np.unique(np.round(np.quantile(column, shares), 9)) for column in features.T]
@@ -74,7 +79,8 @@ def learn(
         [hat for column, one in zip(features.T, places, strict=True) for hat in _hats(column, one)], 1
     )
     mean, spread = hats.mean(axis=0), hats.std(axis=0) + 1e-9
-    weights, base = _regress((hats - mean) / spread, wanted.astype(np.float64), penalty)
+    counted = np.ones(wanted.shape[0]) if counts is None else counts / counts.mean()
+    weights, base = _regress((hats - mean) / spread, wanted.astype(np.float64), counted, penalty)
     values = weights / spread
     made, at = [], 0
     for name, one in zip(names, places, strict=True):
@@ -105,16 +111,16 @@ def _hats(column: Column, knots: Column) -> list[Column]:
     return [np.interp(column, knots, one) for one in np.eye(knots.shape[0])]
 
 
-def _regress(columns: Column, wanted: Column, penalty: float) -> tuple[Column, float]:
-    count = columns.shape[1]
-    weights, base = np.zeros(count), float(np.log(wanted.mean() / (1 - wanted.mean())))
+def _regress(columns: Column, wanted: Column, counted: Column, penalty: float) -> tuple[Column, float]:
+    count, usual = columns.shape[1], float((counted * wanted).mean())
+    weights, base = np.zeros(count), float(np.log(usual / (1 - usual)))
     design = np.concatenate([columns, np.ones((columns.shape[0], 1))], axis=1)
     held = np.diag(np.concatenate([np.full(count, penalty), [0.0]]))
     both = np.append(weights, base)
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-(design @ both)))
-        slope = design.T @ (wanted - chance) - held @ both
-        bend = (design * np.maximum(chance * (1 - chance), 1e-5)[:, None]).T @ design + held
+        slope = design.T @ (counted * (wanted - chance)) - held @ both
+        bend = (design * (counted * np.maximum(chance * (1 - chance), 1e-5))[:, None]).T @ design + held
         step = np.linalg.solve(bend, slope)
         both = both + step
         if np.abs(step).max() < SETTLED:

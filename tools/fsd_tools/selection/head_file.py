@@ -1,7 +1,7 @@
 """The file of a head made of curves: JSON that a person can read, and where it was learned from.
 
 ``{"name", "source", "learned_from", "licence", "base", "curves": [{"feature", "knots", "values"}, ...]}``. ``source`` is that
-of the features (``tracks@1``); a file for another one, or with other features, is refused.
+of the features (``tracks@2``); a file for another one, or with other features, is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fsd_tools.campaign.head_fixed import to_fixed
 from fsd_tools.errors import ToolError
 from fsd_tools.selection.curves import Curve, Curves, layers_of
 
-SHIPPED: Final = Path(__file__).parent / "heads" / "begins_to_cross-1.json"
+SHIPPED: Final = Path(__file__).parent / "heads" / "begins_to_cross-2.json"
 CAMERA: Final = "front"
 
 

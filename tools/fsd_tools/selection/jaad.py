@@ -46,13 +46,18 @@ class Labelled:
     begins: tuple[Begin, ...]
     begins_of: dict[int, bool]
     """By track: whether it is one that begins."""
-    has_crossing: bool
-    """Whether somebody is labelled as crossing at any frame, begun here or before."""
+    crosses_of: dict[int, bool]
+    """By track: whether it is labelled as crossing at any frame, begun here or before."""
 
     @property
     def is_true(self) -> bool:
         """See the module."""
         return bool(self.begins)
+
+    @property
+    def has_crossing(self) -> bool:
+        """Whether somebody crosses, begun here or before."""
+        return any(self.crosses_of.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,9 +131,11 @@ def _window(drive: int, about: _Drive, frame: int) -> Labelled:
     rows = about.boxes[(about.boxes["frame"] >= frame) & (about.boxes["frame"] < end)]
     begins = [(track, one) for track, one in about.begins if frame <= one.frame < end]
     window = _cut_out(about, frame, end)
-    there = {int(track): any(track == one for one, _ in begins) for track in np.unique(rows["track"])}
-    has_crossing = bool((rows["cross"] == 1).any())
-    return Labelled(drive, frame, window, tuple(one for _, one in begins), there, has_crossing)
+    tracks = np.unique(rows["track"]).tolist()
+    begins_of = {track: any(track == one for one, _ in begins) for track in tracks}
+    crossing = set(rows["track"][rows["cross"] == 1].tolist())
+    crosses_of = {track: track in crossing for track in tracks}
+    return Labelled(drive, frame, window, tuple(one for _, one in begins), begins_of, crosses_of)
 
 
 def _cut_out(about: _Drive, frame: int, end: int) -> Window:

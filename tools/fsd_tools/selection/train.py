@@ -1,7 +1,8 @@
 """Learn the head that values a clip in which somebody begins to cross: ``python -m fsd_tools.selection.train``.
 
 From the learning half of the JAAD drives (MIT), windows of 3 s every half second, each track of a window one example: is it the one
-that begins to cross? The same data give the same file on one machine, and the same to rounding on another.
+that begins to cross? Who crosses at any moment of it, begun there or before, counts as :data:`CROSSING` others: telling a crossing
+that begins from one that is under way is what the head is worst at. The same data give the same file on one machine, and the same to rounding on another.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fsd_tools.selection.head_file import SHIPPED, HeadFile, write_head_file
 from fsd_tools.selection.jaad import Labelled, learning_half, windows_of
 
 STEP: Final = FPS // 2
+CROSSING: Final = 2.0
 DIGITS: Final = 6
 """Of knots and values in the file: a thousand times finer than a head's steps."""
 
@@ -37,19 +39,28 @@ class Examples:
     features: NDArray[np.float64]
     """Shape (n, k)."""
     wanted: NDArray[np.bool_]
+    crosses: NDArray[np.bool_]
+    """Shape (n,): who crosses, begun there or before. It says what an example counts for in learning, and reaches no score."""
     window: NDArray[np.int64]
     """Index of the window."""
+
+    def among(self, rows: NDArray[np.bool_]) -> Examples:
+        """Those alone; ``rows`` has shape (n,)."""
+        return Examples(self.features[rows], self.wanted[rows], self.crosses[rows], self.window[rows])
 
 
 def examples_of(windows: Sequence[Labelled]) -> Examples:
     """All tracks of all windows, in order."""
-    features, wanted, window = [np.empty((0, len(FEATURES)))], [], []
+    features, wanted, crosses, window = [np.empty((0, len(FEATURES)))], [], [], []
     for at, one in enumerate(windows):
         found = paths(one.window)
         features.append(track_features(one.window))
         wanted += [one.begins_of[path.track] for path in found]
+        crosses += [one.crosses_of[path.track] for path in found]
         window += [at] * len(found)
-    return Examples(np.concatenate(features), np.array(wanted, bool), np.array(window, np.int64))
+    return Examples(
+        np.concatenate(features), np.array(wanted, bool), np.array(crosses, bool), np.array(window, np.int64)
+    )
 
 
 def learning_windows(tracks: Tracks, step: int = STEP) -> list[Labelled]:
@@ -60,7 +71,8 @@ def learning_windows(tracks: Tracks, step: int = STEP) -> list[Labelled]:
 
 def learn_from(examples: Examples) -> Curves:
     """With what was chosen on the learning half."""
-    return learn(examples.features, examples.wanted, FEATURES)
+    counts = np.where(examples.crosses, CROSSING, 1.0)
+    return learn(examples.features, examples.wanted, FEATURES, counts=counts)
 
 
 def as_file(curves: Curves) -> HeadFile:
@@ -74,7 +86,7 @@ def as_file(curves: Curves) -> HeadFile:
         for one in curves.curves
     )
     return HeadFile(
-        name="begins_to_cross-1",
+        name="begins_to_cross-2",
         source=SOURCE,
         learned_from="JAAD 2.0 annotations (boxes, tracks, vehicle actions, crossing), half of 173 drives",
         licence="MIT",

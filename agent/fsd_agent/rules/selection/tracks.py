@@ -7,7 +7,8 @@
 | ``toward_most``, ``toward_first``, ``toward_last``, ``toward_gain`` | the same by half seconds: the largest, the first, the last, last less first |
 | ``toward_moving`` | the largest of half seconds during most of which the car moved |
 | ``sets_off`` | largest growth of that velocity at any moment, from the 0.7 s before to the 0.7 s after: somebody who stood walks |
-| ``sweep``, ``toward_own`` | median of the others' velocities, which is how the picture turns; ``toward`` less that |
+| ``sweep``, ``toward_own`` | what the turning of the picture adds to ``toward``, told from the others (:mod:`~.turning`); ``toward`` less that |
+| ``own_most``, ``own_least``, ``own_gain``, ``own_later`` | velocity less the turning, by half seconds: largest, smallest, last less first, mean of the last three less that of the first three; a half second in which nothing is known is as the nearest one |
 | ``place_start``, ``place_end``, ``place_least``, ``place_nearest`` | heights from the middle: first, last, smallest, smallest magnitude |
 | ``comes``, ``goes`` | how far the place fell from the first to the smallest, rose from the first to the largest |
 | ``height_most``, ``height_end`` | natural logarithm of the height in thousandths of the picture's: closeness |
@@ -24,28 +25,31 @@ All are finite and at most :data:`LIMIT` in magnitude. Where nothing can be told
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fsd_agent.rules.selection.turning import moved, turnings
 from fsd_agent.rules.selection.window import RATE_HZ, Column, Motion, Path, Window, paths
 
 FEATURES: Final = (
     *("seen", "late", "early"),
     *("toward", "toward_most", "toward_first", "toward_last", "toward_gain", "toward_moving", "sets_off"),
-    *("sweep", "toward_own"),
+    *("sweep", "toward_own", "own_most", "own_least", "own_gain", "own_later"),
     *("place_start", "place_end", "place_least", "place_nearest", "comes", "goes"),
     *("height_most", "height_end", "growth", "bottom", "aspect", "aspect_gain"),
     *("stopped", "slow", "fast", "slowing", "gaining"),
 )
-SOURCE: Final = "tracks@1"
+SOURCE: Final = "tracks@2"
 """What a head's ``source`` says that takes these; the number grows with any change of a feature."""
 LIMIT: Final = 16.0
 
 BIN: Final = RATE_HZ // 2
 BIN_LEAST: Final = 8
 """Points of a half second that a velocity is concluded from."""
+FIT_LEAST: Final = 5
 BESIDE: Final = 21
 """Points before and after a moment at which somebody may set off: 0.7 s."""
 BESIDE_LEAST: Final = 12
@@ -53,8 +57,6 @@ MOMENTS: Final = 6
 """Every so many points is a moment."""
 WALK_MOST: Final = 1.2
 """Heights a second, 2 m/s: what is faster is no walk, and counts as this."""
-FIT_LEAST: Final = 5
-OTHERS_LEAST: Final = 2
 
 
 def track_features(window: Window) -> Column:
@@ -65,15 +67,19 @@ def track_features(window: Window) -> Column:
     motion = window.motion_on_grid()
     moves = motion != Motion.STOPPED
     shares = [float((motion == kind).mean()) for kind in tuple(Motion)[:5]]
-    across = [one.side * slope(one.place) for one in found]
+    sides = np.array([one.side for one in found])
+    samples = motion.shape[0]
+    over_all, halves = moved(found, samples, samples, FIT_LEAST), moved(found, samples, BIN, BIN_LEAST)
+    sides = np.array([one.side for one in found])
+    sweep = turnings(sides, over_all)[:, 0]
+    own = halves.toward - turnings(sides, halves)
+    moving = [bool(moves[low : low + BIN].mean() > 0.5) for low in range(0, samples, BIN)]
     rows = []
     for at, path in enumerate(found):
-        others = across[:at] + across[at + 1 :]
-        sweep = -path.side * float(np.median(others)) if len(others) >= OTHERS_LEAST else 0.0
-        toward = -path.side * across[at]
+        toward, known = over_all.toward[at, 0], np.flatnonzero(halves.known[at])
         rows.append(
-            [*_presence(path, motion.shape[0]), toward, *_velocities(path, moves), sets_off(path.place),
-             sweep, toward - sweep, *_places(path), *_shape(path), *shares]
+            [*_presence(path, samples), toward, *_velocities(halves.toward[at], known, moving), sets_off(path.place),
+             sweep[at], toward - sweep[at], *_own(own[at], known), *_places(path), *_shape(path), *shares]
         )  # fmt: skip
     return np.clip(np.nan_to_num(np.array(rows, np.float64)), -LIMIT, LIMIT)
 
@@ -101,18 +107,24 @@ def _presence(path: Path, samples: int) -> list[float]:
     return [path.place.shape[0] / samples, path.first / samples, (samples - path.end) / samples]
 
 
-def _velocities(path: Path, moves: NDArray[np.bool_]) -> list[float]:
+def _velocities(toward: Column, known: NDArray[np.int64], moving: Sequence[bool]) -> list[float]:
     """Most, first, last, gain, and the most while the car moved; all 0 of a path without a whole half second."""
-    found: list[tuple[float, bool]] = []
-    for low in range(0, moves.shape[0], BIN):
-        part = path.place[max(0, low - path.first) : max(0, low + BIN - path.first)]
-        if part.shape[0] >= BIN_LEAST:
-            found.append((-slope(part), bool(moves[low : low + BIN].mean() > 0.5)))
-    if not found:
+    if not known.shape[0]:
         return [0.0] * 5
-    values = [value for value, _ in found]
-    moving = [value for value, is_moving in found if is_moving]
-    return [max(values), values[0], values[-1], values[-1] - values[0], max([0.0, *moving])]
+    values = toward[known].tolist()
+    while_moving = [value for value, at in zip(values, known.tolist(), strict=True) if moving[at]]
+    return [max(values), values[0], values[-1], values[-1] - values[0], max([0.0, *while_moving])]
+
+
+def _own(own: Column, known: NDArray[np.int64]) -> list[float]:
+    """Most, least, gain and how much more later; all 0 of a path without a whole half second."""
+    if not known.shape[0]:
+        return [0.0] * 4
+    nearest = np.abs(np.arange(own.shape[0])[:, None] - known).argmin(axis=1)
+    each = own[known[nearest]]
+    half = (each.shape[0] + 1) // 2
+    later = float(each[-half:].mean() - each[:half].mean())
+    return [float(each.max()), float(each.min()), float(each[-1] - each[0]), later]
 
 
 def _places(path: Path) -> list[float]:
