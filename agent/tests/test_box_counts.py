@@ -35,6 +35,15 @@ def test_a_clip_of_ten_restless_minutes_is_thinned_and_one_that_fits_is_not() ->
     assert encode_counts(np.arange(MAX_CHARS // 2 - 1) % 2)[0] == 1
 
 
+def test_one_character_too_many_halves_the_frames() -> None:
+    fits = np.arange(256) % 2
+    fits[0] = 10
+    every, text = encode_counts(fits)
+    assert (every, len(text)) == (1, 512)
+    assert encode_counts(np.arange(257) % 2) == (2, "1x128,0")
+    assert encode_counts(np.arange(1026) % 4 * 4) == (4, "12x256,4")
+
+
 @pytest.mark.parametrize("text", ["x", "3x", ",", "3,", "3x2x2", "-1", "3 x2", "1" * 10, "3x12\n"])
 def test_what_is_no_list_of_runs_is_refused(text: str) -> None:
     with pytest.raises(BoxCountError, match="is no list of runs"):

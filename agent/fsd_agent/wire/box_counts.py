@@ -29,7 +29,8 @@ def encode_counts(counts: NDArray[np.int64]) -> tuple[int, str]:
     every = 1
     while len(text := _runs(counts)) > MAX_CHARS:
         every *= 2
-        counts = np.pad(counts, (0, counts.size % 2)).reshape(-1, 2).max(axis=1)
+        even = np.pad(counts, (0, counts.size % 2))
+        counts = np.maximum(even[::2], even[1::2])
     return every, text
 
 
@@ -45,5 +46,5 @@ def decode_counts(text: str) -> NDArray[np.int64]:
 
 
 def _runs(counts: NDArray[np.int64]) -> str:
-    runs = ((count, sum(1 for _ in same)) for count, same in groupby(counts.tolist()))
+    runs = ((count, sum(1 for _ in same)) for count, same in groupby(counts))
     return ",".join(f"{count}x{frames}" if frames > 1 else str(count) for count, frames in runs)
