@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,7 +18,9 @@ from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_firmware.samples import Kind
 from fsd_tools.bench.confirm_hits import judged, street_scene, video_scenes
 from fsd_tools.bench.quality import PICTURES, is_dropped, small
-from fsd_tools.bench.quality_spoilt import WAYS, driven
+from fsd_tools.bench.quality_spoilt import WAYS, Shots, driven, shots
+from fsd_tools.bench.side_by_side import drawn_for, side_by_side
+from fsd_tools.errors import ToolError
 
 HEIGHT, WIDTH = 360, 640
 PERSON = np.array([[300, 120, 360, 300]], np.float32)
@@ -38,13 +42,17 @@ def peopled(seed: int, box: NDArray[np.float32] = PERSON) -> NDArray[np.uint8]:
     return picture
 
 
+@pytest.fixture(scope="module")
+def clip() -> Shots:
+    return shots(driven(street(1), PICTURES), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("name", WAYS)
-def test_each_way_to_spoil_is_found_and_what_is_to_be_kept_is(name: str) -> None:
-    pictures = driven(street(1), PICTURES)
+def test_each_way_to_spoil_is_found_and_what_is_to_be_kept_is(name: str, clip: Shots) -> None:
     way = WAYS[name]
-    spoilt = way.spoil(pictures, np.random.default_rng(0))
+    spoilt = way.spoil(clip, np.random.default_rng(0))
     assert len(spoilt) == PICTURES
-    assert all(one.shape == pictures[0].shape and one.dtype == np.uint8 for one in spoilt)
+    assert all(one.shape == clip.pictures[0].shape and one.dtype == np.uint8 for one in spoilt)
     found = faults(small(spoilt, through_codec=False))
     assert found is not None
     if name == "dirt on three tenths":  # Too little for a certain verdict
@@ -85,3 +93,34 @@ def test_of_a_video_whoever_stays_is_true_and_a_stretch_with_nobody_gets_a_plant
     assert [[hit.is_true for hit in scene.hits] for scene in scenes] == [[True, False], [False]]
     verdicts = [[judged(scene, hit, ["marker@1"]) for hit in scene.hits] for scene in scenes]
     assert verdicts == [[Verdict.CONFIRMED, Verdict.FALSE_HIT], [Verdict.FALSE_HIT]]
+
+
+def test_chance_belongs_to_the_thing_and_not_to_who_was_drawn_for_before() -> None:
+    def drawn(number: int) -> float:
+        return float(drawn_for(number).random())
+
+    assert drawn(1) != drawn(2)
+    assert drawn(1) == drawn(1)
+
+
+def test_side_by_side_gives_results_in_order_and_no_tool_to_two_at_once() -> None:
+    told: list[str] = []
+    at_work, meet = [0, 0], threading.Barrier(2)
+
+    def work(tool: int, thing: int) -> int:
+        at_work[tool] += 1
+        assert at_work[tool] == 1
+        meet.wait(60)
+        at_work[tool] -= 1
+        return thing * 10
+
+    assert list(side_by_side([0, 1], range(6), work, told.append, "thing")) == [0, 10, 20, 30, 40, 50]
+    assert told[-1] == "thing 6 of 6"
+
+
+def test_what_one_of_them_raises_is_raised() -> None:
+    def work(_: None, thing: int) -> int:
+        raise ToolError(f"no {thing}")
+
+    with pytest.raises(ToolError, match="no 0"):
+        list(side_by_side([None], [0], work, lambda _: None, "thing"))
