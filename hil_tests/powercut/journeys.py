@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fsd_agent.records.purpose import ALL_PURPOSES
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.rig import Rig
 from hil_tests.account import Stored
-from hil_tests.powercut.forks import Forks
 from hil_tests.powercut.life import AGENT, Cut, Life, Outcome
 from hil_tests.powercut.terms import Lie
 
