@@ -25,7 +25,6 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.wire.clip import ClipFormatError, decode_clip
 from fsd_tools.errors import ToolError
 from fsd_tools.region.firings import FiringStore
-from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
 LOSSES = frozenset(
@@ -241,8 +240,8 @@ def _check_ledger(found: Account, rig: Rig, region_id: str, vehicle: str, journa
     """The ledger proves the same as the journal, clip by clip."""
     ledger, region = rig.vehicle(vehicle).ledger, rig.region(region_id).root
     try:
-        said = json.loads(fsdctl("audit", "verify", ledger, "--receipts", region, "--json"))
-        shown = fsdctl("audit", "show", ledger, "--json").splitlines()
+        said = json.loads(rig.fsdctl("audit", "verify", ledger, "--receipts", region, "--json"))
+        shown = rig.fsdctl("audit", "show", ledger, "--json").splitlines()
     except ToolError as error:
         found.must(False, f"the audit: {error}")
         return

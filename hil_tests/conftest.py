@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fsd_tools.campaign.families import FAMILIES
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.processes import fsdctl
+from fsd_tools.rig.rig import FORKED
 
 FIRING_CAMPAIGNS = ("pedestrian_crossing_ahead", "cyclist_overtaken_close")
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Agents, regions and commands start from here at once; the demo and the agent's own tests start them as a shell does."""
+    forks = Forks(*FORKED)
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ from fsd_agent.adapters.system_clock import SystemClock
 from fsd_agent.ports.journal import CampaignTotals
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import ALL_PURPOSES
-from fsd_tools.rig.processes import fsdctl, wait_until
+from fsd_tools.rig.forks import Forks
+from fsd_tools.rig.processes import wait_until
 from fsd_tools.rig.rig import Rig
 from fsd_tools.vehicle.local_status import Agent, VehicleStatus, vehicle_status
 from fsd_tools.vehicle.status import read_status
@@ -76,9 +77,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, city_drive: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, forks: Forks, city_drive: Path) -> Iterator[Bench]:
     """Region ``cn`` made (not served), one vehicle enrolled and registered there."""
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         rig.add_vehicle(
             VEHICLE, "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
@@ -198,7 +199,7 @@ def test_policies_that_are_not_to_be_believed(bench: Bench, campaigns: tuple[Pat
     region, laid = bench.rig.region("cn"), bench.rig.vehicle(VEHICLE).policy("cn")
     old = region.signed_policy.read_bytes()
     region.policy.write_text(region.policy.read_text().replace("retention_days = 365", "retention_days = 30"))
-    fsdctl("region", "policy", "sign", region.root)
+    bench.rig.fsdctl("region", "policy", "sign", region.root)
     laid.write_bytes(region.signed_policy.read_bytes())
     bench.rig.serve("cn")
     bench.rig.push("cn", campaigns, drive=bench.drive)
@@ -219,7 +220,7 @@ def test_policies_that_are_not_to_be_believed(bench: Bench, campaigns: tuple[Pat
         assert str(laid) in refused["reason"]
         assert says in refused["reason"]
         assert bench.stored() > stored
-        told = json.loads(fsdctl("vehicle", "status", region.root, "--vehicle", VEHICLE, "--json"))
+        told = json.loads(bench.rig.fsdctl("vehicle", "status", region.root, "--vehicle", VEHICLE, "--json"))
         assert (told["policy_version"], told["refused_policy"]) == (2, refused["reason"])
 
 
@@ -298,7 +299,7 @@ def _registered(bench: Bench, jurisdiction: str, serial: int, *more: str) -> byt
     argv = ["--vehicle", VEHICLE, "--jurisdiction", jurisdiction, "--serial", str(serial), *more]
     if "--not-after" in more:
         argv += ["--not-before", "2024-01-01T00:00:00Z"]
-    fsdctl("vehicle", "register", vehicle.root, "--registry", bench.rig.root / "registry", *argv)
+    bench.rig.fsdctl("vehicle", "register", vehicle.root, "--registry", bench.rig.root / "registry", *argv)
     document = vehicle.registration.read_bytes()
     vehicle.registration.write_bytes(kept)
     return document
@@ -316,7 +317,7 @@ def _impostor(rig: Rig) -> str:
     theirs = _port_line(impostor.broker_conf)
     for path in (impostor.broker_conf, impostor.policy):
         path.write_text(path.read_text().replace(theirs, port))
-    fsdctl("region", "policy", "sign", impostor.root)
+    rig.fsdctl("region", "policy", "sign", impostor.root)
     return "impostor"
 
 

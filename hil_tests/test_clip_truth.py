@@ -20,6 +20,7 @@ from mcap.reader import make_reader
 from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_firmware.drive.reader import DriveReader
 from fsd_tools.drive import vehicles
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
@@ -28,9 +29,9 @@ SECOND = 1_000_000_000
 
 @pytest.mark.slow
 def test_a_clip_of_the_receiver_tells_the_truth(
-    tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
 ) -> None:
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         rig.add_vehicle(
             VEHICLE, "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}

@@ -13,7 +13,8 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipState
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
-from fsd_tools.rig.processes import fsdctl, wait_until
+from fsd_tools.rig.forks import Forks
+from fsd_tools.rig.processes import wait_until
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
@@ -22,9 +23,11 @@ BOTH = (Purpose.AUTOMATED_DRIVING, Purpose.SAFETY)
 
 
 @pytest.mark.slow
-def test_a_withdrawal_at_run_time(tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]) -> None:
+def test_a_withdrawal_at_run_time(
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
+) -> None:
     heard: list[Mapping[str, Any]] = []
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         firmware = {"source": f"drive:{city_drive}", "speed": "max"}
         vehicle = rig.add_vehicle(VEHICLE, "CN", ["cn"], {"firmware": firmware})
@@ -49,7 +52,7 @@ def test_a_withdrawal_at_run_time(tmp_path: Path, city_drive: Path, campaigns: t
         rig.serve("cn")
         assert agent.wait(90) == 0, agent.log_tail()
         said = json.loads(
-            fsdctl("audit", "verify", vehicle.ledger, "--receipts", rig.region("cn").root, "--json")
+            rig.fsdctl("audit", "verify", vehicle.ledger, "--receipts", rig.region("cn").root, "--json")
         )
     assert {one["where"] for one in said["clips"]} == {"at the region", "erased"}
     journal = SqliteJournal(vehicle.data / "journal.db")

@@ -21,6 +21,7 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.purpose import ALL_PURPOSES
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.rig import Rig
 from hil_tests.account import UNFINISHED, Starts, Stored, account
 
@@ -43,9 +44,11 @@ class Kills:
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 15 * KILLS)
-def test_every_firing_survives_kill_9(tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]) -> None:
+def test_every_firing_survives_kill_9(
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
+) -> None:
     stored = Stored()
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region(REGION, ["CN"])
         for vehicle in VEHICLES:
             rig.add_vehicle(

@@ -11,20 +11,23 @@ import pytest
 
 from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_firmware.surroundings_file import given_back_path
-from fsd_tools.rig.processes import fsdctl, wait_until
+from fsd_tools.rig.forks import Forks
+from fsd_tools.rig.processes import wait_until
 from fsd_tools.rig.rig import Rig
 
 VEHICLE = "car-a"
 
 
 @pytest.mark.slow
-def test_from_cellular_to_the_garage(tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]) -> None:
+def test_from_cellular_to_the_garage(
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
+) -> None:
     heard: list[Mapping[str, Any]] = []
 
     def events(name: str) -> list[Mapping[str, Any]]:
         return [one for one in heard if one["event"] == name]
 
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         firmware = {"source": f"drive:{city_drive}", "speed": "real", "loop": True}
         vehicle = rig.add_vehicle(
@@ -38,7 +41,7 @@ def test_from_cellular_to_the_garage(tmp_path: Path, city_drive: Path, campaigns
         wait_until(lambda: bool(events("sealed")), timeout_s=60, what="a clip is sealed")
 
         def waiting() -> dict[str, int]:
-            found = json.loads(fsdctl("vehicle", "status", vehicle.root, "--json"))
+            found = json.loads(rig.fsdctl("vehicle", "status", vehicle.root, "--json"))
             waits: dict[str, int] = found["told"]["uplink"]["waits"]
             return waits
 

@@ -9,19 +9,21 @@ import pytest
 
 from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.purpose import ALL_PURPOSES
-from fsd_tools.rig.processes import fsdctl
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.rig import Rig
 
 DRIVES = ("--wait-for-campaigns", "30", "--drain", "60")
 
 
 @pytest.mark.slow
-def test_the_same_streets_again(tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]) -> None:
+def test_the_same_streets_again(
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
+) -> None:
     asking = []
     for path in campaigns:
         asking.append(tmp_path / path.name)
         asking[-1].write_text(path.read_text().replace("novelty: off", "novelty: normal"))
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         for vehicle in ("car-a", "car-b"):
             rig.add_vehicle(
@@ -38,7 +40,9 @@ def test_the_same_streets_again(tmp_path: Path, city_drive: Path, campaigns: tup
         assert stored(rig, "car-a") == once
         assert again.keys() == {"already_sent"}
         assert again["already_sent"] >= first.get("already_sent", 0) + len(once)
-        made = fsdctl("region", "sketch", rig.region("cn").root, "--enough", "1", "--vehicles", "1", "--json")
+        made = rig.fsdctl(
+            "region", "sketch", rig.region("cn").root, "--enough", "1", "--vehicles", "1", "--json"
+        )
         assert json.loads(made)["codes"] > 0
         rig.push("cn", asking, drive=city_drive)
         assert rig.start_agent("car-b", *DRIVES).wait(150) == 0

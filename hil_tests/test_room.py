@@ -15,7 +15,7 @@ from fsd_agent.adapters.sqlite_journal import SqliteJournal
 from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.purpose import ALL_PURPOSES
 from fsd_agent.records.reasons import DropReason
-from fsd_tools.rig.processes import fsdctl
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.rig import Rig
 
 QUOTA_FILES = 2
@@ -25,9 +25,9 @@ UNDELIVERED = 4
 
 @pytest.mark.slow
 def test_a_small_quota_keeps_the_most_valuable_and_the_newest(
-    tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
 ) -> None:
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region(REGION, ["CN"])
         firmware = {"source": f"drive:{city_drive}", "speed": "max"}
         rig.add_vehicle(CAR, "CN", [REGION], {"firmware": firmware, "storage": {"quota_files": QUOTA_FILES}})
@@ -52,7 +52,7 @@ def test_a_small_quota_keeps_the_most_valuable_and_the_newest(
         states = {row.clip_id: row.state for row in _rows(rig)}
         assert {states[row.clip_id] for row in gone} == {ClipState.DROPPED}
         said = json.loads(
-            fsdctl(
+            rig.fsdctl(
                 "audit", "verify", rig.vehicle(CAR).ledger, "--receipts", rig.region(REGION).root, "--json"
             )
         )

@@ -22,8 +22,8 @@ from fsd_tools.demo.play import HOME, play
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
 from fsd_tools.region.firings import FiringStore
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.namespaces import Count, why_not
-from fsd_tools.rig.processes import fsdctl
 from fsd_tools.rig.rig import Rig
 
 
@@ -112,7 +112,7 @@ def name_what_was_done(
     )
     regions = [rig.region(region).root for region in ("cn", "eu")]
     with pytest.raises(ToolError, match="audit verify") as said:
-        fsdctl("audit", "verify", copy, "--receipts", *regions, "--json")
+        rig.fsdctl("audit", "verify", copy, "--receipts", *regions, "--json")
     facts = json.loads(str(said.value).partition(": ")[2])
     assert (kind, number) in {(one["kind"], one["record"]) for one in facts["findings"]}
 
@@ -120,15 +120,15 @@ def name_what_was_done(
 @pytest.mark.slow
 @pytest.mark.parametrize("left_clips", ["deliver", "erase"])
 def test_clips_of_a_region_that_was_left_go_there_or_nowhere(
-    tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...], left_clips: str
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...], left_clips: str
 ) -> None:
     """Collected in cn without delivering, then re-registered to eu: both regions are there, each gets its own alone."""
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         rig.add_region("eu", ["DE"])
         draft = rig.region("cn").policy
         draft.write_text(draft.read_text().replace('left_clips = "deliver"', f'left_clips = "{left_clips}"'))
-        fsdctl("region", "policy", "sign", rig.region("cn").root)
+        rig.fsdctl("region", "policy", "sign", rig.region("cn").root)
         agent = {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
         vehicle = rig.add_vehicle("car-a", "CN", ["cn", "eu"], agent)
         rig.consent("car-a", give=ALL_PURPOSES)
@@ -174,13 +174,13 @@ def clips_in(rig: Rig, region_id: str) -> set[str]:
 
 @pytest.mark.slow
 def test_operators_read_why_a_campaign_has_what_it_has(
-    tmp_path: Path, city_drive: Path, campaigns: tuple[Path, ...]
+    tmp_path: Path, forks: Forks, city_drive: Path, campaigns: tuple[Path, ...]
 ) -> None:
     limited = tmp_path / "limited.yaml"
     lines = campaigns[0].read_text().splitlines()
     limited.write_text("\n".join([*("id: limited" if line.startswith("id:") else line for line in lines),
                                   "budget: {clips_per_day: 1}"]))  # fmt: skip
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, forks=forks) as rig:
         rig.add_region("cn", ["CN"])
         rig.add_vehicle(
             "car-a", "CN", ["cn"], {"firmware": {"source": f"drive:{city_drive}", "speed": "max"}}
@@ -190,8 +190,10 @@ def test_operators_read_why_a_campaign_has_what_it_has(
         rig.push("cn", [limited, campaigns[1]], drive=city_drive)
         agent = rig.start_agent("car-a", "--wait-for-campaigns", "30")
         assert agent.wait(90) == 0, agent.log_tail()
-        told = json.loads(fsdctl("vehicle", "status", rig.region("cn").root, "--vehicle", "car-a", "--json"))
-        text = fsdctl("vehicle", "status", rig.region("cn").root)
+        told = json.loads(
+            rig.fsdctl("vehicle", "status", rig.region("cn").root, "--vehicle", "car-a", "--json")
+        )
+        text = rig.fsdctl("vehicle", "status", rig.region("cn").root)
     assert (told["vehicle"], told["region"], told["campaign_set"]) == ("car-a", "cn", 1)
     accounts = {one["id"]: one for one in told["campaigns"]}
     assert accounts["limited"]["fired"] == 1 + accounts["limited"]["dropped"]["budget_clips"]

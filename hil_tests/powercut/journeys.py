@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fsd_agent.records.purpose import ALL_PURPOSES
-from fsd_tools.rig.rig import Rig
+from fsd_tools.rig.forks import Forks
+from fsd_tools.rig.rig import FORKED, Rig
 from hil_tests.account import Stored
-from hil_tests.powercut.forks import Forks
-from hil_tests.powercut.life import AGENT, Cut, Life, Outcome
+from hil_tests.powercut.life import Cut, Life, Outcome
 from hil_tests.powercut.terms import Lie
 
 REGION = "cn"
@@ -57,12 +57,12 @@ class Fleet:
     """A region that is up, and vehicles that drive to it one after the other. Close it to end the region."""
 
     def __init__(self, root: Path, drive: Path, campaigns: Sequence[Path]) -> None:
-        self._rig = Rig(root)
+        self._forks = Forks(*FORKED)
+        self._rig = Rig(root, forks=self._forks)
         self._drive = drive
         self._stored = Stored()
         self._enrolling = threading.Lock()
         self._vehicles = 0
-        self._forks = Forks(AGENT.partition(":")[0])
         try:
             self._rig.add_region(REGION, [JURISDICTION])
             self._rig.serve(REGION, on_event=self._stored.hear)

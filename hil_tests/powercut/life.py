@@ -28,11 +28,11 @@ from fsd_agent.records.purpose import ALL_PURPOSES, Purpose
 from fsd_agent.rules.spool.lifecycle import LIVE
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, STAGED_SUFFIX
 from fsd_tools.errors import ToolError
+from fsd_tools.rig.forks import Fork, Forks
 from fsd_tools.rig.processes import wait_until
 from fsd_tools.rig.rig import Rig
 from fsd_tools.vehicle.consent import change_consent
 from hil_tests.account import Account, Starts, Stored, account
-from hil_tests.powercut.forks import Fork, Forks
 from hil_tests.powercut.power import At, Left, PoweredFolder
 from hil_tests.powercut.road import CAMPAIGNS
 from hil_tests.powercut.terms import Count, Lie

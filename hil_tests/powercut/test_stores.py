@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.processes import wait_until
 from hil_tests.powercut.disk import ROOT, Disk, File, Folder
-from hil_tests.powercut.forks import Forks
 from hil_tests.powercut.power import At, PoweredFolder
 from hil_tests.powercut.stores import DONE, SAID, STORES
 from hil_tests.powercut.survive import KeptFile, survivors

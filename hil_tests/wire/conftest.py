@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.namespaces import why_not
 from hil_tests.wire.world import World
 
@@ -19,7 +20,7 @@ def namespaces() -> None:
 
 
 @pytest.fixture(scope="session")
-def world(namespaces: None) -> Iterator[World]:
+def world(namespaces: None, forks: Forks) -> Iterator[World]:
     """Regions and a car in network namespaces."""
-    with World() as world:
+    with World(forks) as world:
         yield world

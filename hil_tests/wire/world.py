@@ -24,6 +24,7 @@ from fsd_agent.rules.residency.egress import Destination, Opening, egress_rulese
 from fsd_agent.wire.transfer import campaigns_topic
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.namespaces import Namespace, Network, count_from
 from fsd_tools.rig.processes import Child, wait_until
 from fsd_tools.rig.rig import Rig
@@ -49,7 +50,7 @@ class World:
 
     at_once = True
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks | None = None) -> None:
         self.memory = Memory()
         self.owners: dict[str, str] = {}
         """The region of every clip that any schedule collected."""
@@ -65,7 +66,7 @@ class World:
         self._children: list[Child] = []
         self.clock = WallClock(self.root)
         self.network = Network()
-        self.rig = Rig(self.root, self.network)
+        self.rig = Rig(self.root, self.network, forks=forks)
         try:
             self._build()
         except BaseException:

@@ -9,14 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsd_models.boxes import RawBoxes, concatenate, no_boxes, suppress
-from fsd_models.network import Network
+from fsd_models.package import Manifest
 
 OVERLAP = 0.2
+
+
+class Looks(Protocol):
+    """What looks at one tile; :class:`fsd_models.network.Network` does."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the model."""
+        ...
+
+    def detect(self, bgr: NDArray[np.uint8], min_score: float) -> RawBoxes:
+        """Boxes in pixels of the tile, the caller's to change. Raises ``ModelRunError``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +50,7 @@ def spans(length: int, pieces: int) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def look_tiled(
-    model: Network, bgr: NDArray[np.uint8], min_score: float, tilings: Sequence[Tiling]
-) -> RawBoxes:
+def look_tiled(model: Looks, bgr: NDArray[np.uint8], min_score: float, tilings: Sequence[Tiling]) -> RawBoxes:
     """Boxes of ``bgr`` (height, width, 3) from all ``tilings`` together, best first. Raises ``ModelRunError``."""
     height, width = bgr.shape[:2]
     found = no_boxes()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fsd_tools.bench.commands import EVERY_S, Paced
 from fsd_tools.bench.frame import BenchResult, Goal, figure, interleaved, this_machine
 from fsd_tools.bench.paced import median_at_pace
 from fsd_tools.bench.registry import BENCHES, find_bench, method_of
@@ -147,6 +148,16 @@ def test_an_unknown_benchmark_lists_those_there_are(capsys: pytest.CaptureFixtur
     )
     with pytest.raises(ToolError, match="isn't installed"):
         replace(find_bench("decode"), target="fsd_missing:run").load()
+
+
+def test_progress_in_a_log_is_the_first_and_then_one_in_a_while() -> None:
+    told: list[str] = []
+    now = [100.0]
+    tell = Paced(told.append, lambda: now[0])
+    for text, after_s in (("a", 0), ("b", EVERY_S - 0.1), ("c", 0.1), ("d", 0.1), ("e", EVERY_S)):
+        now[0] += after_s
+        tell(text)
+    assert told == ["a", "c", "e"]
 
 
 def test_list_names_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,13 +13,21 @@ pytest.importorskip("cv2", reason="the video part is not installed")
 pytest.importorskip("av", reason="the video part is not installed")
 
 from fsd_agent.records.selection_rule import Fault  # after the check that they are there
+from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.selection.confirm import LOOKS, Verdict, overlap
 from fsd_agent.rules.selection.quality import faults
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_firmware.samples import Kind
-from fsd_tools.bench.confirm_hits import judged, street_scene, video_scenes
+from fsd_models.boxes import RawBoxes
+from fsd_tools.bench.confirm_hits import judged, looks, street_scene, video_scenes
 from fsd_tools.bench.quality import PICTURES, is_dropped, small
-from fsd_tools.bench.quality_spoilt import WAYS, driven
+from fsd_tools.bench.quality_spoilt import WAYS, Shots, driven, shots
+from fsd_tools.bench.seen_before import KEPT, SeenBefore
+from fsd_tools.bench.side_by_side import drawn_for, side_by_side
+from fsd_tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from fsd_models.package import Manifest
 
 HEIGHT, WIDTH = 360, 640
 PERSON = np.array([[300, 120, 360, 300]], np.float32)
@@ -38,13 +49,17 @@ def peopled(seed: int, box: NDArray[np.float32] = PERSON) -> NDArray[np.uint8]:
     return picture
 
 
+@pytest.fixture(scope="module")
+def clip() -> Shots:
+    return shots(driven(street(1), PICTURES), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("name", WAYS)
-def test_each_way_to_spoil_is_found_and_what_is_to_be_kept_is(name: str) -> None:
-    pictures = driven(street(1), PICTURES)
+def test_each_way_to_spoil_is_found_and_what_is_to_be_kept_is(name: str, clip: Shots) -> None:
     way = WAYS[name]
-    spoilt = way.spoil(pictures, np.random.default_rng(0))
+    spoilt = way.spoil(clip, np.random.default_rng(0))
     assert len(spoilt) == PICTURES
-    assert all(one.shape == pictures[0].shape and one.dtype == np.uint8 for one in spoilt)
+    assert all(one.shape == clip.pictures[0].shape and one.dtype == np.uint8 for one in spoilt)
     found = faults(small(spoilt, through_codec=False))
     assert found is not None
     if name == "dirt on three tenths":  # Too little for a certain verdict
@@ -79,9 +94,79 @@ def test_the_labelled_are_true_hits_and_the_planted_lie_where_nobody_is(seed: in
 
 def test_of_a_video_whoever_stays_is_true_and_a_stretch_with_nobody_gets_a_planted_hit() -> None:
     walk = [peopled(at, PERSON + np.float32(4 * at)) for at in range(LOOKS)]
-    scenes = video_scenes(
-        [*walk, *(street(at) for at in range(LOOKS))], [MarkerDetector()], np.random.default_rng(0)
-    )
+    models = [MarkerDetector()]
+    seen = looks(walk, models) + looks([street(at) for at in range(LOOKS)], models, LOOKS)
+    scenes = video_scenes(join_detections(seen), (WIDTH, HEIGHT), models[0].source, np.random.default_rng(0))
     assert [[hit.is_true for hit in scene.hits] for scene in scenes] == [[True, False], [False]]
     verdicts = [[judged(scene, hit, ["marker@1"]) for hit in scene.hits] for scene in scenes]
     assert verdicts == [[Verdict.CONFIRMED, Verdict.FALSE_HIT], [Verdict.FALSE_HIT]]
+
+
+def test_chance_belongs_to_the_thing_and_not_to_who_was_drawn_for_before() -> None:
+    def drawn(number: int) -> float:
+        return float(drawn_for(number).random())
+
+    assert drawn(1) != drawn(2)
+    assert drawn(1) == drawn(1)
+
+
+def test_side_by_side_gives_results_in_order_and_no_tool_to_two_at_once() -> None:
+    told: list[str] = []
+    at_work, meet = [0, 0], threading.Barrier(2)
+
+    def work(tool: int, thing: int) -> int:
+        at_work[tool] += 1
+        assert at_work[tool] == 1
+        meet.wait(60)
+        at_work[tool] -= 1
+        return thing * 10
+
+    assert list(side_by_side([0, 1], range(6), work, told.append, "thing")) == [0, 10, 20, 30, 40, 50]
+    assert told[-1] == "thing 6 of 6"
+
+
+def test_what_one_of_them_raises_is_raised() -> None:
+    def work(_: None, thing: int) -> int:
+        raise ToolError(f"no {thing}")
+
+    with pytest.raises(ToolError, match="no 0"):
+        list(side_by_side([None], [0], work, lambda _: None, "thing"))
+
+
+class Counting:
+    """Sees one person in the bright rows of a piece."""
+
+    manifest = cast("Manifest", None)
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def detect(self, bgr: NDArray[np.uint8], min_score: float) -> RawBoxes:
+        self.asked += 1
+        box = np.array([[0, 0, bgr.shape[1], float(bgr.max())]], np.float32)
+        return RawBoxes(box, np.array([0.9], np.float32), np.zeros(1, np.int32))
+
+
+def test_a_piece_that_was_seen_is_not_looked_at_again_and_another_is() -> None:
+    asked = Counting()
+    model = SeenBefore(asked)
+    picture = street(1)
+    first = model.detect(picture[:, :320], 0.5)
+    kept = first.box.copy()
+    first.box[:] = 0
+    assert (model.detect(picture[:, :320].copy(), 0.5).box == kept).all()
+    assert asked.asked == model.passes == 1
+    model.detect(picture[:, :320], 0.4)
+    model.detect(picture[:320, :320], 0.5)
+    changed = picture.copy()
+    changed[0, 0] = 255 - changed[0, 0]
+    model.detect(changed[:, :320], 0.5)
+    assert asked.asked == 4
+
+
+def test_only_the_last_pieces_are_remembered() -> None:
+    asked = Counting()
+    model = SeenBefore(asked)
+    for value in [*range(KEPT), 0, KEPT, 1]:
+        model.detect(np.full((2, 2, 3), value, np.uint8), 0.5)
+    assert asked.asked == KEPT + 2

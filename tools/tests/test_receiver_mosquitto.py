@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.firings import FiringTeller
 from fsd_agent.pipeline.link import LinkLimits
+from fsd_agent.pipeline.redact import redact
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
-from fsd_agent.records.clip import ClipRow, ClipState
+from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
@@ -46,13 +48,23 @@ from fsd_agent.testing.compartments import at, keyed
 from fsd_agent.testing.consent import PlainConsent
 from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.regions import sample_registration
-from fsd_agent.testing.sealed import as_file, sealed_sample
+from fsd_agent.testing.sealed import as_file, seal_bytes, sealed_sample
+from fsd_agent.testing.streams import looks, row
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
-from fsd_agent.wire.clip import decode_clip
+from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
+from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.samples import Kind, empty_gnss, empty_signals
+from fsd_tools.data import data_dir
+from fsd_tools.drive.generate.camera import lens_of
+from fsd_tools.drive.generate.extras import make_actors
+from fsd_tools.drive.generate.options import Daylight, GenerateOptions
+from fsd_tools.drive.generate.render import Renderer
+from fsd_tools.drive.generate.world import make_world
 from fsd_tools.errors import ToolError
 from fsd_tools.main import main
+from fsd_tools.model.assemble import assemble_package
 from fsd_tools.region.firings import FiringStore
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.mosquitto import Mosquitto, find_mosquitto
@@ -110,7 +122,12 @@ class Place:
 
     def add(self, number: int, filler_bytes: int = 200_000) -> str:
         clip = f"{number:032x}"
-        self.sent[clip] = sealed_sample(self.route, self.keys, clip, filler_bytes=filler_bytes)
+        return self.put(number, sealed_sample(self.route, self.keys, clip, filler_bytes=filler_bytes))
+
+    def put(self, number: int, sealed: bytes) -> str:
+        """A sealed file is in the spool, and to be delivered."""
+        clip = f"{number:032x}"
+        self.sent[clip] = sealed
         region_id = self.route.policy.region_id
         self.journal.accept(
             (),
@@ -120,8 +137,8 @@ class Place:
         self.journal.sealed(self.spool.put(at(region_id), clip, as_file(self.sent[clip])))
         return clip
 
-    def serve(self) -> None:
-        argv = [sys.executable, "-m", "fsd_tools", "region", "serve", str(self.region.root), "--json"]
+    def serve(self, *more: str) -> None:
+        argv = [sys.executable, "-m", "fsd_tools", "region", "serve", str(self.region.root), "--json", *more]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         reader = threading.Thread(target=self._read, args=(self.process,))
         reader.start()
@@ -517,6 +534,61 @@ def test_a_session_keeps_what_the_region_said_while_the_vehicle_was_away(place: 
         broker.connect(place.route, place.route.policy.endpoints[0], place.topics.subscriptions)
         assert Message(topic, b"while you were away", retained=False) in collect(broker, has(Message))
         broker.close()
+
+
+SIZE, STEP_NS, SHOWN, AT_S = (960, 540), 50_000_000, 2, 18.0
+"""Of a rendered clip; in its pictures a model sees the person in front as surely as on a street (0.7 and more)."""
+
+
+def rendered(route: Route, clip_id: str, *, forget: bool) -> RedactedClip:
+    """A rendered street through the agent's redaction; where ``forget``, nobody had seen the person in front."""
+    options = GenerateOptions(seconds=20.0, seed=1, width=SIZE[0], height=SIZE[1], daylight=Daylight.DAY)
+    world = make_world(options)
+    renderer = Renderer(world, make_actors(world), lens_of("front", *SIZE))
+    shown = [renderer.frame(AT_S + n * STEP_NS / 1e9) for n in range(SHOWN)]
+    frames = [frame_from_bgr(n * STEP_NS, bgr) for n, (bgr, _) in enumerate(shown)]
+    packets = tuple(PyAvCodec().encode("front", frames, fps=20.0, keyframe_every=SHOWN))
+    seen = []
+    for n, (_, truth) in enumerate(shown):
+        boxes = [(int(one.kind), 0.9, one.box) for one in truth]
+        persons = [box for box in boxes if box[0] == Kind.PEDESTRIAN]
+        front = max(persons, key=lambda box: box[2][3] - box[2][1])
+        seen.append((n * STEP_NS, [box for box in boxes if not (forget and box is front)]))
+    where = replace(row(0, SHOWN * STEP_NS, cameras=("front",), signals=()), clip_id=clip_id)
+    detections = (looks("front", "firmware", seen),)
+    clip = Clip(where, (), (), empty_signals(), packets, detections, empty_gnss(), ())
+    done = redact(clip, route.policy.redaction, PyAvCodec(), (), sizes={"front": SIZE})
+    assert isinstance(done, RedactedClip), done
+    return done
+
+
+def test_a_clip_with_an_open_head_is_set_apart_and_a_clean_one_is_released(place: Place) -> None:
+    """Served with a checker: both are receipted at once, and readers get the clean one alone."""
+    weights = data_dir() / "models"
+    if not weights.is_dir():
+        pytest.skip(f"no models in {data_dir()} (FSD_DATA)")
+    package = assemble_package("nanodet-m-416", weights, place.root / "nanodet-m-416")
+    clips = []
+    for number, forget in enumerate((False, True)):
+        done = rendered(place.route, f"{number:032x}", forget=forget)
+        content = encode_clip(done, vehicle="car-1", provenance={})
+        clips.append(place.put(number, seal_bytes(place.route, place.keys, f"{number:032x}", content)))
+    place.serve("--check", str(package))
+    assert run(place.deliverer(), lambda: place.delivered() == set(clips))
+    wait_for(
+        lambda: {event["event"] for event in place.told} >= {"released", "quarantined"},
+        "both are looked at",
+        timeout_s=60,
+    )
+    assert place.stop() == 0
+    names = {
+        root.name: {path.stem for path in root.rglob("*.mcap")}
+        for root in (place.region.unchecked, place.region.store, place.region.quarantine)
+    }
+    assert names == {"unchecked": set(), "store": {clips[0]}, "quarantine": {clips[1]}}
+    report = json.loads((place.region.quarantine / "car-1" / f"{clips[1]}.report").read_text())
+    assert report["fault"] == ""
+    assert set(report["misses"]) == {"head"}
 
 
 def publish_as(region: RegionDir, who: str, topic: str, payload: bytes) -> None:

@@ -5,7 +5,7 @@ Pictures are looked at in tiles, by what the model is for (:data:`QUICK`, :data:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,11 +18,11 @@ from fsd_agent.rules.privacy.check import lowest_score
 from fsd_firmware.samples import Frame
 from fsd_models.errors import ModelPackageError
 from fsd_models.kinds import ModelKind
-from fsd_models.package import load_package
+from fsd_models.package import ModelPackage, load_package
 from fsd_models.session import SessionLimits
 
 if TYPE_CHECKING:
-    from fsd_models.tiles import Tiling
+    from fsd_models.tiles import Looks, Tiling
 
 Shape = tuple[tuple[int, int], ...]
 """Columns and rows of each tiling."""
@@ -51,11 +51,19 @@ FULL: Final[Mapping[Sight, Shape]] = {
 class OnnxChecker:
     """One model. One thread at a time.
 
-    ``threads`` bounds the runtime and OpenCV; ``run_limit_s`` stops each pass that takes longer (None: never). Raises :class:`DetectorError` when the package is damaged, can't run here, or finds
-    nothing that can be checked.
+    ``threads`` bounds the runtime and OpenCV; ``run_limit_s`` stops each pass that takes longer (None: never); ``open_with`` opens the
+    package where that is not to be done in the usual way. Raises :class:`DetectorError` when the package is damaged, can't run here, or
+    finds nothing that can be checked.
     """
 
-    def __init__(self, package_dir: Path, *, threads: int, run_limit_s: float | None = None) -> None:
+    def __init__(
+        self,
+        package_dir: Path,
+        *,
+        threads: int,
+        run_limit_s: float | None = None,
+        open_with: Callable[[ModelPackage, SessionLimits], Looks] | None = None,
+    ) -> None:
         try:
             from fsd_models.detectors import open_detector
             from fsd_models.tiles import Tiling
@@ -63,7 +71,8 @@ class OnnxChecker:
             raise DetectorError(f"{package_dir}: checking needs the optional part `video`: {error}") from None
         try:
             package = load_package(package_dir)
-            self._model = open_detector(package, SessionLimits(threads=threads, run_limit_s=run_limit_s))
+            limits = SessionLimits(threads=threads, run_limit_s=run_limit_s)
+            self._model = (open_with or open_detector)(package, limits)
         except ModelPackageError as error:
             raise DetectorError(str(error)) from None
         self._digest = package.digest

@@ -17,7 +17,7 @@ from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, p
 from fsd_tools.campaign.families import FAMILIES
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.processes import Child, fsdctl
-from fsd_tools.rig.rig import Rig
+from fsd_tools.rig.rig import AnyChild, Rig
 
 VEHICLE, REGION = "car-bench", "cn"
 WARM_S = 6.0
@@ -154,7 +154,7 @@ def _peer(root: Path, drive: Path) -> Use:
     return _measure(Child("peer", argv, log=root / "peer.log"))
 
 
-def _measure(child: Child) -> Use:
+def _measure(child: AnyChild) -> Use:
     process = psutil.Process(child.pid)
     try:
         time.sleep(WARM_S)

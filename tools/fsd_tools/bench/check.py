@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fsd_agent.adapters.onnx_checker import OnnxChecker
 from fsd_agent.adapters.onnx_detector import OnnxDetector
@@ -23,10 +24,15 @@ from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_firmware.codec_pyav import PyAvCodec
 from fsd_firmware.samples import Frame
+from fsd_models.package import ModelPackage
+from fsd_models.session import SessionLimits
+from fsd_models.tiles import Looks
 from fsd_tools.bench.frame import BenchResult, Figure, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.planted import HEAD, NOTHING, PLATE, Planted, plant
-from fsd_tools.bench.planted_video import Stretch, stretches
+from fsd_tools.bench.planted_video import Part, chosen, cut, looked_at, video_rules
 from fsd_tools.bench.redact import FIRST, RULES, SECOND
+from fsd_tools.bench.seen_before import open_remembering
+from fsd_tools.bench.side_by_side import side_by_side, threads
 from fsd_tools.bench.street import REPORTED, SET, StreetPicture, read_street
 from fsd_tools.data import data_dir
 from fsd_tools.errors import ToolError
@@ -35,6 +41,10 @@ from fsd_tools.region.check import check_clip
 
 CHECKERS: Final = ("yunet-n", "lpd-yunet", "nanodet-m-416")
 VIDEOS: Final = ("pedestrian_cyclist_1.mp4", "person-bicycle-car-detection.mp4")
+PACKAGES: Final = (FIRST, SECOND, *CHECKERS)
+SET_EVERY: Final = 2
+"""Of the half that scores were set on, one picture in so many: its figures are beside the point."""
+OpenWith = Callable[[ModelPackage, SessionLimits], Looks]
 HEIGHTS: Final = (60, 80, 120, 10_000)
 QUICK, FULL = "on the car", "at the region"
 TIMED_PICTURES: Final = 3
@@ -56,29 +66,40 @@ class Result:
 def bench_check(rounds: int, progress: Progress) -> BenchResult:
     """What the checkers of redacted clips find: YuNet (faces), LPD-YuNet (plates) and NanoDet-m 416 float (persons, vehicles).
 
-    `street_eval`: each of 260 pictures is redacted by the agent's own policy (standard, two models on two halves). Then one head or
+    `street_eval`: each of 195 pictures (all 130 that are reported, every second of those that scores were set on) is redacted by the agent's own policy (standard, two models on two halves). Then one head or
     plate that was covered, of a person or car at least 60 pixels high, is left open; a third time nothing is. Caught is a finding of
     that kind which touches it. A false alarm is a picture with nothing planted and a finding that touches no head or plate band which
     the policy left open; unlabelled vans and posters count as nothing. *On the car* is the quick look of the sample, *at the region*
-    the full one. Scores were set on one half of the pictures, figures are of the other. Pictures are not encoded. Videos: stretches of
+    the full one. Scores were set on one half of the 260 pictures, figures are of the other. Pictures are not encoded. Videos: stretches of
     twelve frames of two street videos with persons, redacted, encoded and decoded; planted is that every person was forgotten. Caught
     is a stretch that does not pass. Times are of one thread and one picture of 1242x375.
     """
     street = read_street(data_dir() / "street_eval")
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="fsd-bench-") as folder:
-        tools = _open(Path(folder), progress)
-        results: dict[str, list[Result]] = {QUICK: [], FULL: []}
-        for number, picture in enumerate(street):
-            progress(f"picture {number + 1} of {len(street)}")
-            for planted in plant(picture, picture.bgr(), tools.rectangles(picture), number):
-                for way, found in results.items():
-                    found.append(_result(picture.half, planted, tools.findings(planted, full=way == FULL)))
-        figures = [one for way, found in results.items() for one in _figures(way, found)]
+        progress("assembling packages")
+        weights = data_dir() / "models"
+        paths = {name: assemble_package(name, weights, Path(folder) / name) for name in PACKAGES}
+        tools = [_open(paths, open_remembering) for _ in range(threads())]
+        asked = [one for one in enumerate(street) if one[1].half == REPORTED or one[0] // 2 % SET_EVERY == 0]
+        found = list(side_by_side(tools, asked, _street_results, progress, "picture"))
+        figures = [
+            one for way in (QUICK, FULL) for one in _figures(way, [r for each in found for r in each[way]])
+        ]
         figures += _video_figures(tools, progress)
         progress(f"{rounds} rounds in turns")
-        figures += _times(rounds, tools, street)
+        figures += _times(rounds, _open(paths), street)
     return BenchResult("check", this_machine(), tuple(figures))
+
+
+def _street_results(tools: _Tools, numbered: tuple[int, StreetPicture]) -> dict[str, list[Result]]:
+    """Of one picture in all its forms, by the way to look."""
+    number, picture = numbered
+    forms = plant(picture, picture.bgr(), tools.rectangles(picture), number)
+    return {
+        way: [_result(picture.half, one, tools.findings(one, full=way == FULL)) for one in forms]
+        for way in (QUICK, FULL)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +122,10 @@ class _Tools:
         return misses(self.rules, seen, black_of(planted.bgr), "front", 0)
 
 
-def _open(folder: Path, progress: Progress) -> _Tools:
-    progress("assembling packages")
-    weights = data_dir() / "models"
-    paths = {name: assemble_package(name, weights, folder / name) for name in (FIRST, SECOND, *CHECKERS)}
+def _open(paths: Mapping[str, Path], open_with: OpenWith | None = None) -> _Tools:
     return _Tools(
         tuple(OnnxDetector(paths[name], halves=True, threads=1) for name in (FIRST, SECOND)),
-        tuple(OnnxChecker(paths[name], threads=1) for name in CHECKERS),
+        tuple(OnnxChecker(paths[name], threads=1, open_with=open_with) for name in CHECKERS),
     )
 
 
@@ -152,15 +170,14 @@ def _share(name: str, true: Sequence[bool]) -> Figure:
     return figure(name, 100 * float(np.mean(true)) if true else float("nan"), f"% of {len(true)}")
 
 
-def _video_figures(tools: _Tools, progress: Progress) -> list[Figure]:
+def _video_figures(tools: Sequence[_Tools], progress: Progress) -> list[Figure]:
     stopped: dict[tuple[str, str], list[bool]] = {}
-    codec = PyAvCodec()
     for video in VIDEOS:
-        for number, one in enumerate(
-            stretches(data_dir() / "video" / video, tools.detectors, codec, tools.rules)
-        ):
-            progress(f"{video}: stretch {number + 1}")
-            for way, what, is_stopped in _both(tools, codec, one):
+        cuts = list(cut(data_dir() / "video" / video))
+        parts = side_by_side(tools, cuts, _part, progress, f"{video}: look")
+        some = chosen([one for one in parts if one is not None])
+        for found in side_by_side(tools, some, _both, progress, f"{video}: stretch"):
+            for way, what, is_stopped in found:
                 stopped.setdefault((way, what), []).append(is_stopped)
     return [
         _share(f"video, {way}: stretches {named}", stopped.get((way, what), []))
@@ -172,8 +189,13 @@ def _video_figures(tools: _Tools, progress: Progress) -> list[Figure]:
     ]
 
 
-def _both(tools: _Tools, codec: PyAvCodec, one: Stretch) -> list[tuple[str, str, bool]]:
-    found = []
+def _part(tools: _Tools, frames: Sequence[NDArray[np.uint8]]) -> Part | None:
+    return looked_at(frames, tools.detectors, video_rules(tools.rules))
+
+
+def _both(tools: _Tools, part: Part) -> list[tuple[str, str, bool]]:
+    found, codec = [], PyAvCodec()
+    one = part.stretch(codec, video_rules(tools.rules))
     for what, redacted in (("planted", one.planted), ("clean", one.clean)):
         verdict = sample(redacted, tools.rules, codec, tools.checkers, lambda: False)
         contents = decode_clip(encode_clip(redacted, vehicle="bench", provenance={}))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,8 @@ from fsd_tools.errors import ToolError
 
 ROUNDS = 5
 MAX_ROUNDS = 1000
+EVERY_S = 5.0
+"""Between two lines of progress in a log."""
 Rounds = Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=1, lte=MAX_ROUNDS))]
 
 app = cyclopts.App(
@@ -145,10 +148,30 @@ def _section(bench: Bench, given: Mapping[str, BenchResult], rounds: int, *, run
 
 @contextmanager
 def _progress(name: str) -> Iterator[Progress]:
-    """A line on stderr that says what is measured now."""
+    """A line on stderr that says what is measured now; where that is no terminal, a new line from time to time."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Paced(
+            lambda text: console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True),
+            time.monotonic,
+        )
+        return
     with console.status(f"{name} ...") as status:
         yield lambda text: status.update(f"{name}: {text}")
+
+
+class Paced:
+    """Lets through what is told, at most once in :data:`EVERY_S`, and the first at once."""
+
+    def __init__(self, tell: Progress, now_s: Callable[[], float]) -> None:
+        self._tell, self._now_s = tell, now_s
+        self._next_s = now_s()
+
+    def __call__(self, text: str) -> None:
+        """Tell it, or leave it out."""
+        if self._now_s() >= self._next_s:
+            self._next_s = self._now_s() + EVERY_S
+            self._tell(text)
 
 
 def _show(result: BenchResult) -> None:

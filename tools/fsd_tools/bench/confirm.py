@@ -11,14 +11,17 @@ import cv2
 import numpy as np
 
 from fsd_agent.adapters.onnx_detector import OnnxDetector
+from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.selection.confirm import Verdict, scores_of
 from fsd_firmware.codec_pyav import file_fps, frames_of_file
+from fsd_firmware.samples import Detections
 from fsd_tools.bench.confirm_hits import (
     APART,
     STEP_NS,
     Hit,
     Scene,
     judged,
+    looks,
     read_persons,
     street_scene,
     video_scenes,
@@ -26,13 +29,16 @@ from fsd_tools.bench.confirm_hits import (
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, this_machine
 from fsd_tools.bench.quality import VIDEOS
 from fsd_tools.bench.select_cost import cost_beside_redaction
-from fsd_tools.bench.street import REPORTED, SET, read_street
+from fsd_tools.bench.side_by_side import drawn_for, side_by_side, threads
+from fsd_tools.bench.street import REPORTED, SET, StreetPicture, read_street
 from fsd_tools.data import data_dir
 from fsd_tools.model.assemble import assemble_package
 
 FIRST, SECOND = "nanodet-m-416-int8", "fastestdet-352"
 EVERY: Final = 4
 """Of street pictures one in so many: each is looked at fourteen times."""
+TIMED_ROUNDS: Final = 3
+"""At most: a redaction in which every frame is looked at again takes many seconds."""
 KEPT: Final = 97.0
 """Percent of true hits; what is lost here no later stage brings back."""
 
@@ -46,7 +52,7 @@ def bench_confirm(rounds: int, progress: Progress) -> BenchResult:
     itself, so of these only FastestDet's silence is a second opinion; planted where it suspects nobody. Scores were set on one half of
     the street pictures (every second by name) and are reported on the other; "set on" tells the first. A hit is large that
     the rule draws a conclusion from; smaller ones are always kept. Planted hits may by chance lie on people
-    whom nobody labelled. Times are of the agent's own loop on the car's video (two seconds of 1280x720, decoding included), in turns; a
+    whom nobody labelled. Times are of the agent's own loop on the car's video (two seconds of 1280x720, decoding included), in turns, in three rounds at most; a
     redaction of a longer clip takes longer, and selecting it does not.
     """
     cv2.setNumThreads(1)
@@ -55,36 +61,55 @@ def bench_confirm(rounds: int, progress: Progress) -> BenchResult:
         packages = [
             assemble_package(one, data_dir() / "models", Path(folder) / one) for one in (FIRST, SECOND)
         ]
-        models = [OnnxDetector(one, halves=True, threads=1) for one in packages]
-        progress("street pictures")
-        street = _street(models)
+        tools = [_open(packages) for _ in range(threads())]
+        street = _street(tools, progress)
         figures: list[Figure] = []
         for half, named in ((REPORTED, ""), (SET, ", half that it was set on")):
             scenes = [one for one in street if one.half == half]
-            for who, used in _used(models).items():
+            for who, used in _used(tools[0]).items():
                 figures += _shares(f"street, {who}{named}", scenes, used, goal=half == REPORTED)
         for name, file in VIDEOS.items():
-            progress(name)
-            scenes = video_scenes(_pictures(data_dir() / "video" / file), models, np.random.default_rng(2))
-            for who, used in _used(models).items():
+            scenes = _video(name, data_dir() / "video" / file, tools, progress)
+            for who, used in _used(tools[0]).items():
                 figures += _shares(f"{name}, {who}", scenes, used, goal=False)
-        progress(f"{rounds} rounds in turns")
+        timed = min(rounds, TIMED_ROUNDS)
+        progress(f"{timed} rounds in turns")
         car = data_dir() / "video" / next(iter(VIDEOS.values()))
-        figures += cost_beside_redaction(rounds, car, models)
+        figures += cost_beside_redaction(timed, car, tools[0])
     return BenchResult("confirm", this_machine(), tuple(figures))
+
+
+def _open(packages: Sequence[Path]) -> list[OnnxDetector]:
+    return [OnnxDetector(one, halves=True, threads=1) for one in packages]
 
 
 def _used(models: Sequence[OnnxDetector]) -> dict[str, list[str]]:
     return {"both models": [one.source for one in models], "the second alone": [models[1].source]}
 
 
-def _street(models: Sequence[OnnxDetector]) -> list[Scene]:
+def _street(tools: Sequence[Sequence[OnnxDetector]], progress: Progress) -> list[Scene]:
     pictures, persons = read_street(data_dir() / "street_eval"), read_persons(data_dir() / "street_eval")
-    rng = np.random.default_rng(1)
     chosen = [
         one for half in (SET, REPORTED) for one in [each for each in pictures if each.half == half][::EVERY]
     ]
-    return [street_scene(one.bgr(), persons[one.path.name], one.half, models, rng) for one in chosen]
+
+    def scene(models: Sequence[OnnxDetector], numbered: tuple[int, StreetPicture]) -> Scene:
+        number, one = numbered
+        return street_scene(one.bgr(), persons[one.path.name], one.half, models, drawn_for(1, number))
+
+    return list(side_by_side(tools, list(enumerate(chosen)), scene, progress, "street picture"))
+
+
+def _video(name: str, path: Path, tools: Sequence[Sequence[OnnxDetector]], progress: Progress) -> list[Scene]:
+    pictures = _pictures(path)
+
+    def look(models: Sequence[OnnxDetector], at: int) -> tuple[Detections, ...]:
+        return looks(pictures[at : at + 1], models, at)
+
+    found = list(side_by_side(tools, range(len(pictures)), look, progress, f"{name}: picture"))
+    height, width = pictures[0].shape[:2]
+    seen = join_detections(one for each in found for one in each)
+    return video_scenes(seen, (width, height), tools[0][0].source, drawn_for(2))
 
 
 def _pictures(video: Path) -> list[np.ndarray]:

@@ -92,18 +92,20 @@ def street_scene(
     planted = [_plant(box, truth, width, height, rng) for box in truth]
     hits = [Hit(driven(box), is_true=True) for box in truth]
     hits += [Hit(driven(box), is_true=False) for box in planted if box is not None]
-    return Scene(half, width, _looks(pictures, models), tuple(hits))
+    return Scene(half, width, looks(pictures, models), tuple(hits))
 
 
 def video_scenes(
-    pictures: Sequence[Picture], models: Sequence[Detector], rng: np.random.Generator
+    seen: Sequence[Detections], size: tuple[int, int], dense_source: str, rng: np.random.Generator
 ) -> list[Scene]:
-    """Of pictures a fifth of a second apart or less; the first model's own pass is the denser one."""
-    seen = _looks(pictures, models)
-    dense = next(one for one in seen if one.source == models[0].source)
-    height, width = pictures[0].shape[:2]
+    """Of what models saw (:func:`looks`) in pictures a fifth of a second apart or less, of ``size`` (width, height).
+
+    The pass of ``dense_source`` is the denser one.
+    """
+    width, height = size
+    dense = next(one for one in seen if one.source == dense_source)
     scenes = []
-    for first in range(0, len(pictures) - LOOKS + 1, LOOKS):
+    for first in range(0, len(dense.frame_t_ns) - LOOKS + 1, LOOKS):
         window = tuple(_between(one, first, first + LOOKS) for one in seen)
         steady = _steady(_between(dense, first, first + LOOKS))
         suspected = _persons(dense, SUSPECTED, range(first, first + LOOKS))
@@ -128,14 +130,14 @@ def read_persons(folder: Path) -> dict[str, Box]:
     return {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in found.items()}
 
 
-def _looks(pictures: Sequence[Picture], models: Sequence[Detector]) -> tuple[Detections, ...]:
-    """Every model at every picture, as the agent asks them."""
+def looks(pictures: Sequence[Picture], models: Sequence[Detector], first: int = 0) -> tuple[Detections, ...]:
+    """Every model at every picture, as the agent asks them; ``first`` of all is the first of these."""
     return join_detections(
         model.detect(
             Frame("front", at * APART * STEP_NS, picture), min_score=scores_of(model.source).weak
         ).detections
         for model in models
-        for at, picture in enumerate(pictures)
+        for at, picture in enumerate(pictures, first)
     )
 
 

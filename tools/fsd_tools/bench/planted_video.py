@@ -49,22 +49,41 @@ class Stretch:
     planted: RedactedClip
 
 
-def stretches(
-    video: Path, detectors: Sequence[Detector], codec: VideoCodec, rules: RedactionRules
-) -> Iterator[Stretch]:
-    """Of one video. Raises :class:`ToolError` where it can't be read."""
-    rules, found = replace(rules, hold_ns=HOLD_NS, max_gap_ns=MAX_GAP_NS), []
-    for frames in _cut(video):
-        looks = _looks(frames, detectors, rules)
-        if any(_shows_person(one) for one in looks):
-            found.append((frames, looks))
-    step = max(1, len(found) // STRETCHES)
-    for frames, looks in found[::step][:STRETCHES]:
-        forgotten = [_without_heads(one) for one in looks]
-        yield Stretch(_made(frames, looks, codec, rules), _made(frames, forgotten, codec, rules))
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Some frames of a video, and what the models see in them."""
+
+    frames: Sequence[NDArray[np.uint8]]
+    looks: Sequence[Detections]
+
+    def stretch(self, codec: VideoCodec, rules: RedactionRules) -> Stretch:
+        """Redacted in both ways. Raises :class:`ToolError` where the policy refuses."""
+        forgotten = [_without_heads(one) for one in self.looks]
+        return Stretch(
+            _made(self.frames, self.looks, codec, rules), _made(self.frames, forgotten, codec, rules)
+        )
 
 
-def _cut(video: Path) -> Iterator[list[NDArray[np.uint8]]]:
+def video_rules(rules: RedactionRules) -> RedactionRules:
+    """For moving pictures."""
+    return replace(rules, hold_ns=HOLD_NS, max_gap_ns=MAX_GAP_NS)
+
+
+def looked_at(
+    frames: Sequence[NDArray[np.uint8]], detectors: Sequence[Detector], rules: RedactionRules
+) -> Part | None:
+    """None where no person is seen who is large enough."""
+    looks = _looks(frames, detectors, rules)
+    return Part(frames, looks) if any(_shows_person(one) for one in looks) else None
+
+
+def chosen(parts: Sequence[Part]) -> Sequence[Part]:
+    """:data:`STRETCHES` of a video's, in equal steps."""
+    return parts[:: max(1, len(parts) // STRETCHES)][:STRETCHES]
+
+
+def cut(video: Path) -> Iterator[list[NDArray[np.uint8]]]:
+    """A video's frames in order, :data:`FRAMES` at a time. Raises :class:`ToolError` where it can't be read."""
     reader = cv2.VideoCapture(str(video))
     if not reader.isOpened():
         raise ToolError(f"{video}: can't be read as video; FSD_DATA names the data's folder")

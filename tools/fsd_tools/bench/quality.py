@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,8 @@ from fsd_agent.records.selection_rule import USUAL, Fault
 from fsd_agent.rules.selection.quality import faults, shrunk
 from fsd_firmware.codec_pyav import PyAvCodec, file_fps, frame_from_bgr, frames_of_file
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
-from fsd_tools.bench.quality_spoilt import WAYS, Picture, Way, driven
+from fsd_tools.bench.quality_spoilt import WAYS, Picture, Way, driven, shots
+from fsd_tools.bench.side_by_side import drawn_for, side_by_side, threads
 from fsd_tools.bench.street import REPORTED, SET, StreetPicture, read_street
 from fsd_tools.data import data_dir
 
@@ -27,6 +30,7 @@ VIDEOS: Final = {
     "car's video": "pedestrian_cyclist_1.mp4",
     "fixed camera's video": "person-bicycle-car-detection.mp4",
 }
+STREET, SET_ON = "street clips", "street clips of the other half"
 FALSE_ALARMS: Final = 1.0
 """Percent of good clips; a true one is not to be lost to its quality."""
 
@@ -43,40 +47,51 @@ def bench_quality(rounds: int, progress: Progress) -> BenchResult:
     """
     cv2.setNumThreads(1)
     street = read_street(data_dir() / "street_eval")
-    stretches = {name: _stretches(data_dir() / "video" / file) for name, file in VIDEOS.items()}
-    figures: list[Figure] = []
-    for at, (name, way) in enumerate(WAYS.items()):
-        progress(name)
-        rng = np.random.default_rng(at)
-        halves = {half: _street_share(_half(street, half), way, rng) for half in (SET, REPORTED)}
-        figures.append(_told(name, way, halves[REPORTED], "street clips"))
-        figures.append(_told(f"{name}, half that it was set on", way, halves[SET], "street clips"))
-        for video, stretch in stretches.items():
-            share = _share(stretch, way, rng, through_codec=True)
-            figures.append(_told(name, way, share, f"stretches of a {video}"))
+    clips = [
+        Source(of, partial(_street_pictures, one), through_codec=False)
+        for half, of in ((SET, SET_ON), (REPORTED, STREET))
+        for one in [each for each in street if each.half == half][::EVERY]
+    ]
+    for name, file in VIDEOS.items():
+        progress(f"stretches of a {name}")
+        stretches = _stretches(data_dir() / "video" / file)
+        clips += [
+            Source(f"stretches of a {name}", partial(list, one), through_codec=True) for one in stretches
+        ]
+    numbered = list(enumerate(clips))
+    verdicts = list(side_by_side([None] * threads(), numbered, _verdicts, progress, "clip"))
+    figures = [
+        _told(
+            name, way, of, [found[name] for clip, found in zip(clips, verdicts, strict=True) if clip.of == of]
+        )
+        for name, way in WAYS.items()
+        for of in dict.fromkeys([STREET, SET_ON, *(clip.of for clip in clips)])
+    ]
     progress(f"{rounds} rounds in turns")
     return BenchResult("quality", this_machine(), (*figures, _cost(rounds)))
 
 
-def _half(street: Sequence[StreetPicture], half: int) -> list[StreetPicture]:
-    return [one for one in street if one.half == half][::EVERY]
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a clip's pictures come from: they are made when it is its turn."""
+
+    of: str
+    make: Callable[[], Sequence[Picture]]
+    through_codec: bool
 
 
-def _street_share(street: Sequence[StreetPicture], way: Way, rng: np.random.Generator) -> tuple[float, int]:
-    clips = (driven(one.bgr(), PICTURES) for one in street)
-    return _share(clips, way, rng, through_codec=False)
+def _street_pictures(picture: StreetPicture) -> list[Picture]:
+    return driven(picture.bgr(), PICTURES)
 
 
-def _share(
-    clips: Sequence[Sequence[Picture]] | Iterator[Sequence[Picture]],
-    way: Way,
-    rng: np.random.Generator,
-    *,
-    through_codec: bool,
-) -> tuple[float, int]:
-    """Percent that is dropped, and of how many."""
-    dropped = [is_dropped(small(way.spoil(one, rng), through_codec=through_codec)) for one in clips]
-    return 100 * float(np.mean(dropped)), len(dropped)
+def _verdicts(_: None, numbered: tuple[int, Source]) -> dict[str, bool]:
+    """By the name of the way: whether the clip so spoilt is dropped."""
+    number, clip = numbered
+    made = shots(clip.make(), drawn_for(number))
+    return {
+        name: is_dropped(small(way.spoil(made, drawn_for(number, at)), through_codec=clip.through_codec))
+        for at, (name, way) in enumerate(WAYS.items())
+    }
 
 
 def is_dropped(pictures: NDArray[np.uint8]) -> bool:
@@ -106,11 +121,14 @@ def _stretches(video: Path) -> list[list[Picture]]:
     return [chosen[at : at + PICTURES] for at in range(0, len(chosen) - PICTURES + 1, PICTURES)]
 
 
-def _told(name: str, way: Way, found: tuple[float, int], what: str) -> Figure:
-    share, count = found
+def _told(name: str, way: Way, of: str, dropped: Sequence[bool]) -> Figure:
     goal = Goal("<=", FALSE_ALARMS, "value") if way.fault is None else None
+    named = f"{name}, half that it was set on" if of == SET_ON else name
     verb = "dropped" if way.fault is None else "caught"
-    return figure(f"{name}: {verb}", share, f"% of {count} {what}", goal=goal)
+    share = 100 * float(np.mean(dropped))
+    return figure(
+        f"{named}: {verb}", share, f"% of {len(dropped)} {STREET if of == SET_ON else of}", goal=goal
+    )
 
 
 def _cost(rounds: int) -> Figure:

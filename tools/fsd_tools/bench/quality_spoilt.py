@@ -16,9 +16,24 @@ from numpy.typing import NDArray
 from fsd_agent.records.selection_rule import Fault
 
 Picture = NDArray[np.uint8]
-Spoil = Callable[[Sequence[Picture], np.random.Generator], list[Picture]]
 MUD: Final = (50.0, 70.0, 80.0)
 """Blue, green, red."""
+NOISE: Final = 3.0
+"""Levels, standard deviation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shots:
+    """A clip's few pictures, and what is slow to make and needed by several ways."""
+
+    pictures: Sequence[Picture]
+    muddy: Sequence[Picture]
+    """What they would show through mud."""
+    noise: Sequence[NDArray[np.int8]]
+    """Of a sensor in the dark, in levels: another one in each picture."""
+
+
+Spoil = Callable[[Shots, np.random.Generator], list[Picture]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +53,29 @@ def driven(picture: Picture, count: int) -> list[Picture]:
     return [np.asarray(cv2.warpAffine(picture, turn, (width, height)), np.uint8) for turn in turns]
 
 
+def shots(pictures: Sequence[Picture], rng: np.random.Generator) -> Shots:
+    """Ready to be spoilt in every way."""
+    noise = [np.rint(NOISE * rng.standard_normal(one.shape, np.float32)).astype(np.int8) for one in pictures]
+    return Shots(pictures, [_through_mud(one) for one in pictures], noise)
+
+
+def _through_mud(picture: Picture) -> Picture:
+    """Blurred by a twelfth of the height, at a quarter of the size: what is so soft loses nothing by it."""
+    height, width = picture.shape[:2]
+    quarter = cv2.resize(picture, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(cv2.GaussianBlur(quarter, (0, 0), height / 48), (width, height))
+    veil = 0.4 * np.asarray(soft, np.float32) + 0.5 * np.array(MUD, np.float32)
+    return np.rint(veil).astype(np.uint8)
+
+
 def _each(change: Callable[[Picture], NDArray[np.generic]]) -> Spoil:
-    return lambda pictures, _: [np.asarray(change(one), np.uint8) for one in pictures]
+    return lambda clip, _: [np.asarray(change(one), np.uint8) for one in clip.pictures]
 
 
 def _dimmed(light: float) -> Spoil:
-    def spoil(pictures: Sequence[Picture], rng: np.random.Generator) -> list[Picture]:
-        noisy = (light * one + rng.normal(0, 3, one.shape) for one in pictures)
-        return [np.clip(one, 0, 255).astype(np.uint8) for one in noisy]
+    def spoil(clip: Shots, _: np.random.Generator) -> list[Picture]:
+        both = zip(clip.pictures, clip.noise, strict=True)
+        return [np.clip(np.float32(light) * one + noise, 0, 255).astype(np.uint8) for one, noise in both]
 
     return spoil
 
@@ -54,20 +84,19 @@ def _lit(gain: float, lift: float) -> Spoil:
     return _each(lambda one: np.clip(gain * one.astype(np.float32) + lift, 0, 255).astype(np.uint8))
 
 
-def _frozen(pictures: Sequence[Picture], _: np.random.Generator) -> list[Picture]:
-    return [pictures[0]] * len(pictures)
+def _frozen(clip: Shots, _: np.random.Generator) -> list[Picture]:
+    return [clip.pictures[0]] * len(clip.pictures)
+
+
+def _shaken(clip: Shots, _: np.random.Generator) -> list[Picture]:
+    return [np.asarray(cv2.GaussianBlur(clip.pictures[0], (0, 0), 8), np.uint8), *clip.pictures[1:]]
 
 
 def _dirty(share: float) -> Spoil:
-    def spoil(pictures: Sequence[Picture], rng: np.random.Generator) -> list[Picture]:
-        height = pictures[0].shape[0]
-        mask = _smears(pictures[0].shape[:2], share, rng)[..., None]
-        through = (cv2.GaussianBlur(one, (0, 0), height / 12) for one in pictures)
-        veils = [0.4 * np.asarray(one, np.float32) + 0.5 * np.array(MUD, np.float32) for one in through]
-        return [
-            np.clip(one * (1 - mask) + veil * mask, 0, 255).astype(np.uint8)
-            for one, veil in zip(pictures, veils, strict=True)
-        ]
+    def spoil(clip: Shots, rng: np.random.Generator) -> list[Picture]:
+        mud = np.minimum(_smears(clip.pictures[0].shape[:2], share, rng), np.float32(1))
+        both = zip(clip.pictures, clip.muddy, strict=True)
+        return [np.asarray(cv2.blendLinear(one, veil, 1 - mud, mud), np.uint8) for one, veil in both]
 
     return spoil
 
@@ -84,11 +113,8 @@ def _smears(size: tuple[int, int], share: float, rng: np.random.Generator) -> ND
 
 
 WAYS: Final[Mapping[str, Way]] = {
-    "as they are": Way(lambda pictures, _: list(pictures), None),
-    "a shaken picture among them": Way(
-        lambda pictures, _: [np.asarray(cv2.GaussianBlur(pictures[0], (0, 0), 8), np.uint8), *pictures[1:]],
-        None,
-    ),
+    "as they are": Way(lambda clip, _: list(clip.pictures), None),
+    "a shaken picture among them": Way(_shaken, None),
     "dusk, 0.4 of the light": Way(_dimmed(0.4), None),
     "night, 0.15 of the light": Way(_dimmed(0.15), None),
     "out of focus, 4 px": Way(_each(lambda one: cv2.GaussianBlur(one, (0, 0), 4)), Fault.BLURRED),

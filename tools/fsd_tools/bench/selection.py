@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -58,27 +58,54 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     tracks = load_tracks(data_dir() / "jaad" / "tracks_dev.npz")
     head = read_head_file(SHIPPED).as_head()
     progress("the half that was not learned from")
+    half = reported(tracks, head)
+    progress("the half that was learned from")
+    learned = learning_windows(tracks)
+    examples = examples_of(learned)
+    figures = [
+        *headline(half),
+        _by_default(half.windows, half.ranked),
+        *_placed(half.moments, half.placed, len(half.windows)),
+        _seen_worse(tracks, half.moments, half.ranked, head),
+        _cross_validated(tracks, examples, learned),
+        _same_head(examples, head),
+        _cost(rounds, half.windows, head),
+    ]
+    return BenchResult("selection", this_machine(), tuple(figures))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """The drives that the head was not learned from, as it values them."""
+
+    moments: Sequence[Labelled]
+    """Windows that begin at every third of a second."""
+    placed: Ranked
+    windows: Sequence[Labelled]
+    """Those that follow one another without a gap."""
+    ranked: Ranked
+    alone: Ranked
+    """Each judged without those beside it."""
+
+
+def reported(tracks: Tracks, head: Head) -> Half:
+    """Judge the half that was not learned from."""
     drives = [drive for drive in range(len(tracks.clips)) if not learning_half(tracks, drive)]
     moments = [one for drive in drives for one in windows_of(tracks, drive, GRID)]
     scores = [score(one.window, head) for one in moments]
     placed = _ranked(moments, _steady(moments, scores))
     windows, ranked = _in_turn(moments, placed)
     _, alone = _in_turn(moments, _ranked(moments, np.array([chance(one) for one in scores])))
-    progress("the half that was learned from")
-    learned = learning_windows(tracks)
-    examples = examples_of(learned)
-    figures = [
-        *_gains(windows, ranked, alone),
-        _by_default(windows, ranked),
-        *_placed(moments, placed, len(windows)),
-        _seen_worse(tracks, moments, ranked, head),
-        *_recalls(windows, ranked),
-        *_mixed(ranked),
-        _cross_validated(tracks, examples, learned),
-        _same_head(examples, head),
-        _cost(rounds, windows, head),
+    return Half(moments, placed, windows, ranked, alone)
+
+
+def headline(half: Half) -> list[Figure]:
+    """What is gained over the peers, and what is found."""
+    return [
+        *_gains(half.windows, half.ranked, half.alone),
+        *_recalls(half.windows, half.ranked),
+        *_mixed(half.ranked),
     ]
-    return BenchResult("selection", this_machine(), tuple(figures))
 
 
 def _ranked(windows: Sequence[Labelled], worth: Column) -> Ranked:

@@ -21,8 +21,8 @@ from fsd_tools.demo.ledgers import audit_ledgers
 from fsd_tools.demo.scenario import Scenario
 from fsd_tools.errors import ToolError
 from fsd_tools.rig.namespaces import Count, Namespace, Network, count_from, why_not
-from fsd_tools.rig.processes import Child, wait_until
-from fsd_tools.rig.rig import Rig
+from fsd_tools.rig.processes import wait_until
+from fsd_tools.rig.rig import AnyChild, Rig
 
 REGIONS: Mapping[str, tuple[str, ...]] = {"cn": ("CN",), "eu": ("DE", "FR", "NL")}
 HOME: Mapping[str, str] = {"car-sh-01": "cn", "car-be-01": "eu"}
@@ -139,7 +139,7 @@ def _lay_down(rig: Rig, network: Network | None, scenario: Scenario, say: Callab
         rig.consent(vehicle, give=CONSENT)
 
 
-def _wait(agents: Mapping[str, Child], paint: Callable[[], None]) -> None:
+def _wait(agents: Mapping[str, AnyChild], paint: Callable[[], None]) -> None:
     def ended() -> bool:
         paint()
         return not any(child.running() for child in agents.values())

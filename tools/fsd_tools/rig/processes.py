@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from fsd_tools.errors import ToolError
+from fsd_tools.rig.forks import Fork
 
 STOP_GRACE_S = 10.0
 """A child that was asked to stop and has not after this long is killed: the broker writes its database first."""
@@ -107,13 +109,63 @@ class Child:
                 if not self._log_file.closed:
                     self._log_file.write(line)
                     self._log_file.flush()
-                if self._on_event is None or not line.startswith(b"{"):
-                    continue
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue  # half a line of a killed child; the log has it
-                self._on_event(event)
+                if self._on_event is not None:
+                    hear(line, self._on_event)
+
+
+class ForkedChild:
+    """The same, of a process that was forked from one that has its imports behind it: it starts at once.
+
+    It counts as running until everybody has closed its stdout.
+    """
+
+    def __init__(self, name: str, fork: Fork, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._fork = fork
+
+    @property
+    def pid(self) -> int:
+        """Process id, also of its group."""
+        return self._fork.pid
+
+    def running(self) -> bool:
+        """It has not ended yet."""
+        return self._fork.running()
+
+    def wait(self, timeout_s: float) -> int:
+        """Exit code; raises :class:`ToolError` with the end of its log when it takes longer."""
+        return self._fork.wait(timeout_s)
+
+    def stop(self) -> int:
+        """Ask it to end (SIGTERM), insist after a while, and return the exit code."""
+        self._signal(signal.SIGTERM)
+        return self._fork.wait(0.0) if self._fork.ends(STOP_GRACE_S) else self.kill()
+
+    def kill(self) -> int:
+        """End it and everything it started with SIGKILL, as a crash would."""
+        self._signal(signal.SIGKILL)
+        return self._fork.wait(STOP_GRACE_S)
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The end of what it printed."""
+        return self._fork.log_tail(lines)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running():
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self.pid, number)
+
+
+def hear(line: bytes, on_event: OnEvent) -> None:
+    """Tell the event of a line, where it is one."""
+    if not line.startswith(b"{"):
+        return
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return  # half a line of a killed child; the log has it
+    on_event(event)
 
 
 def fsdctl(

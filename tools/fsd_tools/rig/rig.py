@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +20,19 @@ from fsd_agent.adapters.key_files import VehicleDir
 from fsd_agent.records.purpose import Purpose
 from fsd_tools.errors import ToolError
 from fsd_tools.region.layout import RegionDir
+from fsd_tools.rig.forks import Forks
 from fsd_tools.rig.namespaces import Network
-from fsd_tools.rig.processes import Child, OnEvent, fsdctl, wait_until
+from fsd_tools.rig.processes import Child, ForkedChild, OnEvent, fsdctl, hear, wait_until
 
 START_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 120.0
+AGENT, FSDCTL = "fsd_agent.daemon.main:main", "fsd_tools.main:main"
+FORKED = (
+    "fsd_agent.daemon.main", "fsd_agent.adapters.mqtt", "fsd_firmware.codec_pyav", "fsd_tools.main",
+    *(f"fsd_tools.{group}.commands" for group in ("audit", "campaign", "region", "registry", "vehicle")),
+)  # fmt: skip
+"""What to import before forking."""
+AnyChild = Child | ForkedChild
 
 
 class RigVehicle(VehicleDir):
@@ -47,13 +57,15 @@ class RigVehicle(VehicleDir):
 class Rig:
     """Makes and runs regions and vehicles. Close it to stop every process.
 
-    With a ``network``, a region or vehicle that has a member of its name there runs inside that member.
+    With a ``network``, a region or vehicle that has a member of its name there runs inside that member. With ``forks``, which
+    have imported :data:`FORKED`, whatever runs outside of members is forked from there instead of started anew.
     """
 
-    def __init__(self, root: Path, network: Network | None = None) -> None:
+    def __init__(self, root: Path, network: Network | None = None, *, forks: Forks | None = None) -> None:
         self.root = root
         self._network = network
-        self._children: list[Child] = []
+        self._forks = forks
+        self._children: list[AnyChild] = []
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
@@ -77,7 +89,7 @@ class Rig:
         served = [part for code in jurisdictions for part in ("--jurisdiction", code)]
         extra = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
         directory = self.region(region_id)
-        fsdctl("region", "init", directory.root, "--id", region_id, *served, *extra)
+        self.fsdctl("region", "init", directory.root, "--id", region_id, *served, *extra)
         return directory
 
     def add_vehicle(
@@ -91,7 +103,7 @@ class Rig:
         """
         directory = self.vehicle(vehicle)
         for region_id in regions:
-            fsdctl(
+            self.fsdctl(
                 "vehicle", "enrol", self.region(region_id).root, "--vehicle", vehicle, "-o", directory.root
             )
         self.register(vehicle, jurisdiction, serial=1)
@@ -111,8 +123,8 @@ class Rig:
         """(Re-)register a vehicle to a jurisdiction."""
         registry = self.root / "registry"
         if not registry.exists():
-            fsdctl("registry", "init", registry)
-        fsdctl(
+            self.fsdctl("registry", "init", registry)
+        self.fsdctl(
             "vehicle",
             "register",
             self.vehicle(vehicle).root,
@@ -128,7 +140,7 @@ class Rig:
 
     def link(self, vehicle: str, *arguments: str) -> None:
         """Have firmware say which link is up and what the ignition is, by arguments of ``fsdctl vehicle link``."""
-        fsdctl("vehicle", "link", self.vehicle(vehicle).root, *arguments)
+        self.fsdctl("vehicle", "link", self.vehicle(vehicle).root, *arguments)
 
     def consent(
         self, vehicle: str, *, give: Iterable[Purpose] = (), withdraw: Iterable[Purpose] = ()
@@ -137,14 +149,14 @@ class Rig:
         changes = [("--give", purpose) for purpose in give] + [
             ("--withdraw", purpose) for purpose in withdraw
         ]
-        fsdctl(
+        self.fsdctl(
             "vehicle",
             "consent",
             self.vehicle(vehicle).root,
             *(str(part) for change in changes for part in change),
         )
 
-    def serve(self, region_id: str, on_event: OnEvent | None = None) -> Child:
+    def serve(self, region_id: str, on_event: OnEvent | None = None) -> AnyChild:
         """Start a region's broker and receiver, and wait until they take connections."""
         ready: list[bool] = []
 
@@ -154,17 +166,8 @@ class Rig:
             if on_event is not None:
                 on_event(event)
 
-        argv = [
-            sys.executable,
-            "-m",
-            "fsd_tools",
-            "region",
-            "serve",
-            str(self.region(region_id).root),
-            "--json",
-        ]
-        argv = self._place(region_id, argv)
-        child = self._start(f"region {region_id}", argv, f"region-{region_id}.log", heard)
+        words = ["region", "serve", str(self.region(region_id).root), "--json"]
+        child = self._start(f"region {region_id}", region_id, FSDCTL, words, heard)
         wait_until(
             lambda: bool(ready) or not child.running(),
             timeout_s=START_TIMEOUT_S,
@@ -177,17 +180,24 @@ class Rig:
 
     def push(self, region_id: str, campaigns: Sequence[Path], *, drive: Path) -> None:
         """Publish campaigns to a region, checked against what the vehicle of ``drive`` has."""
-        root = self.region(region_id).root
-        fsdctl(
-            "campaign", "push", *campaigns, "--region", root, "--vehicle", str(drive),
-            place=lambda argv: self._place(region_id, argv),
-        )  # fmt: skip
+        words: list[str | Path] = [
+            "campaign",
+            "push",
+            *campaigns,
+            "--region",
+            self.region(region_id).root,
+            "--vehicle",
+            drive,
+        ]
+        if self._network is None or region_id not in self._network.members:
+            self.fsdctl(*words)
+        else:
+            fsdctl(*words, place=lambda argv: self._place(region_id, argv))
 
-    def start_agent(self, vehicle: str, *arguments: str, on_event: OnEvent | None = None) -> Child:
+    def start_agent(self, vehicle: str, *arguments: str, on_event: OnEvent | None = None) -> AnyChild:
         """Start a vehicle's agent with further ``fsd-agent run`` arguments."""
-        config = str(self.vehicle(vehicle).config)
-        argv = [sys.executable, "-m", "fsd_agent", "run", "--config", config, "--json", *arguments]
-        return self._start(f"agent {vehicle}", self._place(vehicle, argv), f"agent-{vehicle}.log", on_event)
+        words = ["run", "--config", str(self.vehicle(vehicle).config), "--json", *arguments]
+        return self._start(f"agent {vehicle}", vehicle, AGENT, words, on_event)
 
     def close(self) -> None:
         """Stop every process, newest first."""
@@ -196,13 +206,38 @@ class Rig:
             if child.running():
                 child.stop()
 
+    def fsdctl(self, *arguments: str | Path) -> str:
+        """Run one ``fsdctl`` command and return its stdout; raises :class:`ToolError` with what it said."""
+        if self._forks is None:
+            return fsdctl(*arguments)
+        lines: list[bytes] = []
+        with tempfile.NamedTemporaryFile(prefix="fsdctl-", suffix=".log") as log:
+            fork = self._forks.start(
+                FSDCTL, [str(one) for one in arguments], log=Path(log.name), on_line=lines.append
+            )
+            if fork.wait(COMMAND_TIMEOUT_S) != 0:
+                raise ToolError(f"fsdctl {' '.join(map(str, arguments[:2]))}: {fork.log_tail()}")
+        return b"".join(lines).decode()
+
     def _place(self, name: str, argv: Sequence[str]) -> list[str]:
         """``argv`` where it must run."""
         member = self._network.members.get(name) if self._network is not None else None
         return list(argv) if member is None else member.argv(*argv)
 
-    def _start(self, name: str, argv: Sequence[str], log: str, on_event: OnEvent | None) -> Child:
-        child = Child(name, argv, log=self.root / "logs" / log, on_event=on_event)
+    def _start(
+        self, what: str, place: str, target: str, words: Sequence[str], on_event: OnEvent | None
+    ) -> AnyChild:
+        log = self.root / "logs" / f"{what.replace(' ', '-')}.log"
+        child: AnyChild
+        if self._forks is not None and (self._network is None or place not in self._network.members):
+            fork = self._forks.start(
+                target, words, log=log, on_line=lambda line: hear(line, on_event) if on_event else None
+            )
+            child = ForkedChild(what, fork, log)
+        else:
+            program = "fsd_agent" if target == AGENT else "fsd_tools"
+            argv = self._place(place, [sys.executable, "-m", program, *words])
+            child = Child(what, argv, log=log, on_event=on_event)
         self._children.append(child)
         return child
 

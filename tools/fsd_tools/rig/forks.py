@@ -3,7 +3,7 @@
 A bench that starts an agent thousands of times would spend most of its time on imports. What runs is a function of a module,
 such as the agent's own command line, in a process and a process group of its own.
 
-    python -m hil_tests.powercut.forks MODULE...
+    python -m fsd_tools.rig.forks MODULE...
 
 imports the modules and takes orders as JSON lines on stdin: ``target`` (``module:function``), ``arguments`` (texts), ``out``
 (a pipe by name, its stdout) and ``log`` (a file, its stderr). It answers each with the process id. The function gives an exit
@@ -36,8 +36,8 @@ class Forks:
 
     def __init__(self, *modules: str) -> None:
         self._asking = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hil_tests.powercut.forks", *modules],
+        self._process = subprocess.Popen(  # noqa: S603 - argv is ours, no shell
+            [sys.executable, "-m", "fsd_tools.rig.forks", *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -79,8 +79,13 @@ class Fork:
         self._reader = threading.Thread(target=self._read, args=(hears,), daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """Process id, also of its group."""
+        return self._pid
+
     def running(self) -> bool:
-        """It has not ended yet."""
+        """It has not ended yet, nor what holds its stdout."""
         return self._reader.is_alive()
 
     def wait(self, timeout_s: float) -> int:
@@ -89,6 +94,11 @@ class Fork:
         if self.running():
             raise ToolError(f"process {self._pid} did not end within {timeout_s:.0f} s\n{self.log_tail()}")
         return -signal.SIGKILL if self._code is None else self._code
+
+    def ends(self, timeout_s: float) -> bool:
+        """Whether it does within so long."""
+        self._reader.join(timeout_s)
+        return not self.running()
 
     def kill(self) -> None:
         """SIGKILL, without waiting: who waits for a disk is gone only when that answers or ends."""
@@ -106,10 +116,11 @@ class Fork:
         """Until nobody has the other end open any more; the log gets it all."""
         with os.fdopen(hears, "rb") as lines, self._log.open("ab", buffering=0) as log:
             for line in lines:
-                log.write(line)
                 if line.startswith(_EXIT) and line.endswith(b"\n"):
                     self._code = int(line.removeprefix(_EXIT))
-                elif line.endswith(b"\n"):  # else it was killed in the middle of it
+                    continue
+                log.write(line)
+                if line.endswith(b"\n"):  # else it was killed in the middle of it
                     self._on_line(line)
 
 
