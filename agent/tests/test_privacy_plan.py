@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,13 @@ from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.location import coarse, locate, may_leave
-from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, persons_claimed, plan_redaction
+from fsd_agent.rules.privacy.plan import (
+    FRAMES_AT_ONCE,
+    RedactionPlan,
+    Refused,
+    persons_claimed,
+    plan_redaction,
+)
 from fsd_agent.rules.privacy.zones import SHAPES, head_zones, to_pixels
 from fsd_agent.testing.streams import looks
 from fsd_firmware.samples import Detections, GnssFixes, Kind
@@ -388,3 +395,20 @@ def test_a_box_of_a_second_look_that_is_no_number_is_refused() -> None:
     plan = plan_redaction(RULES, models_at(10), FRAMES, 640, 480, again=[bad])
     assert isinstance(plan, Refused)
     assert plan.reason == DropReason.REDACTION_FAILED
+
+
+def test_a_long_clip_is_planned_in_the_memory_of_a_short_one_and_its_rectangles() -> None:
+    def taken(frames: int) -> int:
+        at = np.arange(0, 10 * frames, 10, dtype=np.int64)
+        cars = [(int(Kind.CAR), 0.9, (80.0 * x, 100.0, 80.0 * x + 40, 200.0)) for x in range(8)]
+        seen = [by_model(*((t, cars) for t in at.tolist()), source=one) for one in (MODEL, PARTNER)]
+        tracemalloc.start()
+        try:
+            plan = planned(*seen, frames=at)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        return peak - 3 * plan.boxes.nbytes  # in pieces and together
+
+    taken(1)  # what is loaded once
+    assert taken(6 * FRAMES_AT_ONCE) < 1.5 * taken(2 * FRAMES_AT_ONCE)
