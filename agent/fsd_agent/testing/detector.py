@@ -105,8 +105,9 @@ class MarkerDetector:
 def _rectangles(
     bgr: NDArray[np.uint8], kind: Kind, colour: tuple[int, int, int]
 ) -> Iterator[tuple[Kind, float, tuple[int, int, int, int]]]:
-    far = np.abs(bgr.astype(np.int16) - np.array(colour, np.int16)).max(axis=2)
-    mask = far <= TOLERANCE
+    mask = np.ones(bgr.shape[:2], np.bool_)
+    for plane, level in zip(np.moveaxis(bgr, 2, 0), colour, strict=True):
+        mask &= (plane >= max(level - TOLERANCE, 0)) & (plane <= min(level + TOLERANCE, 255))
     for x1, x2 in _runs(mask.any(axis=0)):
         for y1, y2 in _runs(mask[:, x1:x2].any(axis=1)):
             across = np.flatnonzero(mask[y1:y2, x1:x2].any(axis=0))

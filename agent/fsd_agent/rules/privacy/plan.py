@@ -40,7 +40,7 @@ from fsd_agent.rules.privacy.zones import SHAPES, head_zones, to_pixels, union_a
 from fsd_firmware.samples import PERSON_KINDS, Detections
 
 FRAMES_AT_ONCE = 512
-"""Some megabytes in a busy street; the looks around them are read twice."""
+"""Some megabytes in a busy street."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,12 @@ def plan_redaction(
 def _reaching(
     rules: RedactionRules, detections: Sequence[Detections], t_ns: NDArray[np.int64]
 ) -> list[Detections]:
-    """Looks whose boxes are painted at one of ``t_ns``, and the looks beside those, which tell how far they are held."""
-    margin_ns = reach_ns(rules) + rules.max_gap_ns
-    start_ns, end_ns = int(t_ns[0]) - margin_ns, int(t_ns[-1]) + margin_ns
+    """Looks whose boxes may be painted at one of ``t_ns``.
+
+    How far a box is held towards a frame tells the look on that side of it, which is nearer and so among them.
+    """
+    reach = reach_ns(rules)
+    start_ns, end_ns = int(t_ns[0]) - reach, int(t_ns[-1]) + reach
     cut = (cut_detections(one, start_ns, end_ns + 1) for one in detections)
     return [one for one in cut if one is not None]
 
