@@ -1,4 +1,4 @@
-"""Who is in one camera's video: the agent's models seven times a second and more and, where that may have missed somebody, at every frame.
+"""Who is in one camera's video: the agent's models six times a second and more and, where that may have missed somebody, at every frame.
 
 The second time the models look at the stretches that :mod:`fsd_agent.rules.privacy.again` names, thoroughly and down to lower
 scores. The video is decoded once for each time; without such a stretch there is no second.
@@ -22,9 +22,9 @@ from fsd_agent.rules.privacy.plan import persons_seen
 from fsd_firmware.codec import DecodedFrame
 from fsd_firmware.samples import Detections, Frame
 
-LOOK_EVERY_NS = 140_000_000
-"""Looks are not further apart: every fourth frame of thirty a second, every one of ten, however fast the camera; below the time for
-which a box is usually held. What this misses of a track is found by looking again."""
+LOOK_EVERY_NS = 170_000_000
+"""Looks are not further apart, however fast the camera: every fifth frame of thirty a second, every second of twelve, every one of ten.
+What this misses of a track is found by looking again."""
 LOOKS_AT_ONCE = 256
 """Joined into one set of columns: as a value each, those of a long clip would take ten times the memory."""
 
