@@ -15,13 +15,13 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.location import coarse, locate, may_leave
 from fsd_agent.rules.privacy.plan import (
-    SAME_BOX_IOU,
     RedactionPlan,
     Refused,
     paints_video,
     persons_claimed,
     plan_redaction,
 )
+from fsd_agent.rules.privacy.strokes import SAME_BOX_IOU
 from fsd_agent.rules.privacy.zones import (
     RIDER_ABOVE,
     RIDER_BELOW,
@@ -214,16 +214,17 @@ def sources(draw: st.DrawFn) -> tuple[list[int], list[Seen]]:
 
 
 @settings(max_examples=150)
-@given(first=sources(), second=sources(), late=st.booleans())
+@given(first=sources(), second=sources(), late=st.booleans(), at_once=st.sampled_from([1, 3, 16, 1000]))
 def test_the_plan_is_what_one_gets_box_by_box(
-    first: tuple[list[int], list[Seen]], second: tuple[list[int], list[Seen]], late: bool
+    first: tuple[list[int], list[Seen]], second: tuple[list[int], list[Seen]], late: bool, at_once: int
 ) -> None:
     both = [
         first,
         (second[0][::6] if late else second[0], [one for one in second[1] if not late or one.look < 2]),
     ]
     frames = np.arange(0, first[0][-1] + 1, 5, dtype=np.int64)
-    plan = plan_redaction(RULES, [detections(*one) for one in both], frames, *SIZE)
+    seen_by = [detections(*one) for one in both]
+    plan = plan_redaction(RULES, seen_by, frames, *SIZE, frames_at_once=at_once)
     assert isinstance(plan, RedactionPlan)
     got = [plan.at(at).tolist() for at in range(len(frames))]
     assert [{tuple(box) for box in boxes} for boxes in got] == expected(frames.tolist(), both)

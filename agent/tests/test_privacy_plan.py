@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,13 @@ from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.location import coarse, locate, may_leave
-from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, persons_claimed, plan_redaction
+from fsd_agent.rules.privacy.plan import (
+    FRAMES_AT_ONCE,
+    RedactionPlan,
+    Refused,
+    persons_claimed,
+    plan_redaction,
+)
 from fsd_agent.rules.privacy.zones import SHAPES, head_zones, to_pixels
 from fsd_agent.testing.streams import looks
 from fsd_firmware.samples import Detections, GnssFixes, Kind
@@ -388,3 +395,48 @@ def test_a_box_of_a_second_look_that_is_no_number_is_refused() -> None:
     plan = plan_redaction(RULES, models_at(10), FRAMES, 640, 480, again=[bad])
     assert isinstance(plan, Refused)
     assert plan.reason == DropReason.REDACTION_FAILED
+
+
+@pytest.mark.parametrize(("hold_ns", "max_gap_ns", "step"), [(60, 20, 20), (0, 60, 60), (60, 60, 10)])
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_boxes_reach_as_far_whatever_is_planned_at_once(
+    hold_ns: int, max_gap_ns: int, step: int, at_once: int
+) -> None:
+    rules = replace(RULES, hold_ns=hold_ns, max_gap_ns=max_gap_ns)
+    seen = every(step, person(120))
+    plan = plan_redaction(rules, [seen], FRAMES, 640, 480, frames_at_once=at_once)
+    assert isinstance(plan, RedactionPlan)
+    assert painted_times(plan) == list(range(60, 190, 10))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_what_is_looked_at_again_is_painted_whatever_is_planned_at_once(at_once: int) -> None:
+    """A second look that only two frames know of, and a gap over more than are planned at once."""
+    first = models_at(40, person(40), person(120, 20))
+    again = [by_model((60, NOTHING), person(70, 100), (80, NOTHING)), by_model((70, NOTHING), source=PARTNER)]
+    whole = planned_again(first, again)
+    plan = plan_redaction(NO_HOLD, first, FRAMES, 640, 480, again=again, frames_at_once=at_once)
+    assert isinstance(plan, RedactionPlan)
+    assert plan.first.tolist() == whole.first.tolist()
+    assert plan.boxes.tolist() == whole.boxes.tolist()
+    assert (plan.filled_px, plan.persons) == (whole.filled_px, whole.persons)
+    assert any(box[0] > 150 for box in plan.at(7).tolist())
+
+
+def test_a_long_clip_is_planned_in_the_memory_of_a_short_one_and_its_rectangles() -> None:
+    def taken(frames: int) -> int:
+        at = np.arange(0, 10 * frames, 10, dtype=np.int64)
+        cars = [(int(Kind.CAR), 0.9, (80.0 * x, 100.0, 80.0 * x + 40, 200.0)) for x in range(8)]
+        seen = [by_model(*((t, cars) for t in at.tolist()), source=one) for one in (MODEL, PARTNER)]
+        tracemalloc.start()
+        try:
+            plan = plan_redaction(RULES, seen, at, 640, 480, frames_at_once=64)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert isinstance(plan, RedactionPlan)
+        return peak - 3 * plan.boxes.nbytes  # in pieces and together
+
+    taken(1)  # what is loaded once
+    assert taken(800) < 1.3 * taken(250)
+    assert FRAMES_AT_ONCE <= 512

@@ -19,6 +19,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/privacy/check.py": ("test_privacy_check",),
     "rules/privacy/counted.py": ("test_privacy_counted",),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
+    "rules/privacy/strokes.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
     "rules/privacy/location.py": (
         "test_privacy_plan",
         "test_privacy_decisions",

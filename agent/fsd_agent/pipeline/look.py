@@ -1,4 +1,4 @@
-"""Who is in one camera's video: the agent's models at every third frame and, where that may have missed somebody, at every one.
+"""Who is in one camera's video: the agent's models six times a second and more and, where that may have missed somebody, at every frame.
 
 The second time the models look at the stretches that :mod:`fsd_agent.rules.privacy.again` names, thoroughly and down to lower
 scores. The video is decoded once for each time; without such a stretch there is no second.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from fsd_agent.rules.privacy.plan import persons_seen
 from fsd_firmware.codec import DecodedFrame
 from fsd_firmware.samples import Detections, Frame
 
-LOOK_EVERY_FRAMES = 3
-"""At most, and always often enough for the rules' ``max_gap_ns``: at a third of the cost. What this misses of a track is found by
-looking again."""
+LOOK_EVERY_NS = 170_000_000
+"""Looks are not further apart, however fast the camera: every fifth frame of thirty a second, every second of twelve, every one of ten.
+What this misses of a track is found by looking again."""
+LOOKS_AT_ONCE = 256
+"""Joined into one set of columns: as a value each, those of a long clip would take ten times the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +55,7 @@ def look_over(
     """
     if not detectors:
         return Looked(join_detections(seen), (), 0)
-    at_ns = _look_times(frame_t_ns, rules.max_gap_ns)
+    at_ns = frozenset(look_times(frame_t_ns, rules.max_gap_ns))
     own = _look(decoded(), camera, detectors, at_ns, rules.strictness)
     looks = join_detections([*seen, *own])
     stretches = _stretches(rules, looks, at_ns, *size) if rules.faces != FaceRule.NONE else ()
@@ -60,7 +63,7 @@ def look_over(
     if not again_ns:
         return Looked(looks, (), 0)
     again = _look(decoded(), camera, detectors, again_ns, rules.strictness, again=True)
-    return Looked(looks, join_detections(again), len(again_ns))
+    return Looked(looks, again, len(again_ns))
 
 
 def _stretches(
@@ -93,22 +96,27 @@ def _look(
     strictness: Strictness,
     *,
     again: bool = False,
-) -> list[Detections]:
-    return [
-        seen
-        for frame in frames
-        if frame.t_ns in at_ns
-        for seen in look_at(Frame(camera, frame.t_ns, frame.bgr()), detectors, strictness, again=again)
-    ]
+) -> tuple[Detections, ...]:
+    """One set of looks for each of ``detectors``."""
+    joined, fresh = list[Detections](), list[Detections]()
+    for frame in frames:
+        if frame.t_ns not in at_ns:
+            continue
+        fresh += look_at(Frame(camera, frame.t_ns, frame.bgr()), detectors, strictness, again=again)
+        if len(fresh) >= LOOKS_AT_ONCE:
+            joined += join_detections(fresh)
+            fresh.clear()
+    return join_detections([*joined, *fresh])
 
 
-def _look_times(frame_t_ns: NDArray[np.int64], max_gap_ns: int) -> frozenset[int]:
-    """Frames to look at; the last one always, because no later look can be held back over it."""
+def look_times(frame_t_ns: NDArray[np.int64], max_gap_ns: int) -> list[int]:
+    """Times of the frames to look at: at most ``LOOK_EVERY_NS`` and ``max_gap_ns`` apart, wherever frames are as near.
+
+    The last one always, because no later look can be held back over it.
+    """
     times = frame_t_ns.tolist()
-    chosen = [0]
-    for at in range(1, len(times)):
-        next_ns = times[min(at + 1, len(times) - 1)]
-        pause = times[at] - times[at - 1] > max_gap_ns
-        if pause or at - chosen[-1] >= LOOK_EVERY_FRAMES or next_ns - times[chosen[-1]] > max_gap_ns:
-            chosen.append(at)
-    return frozenset([*(times[at] for at in chosen), times[-1]])
+    chosen = times[:1]
+    for t_ns, next_ns in pairwise([*times[1:], *times[-1:]]):
+        if next_ns - chosen[-1] > min(LOOK_EVERY_NS, max_gap_ns):
+            chosen.append(t_ns)
+    return chosen if chosen[-1:] == times[-1:] else [*chosen, times[-1]]

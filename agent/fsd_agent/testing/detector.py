@@ -105,10 +105,12 @@ class MarkerDetector:
 def _rectangles(
     bgr: NDArray[np.uint8], kind: Kind, colour: tuple[int, int, int]
 ) -> Iterator[tuple[Kind, float, tuple[int, int, int, int]]]:
-    far = np.abs(bgr.astype(np.int16) - np.array(colour, np.int16)).max(axis=2)
-    mask = far <= TOLERANCE
-    for x1, x2 in _runs(mask.any(axis=0)):
-        for y1, y2 in _runs(mask[:, x1:x2].any(axis=1)):
+    mask: NDArray[np.bool_] = np.ones(bgr.shape[:2], np.bool_)
+    for plane, level in zip(np.moveaxis(bgr, 2, 0), colour, strict=True):
+        near = (plane >= max(level - TOLERANCE, 0)) & (plane <= min(level + TOLERANCE, 255))
+        np.logical_and(mask, near, out=mask)
+    for x1, x2 in _runs(np.logical_or.reduce(mask, axis=0)):
+        for y1, y2 in _runs(np.logical_or.reduce(mask[:, x1:x2], axis=1)):
             across = np.flatnonzero(mask[y1:y2, x1:x2].any(axis=0))
             left, right = x1 + int(across[0]), x1 + int(across[-1]) + 1
             if min(right - left, y2 - y1) >= MIN_SIDE_PX:

@@ -93,7 +93,7 @@ def bench_redact(rounds: int, progress: Progress) -> BenchResult:
     name); figures are of the other half, and "set on" tells the first. Peers in the same run: NanoDet in one pass with
     what a campaign would trust, through the same policy; and a face detector alone (YuNet, in steps of 640 pixels), whose
     boxes are painted as they are. Times are of one thread, in turns on the same six pictures, detectors and policy, without
-    decoding and encoding. In time: two videos, of which the agent looks at every third frame and at every one of stretches that may have
+    decoding and encoding. In time: two videos, at which the agent looks six times a second and at every frame of stretches that may have
     hidden somebody; against it the tracks of a pass over every frame. Memory is what a process of its own takes on when it opens the second model and looks once.
     """
     pictures = read_street(data_dir() / "street_eval")

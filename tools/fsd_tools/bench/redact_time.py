@@ -3,7 +3,7 @@
 The denser pass looks at every frame, with the scores of ``standard``. Of boxes in one place the best counts; they are joined into tracks
 over gaps of up to a second (the agent's own rule), in which the box moves evenly. Every head of a track that was seen twice or more
 (top 22 % and middle 60 % of its box, as :mod:`.street` says) must be covered by 70 % in every frame of it, by what the agent paints
-that looks at every third frame. Whom even the denser pass does not see is not counted.
+that looks at some frames first. Whom even the denser pass does not see is not counted.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def in_time_figures(
     for video in videos:
         first, both = _of_video(video, detectors, rules)
         once, twice = once + first, twice + both
-    alone = "every third frame alone"
+    alone = "the first looks alone"
     return [
         figure(
             "in time: frames that leave a head open",

@@ -94,6 +94,8 @@ AGAIN: Mapping[str, Scores] = {
 """Below those of any strictness: somebody was there a moment ago."""
 SAME_PLACE_IOU: Mapping[Shows, float] = {Shows.HEAD: 0.4, Shows.PLATE: 0.6, Shows.RIDER: 0.4}
 """Two models' boxes that overlap by more confirm each other."""
+ROWS_AT_ONCE = 1024
+"""Of one model: pairs of the boxes of a long clip would take more memory than its boxes."""
 
 _MAY_SHOW = {Shows.HEAD: has_head, Shows.PLATE: has_plate, Shows.RIDER: has_rider}
 
@@ -157,11 +159,22 @@ def _second_looks(
     looked, confirmed = np.zeros(rows.shape, np.bool_), np.zeros(rows.shape, np.bool_)
     for other, scores in partners:
         looked |= np.isin(t_ns, other.frame_t_ns)
-        theirs = _MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed)
-        mine, partner = _of_one_frame(t_ns, other.frame_t_ns[other.frame[theirs]])
-        place = overlap_in_turn(one.box[rows][mine], other.box[theirs][partner]) > SAME_PLACE_IOU[shows]
-        confirmed[mine[place]] = True
+        theirs = np.flatnonzero(_MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed))
+        for at in range(0, rows.size, ROWS_AT_ONCE):
+            some = slice(at, at + ROWS_AT_ONCE)
+            confirmed[some] |= _confirmed(one, rows[some], other, theirs, SAME_PLACE_IOU[shows])
     return looked, confirmed
+
+
+def _confirmed(
+    one: Detections, rows: NDArray[np.intp], other: Detections, theirs: NDArray[np.intp], iou: float
+) -> NDArray[np.bool_]:
+    """Which of ``rows`` of ``one`` are in the place of one of ``theirs`` of ``other`` in the same frame."""
+    confirmed = np.zeros(rows.shape, np.bool_)
+    mine, partner = _of_one_frame(one.frame_t_ns[one.frame[rows]], other.frame_t_ns[other.frame[theirs]])
+    place = overlap_in_turn(one.box[rows[mine]], other.box[theirs[partner]]) > iou
+    confirmed[mine[place]] = True
+    return confirmed
 
 
 def _of_one_frame(

@@ -4,12 +4,11 @@ Sources. Everyone who looked counts: the firmware's detections and those of the 
 averaged. From which score on a box counts: :mod:`.counted`. Which part of it is painted: :mod:`.zones`. How much either
 takes, the rules' strictness says.
 
-Time. A source looks at some frames. What it saw is painted on every frame within ``hold_ns`` of the look, and on
-every frame up to its neighbouring looks where those are further away (up to ``max_gap_ns``), so nothing blinks
-between two looks. A box that is found again in the next look (same track, or overlapping) is also painted as the
-one rectangle around both places, because between the looks it was somewhere on the way. Stretches that were looked at again
+Time. From when to when what a source saw is painted: :mod:`.strokes`. Stretches that were looked at again
 (:mod:`.again`) add what those looks saw, and take nothing away. Where a person's track (:mod:`.tracks`) has a gap then still,
 the gap is painted as the rectangle around both its ends.
+
+Length. A clip is planned some frames at a time, with the looks that reach them: what is kept of a long one is its rectangles.
 
 Refusals. A rule that this version does not know. Video without a single look, or with frames in a stretch longer
 than ``max_gap_ns`` between looks of all sources together: nobody knows who is in it. A box that is not a number.
@@ -17,7 +16,7 @@ than ``max_gap_ns`` between looks of all sources together: nobody knows who is i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,26 +24,23 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import FaceRule, PlateRule, RedactionRules
+from fsd_agent.records.region import RedactionRules
+from fsd_agent.records.staged import cut_detections
 from fsd_agent.rules.privacy.counted import Shows, counted
-from fsd_agent.rules.privacy.tracks import Sightings, follow, sightings
-from fsd_agent.rules.privacy.zones import (
-    SHAPES,
-    head_zones,
-    overlap,
-    plate_bands,
-    rider_zones,
-    to_pixels,
-    union_area,
-    without_covered,
+from fsd_agent.rules.privacy.strokes import (
+    PAINTS_HEADS,
+    PAINTS_PLATES,
+    Strokes,
+    reach_ns,
+    strokes_of,
+    together,
 )
+from fsd_agent.rules.privacy.tracks import Sightings, follow, sightings
+from fsd_agent.rules.privacy.zones import SHAPES, head_zones, to_pixels, union_area, without_covered
 from fsd_firmware.samples import PERSON_KINDS, Detections
 
-SAME_BOX_IOU = 0.1
-"""Two boxes of neighbouring looks that overlap this much are taken for one that moved."""
-
-_PAINTS_HEADS = {FaceRule.HEAD_ZONE: True, FaceRule.NONE: False}
-_PAINTS_PLATES = {PlateRule.PLATE_BAND: True, PlateRule.NONE: False}
+FRAMES_AT_ONCE = 512
+"""Some megabytes in a busy street."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +69,9 @@ class RedactionPlan:
         return self.boxes[self.first[frame] : self.first[frame + 1]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Strokes:
-    """Rectangles with the time for which they are painted, both ends inclusive."""
-
-    start_ns: NDArray[np.int64]
-    end_ns: NDArray[np.int64]
-    zone: NDArray[np.float64]
-
-
 def paints_video(rules: RedactionRules) -> bool | Refused:
     """Whether anything of the video has to be painted."""
-    heads, plates = _PAINTS_HEADS.get(rules.faces), _PAINTS_PLATES.get(rules.plates)
+    heads, plates = PAINTS_HEADS.get(rules.faces), PAINTS_PLATES.get(rules.plates)
     if heads is None:
         return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"faces: {rules.faces}")
     if plates is None:
@@ -102,10 +89,12 @@ def plan_redaction(
     height: int,
     *,
     again: Sequence[Detections] = (),
+    frames_at_once: int = FRAMES_AT_ONCE,
 ) -> RedactionPlan | Refused:
     """Rectangles for the frames at ``frame_t_ns`` (f,), increasing, of one camera's ``width`` x ``height`` video.
 
     ``detections`` are all of that camera, from any number of sources; ``again`` those of stretches that were looked at again.
+    ``frames_at_once`` decides on memory alone.
     """
     paints = paints_video(rules)
     if isinstance(paints, Refused):
@@ -114,23 +103,57 @@ def plan_redaction(
         refused = _unlooked(rules, detections, frame_t_ns) or _not_numbers([*detections, *again])
         if refused is not None:
             return refused
-    strokes = [stroke for one in detections for stroke in _strokes(rules, one, detections)]
-    strokes += [stroke for one in again for stroke in _strokes(rules, one, again, again=True)]
-    if again:
-        strokes += _over_gaps(rules, detections, again)
-    start_ns = np.concatenate([np.empty(0, np.int64), *(one.start_ns for one in strokes)])
-    end_ns = np.concatenate([np.empty(0, np.int64), *(one.end_ns for one in strokes)])
-    zone = np.concatenate([np.empty((0, 4)), *(one.zone for one in strokes)])
-    frames = [
-        without_covered(to_pixels(zone[(start_ns <= t_ns) & (t_ns <= end_ns)], width, height))
-        for t_ns in frame_t_ns
-    ]
+    over_gaps = _over_gaps(rules, detections, again) if again else []
+    counts, filled_px, boxes = [0], 0, [np.empty((0, 4), np.int32)]
+    for at in range(0, frame_t_ns.size, frames_at_once):
+        t_ns = frame_t_ns[at : at + frames_at_once]
+        reaching = _reaching(rules, detections, t_ns), _reaching(rules, again, t_ns)
+        strokes = together([*_strokes(rules, *reaching), *over_gaps])
+        painted = list(_rectangles(strokes, t_ns, width, height))
+        counts += [one.shape[0] for one, _ in painted]
+        filled_px += sum(area for _, area in painted)
+        boxes.append(np.concatenate([one for one, _ in painted]))
     return RedactionPlan(
-        first=np.cumsum([0] + [boxes.shape[0] for boxes in frames]),
-        boxes=np.concatenate([np.empty((0, 4), np.int32), *frames]),
+        first=np.cumsum(counts),
+        boxes=np.concatenate(boxes),
         persons=int(persons_seen(rules, detections, again).t_ns.size),
-        filled_px=sum(union_area(boxes) for boxes in frames),
+        filled_px=filled_px,
     )
+
+
+def _reaching(
+    rules: RedactionRules, detections: Sequence[Detections], t_ns: NDArray[np.int64]
+) -> list[Detections]:
+    """Looks whose boxes may be painted at one of ``t_ns``.
+
+    How far a box is held towards a frame tells the look on that side of it, which is nearer and so among them.
+    """
+    reach = reach_ns(rules)
+    start_ns, end_ns = int(t_ns[0]) - reach, int(t_ns[-1]) + reach
+    cut = (cut_detections(one, start_ns, end_ns + 1) for one in detections)
+    return [one for one in cut if one is not None]
+
+
+def _strokes(
+    rules: RedactionRules, detections: Sequence[Detections], again: Sequence[Detections]
+) -> Iterator[Strokes]:
+    for one in detections:
+        yield from strokes_of(rules, one, detections)
+    for one in again:
+        yield from strokes_of(rules, one, again, again=True)
+
+
+def _rectangles(
+    strokes: Strokes, frame_t_ns: NDArray[np.int64], width: int, height: int
+) -> Iterator[tuple[NDArray[np.int32], int]]:
+    """For each frame what is painted, and how many pixels that are. Frames between two looks mostly share it."""
+    before, made = np.empty(0, np.intp), (np.empty((0, 4), np.int32), 0)
+    for t_ns in frame_t_ns:
+        now = np.flatnonzero((strokes.start_ns <= t_ns) & (t_ns <= strokes.end_ns))
+        if not np.array_equal(now, before):
+            boxes = without_covered(to_pixels(strokes.zone[now], width, height))
+            before, made = now, (boxes, union_area(boxes))
+        yield made
 
 
 def persons_claimed(firings: Sequence[JudgedFiring]) -> bool:
@@ -198,9 +221,9 @@ def persons_seen(
 
 def _over_gaps(
     rules: RedactionRules, detections: Sequence[Detections], again: Sequence[Detections]
-) -> list[_Strokes]:
+) -> list[Strokes]:
     """For each track that looks in between missed: the rectangle around the heads at both ends of the gap."""
-    if not _PAINTS_HEADS[rules.faces]:
+    if not PAINTS_HEADS[rules.faces]:
         return []
     looked = np.unique(np.concatenate([one.frame_t_ns for one in (*detections, *again)]))
     start_ns, end_ns, zones = [], [], [np.empty((0, 4))]
@@ -212,71 +235,4 @@ def _over_gaps(
             zones.append(np.concatenate([zone[:, :2].min(axis=0), zone[:, 2:].max(axis=0)])[None])
             start_ns.append(times[at])
             end_ns.append(times[at + 1])
-    return [_Strokes(np.array(start_ns, np.int64), np.array(end_ns, np.int64), np.concatenate(zones))]
-
-
-def _strokes(
-    rules: RedactionRules, one: Detections, others: Sequence[Detections], *, again: bool = False
-) -> list[_Strokes]:
-    shape, strokes = SHAPES[rules.strictness], []
-    if _PAINTS_HEADS[rules.faces]:
-        heads = counted(one, others, Shows.HEAD, rules.strictness, again=again)
-        strokes += _held_and_swept(rules, one, heads, head_zones(one.box[heads], shape))
-    if _PAINTS_HEADS[rules.faces] and shape.riders:
-        wheels = counted(one, others, Shows.RIDER, rules.strictness)
-        strokes += _held_and_swept(rules, one, wheels, rider_zones(one.box[wheels]))
-    if _PAINTS_PLATES[rules.plates]:
-        vehicles = counted(one, others, Shows.PLATE, rules.strictness)
-        strokes += _held_and_swept(
-            rules, one, vehicles, plate_bands(one.box[vehicles], one.kind[vehicles], shape)
-        )
-    return strokes
-
-
-def _held_and_swept(
-    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
-) -> list[_Strokes]:
-    return [_held(rules, one, mine, zone), *_swept(rules, one, mine, zone)]
-
-
-def _held(
-    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
-) -> _Strokes:
-    """Each zone from its look back and forth: the hold, or as far as the neighbouring looks."""
-    gap = np.minimum(np.diff(one.frame_t_ns), rules.max_gap_ns)
-    reach_back = np.maximum(np.concatenate([[rules.max_gap_ns], gap]), rules.hold_ns)
-    reach_on = np.maximum(np.concatenate([gap, [rules.max_gap_ns]]), rules.hold_ns)
-    look = one.frame[mine]
-    t_ns = one.frame_t_ns[look]
-    return _Strokes(t_ns - reach_back[look], t_ns + reach_on[look], zone)
-
-
-def _swept(
-    rules: RedactionRules, one: Detections, mine: NDArray[np.intp], zone: NDArray[np.float64]
-) -> list[_Strokes]:
-    """For zones found again in the next look: the rectangle around both places, between the looks."""
-    look = one.frame[mine]
-    swept = []
-    for at in np.flatnonzero(np.diff(one.frame_t_ns) <= rules.max_gap_ns):
-        begin, middle, end = np.searchsorted(look, [at, at + 1, at + 2])
-        if middle == end:
-            continue
-        here, there = mine[begin:middle], mine[middle:end]
-        a, b = _found_again(one, here, there)
-        both_low = np.minimum(zone[begin:middle][a, :2], zone[middle:end][b, :2])
-        both_high = np.maximum(zone[begin:middle][a, 2:], zone[middle:end][b, 2:])
-        start_ns = np.full(a.size, one.frame_t_ns[at])
-        end_ns = np.full(a.size, one.frame_t_ns[at + 1])
-        swept.append(_Strokes(start_ns, end_ns, np.concatenate([both_low, both_high], axis=1)))
-    return swept
-
-
-def _found_again(
-    one: Detections, here: NDArray[np.intp], there: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs (place in ``here``, place in ``there``) of the same thing: by track, else by the best overlap."""
-    iou = overlap(one.box[here], one.box[there])
-    track = one.track_id[here][:, None]
-    iou[(track == one.track_id[there]) & (track >= 0)] = 2.0
-    found = np.flatnonzero(iou.max(axis=1) > SAME_BOX_IOU)
-    return found, np.argmax(iou, axis=1)[found]
+    return [Strokes(np.array(start_ns, np.int64), np.array(end_ns, np.int64), np.concatenate(zones))]

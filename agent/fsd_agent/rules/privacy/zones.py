@@ -142,11 +142,15 @@ def to_pixels(zone: NDArray[np.float64], width: int, height: int) -> NDArray[np.
 
 def without_covered(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
     """``boxes`` (n, 4) without those that lie inside another one, and each only once."""
-    once: NDArray[np.int32] = np.unique(boxes, axis=0)
-    starts_later = (once[:, None, :2] >= once[:, :2]).all(axis=2)
-    ends_sooner = (once[:, None, 2:] <= once[:, 2:]).all(axis=2)
-    hosts = np.count_nonzero(starts_later & ends_sooner, axis=1)  # each box hosts itself
-    alone: NDArray[np.bool_] = hosts == 1
+    ordered = boxes[np.lexsort(boxes.T[::-1])]
+    fresh = np.ones(ordered.shape[0], np.bool_)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    once: NDArray[np.int32] = ordered[fresh]
+    # A side at a time: a table of all four at once takes five times as long.
+    left, top, right, bottom = np.ascontiguousarray(once.T)
+    inside = (left[:, None] >= left) & (top[:, None] >= top)
+    inside &= (right[:, None] <= right) & (bottom[:, None] <= bottom)
+    alone: NDArray[np.bool_] = np.count_nonzero(inside, axis=1) == 1  # each box hosts itself
     return once[alone]
 
 
