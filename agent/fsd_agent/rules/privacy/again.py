@@ -70,7 +70,7 @@ def _without(look_t_ns: NDArray[np.int64], seen_t_ns: NDArray[np.int64]) -> list
     last = look_t_ns.size - 1
     return [
         Stretch(int(look_t_ns[max(begin - 1, 0)]), int(look_t_ns[min(end, last)]))
-        for begin, end in zip(edges[::2], edges[1::2], strict=True)
+        for begin, end in edges.reshape(edges.size // 2, 2)
     ]
 
 
