@@ -18,7 +18,7 @@ A plate is wider than high and no wider than ``WIDEST_PLATE`` of the picture: th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,7 @@ def _part(box: Sequence[float], share: tuple[float, float, float, float]) -> tup
     )
 
 
-def _share(black: Black, box: Sequence[float], *, painted_outside: bool = True) -> float:
+def _share(black: Black, box: Iterable[float], *, painted_outside: bool = True) -> float:
     """Painted share of the part of ``box`` inside the picture. One with nothing inside shows nobody: as if all of it were painted."""
     x1, y1, x2, y2 = (max(round(side), 0) for side in box)
     inside = black[y1:y2, x1:x2]
