@@ -381,6 +381,56 @@ def test_a_gap_that_a_second_look_leaves_is_painted_around_both_ends() -> None:
     assert all(alone.at(at).tolist() != around.tolist() for at in range(4, 13))
 
 
+def around(*boxes: tuple[float, ...]) -> list[list[int]]:
+    """The rectangle around the heads of all of them."""
+    heads = head_zones(np.array(boxes, np.float32), SHAPE)
+    zone = np.concatenate([heads[:, :2].min(axis=0), heads[:, 2:].max(axis=0)])[None]
+    return [[int(side) for side in box] for box in to_pixels(zone, 640, 480)]
+
+
+ASIDE = (128.0, 155.0, 168.0, 255.0)
+"""Too far for one box that moved, and near enough for one track."""
+
+
+def test_what_any_look_missed_between_two_sightings_is_a_gap_and_nothing_else_is() -> None:
+    nobody = [by_model((0, NOTHING), source=one) for one in (MODEL, PARTNER)]
+    here, there = person(40), (80, [(int(Kind.PEDESTRIAN), 0.9, ASIDE)])
+    first = models_at(40, here, there)
+    assert planned_again(first, nobody).boxes.tolist() == planned_again(first, ()).boxes.tolist()
+    looked = [by_model((60, NOTHING), source=one) for one in (MODEL, PARTNER)]
+    assert all(
+        planned_again(first, looked).at(at).tolist() == around(PERSON, ASIDE) for at in (4, 5, 6, 7, 8)
+    )
+    # A look of the first ones is enough too
+    later = models_at(40, here, person(120, 20))
+    moved = (120.0, 100.0, 160.0, 200.0)
+    assert all(planned_again(later, nobody).at(at).tolist() == around(PERSON, moved) for at in range(4, 13))
+
+
+def test_two_who_look_at_one_time_leave_no_gap_beside_it() -> None:
+    frames = np.arange(0, 90, 10, dtype=np.int64)
+    first = [
+        by_model((0, NOTHING), person(40)),
+        by_model((40, NOTHING), (80, [(int(Kind.PEDESTRIAN), 0.9, ASIDE)]), source=PARTNER),
+    ]
+    plans = [
+        plan_redaction(NO_HOLD, first, frames, 640, 480, again=again)
+        for again in ((), [by_model((80, NOTHING))])
+    ]
+    one, other = (plan.boxes.tolist() for plan in plans if isinstance(plan, RedactionPlan))
+    assert one == other
+
+
+def test_a_gap_of_a_longer_track_is_painted_from_its_own_end_to_its_own() -> None:
+    first = models_at(40, person(0), person(40), person(120, 20), person(160, 20))
+    times = range(50, 120, 10)
+    again = [by_model(*((t, NOTHING) for t in times), source=one) for one in (MODEL, PARTNER)]
+    moved, plan = (120.0, 100.0, 160.0, 200.0), planned_again(first, again)
+    assert [plan.at(at).tolist() == around(PERSON, moved) for at in range(20)] == [
+        4 <= at <= 12 for at in range(20)
+    ]
+
+
 def test_a_gap_is_not_painted_where_faces_may_stay_or_nobody_looked_in_it() -> None:
     first = models_at(40, person(40), person(120, 20))
     again = [by_model((0, NOTHING), source=one) for one in (MODEL, PARTNER)]

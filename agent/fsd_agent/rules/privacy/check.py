@@ -103,9 +103,7 @@ def not_black(
                 this = slice(row, row + 1)
                 box, kind = one.box[this], one.kind[this]
                 zone = head_zones(box, shape) if shows is Shows.HEAD else plate_bands(box, kind, shape)
-                for pixels in to_pixels(
-                    zone, width, height
-                ).tolist():  # None where it is outside of the picture
+                for pixels in to_pixels(zone, width, height):  # None where it is outside of the picture
                     if _share(black, pixels) < PAINTED:
                         corners = one.box[row].tolist()
                         where = (corners[0], corners[1], corners[2], corners[3])

@@ -184,7 +184,7 @@ def _of_one_frame(
 
     A table of all boxes by all boxes would grow with the square of the clip: gigabytes for a minute of a busy street.
     """
-    order = np.argsort(other_t_ns, kind="stable")
+    order = np.argsort(other_t_ns)
     first = np.searchsorted(other_t_ns[order], t_ns, "left")
     count = np.searchsorted(other_t_ns[order], t_ns, "right") - first
     mine = np.repeat(np.arange(t_ns.size), count)

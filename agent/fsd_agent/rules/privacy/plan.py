@@ -147,9 +147,9 @@ def _rectangles(
     strokes: Strokes, frame_t_ns: NDArray[np.int64], width: int, height: int
 ) -> Iterator[tuple[NDArray[np.int32], int]]:
     """For each frame what is painted, and how many pixels that are. Frames between two looks mostly share it."""
-    before, made = np.empty(0, np.intp), (np.empty((0, 4), np.int32), 0)
+    before, made = np.empty(0, np.bool_), (np.empty((0, 4), np.int32), 0)
     for t_ns in frame_t_ns:
-        now = np.flatnonzero((strokes.start_ns <= t_ns) & (t_ns <= strokes.end_ns))
+        now = (strokes.start_ns <= t_ns) & (t_ns <= strokes.end_ns)
         if not np.array_equal(now, before):
             boxes = without_covered(to_pixels(strokes.zone[now], width, height))
             before, made = now, (boxes, union_area(boxes))
@@ -228,7 +228,7 @@ def _over_gaps(
     looked = np.unique(np.concatenate([one.frame_t_ns for one in (*detections, *again)]))
     start_ns, end_ns, zones = [], [], [np.empty((0, 4))]
     for track in follow(persons_seen(rules, detections, again)):
-        times = np.unique(track.t_ns)
+        times = track.t_ns
         for at in np.flatnonzero(np.diff(np.searchsorted(looked, times)) > 1):
             ends = track.take((track.t_ns == times[at]) | (track.t_ns == times[at + 1]))
             zone = head_zones(ends.box.astype(np.float32), SHAPES[rules.strictness])
