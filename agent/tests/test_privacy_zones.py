@@ -14,6 +14,7 @@ from fsd_agent.rules.privacy.zones import (
     has_rider,
     head_zones,
     overlap,
+    overlap_in_turn,
     plate_bands,
     rider_zones,
     to_pixels,
@@ -119,6 +120,20 @@ def test_the_rider_zone_reaches_the_height_of_the_wheels_above_them() -> None:
 def test_bicycles_and_motorcycles_have_riders() -> None:
     kinds = np.array([*Kind, 99], np.uint8)
     assert [int(kind) for kind in kinds[has_rider(kinds)]] == [Kind.BICYCLE, Kind.MOTORCYCLE]
+
+
+def test_what_is_not_covered_is_in_the_order_of_left_sides_then_of_tops() -> None:
+    boxes = np.array([[5, 0, 9, 4], [0, 10, 4, 30], [0, 0, 4, 8], [5, 0, 9, 4]], np.int32)
+    assert without_covered(boxes).tolist() == [[0, 0, 4, 8], [0, 10, 4, 30], [5, 0, 9, 4]]
+
+
+def test_overlap_in_turn_is_of_the_pairs_alone_whatever_corner_came_first() -> None:
+    one = np.array([[10, 0, 20, 10], [40, 30, 20, 0], [0, 5, 8, 9]], np.float32)
+    other = np.array([[15, 0, 25, 10], [20, 0, 40, 30], [100, 0, 108, 9]], np.float32)
+    np.testing.assert_allclose(overlap_in_turn(one, other), [1 / 3, 1, 0])
+    np.testing.assert_allclose(overlap_in_turn(other, one), [1 / 3, 1, 0])
+    np.testing.assert_allclose(overlap_in_turn(one, other), np.diagonal(overlap(one, other)))
+    assert overlap_in_turn(one[:0], other[:0]).shape == (0,)
 
 
 def test_overlap_is_of_every_pair_whatever_corner_came_first() -> None:

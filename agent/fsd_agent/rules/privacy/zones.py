@@ -147,7 +147,7 @@ def without_covered(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
     fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     once: NDArray[np.int32] = ordered[fresh]
     # A side at a time: a table of all four at once takes five times as long.
-    left, top, right, bottom = np.ascontiguousarray(once.T)
+    left, top, right, bottom = once.T
     inside = (left[:, None] >= left) & (top[:, None] >= top)
     inside &= (right[:, None] <= right) & (bottom[:, None] <= bottom)
     alone: NDArray[np.bool_] = np.count_nonzero(inside, axis=1) == 1  # each box hosts itself
