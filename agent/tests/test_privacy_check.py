@@ -324,7 +324,7 @@ def test_the_zone_is_that_of_the_rules_strictness() -> None:
 def test_the_numbers_are_those_that_were_measured() -> None:
     """docs/privacy.md has what they catch; whoever changes one measures again."""
     assert (check.BLACK_MOST, check.NEARLY_BLACK) == (16, 48)
-    assert (check.COVERED, check.OPEN_HEAD, check.OPEN_BAND, check.PAINTED) == (0.4, 0.35, 0.1, 0.8)
+    assert (check.COVERED, check.OPEN_HEAD, check.OPEN_BAND, check.PAINTED) == (0.4, 0.35, 0.3, 0.8)
     assert (check.TALL_PX, check.SMALLEST_FACE_PX, check.WIDEST_PLATE) == (60, 9, 0.12)
     assert check._HEAD == (0.2, 0.0, 0.8, 0.22)
     assert check._BAND == (0.1, 0.5, 0.9, 0.95)

@@ -33,7 +33,7 @@ BLACK_MOST = 16
 """In rectangles of 1280x720 AV1 of our encoder 99 % of the pixels stay below 6 inside and below 16 along the edge."""
 COVERED = 0.4
 OPEN_HEAD = 0.35
-OPEN_BAND = 0.1
+OPEN_BAND = 0.3
 PAINTED, NEARLY_BLACK = 0.8, 48
 """For what redaction itself saw: an encoder may blur the edge of a small rectangle, and must not bring back what is in it."""
 TALL_PX = 60
