@@ -88,6 +88,13 @@ def test_short_connections_that_carry_next_to_nothing_are_failing_ones(bench: Be
     assert pauses_of(bench, messages=LIMITS.useful, connections=1)[0] <= first_s, "and one of use ends that"
 
 
+def test_a_broker_that_refuses_what_it_is_given_is_a_failing_one(bench: Bench) -> None:
+    bench.server.forbid = lambda _topic: True
+    pauses = pauses_of(bench, messages=LIMITS.useful, connections=12)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 30
+
+
 def test_after_a_suspend_it_is_dialled_anew_before_any_time_passes(bench: Bench) -> None:
     bench.server.silent = True
     bench.link.publish("status", "t", b"", retain=False, now_ns=0)

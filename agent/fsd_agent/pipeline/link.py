@@ -97,8 +97,8 @@ class Link(Generic[T]):
         self._since_ns = 0
         """When the state began, or (up) when the broker last acknowledged or had nothing to acknowledge."""
         self._up_since_ns = 0
-        self._acknowledged_before = 0
-        """Of the messages that were acknowledged, those of earlier connections."""
+        self._taken = 0
+        """By the broker, over this connection: acknowledged and not refused."""
         self._suspended_ns: int | None = None
         """In all, at the last look."""
         self._resuming = False
@@ -181,13 +181,14 @@ class Link(Generic[T]):
         self.peer = event.peer
         self.connections += 1
         self._since_ns = self._up_since_ns = now_ns
-        self._acknowledged_before = self.acknowledged
+        self._taken = 0
 
     def on_acked(self, event: Acked, now_ns: int) -> T | None:
         """What the acknowledged publish was for; None when it is not of this connection."""
         self._since_ns = now_ns
         what = self._in_flight.pop(event.token, None)
         self.acknowledged += what is not None
+        self._taken += what is not None and not event.refusal
         return what
 
     def on_disconnected(self, event: Disconnected, now_ns: int) -> None:
@@ -205,8 +206,7 @@ class Link(Generic[T]):
         self._down()
 
     def _was_of_use(self, now_ns: int) -> bool:
-        taken = self.acknowledged - self._acknowledged_before
-        return taken >= self._limits.useful or now_ns - self._up_since_ns >= self._limits.steady_ns
+        return self._taken >= self._limits.useful or now_ns - self._up_since_ns >= self._limits.steady_ns
 
     def _pause_ns(self, event: Disconnected, *, round_over: bool) -> int:
         """Choose the endpoint that is next, and how long to wait for it."""
