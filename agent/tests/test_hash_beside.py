@@ -1,8 +1,7 @@
-"""A hash that is worked out beside what else is done with the bytes."""
+"""Hashes that are worked out beside what else is done with the bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator
 
@@ -10,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.adapters.hash_beside import AHEAD, BATCH_BYTES, Hasher
+from fsd_agent.wire.pieces import FileIdentity, PieceHashes
 
 HASHER = Hasher()
+
+
+def identity_of(content: bytes) -> FileIdentity:
+    hashes = PieceHashes()
+    hashes.update(content)
+    return FileIdentity(hashes.digest(), hashes.pieces())
 
 
 @settings(max_examples=30, deadline=None)
@@ -21,14 +27,15 @@ def test_the_same_bytes_pass_and_their_hash_is_known(sizes: list[int]) -> None:
     hashing = HASHER.begin()
     passed = list(hashing.through(chunks))
     assert b"".join(passed) == b"".join(chunks)
-    assert all(len(batch) >= BATCH_BYTES for batch in passed[:-1])
-    assert hashing.digest() == hashlib.sha256(b"".join(chunks)).digest()
+    assert all(len(batch) == BATCH_BYTES for batch in passed[:-1])
+    assert hashing.identity() == identity_of(b"".join(chunks))
+    assert hashing.identity() == identity_of(b"".join(chunks))  # It may be asked again
 
 
-def test_nothing_has_the_hash_of_nothing() -> None:
+def test_nothing_has_one_piece() -> None:
     hashing = HASHER.begin()
     assert list(hashing.through(())) == []
-    assert hashing.digest() == hashlib.sha256(b"").digest()
+    assert hashing.identity() == identity_of(b"")
 
 
 def test_hashes_that_take_turns_do_not_mix() -> None:
@@ -37,8 +44,8 @@ def test_hashes_that_take_turns_do_not_mix() -> None:
     for _ in range(3):
         next(ones)
         next(others)
-    assert one.digest() == hashlib.sha256(b"a" * BATCH_BYTES * 3).digest()
-    assert other.digest() == hashlib.sha256(b"b" * BATCH_BYTES * 3).digest()
+    assert one.identity() == identity_of(b"a" * BATCH_BYTES * 3)
+    assert other.identity() == identity_of(b"b" * BATCH_BYTES * 3)
 
 
 def test_memory_is_bounded_while_the_hash_is_slow() -> None:
@@ -61,4 +68,14 @@ def test_memory_is_bounded_while_the_hash_is_slow() -> None:
     held.set()
     passing.join()
     assert len(made) == AHEAD + 3
-    assert hashing.digest() == hashlib.sha256(bytes(BATCH_BYTES * (AHEAD + 3))).digest()
+    assert hashing.identity() == identity_of(bytes(BATCH_BYTES * (AHEAD + 3)))
+
+
+def test_what_the_thread_has_not_begun_is_hashed_by_who_waits_for_it() -> None:
+    hasher, held = Hasher(), threading.Event()
+    hasher._pool.submit(held.wait)
+    hashing = hasher.begin()
+    content = bytes(range(256)) * (BATCH_BYTES // 64)
+    passed = b"".join(hashing.through([content]))
+    assert hashing.identity() == identity_of(passed)
+    held.set()

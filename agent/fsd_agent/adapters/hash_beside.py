@@ -1,19 +1,21 @@
-"""SHA-256 of what passes through, worked out beside what else is done with it.
+"""Hashes of the pieces of what passes through (:mod:`fsd_agent.wire.pieces`), worked out beside what else is done with it.
 
 Hashing is most of the processor's work for a durable file. On a thread of its own it goes on while the same bytes are
-encrypted and written, and while the medium is waited for. Memory is bounded: at most :data:`AHEAD` batches wait.
+encrypted and written; what it has not begun when all has passed, whoever waits for the result hashes itself. Memory is bounded: at
+most :data:`AHEAD` batches wait.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-BATCH_BYTES = 512 << 10
-"""Hashed at a time: long enough that taking turns between threads costs nothing."""
-AHEAD = 4
+from fsd_agent.wire.pieces import PIECE_BYTES, FileIdentity, hash_pieces, identity_of
+
+BATCH_BYTES = 2 * PIECE_BYTES
+"""Hashed at a time: long enough that taking turns between threads costs little, short enough that little is left at the end."""
+AHEAD = 16
 """Batches that may wait; then whoever brings more waits for the oldest."""
 
 
@@ -29,36 +31,46 @@ class Hasher:
 
 
 class Hashing:
-    """One hash; made by :meth:`Hasher.begin`. One thread."""
+    """Of one file; made by :meth:`Hasher.begin`. One thread."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._hash = hashlib.sha256()
-        self._waiting: deque[Future[None]] = deque()
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._waiting: deque[tuple[bytes, Future[bytes]]] = deque()
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same bytes in the same order, in batches of :data:`BATCH_BYTES` or a little more; the last may be small."""
+        """The same bytes in the same order, in batches of :data:`BATCH_BYTES`; the last may be small."""
         for batch in _batches(chunks):
             if len(self._waiting) == AHEAD:
-                self._waiting.popleft().result()
-            self._waiting.append(self._pool.submit(self._hash.update, batch))
+                self._pieces.append(self._waiting.popleft()[1].result())
+            self._size += len(batch)
+            self._waiting.append((batch, self._pool.submit(hash_pieces, batch)))
             yield batch
 
-    def digest(self) -> bytes:
+    def identity(self) -> FileIdentity:
         """Of all that went through."""
+        newest: list[bytes] = []
         while self._waiting:
-            self._waiting.popleft().result()
-        return self._hash.digest()
+            batch, hashing = self._waiting.pop()
+            # From the end, where the thread comes last
+            newest.append(hash_pieces(batch) if hashing.cancel() else hashing.result())
+        self._pieces += reversed(newest)
+        pieces = b"".join(self._pieces) or hash_pieces(b"")
+        return FileIdentity(identity_of(self._size, pieces), pieces)
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[bytes]:
     parts: list[bytes] = []
     count = 0
     for chunk in chunks:
-        parts.append(chunk)
-        count += len(chunk)
-        if count >= BATCH_BYTES:
+        rest = memoryview(chunk)
+        while count + len(rest) >= BATCH_BYTES:
+            parts.append(rest[: BATCH_BYTES - count])
             yield b"".join(parts)
-            parts, count = [], 0
+            rest, parts, count = rest[BATCH_BYTES - count :], [], 0
+        if rest:
+            parts.append(rest)
+            count += len(rest)
     if parts:
         yield b"".join(parts)

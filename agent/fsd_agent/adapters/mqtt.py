@@ -7,7 +7,7 @@ and asks for the name and the identity that only that region's broker has (:mod:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fsd_agent.adapters.mqtt_dial import Dial
 from fsd_agent.adapters.mqtt_link import MqttLink, MqttOptions
@@ -63,6 +63,10 @@ class MqttBroker:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """See the port."""
         return self._link.publish(topic, payload, retain=retain)
+
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """See the port."""
+        return self._link.publish_all(messages)
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """See the port."""

@@ -17,11 +17,13 @@ that goes to paho.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import LogLevel, MQTTErrorCode
+from paho.mqtt.properties import VariableByteIntegers
 
 READ_BYTES: Final = 4096
 """Read ahead where less is asked for."""
@@ -58,23 +60,32 @@ class LeanClient(paho.Client):
         """Whether something was read from the socket that no packet was made of yet."""
         return bool(self._ahead)
 
-    def give(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Publish at QoS 1 with the next ``loop_write``; its number. Byte for byte what ``publish`` would send.
+    def give(self, messages: Sequence[tuple[str, bytes]], *, retain: bool = False) -> list[int]:
+        """Publish, each topic and payload, at QoS 1 with the next ``loop_write``; their numbers.
 
-        Raises ``ValueError`` for a topic or a payload that can't be sent, and ``AssertionError`` beyond what may be in flight.
+        Byte for byte what ``publish`` would send. Raises ``ValueError`` for a topic that can't be sent, and ``AssertionError``
+        beyond what may be in flight; then none is taken.
         """
-        name, is_5 = topic.encode(), self._protocol == paho.MQTTv5
-        self._raise_for_invalid_topic(name)
-        if len(self._out_messages) >= self._max_inflight_messages:
+        names = [topic.encode() for topic, _ in messages]
+        for name in names:
+            self._raise_for_invalid_topic(name)
+        if len(self._out_messages) + len(names) > self._max_inflight_messages:
             raise AssertionError(f"more than {self._max_inflight_messages} publishes in flight")
+        kind, properties = bytes((_PUBLISH_QOS_1 | retain,)), _NO_PROPERTIES[: self._protocol == paho.MQTTv5]
+        numbers: list[int] = []
+        for name, (_, payload) in zip(names, messages, strict=True):
+            number = self._number()
+            length = _length(4 + len(name) + len(properties) + len(payload))
+            head = (kind, length, len(name).to_bytes(2, "big"), name, number.to_bytes(2, "big"), properties)
+            self._given += (*head, payload)
+            numbers.append(number)
+        return numbers
+
+    def _number(self) -> int:
+        """One that no message in flight has; from now on this one does."""
         number = self._mid_generate()
         if number in self._out_messages:
             raise AssertionError(f"publish {number} was never acknowledged, and 65,535 others were")
-        head = self._pack_remaining_length(
-            bytearray((_PUBLISH_QOS_1 | retain,)), 4 + len(name) + is_5 + len(payload)
-        )
-        head += len(name).to_bytes(2, "big") + name + number.to_bytes(2, "big") + _NO_PROPERTIES[:is_5]
-        self._given += (bytes(head), payload)
         self._out_messages[number] = self._unanswered
         self._inflight_messages += 1
         return number
@@ -117,23 +128,32 @@ class LeanClient(paho.Client):
     def _packet_read(self) -> MQTTErrorCode:
         if self._in_packet["command"]:  # In the middle of something
             return super()._packet_read()
-        if not self._ahead:
-            try:
-                self._ahead = super()._sock_recv(READ_BYTES)
-            except BlockingIOError:
-                return MQTTErrorCode.MQTT_ERR_AGAIN
-            except OSError as error:
-                self._fault = error  # For paho to say what it is
+        while True:
+            if not self._ahead:
+                try:
+                    self._ahead = super()._sock_recv(READ_BYTES)
+                except BlockingIOError:
+                    return MQTTErrorCode.MQTT_ERR_AGAIN
+                except OSError as error:
+                    self._fault = error  # For paho to say what it is
+            if not self._take_acks():
+                return super()._packet_read()
+
+    def _take_acks(self) -> bool:
+        """Take acknowledgements from the beginning of what was read; False where there is anything else."""
         ahead, at = self._ahead, 0
         while size := self._ack_bytes(ahead, at):
-            self._taken(ahead[at + 2] << 8 | ahead[at + 3])
+            number = ahead[at + 2] << 8 | ahead[at + 3]
+            if self._out_messages.pop(number, None) is not None:
+                self._inflight_messages -= 1
+                self.on_taken(self, number)
             at += size
         if not at:
-            return super()._packet_read()
+            return False
         self._ahead = ahead[at:]
         with self._msgtime_mutex:
             self._last_bytes_received = time.monotonic()
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return True
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._fault is not None:
@@ -157,11 +177,12 @@ class LeanClient(paho.Client):
         is_longer = size == _PLAIN_ACK_BYTES + 1 <= len(data) - at and self._protocol == paho.MQTTv5
         return size if is_longer and data[at + _PLAIN_ACK_BYTES] < _FAILURES_FROM else 0
 
-    def _taken(self, number: int) -> None:
-        if self._out_messages.pop(number, None) is not None:
-            self._inflight_messages -= 1
-            self.on_taken(self, number)
-
     def _easy_log(self, level: LogLevel, fmt: str, *args: Any) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
             super()._easy_log(level, fmt, *args)
+
+
+@lru_cache(maxsize=64)
+def _length(count: int) -> bytes:
+    """Of the rest of a packet, as MQTT writes it; nearly all segments have one of a few."""
+    return VariableByteIntegers.encode(count)

@@ -21,6 +21,7 @@ import ssl
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from paho.mqtt.enums import MQTTErrorCode
@@ -65,19 +66,23 @@ class MqttLink:
         self._session.open()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Send at QoS 1 and return its token; only while connected and inside the window.
+        """As :meth:`publish_all`, of one."""
+        return self.publish_all(((topic, payload),), retain=retain)[0]
 
-        It is written by the next ``events``, together with what else is published until then, or by ``close``.
+    def publish_all(self, messages: Sequence[tuple[str, bytes]], *, retain: bool = False) -> list[int]:
+        """Send at QoS 1 and return the tokens; only while connected and inside the window.
+
+        They are written by the next ``events``, together with what else is published until then, or by ``close``.
         """
         session = self._session
         if session is None or session.client is None or not session.up:
             # Lost since the last ``events``, which the caller will learn from the next: forgotten like the others.
-            self._lost_tokens -= 1
-            return self._lost_tokens
+            self._lost_tokens -= len(messages)
+            return [self._lost_tokens + number for number in range(len(messages))]
         # What can't be written at once stays with paho, bounded by the window.
-        token = session.client.give(topic, payload, retain=retain)
-        session.in_flight += 1
-        return token
+        tokens = session.client.give(messages, retain=retain)
+        session.in_flight += len(tokens)
+        return tokens
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """Drive the connection until something happened, somebody woke us, or the time is over."""

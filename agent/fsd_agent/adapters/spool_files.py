@@ -29,6 +29,7 @@ from fsd_agent.ports.vehicle_keys import VehicleKeys
 from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, is_region_id
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.spool_file import (
     BLOCK_BYTES,
     SALT_BYTES,
@@ -63,7 +64,7 @@ class SpoolFiles:
         hashed = replace(file, chunks=hashing.through(file.chunks))
         room = self._room()
         blocks = encode_spool_blocks(
-            hashed, compartment, clip_id, key=key, salt=salt, room=room, digest=hashing.digest
+            hashed, compartment, clip_id, key=key, salt=salt, room=room, identity=hashing.identity
         )
         try:
             fd = durable.lay_file(path, blocks)
@@ -72,7 +73,7 @@ class SpoolFiles:
         finally:
             self._spare.append(room)
         landing = self._lander.submit(durable.sync_laid, path, fd)
-        clip = SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.digest())
+        clip = SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.identity().sha256)
         return FileLanding(path, clip, landing)
 
     def _room(self) -> bytearray:
@@ -186,10 +187,10 @@ class RegionSpoolFiles:
         with self._open(purpose, clip_id) as file:
             return file.parts(offset, length)
 
-    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+    def identity(self, purpose: Purpose, clip_id: str) -> FileIdentity | None:
         """See the port."""
         with self._open(purpose, clip_id) as file:
-            return file.sha256()
+            return file.identity()
 
     @contextlib.contextmanager
     def _open(self, purpose: Purpose, clip_id: str) -> Iterator[SpoolFile]:

@@ -267,7 +267,6 @@ def _deliverer(
         random=random.SystemRandom().random,
         overdue=overdue,
         beside=ThreadPoolExecutor(1, "check"),
-        ahead=ThreadPoolExecutor(1, "read"),
         gate=policy.gate,
         power=policy.power,
         firings=firings,

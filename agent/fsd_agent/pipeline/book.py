@@ -9,7 +9,6 @@ Threads: any.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterable, Sequence
 
@@ -34,6 +33,7 @@ from fsd_agent.records.ledger import (
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
+from fsd_agent.wire.pieces import digest_like
 from fsd_agent.wire.sealed import read_manifest
 
 HEADER_BYTES = 64 << 10
@@ -158,10 +158,11 @@ def settled(spool: SpoolStore, row: ClipRow) -> SealedClip | None:
 
     A kill may have come before it had landed: it would be read as it is, and a power cut would take it back.
     """
-    digest, size = hashlib.sha256(), 0
+    size = 0
     try:
         spool.settle(row.compartment, row.clip_id)
         region = spool.region(row.region_id)
+        digest = digest_like(region.identity(row.purpose, row.clip_id))
         while data := region.read(row.purpose, row.clip_id, size, READ_BYTES):
             digest.update(data)
             size += len(data)

@@ -48,6 +48,8 @@ from fsd_agent.rules.uplink.transfer import Emission, UplinkLimits
 
 REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
+EXCHANGE_NS = 20_000_000
+"""On a fast link the window is filled and acknowledged many times in it, and what a step asks beside that costs as much each time."""
 IDLE_S = 0.5
 """Longest wait of one step in ``run``."""
 _NO_ANSWER = "the broker took a question and no answer came: the region's receiver is away, or the broker keeps the question from it"
@@ -77,7 +79,6 @@ class Deliverer:
         gate: Gate,
         power: Power,
         beside: Executor | None = None,
-        ahead: Executor | None = None,
         firings: FiringTeller | None = None,
     ) -> None:
         """``on_message`` gets what is not about a clip (campaigns), with the route it came over, on our thread.
@@ -85,8 +86,8 @@ class Deliverer:
         ``random`` gives numbers uniform in [0, 1), for jitter and for the first question's number. ``overdue`` gives up
         sealed clips that may not be kept any longer, whatever their region, and names them; on our thread, at each step.
         Where ``power`` says asleep, nobody is connected.
-        ``beside`` hashes whole files while others are sent, ``ahead`` reads what comes next of the one that is; without
-        them that is done on our thread. Without ``firings`` no region is told of any by itself.
+        ``beside`` hashes whole files while others are sent; without it that is done on our thread. Without ``firings`` no
+        region is told of any by itself.
         """
         self._journal = journal
         self._spool = spool
@@ -101,7 +102,6 @@ class Deliverer:
         self._power = power
         self._passage = Passage(gate)
         self._beside = beside or AtOnce()
-        self._ahead = ahead
         self._firings = firings
         self._link: Link[Emission | SmallMessage | FiringMessage] = Link(broker, link_limits, random)
         self._outbox = Outbox()
@@ -189,7 +189,6 @@ class Deliverer:
         for clip_id in self._overdue():
             if self._lane is not None:
                 self._route_endings.ended(self._lane, clip_id, ended=True)
-        wait_s = timeout_s
         if self._lane is not None:
             lane = self._lane
             self._follow_link(lane, now_ns)
@@ -198,16 +197,27 @@ class Deliverer:
             if dead is not None:
                 self._on_event(dead, now_ns)
             self._refresh(lane, now_ns)
-            self._publisher.fill(lane, now_ns)
-            wait_s = min(timeout_s, max(0, self._next_due_ns(lane, now_ns) - now_ns) / 1e9)
-        events = self._link.broker.events(wait_s)
-        came_ns = self._clock.monotonic_ns()
-        for event in events:
-            self._on_event(event, came_ns)
+        self._exchange(timeout_s, now_ns)
         if self._lane is not None and self._lane.schedule.expire(self._clock.monotonic_ns(), self._random()):
             self._standing.trouble = _NO_ANSWER
         self._sending = self._lane.schedule.sending if self._lane is not None else frozenset()
         self._stats = self._picture()
+
+    def _exchange(self, timeout_s: float, now_ns: int) -> None:
+        """Fill the window and hear what comes back; again, for :data:`EXCHANGE_NS`, as long as only acknowledgements come at once."""
+        until_ns = now_ns + EXCHANGE_NS
+        while True:
+            wait_s = timeout_s
+            if self._lane is not None:
+                self._publisher.fill(self._lane, now_ns)
+                wait_s = min(timeout_s, max(0, self._next_due_ns(self._lane, now_ns) - now_ns) / 1e9)
+            events = self._link.broker.events(wait_s)
+            before_ns, now_ns = now_ns, self._clock.monotonic_ns()
+            for event in events:
+                self._on_event(event, now_ns)
+            acked = bool(events) and all(isinstance(event, Acked) for event in events)
+            if not acked or not before_ns < now_ns < until_ns:
+                return
 
     def close(self) -> None:
         """Disconnect. Safe to call twice; a later step connects again."""
@@ -243,7 +253,6 @@ class Deliverer:
                 state=self._journal,
                 clock=self._clock,
                 beside=self._beside,
-                ahead=self._ahead,
                 done=self._link.broker.wake,
             )
             self._standing.trouble = self._lane.sent.trouble if self._lane.sent is not None else ""

@@ -49,13 +49,12 @@ class Lane:
         clock: Clock,
         beside: Executor,
         done: Callable[[], None],
-        ahead: Executor | None = None,
     ) -> Self:
-        """A lane that knows of no clip yet; the last three are those of :class:`.sealed_files.SealedFiles`."""
+        """A lane that knows of no clip yet; the last two are those of :class:`.sealed_files.SealedFiles`."""
         topics = Topics(route.policy.region_id, route.registration.vehicle)
         region = spool.region(topics.region)
         if route.policy.transfer is TransferProfile.VEHICLE_TOPICS:
-            files = SealedFiles(region, topics, beside, done, limits.segment_bytes, ahead)
+            files = SealedFiles(region, topics, beside, done, limits.segment_bytes)
             return cls(route, topics, Schedule(route, limits, first_ask), files, None)
         sent = SentBook(state, topics.region, clock, limits)
         schedule = Schedule(route, limits, first_ask, sent.begin)
@@ -63,7 +62,7 @@ class Lane:
             route,
             topics,
             schedule,
-            FileAsyncFiles(region, topics, beside, done, limits.segment_bytes, ahead),
+            FileAsyncFiles(region, topics, beside, done, limits.segment_bytes),
             sent,
         )
 

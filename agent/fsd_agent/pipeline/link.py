@@ -22,7 +22,7 @@ the back-off does not grow: a modem takes a while to be there again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -167,13 +167,23 @@ class Link(Generic[T]):
 
     def publish(self, what: T, topic: str, payload: bytes, *, retain: bool, now_ns: int) -> None:
         """Send; only while there is :attr:`room`."""
-        if self.room <= 0 or self._endpoint is None:
-            raise AssertionError("publish without room")
-        if not self._in_flight:
-            self._since_ns = now_ns
+        self._begin(1, now_ns)
         self._in_flight[self.broker.publish(topic, payload, retain=retain)] = what
         self._given.messages += 1
         self._given.count += len(payload)
+
+    def publish_all(self, whats: Sequence[T], messages: Sequence[tuple[str, bytes]], now_ns: int) -> None:
+        """Send as many, each topic and payload; only while there is room for all."""
+        self._begin(len(messages), now_ns)
+        self._in_flight.update(zip(self.broker.publish_all(messages), whats, strict=True))
+        self._given.messages += len(messages)
+        self._given.count += sum(len(payload) for _, payload in messages)
+
+    def _begin(self, count: int, now_ns: int) -> None:
+        if self.room < count or self._endpoint is None:
+            raise AssertionError("publish without room")
+        if not self._in_flight:
+            self._since_ns = now_ns
 
     def on_connected(self, event: Connected, now_ns: int) -> None:
         """The broker has accepted us."""

@@ -40,7 +40,7 @@ from fsd_agent.ports.spool import CompartmentKeyError, SpoolDamagedError, SpoolE
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.records.link_rule import Admits
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.rules.uplink.transfer import Emission, SendInit
+from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit
 
 
 class Publisher:
@@ -147,12 +147,12 @@ class Publisher:
     def _publish(self, lane: Lane, run: Sequence[Emission], now_ns: int) -> None:
         """Give messages about a clip to the connection, if there is consent at that very moment."""
         row = lane.schedule.row(run[0].clip_id)
-        if isinstance(run[0], SendInit):
+        if isinstance(run[0], SendInit) or (isinstance(run[0], SendFin) and not lane.files.may_end(row)):
             doubted = lane.schedule.has_failed(row.clip_id)
             if not lane.files.is_sound(row, doubted=doubted):
                 lane.schedule.unasked(row.clip_id, now_ns)
                 return
-        messages = [(emission, *lane.files.render(emission, row)) for emission in run]
+        messages = [lane.files.render(emission, row) for emission in run]
         with self._consent.steady() as consented:
             if self._standing.outdated(consented):
                 self._postpone(lane, row.clip_id, now_ns)
@@ -160,18 +160,27 @@ class Publisher:
                 self._standing.trouble = f"no consent to {row.purpose} now"
                 self._postpone(lane, row.clip_id, now_ns)
             else:
-                self._give(lane, row, messages, now_ns)
+                self._give(lane, row, run, messages, now_ns)
 
     def _give(
-        self, lane: Lane, row: ClipRow, messages: Sequence[tuple[Emission, str, bytes]], now_ns: int
+        self,
+        lane: Lane,
+        row: ClipRow,
+        run: Sequence[Emission],
+        messages: Sequence[tuple[str, bytes]],
+        now_ns: int,
     ) -> None:
         """As far as the budget reaches; of what is left over nothing is kept, and it is asked for anew."""
-        for emission, topic, payload in messages:
+        paid = 0
+        for topic, payload in messages:
             if not self._gate.charge(row.link, len(topic) + len(payload), now_ns):
-                self._used_up(lane, row, now_ns)
-                return
+                break
+            paid += 1
+        if paid:
             self._record_sending(lane, row.clip_id)
-            self._link.publish(emission, topic, payload, retain=False, now_ns=now_ns)
+            self._link.publish_all(run[:paid], messages[:paid], now_ns)
+        if paid < len(messages):
+            self._used_up(lane, row, now_ns)
 
     def _used_up(self, lane: Lane, row: ClipRow, now_ns: int) -> None:
         """The budget does not reach for a message of the clip: it waits, and asks anew what is missing when it goes on."""

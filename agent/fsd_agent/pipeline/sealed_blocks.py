@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
+from fsd_agent.wire.pieces import digest_like
 
 
 def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterator[tuple[bytes, ...]]:
-    """Blocks of ``block_bytes``, each in parts, the last may be shorter; after it size and SHA-256 are compared with the journal's ``row``.
+    """Blocks of ``block_bytes``, each in parts, the last may be shorter; after it size and hash are compared with the journal's ``row``.
 
     Then nothing of the file was left unread.
 
     Raises :class:`SpoolDamagedError` naming the clip and what differs, and what reading raises.
     """
-    digest, done = hashlib.sha256(), 0
+    says = spool.identity(row.purpose, row.clip_id)
+    digest, done = digest_like(says), 0
     while block := spool.parts(row.purpose, row.clip_id, done, block_bytes):
         for part in block:
             digest.update(part)
@@ -24,6 +25,5 @@ def sealed_blocks(spool: RegionSpool, row: ClipRow, block_bytes: int) -> Iterato
         yield block
     if done != row.size_bytes:
         raise SpoolDamagedError(f"clip {row.clip_id}: {done} bytes on disk, {row.size_bytes} were sealed")
-    if digest.digest() != row.sha256:
+    if digest.digest() != row.sha256 or (says is not None and says.sha256 != row.sha256):
         raise SpoolDamagedError(f"clip {row.clip_id}: SHA-256 of the file is not that of what was sealed")
-    spool.sha256(row.purpose, row.clip_id)  # For its own sake: it can be damaged, too

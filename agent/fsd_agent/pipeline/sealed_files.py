@@ -2,22 +2,23 @@
 
 Whether a file is what was sealed is known before the first question about it:
 
-    it holds the hash that the journal has of the clip    each part of it that opens is of what was sealed, and one that does not is
-                                                          found when it is to be sent
+    it says that it is what the journal knows the clip    each part of it that opens is of what was sealed, and one that does not is
+    by                                                    found when it is to be sent
     it does not, or an attempt on it got nowhere, or      all of it is read and compared, beside the delivering loop, which
-    its first message names the hash of each segment      sends other clips meanwhile (:mod:`.soundness`)
+    its messages name the SHA-256 of the whole            sends other clips meanwhile (:mod:`.soundness`)
 
-What is read of it, and ahead: :mod:`.segments`.
+What is read of it: :mod:`.segments`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from fsd_agent.pipeline.segments import HASH_BYTES, Segments, block_of, cut
-from fsd_agent.pipeline.soundness import AtOnce, Soundness
+from typing import Any
+
+from fsd_agent.pipeline.segments import Outline, Segments
+from fsd_agent.pipeline.soundness import Soundness
 from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit
@@ -30,6 +31,7 @@ from fsd_agent.wire.file_async import (
     init_topic,
     segment_topic,
 )
+from fsd_agent.wire.pieces import HASH_BYTES, PIECE_BYTES, FileIdentity
 from fsd_agent.wire.transfer import Fin, Init, Topics, encode
 
 
@@ -43,19 +45,15 @@ class SealedFiles:
         beside: Executor,
         done: Callable[[], None],
         segment_bytes: int,
-        ahead: Executor | None = None,
     ) -> None:
-        """``beside`` runs the checks of whole files; ``done`` is called by its thread when one is over.
-
-        ``ahead`` reads what is sent next; without it that is done on our thread.
-        """
+        """``beside`` runs the checks of whole files; ``done`` is called by its thread when one is over."""
         self._spool = spool
         self._topics = topics
         self._segment_bytes = segment_bytes
-        self._soundness = Soundness(spool, beside, done, block_of(segment_bytes), self._hashes_of)
-        self._segments = Segments(spool, ahead or AtOnce(), segment_bytes)
+        self._soundness = Soundness(spool, beside, done, segment_bytes)
+        self._segments = Segments(spool, segment_bytes)
         self._hashes: dict[str, bytes] = {}
-        """Of clips of which all was read: SHA-256 of each segment, in order."""
+        """SHA-256 of each segment in order, of clips whose file says it or was read whole."""
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -68,13 +66,18 @@ class SealedFiles:
         ``doubted``: what the file says of itself is not enough.
         """
         self._segments.forget(row.clip_id)  # The file may be another since
-        if not doubted and self._says_so(row):
-            self._hashes.pop(row.clip_id, None)
+        says = None if doubted else self._says(row)
+        if says is not None and says.sha256 == row.sha256:
+            self._hashes[row.clip_id] = says.pieces if self._segment_bytes == PIECE_BYTES else b""
             return True
-        hashes = self._soundness.outline(row)
-        if hashes is None:
+        outline = self._soundness.outline(row)
+        if outline is None:
             return False
-        self._hashes[row.clip_id] = hashes
+        self._keep(row, outline)
+        return True
+
+    def may_end(self, row: ClipRow) -> bool:  # noqa: ARG002
+        """Whether all is known that the last question about a clip needs; else :meth:`is_sound` finds it out."""
         return True
 
     def render(self, emission: Emission, row: ClipRow) -> tuple[str, bytes]:
@@ -107,12 +110,12 @@ class SealedFiles:
         self.forget(row)
         self._spool.erase(row.purpose, row.clip_id)
 
-    def _says_so(self, row: ClipRow) -> bool:
-        """Whether the file itself says that it is what was sealed as this clip. Raises ``SpoolError``."""
-        return self._spool.sha256(row.purpose, row.clip_id) == row.sha256
+    def _says(self, row: ClipRow) -> FileIdentity | None:
+        """What the file says that it is, where that is enough. Raises ``SpoolError``."""
+        return self._spool.identity(row.purpose, row.clip_id)
 
-    def _hashes_of(self, block: tuple[bytes, ...]) -> bytes:
-        return b"".join(hashlib.sha256(segment).digest() for segment in cut(block, self._segment_bytes))
+    def _keep(self, row: ClipRow, outline: Outline) -> None:
+        self._hashes[row.clip_id] = outline.segments()
 
     def _init(self, row: ClipRow, message: Init, _hashes: bytes) -> tuple[str, bytes]:
         return self._topics.init(row.clip_id), encode(message)
@@ -125,25 +128,48 @@ class SealedFiles:
 
 
 class FileAsyncFiles(SealedFiles):
-    """The same by the public file convention: :mod:`fsd_agent.wire.file_async`."""
+    """The same by the public file convention (:mod:`fsd_agent.wire.file_async`), which has the SHA-256 of the whole."""
 
-    def _says_so(self, row: ClipRow) -> bool:  # noqa: ARG002
-        """It does not say the hash of each segment, which the first message has."""
-        return False
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._wholes: dict[str, bytes] = {}
+
+    def may_end(self, row: ClipRow) -> bool:
+        """See the base class."""
+        return row.clip_id in self._wholes
+
+    def forget(self, row: ClipRow) -> None:
+        """See the base class."""
+        super().forget(row)
+        self._wholes.pop(row.clip_id, None)
+
+    def forget_all(self) -> None:
+        """See the base class."""
+        super().forget_all()
+        self._wholes.clear()
+
+    def _says(self, row: ClipRow) -> FileIdentity | None:  # noqa: ARG002
+        return None
+
+    def _keep(self, row: ClipRow, outline: Outline) -> None:
+        super()._keep(row, outline)
+        self._wholes[row.clip_id] = outline.whole()
 
     def _init(self, row: ClipRow, message: Init, hashes: bytes) -> tuple[str, bytes]:
         claim = FileClaim(
-            fsd=1,
+            fsd=2,
             region=self._topics.region,
             vehicle=self._topics.vehicle,
             segment_bytes=message.segment_bytes,
             segments=b"".join(hashes[at:][:PREFIX_BYTES] for at in range(0, len(hashes), HASH_BYTES)),
+            identity=row.sha256,
         )
-        init = FileInit(name=row.clip_id, size=message.size, checksum=message.sha256.hex(), user_data=claim)
+        checksum = self._wholes[row.clip_id].hex()
+        init = FileInit(name=row.clip_id, size=message.size, checksum=checksum, user_data=claim)
         return init_topic(row.clip_id), encode_init(init)
 
     def _segment(self, row: ClipRow, offset: int, sha256: bytes) -> str:
         return segment_topic(row.clip_id, offset, sha256)
 
     def _fin(self, row: ClipRow, message: Fin) -> tuple[str, bytes]:
-        return fin_topic(row.clip_id, message.size, message.sha256), b""
+        return fin_topic(row.clip_id, message.size, self._wholes[row.clip_id]), b""

@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from fsd_agent.pipeline.sealed_blocks import sealed_blocks
-from fsd_agent.pipeline.segments import BLOCK_BYTES
+from fsd_agent.pipeline.segments import Outline, block_of
 from fsd_agent.ports.spool import RegionSpool, SpoolError
 from fsd_agent.records.clip import ClipRow
 
@@ -40,24 +40,14 @@ class Soundness:
     """See the module. Of one region's files."""
 
     def __init__(
-        self,
-        spool: RegionSpool,
-        beside: Executor,
-        done: Callable[[], None],
-        block_bytes: int = BLOCK_BYTES,
-        outline_of: Callable[[tuple[bytes, ...]], bytes] = lambda _block: b"",
+        self, spool: RegionSpool, beside: Executor, done: Callable[[], None], segment_bytes: int
     ) -> None:
-        """``done`` is called by the thread of a check, once its answer is there.
-
-        ``outline_of`` is given all blocks in order, of ``block_bytes`` but for the last and each in parts, by that thread;
-        what it says of them is the answer.
-        """
+        """``done`` is called by the thread of a check, once its answer is there."""
         self._spool = spool
         self._beside = beside
         self._done = done
-        self._block_bytes = block_bytes
-        self._outline_of = outline_of
-        self._checks: dict[str, tuple[ClipRow, Future[bytes]]] = {}
+        self._segment_bytes = segment_bytes
+        self._checks: dict[str, tuple[ClipRow, Future[Outline]]] = {}
         self._given_up = threading.Event()
 
     @property
@@ -67,8 +57,8 @@ class Soundness:
             return _NONE
         return frozenset(clip_id for clip_id, (_, check) in self._checks.items() if not check.done())
 
-    def outline(self, row: ClipRow) -> bytes | None:
-        """What there is to say of a file that is found to be sound, which counts once; None: it is being checked.
+    def outline(self, row: ClipRow) -> Outline | None:
+        """The hashes of a file that is found to be sound, which counts once; None: it is being checked.
 
         Raises ``SpoolDamagedError`` or another ``SpoolError``, which counts once too.
         """
@@ -92,10 +82,10 @@ class Soundness:
         self._given_up.set()
         self._given_up = threading.Event()
 
-    def _check(self, row: ClipRow, given_up: threading.Event) -> bytes:
-        outline = bytearray()
-        for block in sealed_blocks(self._spool, row, self._block_bytes):
+    def _check(self, row: ClipRow, given_up: threading.Event) -> Outline:
+        outline = Outline(self._segment_bytes)
+        for block in sealed_blocks(self._spool, row, block_of(self._segment_bytes)):
             if given_up.is_set():
                 raise SpoolError(f"clip {row.clip_id}: nobody wants to know any more")
-            outline += self._outline_of(block)
-        return bytes(outline)
+            outline.add(block)
+        return outline

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.wire.pieces import FileIdentity
 
 
 class SpoolError(Exception):
@@ -89,7 +90,7 @@ class RegionSpool(Protocol):
         """
         ...
 
-    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+    def identity(self, purpose: Purpose, clip_id: str) -> FileIdentity | None:
         """Of the sealed file, as it was when this very file was put: whatever can be read of it is a part of that.
 
         None where the file is of a format that does not say. Raises as ``read``.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsd_agent.ports.broker import Acked, BrokerEvent, Connected, Disconnected, Message, Peer
@@ -178,6 +178,10 @@ class MemoryConnection:
         if not refusal:
             self._server.take(Published(self._client, topic, payload, retain))
         return self._token
+
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """See the port."""
+        return [self.publish(topic, payload) for topic, payload in messages]
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """See the port."""

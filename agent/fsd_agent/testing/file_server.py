@@ -56,6 +56,7 @@ class MemoryFileServer:
         """Everything that came."""
         self._vehicle = vehicle
         self._files: dict[str, _File] = {}
+        self._identities: dict[str, bytes] = {}
 
     def route(self) -> Route:
         """The vehicle's route to this region."""
@@ -81,8 +82,7 @@ class MemoryFileServer:
 
     def receipt(self, clip_id: str) -> tuple[str, bytes]:
         """The region's, for a file that was put together."""
-        sha256 = hashlib.sha256(self.stored[clip_id]).digest()
-        receipt = Receipt(clip_id, "cn", self._vehicle, sha256, STORED_WALL_NS)
+        receipt = Receipt(clip_id, "cn", self._vehicle, self._identities[clip_id], STORED_WALL_NS)
         topic = Topics("cn", self._vehicle).down(DownKind.RECEIPT, clip_id)
         return topic, encode_receipt(receipt, self.sample.receipt_key)
 
@@ -92,6 +92,7 @@ class MemoryFileServer:
             init = decode_init(payload)
             if file is None:
                 self._files[command.clip_id] = _File(init.size, init.sha256)
+                self._identities[command.clip_id] = init.identity
         elif command.kind is UpKind.SEGMENT:
             if hashlib.sha256(payload).digest() != command.sha256:
                 raise TransferError("checksum mismatch")

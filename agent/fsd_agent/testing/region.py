@@ -13,6 +13,7 @@ from fsd_agent.records.region import Route
 from fsd_agent.testing.regions import sample_region
 from fsd_agent.wire.firing import About
 from fsd_agent.wire.firing_ack import encode_firing_ack
+from fsd_agent.wire.pieces import is_known_by
 from fsd_agent.wire.receipt import encode_receipt
 from fsd_agent.wire.refusal import Refusal, RefusalReason, encode_refusal
 from fsd_agent.wire.transfer import (
@@ -120,7 +121,7 @@ class MemoryRegion:
             return self._have(address, message, partial)
         if address.clip_id in self.refuses:
             return self._refusal(address, message.sha256)
-        if hashlib.sha256(partial.data).digest() != message.sha256:
+        if not is_known_by(message.sha256, lambda: [bytes(partial.data)]):
             partial.got.clear()
             return self._have(address, message, partial)
         self.stored[key] = bytes(partial.data)

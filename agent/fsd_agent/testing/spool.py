@@ -18,11 +18,13 @@ from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
+from fsd_agent.wire.pieces import FileIdentity, PieceHashes
 from fsd_agent.wire.spool_file import (
     BLOCK_BYTES,
     SALT_BYTES,
     SpoolFile,
     SpoolFileError,
+    Version,
     encode_spool_blocks,
 )
 
@@ -37,8 +39,8 @@ class MemorySpool:
         self.quarantine: dict[tuple[Compartment, str], bytes] = {}
         self.quarantine_files = 16
         """As many are kept."""
-        self.with_hash = True
-        """False: files are put as they were before they held their hash."""
+        self.version: Version = 3
+        """Of the files that are put; agents from before wrote others."""
         self._sizes: dict[tuple[Compartment, str], int] = {}
         self._afloat: dict[tuple[Compartment, str], bytes | None] = {}
         """Files that have not landed, and what the medium has under their names for certain."""
@@ -49,7 +51,7 @@ class MemorySpool:
         """See the port."""
         place = _place(compartment, clip_id)
         chunks = b"".join(file.chunks)
-        sha256 = hashlib.sha256(chunks).digest()
+        identity = _identity(chunks, self.version)
         blocks = encode_spool_blocks(
             SealedFile(file.size_bytes, file.content_key, (chunks,)),
             compartment,
@@ -57,7 +59,8 @@ class MemorySpool:
             key=self.key(compartment),
             salt=secrets.token_bytes(SALT_BYTES),
             room=bytearray(BLOCK_BYTES),
-            digest=(lambda: sha256) if self.with_hash else None,
+            identity=None if self.version == 1 else lambda: identity,
+            version=self.version,
         )
         try:
             content = b"".join(map(bytes, blocks))
@@ -69,7 +72,7 @@ class MemorySpool:
             self._afloat.setdefault(place, self.files.get(place))
             self.files[place] = content
             self._sizes[place] = file.size_bytes
-        return MemoryLanding(self, SealedClip(clip_id, compartment.region_id, file.size_bytes, sha256), place)
+        return MemoryLanding(self, SealedClip(clip_id, compartment.region_id, file.size_bytes, identity.sha256), place)
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""
@@ -193,10 +196,10 @@ class MemoryRegionSpool:
         with self._open(purpose, clip_id) as file:
             return file.parts(offset, length)
 
-    def sha256(self, purpose: Purpose, clip_id: str) -> bytes | None:
+    def identity(self, purpose: Purpose, clip_id: str) -> FileIdentity | None:
         """See the port."""
         with self._open(purpose, clip_id) as file:
-            return file.sha256()
+            return file.identity()
 
     @contextmanager
     def _open(self, purpose: Purpose, clip_id: str) -> Iterator[SpoolFile]:
@@ -213,6 +216,15 @@ class MemoryRegionSpool:
     def erase(self, purpose: Purpose, clip_id: str) -> None:
         """See the port."""
         self._spool.erase(Compartment(self._region_id, purpose), clip_id)
+
+
+def _identity(content: bytes, version: Version) -> FileIdentity:
+    """Known by what files of that version are known by."""
+    if version < 3:
+        return FileIdentity(hashlib.sha256(content).digest())
+    hashes = PieceHashes()
+    hashes.update(content)
+    return FileIdentity(hashes.digest(), hashes.pieces())
 
 
 def _place(compartment: Compartment, clip_id: str) -> tuple[Compartment, str]:

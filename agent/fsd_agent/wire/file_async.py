@@ -13,6 +13,7 @@ To the vehicle, whose client id is its name::
 The convention has the hashes as options; here they are always there. It knows a transfer by client id and file id, and a
 broker that only relays these topics tells nobody the client id: so the init names vehicle and region, and the first 16 bytes
 of each segment's SHA-256. Whoever else writes under this file's id has other bytes, or is another transfer.
+It says what the file is known by (:mod:`.pieces`), too, which receipt and refusal name; the convention's hash is that of the whole.
 What the init claims proves nothing. The clip's own manifest, signed by the device, does.
 
 Nothing here ends a clip: a result may be lost, forged or early. Receipts and refusals come as :mod:`.transfer` has them.
@@ -25,6 +26,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from fsd_agent.wire.pieces import HASH_BYTES
 from fsd_agent.wire.transfer import (
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
@@ -51,12 +53,14 @@ RESULT_BYTES_MAX: Final = 16 * 1024
 class FileClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Our part of the init."""
 
-    fsd: Literal[1]
+    fsd: Literal[1, 2]
     region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
     vehicle: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}\Z")]
     segment_bytes: Annotated[int, msgspec.Meta(ge=SEGMENT_BYTES_MIN, le=SEGMENT_BYTES_MAX)]
     segments: bytes
     """The first 16 bytes of each segment's SHA-256, in order; base64 in JSON."""
+    identity: Annotated[bytes, msgspec.Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)] | None = None
+    """What the file is known by; in version 1, which does not have it, that is the SHA-256 of the whole."""
 
 
 class FileInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,6 +76,11 @@ class FileInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def sha256(self) -> bytes:
         """Of the whole."""
         return bytes.fromhex(self.checksum)
+
+    @property
+    def identity(self) -> bytes:
+        """What receipt and refusal name."""
+        return self.user_data.identity or self.sha256
 
 
 class FileResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +167,8 @@ def decode_init(payload: bytes) -> FileInit:
         raise TransferError(
             f"FileInit: user_data.segments has {len(claim.segments)} bytes, expected {expected}"
         )
+    if (claim.identity is None) != (claim.fsd == 1):
+        raise TransferError(f"FileInit: user_data.identity is for fsd 2 and needed there, this is {claim.fsd}")
     return init
 
 

@@ -1,23 +1,24 @@
 r"""Spool file: a sealed clip as it lies on the vehicle, once more encrypted, under the key of its compartment.
 
-Format, version 2::
+Format, version 3::
 
     magic  "FSDSPOL1"
     u32    length of the header, big-endian, at most 512
     bytes  header: msgpack map, the fields of SpoolHeader
     bytes  AES-256-GCM of the clip's content key, 48 bytes
     ...    chunks: AES-256-GCM over 64 KiB of the sealed file each (the last one has what is left), each 16 bytes longer
-    bytes  AES-256-GCM of the sealed file's SHA-256, 48 bytes; version 1 ends before it
+    bytes  AES-256-GCM of the SHA-256 of each of the sealed file's pieces (``wire.pieces``), 16 bytes longer; version 2 has the
+           SHA-256 of the whole instead, version 1 ends before it
 
 Two keys come from the compartment's ``spool`` key (``wire.compartment``) by HKDF-SHA256, salted with the header's 32
-random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt chunks and hash, the others the content key. A
-chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; that of the hash ends in
+random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt chunks and hashes, the others the content key. A
+chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; that of the hashes ends in
 zero and 2; the content key's is zero. Associated data of all is the SHA-256 of everything up to the header's end. So a chunk can
 be read without the others, and none can be moved, dropped, or shown as another clip's, purpose's, region's or file's: the random
 bytes are each file's own.
 
-So where the hash is the one that the journal has of the clip, each chunk that opens is what was sealed, and nobody need read the
-others to know it. Of a file of version 1 that is known when the whole is read.
+So where the hashes are of what the journal knows the clip by, each chunk that opens is what was sealed, and nobody need read the
+others to know it. Of a file of version 1 that is known when the whole is read. A chunk is a piece, and a segment as it travels.
 
 What the region gets is the sealed file inside (``wire.sealed``); header and content key never leave the vehicle. The
 content key is what the region gets wrapped: by it the vehicle can give its owner a copy of the redacted clip.
@@ -41,12 +42,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fsd_agent.records.clip import SealedFile
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.wire.compartment import KEY_BYTES, use_key
+from fsd_agent.wire.pieces import HASH_BYTES, PIECE_BYTES, FileIdentity, count_pieces, identity_of
 from fsd_agent.wire.sealed import SealedManifest, open_with_content_key
 
 MAGIC = b"FSDSPOL1"
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = PIECE_BYTES
 """Of the sealed file: a read of one byte decrypts this much."""
 TAG_BYTES = 16
+_SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 SALT_BYTES = 32
 MAX_HEADER_BYTES = 512
 
@@ -55,10 +58,10 @@ _NONCE = struct.Struct(">7xIB")
 _HASH_NONCE = _NONCE.pack(0, 2)
 _START_BYTES = len(MAGIC) + _LENGTH.size
 _CONTENT_KEY_BYTES = KEY_BYTES + TAG_BYTES
-_HASH_BYTES = sha256().digest_size + TAG_BYTES
 BLOCK_BYTES = _START_BYTES + MAX_HEADER_BYTES + _CONTENT_KEY_BYTES + 8 * (CHUNK_BYTES + TAG_BYTES)
 """Room for what comes before the chunks and for eight of them: written at once, and still in the cache of who made them."""
 
+Version = Literal[1, 2, 3]
 ReadAt = Callable[[int, int], bytes]
 """(offset, length) to bytes of the spool file; fewer only at its end."""
 
@@ -70,7 +73,7 @@ class SpoolFileError(ValueError):
 class SpoolHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What anyone who has the disk can read: no time, place or content."""
 
-    v: Literal[1, 2]
+    v: Version
     region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
     purpose: Purpose
     clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -98,18 +101,19 @@ def encode_spool_blocks(
     key: bytes,
     salt: bytes,
     room: bytearray,
-    digest: Callable[[], bytes] | None = None,
+    identity: Callable[[], FileIdentity] | None = None,
+    version: Version = 3,
 ) -> Iterator[memoryview]:
     """The same in blocks that are made in ``room``, :data:`BLOCK_BYTES` of it, each over the one before.
 
-    ``digest`` is asked for the SHA-256 of the sealed file when all of it was read, and everything else is written; without it the
+    ``identity`` is asked what the sealed file is known by when all of it was read, and everything else is written; without it the
     file is of version 1.
 
     Memory that is taken anew for each part is given back to the kernel after each file, and taking it costs as much as
     encrypting does.
     """
-    version: Literal[1, 2] = 1 if digest is None else 2
-    head = SpoolHeader(version, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
+    of = 1 if identity is None else version
+    head = SpoolHeader(of, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
     body = msgspec.msgpack.encode(head)
     start = MAGIC + _LENGTH.pack(len(body)) + body
     chunk_cipher, key_cipher = _ciphers(key, compartment, salt)
@@ -134,8 +138,10 @@ def encode_spool_blocks(
             f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
         )
     yield view[:end]
-    if digest is not None:
-        yield memoryview(chunk_cipher.encrypt(_HASH_NONCE, digest(), bound))
+    if identity is not None:
+        known = identity()
+        hashes = known.pieces if version == 3 else known.sha256
+        yield memoryview(chunk_cipher.encrypt(_HASH_NONCE, hashes, bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class SpoolFile:
         if offset >= end:
             return ()
         first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
-        opened = [self._chunk(number) for number in range(first, last + 1)]
+        opened = list(self._open_chunks(first, last))
         opened[-1] = opened[-1][: end - last * CHUNK_BYTES]
         opened[0] = opened[0][offset - first * CHUNK_BYTES :]
         return tuple(opened)
@@ -190,31 +196,37 @@ class SpoolFile:
         except (InvalidTag, ValueError) as error:
             raise SpoolFileError("its content key is damaged, or another compartment's") from error
 
-    def sha256(self) -> bytes | None:
-        """Of the sealed file, as it was sealed; None in version 1. Raises :class:`SpoolFileError`."""
+    def identity(self) -> FileIdentity | None:
+        """What the sealed file is known by; None in version 1. Raises :class:`SpoolFileError`."""
         if self.header.v == 1:
             return None
-        chunks = _last(self.header.size) + 1
-        at = self._body_at + self.header.size + chunks * TAG_BYTES
-        sealed = self._read_at(at, _HASH_BYTES + 1)  # A byte more than there is: nothing comes behind it
+        size = self.header.size
+        hashes = 1 if self.header.v == 2 else count_pieces(size)
+        at = self._body_at + size + count_pieces(size) * TAG_BYTES
+        # A byte more than there is: nothing comes behind it
+        sealed = self._read_at(at, hashes * HASH_BYTES + TAG_BYTES + 1)
         try:
-            return self._chunks.decrypt(_HASH_NONCE, sealed, self._bound)
+            opened = self._chunks.decrypt(_HASH_NONCE, sealed, self._bound)
         except (InvalidTag, ValueError) as error:
-            raise SpoolFileError("its hash is damaged, cut short, or another file's") from error
+            raise SpoolFileError("its hashes are damaged, cut short, or another file's") from error
+        return FileIdentity(opened) if self.header.v == 2 else FileIdentity(identity_of(size, opened), opened)
 
-    def _chunk(self, number: int) -> bytes:
-        """Read and open one."""
-        at, last = number * CHUNK_BYTES, _last(self.header.size)
+    def _open_chunks(self, first: int, last: int) -> Iterator[bytes]:
+        """Read these at once, and open them one by one."""
+        size, end = self.header.size, _last(self.header.size)
         # In version 1 nothing comes behind the last one: what is there is read with it, and does not open.
-        most = CHUNK_BYTES if self.header.v == 1 else self.header.size - at
-        sealed_bytes = min(CHUNK_BYTES, most) + TAG_BYTES
-        try:
-            sealed = self._read_at(self._body_at + at + number * TAG_BYTES, sealed_bytes)
-            return self._chunks.decrypt(_NONCE.pack(number, number == last), sealed, self._bound)
-        except (InvalidTag, ValueError) as error:
-            raise SpoolFileError(
-                f"chunk {number} is damaged, cut short, or another clip's or compartment's"
-            ) from error
+        most = CHUNK_BYTES if self.header.v == 1 or last < end else size - end * CHUNK_BYTES
+        count = (last - first) * _SEALED_CHUNK_BYTES + most + TAG_BYTES
+        sealed = memoryview(self._read_at(self._body_at + first * _SEALED_CHUNK_BYTES, count))
+        for number in range(first, last + 1):
+            at = (number - first) * _SEALED_CHUNK_BYTES
+            nonce = _NONCE.pack(number, number == end)
+            try:
+                yield self._chunks.decrypt(nonce, sealed[at : at + _SEALED_CHUNK_BYTES], self._bound)
+            except (InvalidTag, ValueError) as error:
+                raise SpoolFileError(
+                    f"chunk {number} is damaged, cut short, or another clip's or compartment's"
+                ) from error
 
 
 def read_header(start: bytes) -> SpoolHeader:
@@ -277,7 +289,7 @@ def _ciphers(key: bytes, compartment: Compartment, salt: bytes) -> tuple[AESGCM,
 
 def _last(size: int) -> int:
     """Number of the last chunk; there is one also of nothing."""
-    return max(0, size - 1) // CHUNK_BYTES
+    return count_pieces(size) - 1
 
 
 def _chunks(file: SealedFile) -> Iterator[bytes | memoryview]:

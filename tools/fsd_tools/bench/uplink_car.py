@@ -12,6 +12,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -74,13 +75,13 @@ class CountingBroker:
         self.given_bytes = 0
         self.connect, self.events, self.wake = inner.connect, inner.events, inner.wake
         self.close, self.abandon = inner.close, inner.abandon
-        self._publish = inner.publish
+        self.publish = inner.publish
+        self._publish_all = inner.publish_all
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Counted when it is given, whatever becomes of it."""
-        if f"/up/{UpKind.SEGMENT}/" in topic:
-            self.given_bytes += len(payload)
-        return self._publish(topic, payload, retain=retain)
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """Counted when they are given, whatever becomes of them."""
+        self.given_bytes += sum(len(payload) for topic, payload in messages if f"/up/{UpKind.SEGMENT}/" in topic)
+        return self._publish_all(messages)
 
 
 class Meter:
@@ -118,7 +119,7 @@ class Car:
     ) -> None:
         keys = KeyFiles(root.root)
         self.journal = SqliteJournal(data / "journal.db")
-        self._beside, self._ahead = ThreadPoolExecutor(1, "check"), ThreadPoolExecutor(1, "read")
+        self._beside = ThreadPoolExecutor(1, "check")
         self._ledger = LedgerFiles(data / "ledger", keys=keys, clock=clock, events=events)
         journal, ledger = self.journal, self._ledger
         residence = Residence(
@@ -147,14 +148,12 @@ class Car:
             gate=OpenGate(),
             power=AlwaysOn(),
             beside=self._beside,
-            ahead=self._ahead,
         )
 
     def close(self) -> None:
         """Disconnect, and close the stores."""
         self.deliverer.close()
         self._beside.shutdown()
-        self._ahead.shutdown()
         self._ledger.close()
         self.journal.close()
 

@@ -13,7 +13,8 @@ another out of their places (the convention gives brokers no way to tell them ap
 
 There is no result for success: the receipt is it.
 
-Beside :mod:`.incoming`'s two files lies ``<clip id>-<digest>.list``: 16 bytes a segment, as the init had them.
+Beside :mod:`.incoming`'s two files lies ``<clip id>-<digest>.list``: 16 bytes a segment, as the init had them, then the SHA-256 of
+the whole, which the fin names.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from fsd_agent.wire.file_async import (
     parse_file,
     response_topic,
 )
+from fsd_agent.wire.pieces import HASH_BYTES
 from fsd_agent.wire.transfer import TransferError, UpKind
 from fsd_tools.region.incoming import Incoming, Transfer, Whole
 from fsd_tools.region.opening import Answer, Opening, Owner, RefusedError, Tell
@@ -73,18 +75,16 @@ class FileTransfers:
             )
         self._opening.check_enrolled(claim.vehicle)
         owner = Owner(claim.vehicle, clip_id)
-        whole = Whole(init.size, claim.segment_bytes, init.sha256)
+        whole = Whole(init.size, claim.segment_bytes, init.identity)
         try:
             stored = self._opening.stored(owner, whole)
         except RefusedError as error:
             return [self._opening.refusal(owner, whole, error)]
         if stored is not None:
             return [self._opening.receipt(owner, whole, stored)]
-        key = f"{clip_id}-{_digest(whole, claim.segments)}"
+        key = f"{clip_id}-{_digest(whole, claim.segments + init.sha256)}"
         self._incoming.begin(claim.vehicle, key, whole)
-        listed = self._list(claim.vehicle, key)
-        if not listed.exists():
-            listed.write_bytes(claim.segments)
+        self._list(claim.vehicle, key).write_bytes(claim.segments + init.sha256)
         self._known[clip_id].add((claim.vehicle, key))
         return []
 
@@ -109,7 +109,7 @@ class FileTransfers:
         found = [
             one
             for one in self._transfers(command.clip_id)
-            if (one[2].whole.size, one[2].whole.sha256) == (command.size, command.sha256)
+            if one[2].whole.size == command.size and self._ends(*one) == command.sha256
         ]
         if not found:
             raise TransferError(
@@ -140,12 +140,20 @@ class FileTransfers:
     def _listed(self, vehicle: str, key: str, transfer: Transfer, command: FileCommand) -> bool:
         """Whether the init listed this segment's hash at its place."""
         number = command.offset // transfer.whole.segment_bytes
+        return number < transfer.whole.segments and (
+            self._said(vehicle, key, number * PREFIX_BYTES, PREFIX_BYTES) == command.sha256[:PREFIX_BYTES]
+        )
+
+    def _ends(self, vehicle: str, key: str, transfer: Transfer) -> bytes:
+        """The SHA-256 of the whole, as the init had it."""
+        return self._said(vehicle, key, transfer.whole.segments * PREFIX_BYTES, HASH_BYTES)
+
+    def _said(self, vehicle: str, key: str, offset: int, length: int) -> bytes:
         descriptor = os.open(self._list(vehicle, key), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            prefix = os.pread(descriptor, PREFIX_BYTES, number * PREFIX_BYTES)
+            return os.pread(descriptor, length, offset)
         finally:
             os.close(descriptor)
-        return prefix == command.sha256[:PREFIX_BYTES]
 
     def _discarded(self, vehicle: str, key: str) -> None:
         """It has come to its end, or made room for another of its vehicle."""

@@ -3,8 +3,8 @@ r"""Transfers that are not complete yet, on disk, so that a restart of the recei
 Two files a clip in ``incoming/<vehicle>/``::
 
     <clip id>.part   the sealed file, written at its offsets (sparse until complete)
-    <clip id>.have   "FSDHAVE1", size (u64), segment size (u32), both big-endian, SHA-256 of the whole,
-                     and one byte a segment: 1 once it was written
+    <clip id>.have   "FSDHAVE1", size (u64), segment size (u32), both big-endian, what the whole is known by
+                     (:mod:`fsd_agent.wire.pieces`), and one byte a segment: 1 once it was written
 
 Nothing here is fsynced: after a power cut a segment may be marked and yet be missing, but the hash of the whole is
 checked before anything is believed, and a transfer that fails it starts again. A vehicle can only reach its own
@@ -13,14 +13,14 @@ folder, and its clips there are bounded in number (the one untouched for longest
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from fsd_agent.wire.pieces import is_known_by
 from fsd_agent.wire.transfer import RANGES_MAX, Fin, Init
 
 TRANSFERS_MAX = 16
@@ -38,6 +38,7 @@ class Whole:
     size: int
     segment_bytes: int
     sha256: bytes
+    """What it is known by: :mod:`fsd_agent.wire.pieces`."""
 
     @classmethod
     def of(cls, message: Init | Fin) -> Whole:
@@ -124,11 +125,12 @@ class Transfer:
 
     def intact(self) -> bool:
         """Whether the bytes on disk are the announced ones."""
-        digest = hashlib.sha256()
+        return is_known_by(self.whole.sha256, self._read)
+
+    def _read(self) -> Iterator[bytes]:
         with self.open() as file:
             while part := file.read(_READ_BYTES):
-                digest.update(part)
-        return digest.digest() == self.whole.sha256
+                yield part
 
     def open(self) -> BinaryIO:
         """The sealed file, for reading."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
@@ -71,9 +71,8 @@ class SendInit:
     message: Init
 
 
-@dataclass(frozen=True, slots=True)
-class SendSegment:
-    """Publish these bytes of the sealed file."""
+class SendSegment(NamedTuple):
+    """Publish these bytes of the sealed file. There are many: a tuple is made in a third of a dataclass' time."""
 
     clip_id: str
     offset: int
