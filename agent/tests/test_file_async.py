@@ -62,7 +62,14 @@ SECOND = 1_000_000_000
 
 
 def claim(**more: object) -> FileClaim:
-    fields = {"fsd": 1, "region": "cn", "vehicle": "car-1", "segment_bytes": GRID, "segments": bytes(48)}
+    fields = {
+        "fsd": 2,
+        "region": "cn",
+        "vehicle": "car-1",
+        "segment_bytes": GRID,
+        "segments": bytes(48),
+        "identity": bytes(32),
+    }
     return msgspec.convert(fields | more, FileClaim)
 
 
@@ -115,10 +122,18 @@ def test_an_init_is_json_that_any_server_reads() -> None:
         "size": 2500,
         "checksum": HASH.hex(),
         "user_data": {
-            "fsd": 1, "region": "cn", "vehicle": "car-1", "segment_bytes": GRID, "segments": "A" * 64,
+            "fsd": 2, "region": "cn", "vehicle": "car-1", "segment_bytes": GRID, "segments": "A" * 64,
+            "identity": "A" * 43 + "=",
         },
     }  # fmt: skip
     assert decode_init(encode_init(init())) == init()
+    assert (init().sha256, init().identity) == (HASH, bytes(32))
+
+
+def test_an_init_from_before_names_the_file_by_the_hash_of_the_whole() -> None:
+    before = init(user_data=claim(fsd=1, identity=None))
+    assert "identity" not in json.loads(encode_init(before))["user_data"]
+    assert decode_init(encode_init(before)).identity == HASH
 
 
 @pytest.mark.parametrize(
@@ -133,7 +148,10 @@ def test_an_init_is_json_that_any_server_reads() -> None:
         ({"user_data": {"vehicle": "../x"}}, "vehicle"),
         ({"user_data": {"region": "CN"}}, "region"),
         ({"user_data": {"segment_bytes": 1}}, "segment_bytes"),
-        ({"user_data": {"fsd": 2}}, "fsd"),
+        ({"user_data": {"fsd": 3}}, "fsd"),
+        ({"user_data": {"fsd": 1}}, "identity is for fsd 2"),
+        ({"user_data": {"identity": None}}, "identity is for fsd 2 and needed there"),
+        ({"user_data": {"identity": "AAAA"}}, "identity"),
     ],
 )
 def test_a_bad_init_is_refused_and_the_field_named(change: dict[str, object], named: str) -> None:
@@ -488,6 +506,21 @@ def test_the_conventions_own_success_deletes_nothing() -> None:
     assert road.segments() == 5, "whole is whole: only asked about again"
     road.broker.publish(*road.server.receipt(clip))
     assert road.run(road.delivered)
+
+
+def test_a_process_that_ends_when_the_file_is_whole_asks_for_the_receipt_alone() -> None:
+    """The fin names the hash of the whole, which a new process finds out first."""
+    road = Road()
+    road.server.receipts = False
+    road.add(1, 5000)
+    assert road.run(lambda: bool(road.server.stored))
+    assert not road.run(road.delivered, steps=3)
+    road.deliverer.close()
+    road.start()
+    road.server.receipts = True
+    road.server.commands.clear()
+    assert road.run(road.delivered)
+    assert {command.kind for command in road.server.commands} == {UpKind.FIN}
 
 
 def test_a_process_that_dies_goes_on_from_its_segment_journal() -> None:

@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsd_agent.adapters.hash_beside import AHEAD, BATCH_BYTES, Hasher
-from fsd_agent.wire.pieces import FileIdentity, PieceHashes
+from fsd_agent.wire.pieces import FileIdentity
 
 HASHER = Hasher()
-
-
-def identity_of(content: bytes) -> FileIdentity:
-    hashes = PieceHashes()
-    hashes.update(content)
-    return FileIdentity(hashes.digest(), hashes.pieces())
 
 
 @settings(max_examples=30, deadline=None)
@@ -28,14 +22,14 @@ def test_the_same_bytes_pass_and_their_hash_is_known(sizes: list[int]) -> None:
     passed = list(hashing.through(chunks))
     assert b"".join(passed) == b"".join(chunks)
     assert all(len(batch) == BATCH_BYTES for batch in passed[:-1])
-    assert hashing.identity() == identity_of(b"".join(chunks))
-    assert hashing.identity() == identity_of(b"".join(chunks))  # It may be asked again
+    assert hashing.identity() == FileIdentity.of(b"".join(chunks))
+    assert hashing.identity() == FileIdentity.of(b"".join(chunks))  # It may be asked again
 
 
 def test_nothing_has_one_piece() -> None:
     hashing = HASHER.begin()
     assert list(hashing.through(())) == []
-    assert hashing.identity() == identity_of(b"")
+    assert hashing.identity() == FileIdentity.of(b"")
 
 
 def test_hashes_that_take_turns_do_not_mix() -> None:
@@ -44,8 +38,8 @@ def test_hashes_that_take_turns_do_not_mix() -> None:
     for _ in range(3):
         next(ones)
         next(others)
-    assert one.identity() == identity_of(b"a" * BATCH_BYTES * 3)
-    assert other.identity() == identity_of(b"b" * BATCH_BYTES * 3)
+    assert one.identity() == FileIdentity.of(b"a" * BATCH_BYTES * 3)
+    assert other.identity() == FileIdentity.of(b"b" * BATCH_BYTES * 3)
 
 
 def test_memory_is_bounded_while_the_hash_is_slow() -> None:
@@ -68,7 +62,7 @@ def test_memory_is_bounded_while_the_hash_is_slow() -> None:
     held.set()
     passing.join()
     assert len(made) == AHEAD + 3
-    assert hashing.identity() == identity_of(bytes(BATCH_BYTES * (AHEAD + 3)))
+    assert hashing.identity() == FileIdentity.of(bytes(BATCH_BYTES * (AHEAD + 3)))
 
 
 def test_what_the_thread_has_not_begun_is_hashed_by_who_waits_for_it() -> None:
@@ -77,5 +71,5 @@ def test_what_the_thread_has_not_begun_is_hashed_by_who_waits_for_it() -> None:
     hashing = hasher.begin()
     content = bytes(range(256)) * (BATCH_BYTES // 64)
     passed = b"".join(hashing.through([content]))
-    assert hashing.identity() == identity_of(passed)
+    assert hashing.identity() == FileIdentity.of(passed)
     held.set()

@@ -10,7 +10,6 @@ region: who has which copy, what was receipted, what was given up. There is a ke
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import random
@@ -72,6 +71,7 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import Signed, decode_entry, decode_head
 from fsd_agent.wire.ledger_file import RECORD, read_segment
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.transfer import Topics, parse_up, receiver_subscription
 from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
@@ -565,7 +565,7 @@ class AgentModel(RuleBasedStateMachine):
         assert not found.findings
         assert not [*told_findings(found, self.told, KNOWN)]
         stored = {
-            clip_id: AtRegion(vehicle, hashlib.sha256(data).digest(), "region")
+            clip_id: AtRegion(vehicle, FileIdentity.of(data).sha256, "region")
             for (vehicle, clip_id), data in self.region.stored.items()
         }
         policy = self.region.sample.policy

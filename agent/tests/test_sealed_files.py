@@ -22,6 +22,7 @@ from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.file_async import PREFIX_BYTES, decode_init
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.transfer import SEGMENT_BYTES, VERSION, Init, Topics
 
 SIZE = 3 * BLOCK_BYTES + 70_000
@@ -32,7 +33,7 @@ class Asked:
 
     def __init__(self, inner: RegionSpool) -> None:
         self.reads: list[tuple[str, int]] = []
-        self.read, self.erase, self.sha256 = inner.read, inner.erase, inner.sha256
+        self.read, self.erase, self.identity = inner.read, inner.erase, inner.identity
         self._parts = inner.parts
 
     def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
@@ -56,7 +57,7 @@ class Bench:
         self.spool.put(at("cn"), clip_id, as_file(data))
         return ClipRow(
             clip_id, "cn", Purpose.SAFETY, ClipState.SEALED, 0, 1, 0, (), (), 0,
-            size_bytes=SIZE, sha256=hashlib.sha256(data).digest(),
+            size_bytes=SIZE, sha256=FileIdentity.of(data).sha256,
         )  # fmt: skip
 
     def segment(self, number: int, offset: int, length: int = SEGMENT_BYTES) -> bytes:
@@ -112,7 +113,7 @@ def test_what_was_read_of_a_file_that_is_another_now_is_not_sent() -> None:
     bench = Bench()
     bench.segment(0, 0)
     other = random.Random(7).randbytes(SIZE)
-    row = replace(bench.rows[0], sha256=hashlib.sha256(other).digest())
+    row = replace(bench.rows[0], sha256=FileIdentity.of(other).sha256)
     bench.spool.put(at("cn"), row.clip_id, as_file(other))
     assert bench.files.is_sound(row)
     assert bench.segment(0, 0) == other[:SEGMENT_BYTES]
@@ -148,7 +149,7 @@ def test_a_file_that_says_what_it_is_is_not_read_before_it_is_sent() -> None:
     assert bench.files.is_sound(bench.rows[0])
     assert bench.asked.reads == []
     bench.segment(0, 0)
-    assert bench.asked.reads == [(bench.rows[0].clip_id, at) for at in (0, BLOCK_BYTES)]
+    assert bench.asked.reads == [(bench.rows[0].clip_id, 0)]
 
 
 @pytest.mark.parametrize("why", ["doubted", "says nothing", "says it is another", "every hash is wanted"])
@@ -156,8 +157,9 @@ def test_all_of_a_file_is_read_where_its_word_is_not_enough(why: str) -> None:
     bench = Bench()
     row, files = bench.rows[0], bench.files
     if why == "says nothing":
-        bench.spool.with_hash = False
-        bench.spool.put(at("cn"), row.clip_id, as_file(bench.data[0]))
+        bench.spool.version = 1
+        sealed = bench.spool.put(at("cn"), row.clip_id, as_file(bench.data[0]))
+        row = replace(row, sha256=sealed.sha256)
     if why == "says it is another":
         bench.spool.put(at("cn"), row.clip_id, as_file(bytes(SIZE)))
         with pytest.raises(SpoolDamagedError, match="SHA-256 of the file is not that of what was sealed"):
@@ -197,5 +199,5 @@ def test_a_file_whose_hash_is_damaged_is_damaged() -> None:
     place = at("cn"), row.clip_id
     bench.spool.files[place] = bench.spool.files[place][:-1]
     for doubted in (False, True):
-        with pytest.raises(SpoolDamagedError, match="its hash is damaged, cut short"):
+        with pytest.raises(SpoolDamagedError, match="its hashes are damaged, cut short"):
             bench.files.is_sound(row, doubted=doubted)

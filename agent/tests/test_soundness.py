@@ -34,7 +34,9 @@ from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
-from fsd_agent.wire.transfer import Topics, receiver_subscription
+from fsd_agent.wire.pieces import FileIdentity
+from fsd_agent.wire.spool_file import Version
+from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics, receiver_subscription
 
 SIZE = BLOCK_BYTES + 1000
 
@@ -65,7 +67,7 @@ class Bench:
         self.server.listen(receiver_subscription("cn"), self.region.handle)
         self.keys = keyed("cn")
         self.spool, self.journal = MemorySpool(self.keys), MemoryJournal()
-        self.spool.with_hash = False
+        self.spool.version = 1
         self.clock, self.events = ManualClock(), RememberedEvents()
         route = self.region.route()
 
@@ -169,7 +171,7 @@ def test_each_attempt_is_checked_anew_and_a_file_that_went_bad_is_dropped() -> N
 def test_a_file_that_says_what_it_is_is_read_whole_after_an_attempt_that_got_nowhere() -> None:
     beside = WhenTold()
     bench = Bench(beside)
-    bench.spool.with_hash = True
+    bench.spool.version = 3
     row = bench.add(1)
     bench.server.forget = lambda topic: row.clip_id in topic
     bench.steps()
@@ -192,13 +194,13 @@ class Files:
     def __init__(self, beside: Executor, done: Callable[[], None] = lambda: None) -> None:
         self.keys = keyed("cn")
         self.spool = MemorySpool(self.keys)
-        data = random.Random(1).randbytes(SIZE)
-        sealed = self.spool.put(at("cn"), "0" * 32, as_file(data))
+        self.data = random.Random(1).randbytes(SIZE)
+        sealed = self.spool.put(at("cn"), "0" * 32, as_file(self.data))
         self.row = ClipRow(
             "0" * 32, "cn", Purpose.SAFETY, ClipState.SEALED, 0, 1, 0, (), (), 0,
             size_bytes=SIZE, sha256=sealed.sha256,
         )  # fmt: skip
-        self.soundness = Soundness(self.spool.region("cn"), beside, done)
+        self.soundness = Soundness(self.spool.region("cn"), beside, done, SEGMENT_BYTES)
 
 
 def test_an_answer_counts_once() -> None:
@@ -208,7 +210,9 @@ def test_an_answer_counts_once() -> None:
     assert files.soundness.unknown == {files.row.clip_id}
     beside.run_one()
     assert files.soundness.unknown == frozenset()
-    assert files.soundness.outline(files.row) == b""
+    found = files.soundness.outline(files.row)
+    assert found is not None
+    assert found.segments() == FileIdentity.of(files.data).pieces
     assert files.soundness.outline(files.row) is None
 
 
@@ -220,17 +224,25 @@ def test_an_answer_about_another_file_of_the_clip_is_none() -> None:
     sealed = files.spool.put(at("cn"), "0" * 32, as_file(bytes(SIZE)))
     assert files.soundness.outline(replace(files.row, sha256=sealed.sha256)) is None
     beside.run_one()
-    assert files.soundness.outline(replace(files.row, sha256=sealed.sha256)) == b""
+    found = files.soundness.outline(replace(files.row, sha256=sealed.sha256))
+    assert found is not None
+    assert found.segments() == FileIdentity.of(bytes(SIZE)).pieces
 
 
-@pytest.mark.parametrize("block_bytes", [1000, BLOCK_BYTES, SIZE, SIZE + 1])
-def test_the_outline_is_what_is_said_of_each_block_in_order(block_bytes: int) -> None:
+@pytest.mark.parametrize("segment_bytes", [1000, SEGMENT_BYTES, BLOCK_BYTES, SIZE, SIZE + 1])
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_the_outline_has_the_hash_of_each_segment_and_of_the_whole(
+    segment_bytes: int, version: Version
+) -> None:
     files = Files(AtOnce())
-    region = files.spool.region("cn")
-    whole = region.read(Purpose.SAFETY, "0" * 32, 0, SIZE)
-    soundness = Soundness(region, AtOnce(), lambda: None, block_bytes, lambda block: b"".join(block)[-2:])
-    blocks = [whole[low : low + block_bytes] for low in range(0, SIZE, block_bytes)]
-    assert soundness.outline(files.row) == b"".join(block[-2:] for block in blocks)
+    files.spool.version = version
+    sealed = files.spool.put(at("cn"), "0" * 32, as_file(files.data))
+    soundness = Soundness(files.spool.region("cn"), AtOnce(), lambda: None, segment_bytes)
+    found = soundness.outline(replace(files.row, sha256=sealed.sha256))
+    segments = [files.data[low : low + segment_bytes] for low in range(0, SIZE, segment_bytes)]
+    assert found is not None
+    assert found.segments() == b"".join(hashlib.sha256(segment).digest() for segment in segments)
+    assert found.whole() == hashlib.sha256(files.data).digest()
 
 
 @pytest.mark.parametrize("forget", ["one", "all"])
@@ -274,7 +286,7 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
         """A spool whose first read takes until it is told."""
 
         def __init__(self, inner: RegionSpool) -> None:
-            self.read, self.erase, self.sha256 = inner.read, inner.erase, inner.sha256
+            self.read, self.erase, self.identity = inner.read, inner.erase, inner.identity
             self._parts = inner.parts
 
         def parts(self, purpose: Purpose, clip_id: str, offset: int, length: int) -> tuple[bytes, ...]:
@@ -285,16 +297,13 @@ def test_a_check_that_nobody_wants_any_more_ends_between_two_blocks() -> None:
 
     files = Files(AtOnce())
     with ThreadPoolExecutor(1) as beside:
-        soundness = Soundness(Slow(files.spool.region("cn")), beside, lambda: None)
+        soundness = Soundness(Slow(files.spool.region("cn")), beside, lambda: None, SEGMENT_BYTES)
         assert soundness.outline(files.row) is None
         assert begun.wait(10)
         soundness.forget_all()
         go_on.set()
     assert reads == [0]
-    assert (
-        hashlib.sha256(files.spool.region("cn").read(Purpose.SAFETY, "0" * 32, 0, SIZE)).digest()
-        == files.row.sha256
-    )
+    assert files.spool.region("cn").read(Purpose.SAFETY, "0" * 32, 0, SIZE) == files.data
 
 
 def test_a_loop_that_ends_waits_for_no_check_and_begins_anew_when_it_goes_on() -> None:

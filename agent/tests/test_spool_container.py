@@ -17,12 +17,14 @@ from fsd_agent.testing.regions import sample_redacted_clip, sample_region
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.compartment import use_key
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.sealed import SealedError, seal_clip
 from fsd_agent.wire.spool_file import (
     BLOCK_BYTES,
     CHUNK_BYTES,
     SpoolFile,
     SpoolFileError,
+    Version,
     encode_spool_blocks,
     encode_spool_file,
     open_own_clip,
@@ -72,73 +74,80 @@ def test_the_bytes_are_what_they_were() -> None:
     )
 
 
-def with_hash(content: bytes, salt: bytes = SALT) -> bytes:
-    room, digest = bytearray(BLOCK_BYTES), hashlib.sha256(content).digest()
-    return b"".join(
-        map(
-            bytes,
-            encode_spool_blocks(
-                as_file(content), EU, CLIP, key=KEY, salt=salt, room=room, digest=lambda: digest
-            ),
-        )
-    )
+def identity_in(version: Version, content: bytes) -> FileIdentity:
+    return FileIdentity.of(content) if version == 3 else FileIdentity(hashlib.sha256(content).digest())
 
 
-def test_the_bytes_of_version_2_are_what_they_were() -> None:
-    data = with_hash(b"golden")
-    assert (
-        hashlib.sha256(data).hexdigest() == "98c9b870719a9f794f2d5d4b5f71289e14180efd3c0929748ad71daa3984c8fb"
+def with_hash(content: bytes, salt: bytes = SALT, version: Version = 3) -> bytes:
+    room, identity = bytearray(BLOCK_BYTES), identity_in(version, content)
+    blocks = encode_spool_blocks(
+        as_file(content), EU, CLIP, key=KEY, salt=salt, room=room, identity=lambda: identity, version=version
     )
-    header = {"v": 2, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
+    return b"".join(map(bytes, blocks))
+
+
+@pytest.mark.parametrize(
+    ("version", "golden"),
+    [
+        (2, "98c9b870719a9f794f2d5d4b5f71289e14180efd3c0929748ad71daa3984c8fb"),
+        (3, "8c90a2c878c7242f4a2bfddd5d9837feae0b516a482558346b2f4b3dbd91015c"),
+    ],
+)
+def test_the_bytes_of_later_versions_are_what_they_were(version: Version, golden: str) -> None:
+    data = with_hash(b"golden", version=version)
+    assert hashlib.sha256(data).hexdigest() == golden
+    header = {"v": version, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
     body = msgspec.msgpack.encode(header)
     assert data.startswith(b"FSDSPOL1" + len(body).to_bytes(4, "big") + body)
     assert len(data) == 12 + len(body) + 48 + 6 + 16 + 48
-    assert opened(data).sha256() == hashlib.sha256(b"golden").digest()
+    assert opened(data).identity() == identity_in(version, b"golden")
     assert whole(data) == b"golden"
 
 
-def test_version_1_says_no_hash() -> None:
+def test_version_1_says_nothing() -> None:
     before = encode(as_file(b"golden"))
-    assert opened(before).sha256() is None
-    assert opened(before + with_hash(b"golden")[-48:]).sha256() is None
+    assert opened(before).identity() is None
+    assert opened(before + with_hash(b"golden")[-48:]).identity() is None
 
 
+@pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 9 * CHUNK_BYTES])
-def test_a_file_says_its_hash_whatever_its_size(size: int) -> None:
+def test_a_file_says_what_it_is_known_by_whatever_its_size(size: int, version: Version) -> None:
     content = hashlib.shake_128(b"content").digest(size)
-    data = with_hash(content)
-    assert opened(data).sha256() == hashlib.sha256(content).digest()
+    data = with_hash(content, version=version)
+    assert opened(data).identity() == identity_in(version, content)
     assert whole(data) == content
 
 
-def test_a_hash_that_was_changed_or_cut_is_refused() -> None:
-    data, size = with_hash(b"small"), len(encode(as_file(b"small")))
+@pytest.mark.parametrize("version", [2, 3])
+def test_hashes_that_were_changed_or_cut_are_refused(version: Version) -> None:
+    data, size = with_hash(b"small", version=version), len(encode(as_file(b"small")))
     for bit in range(size * 8, len(data) * 8):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << (bit % 8)
-        with pytest.raises(SpoolFileError, match="its hash is damaged"):
-            opened(bytes(damaged)).sha256()
+        with pytest.raises(SpoolFileError, match="its hashes are damaged"):
+            opened(bytes(damaged)).identity()
         assert whole(bytes(damaged)) == b"small"
     for length in range(size, len(data)):
-        with pytest.raises(SpoolFileError, match="its hash is damaged, cut short"):
-            opened(data[:length]).sha256()
+        with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
+            opened(data[:length]).identity()
 
 
 @pytest.mark.parametrize("made", [with_hash, lambda content: encode(as_file(content))])
 def test_nothing_may_follow(made: Callable[[bytes], bytes]) -> None:
     file = opened(made(b"small") + b"\0")
     with pytest.raises(SpoolFileError):
-        file.read(0, 5), file.sha256()
+        file.read(0, 5), file.identity()
 
 
-def test_one_files_hash_is_not_anothers() -> None:
+def test_one_files_hashes_are_not_anothers() -> None:
     """Not even of the same clip, sealed twice to the same size."""
     one, other = with_hash(b"first"), with_hash(b"again", bytes(32))
     with pytest.raises(SpoolFileError, match="another file's"):
-        opened(one[:-48] + other[-48:]).sha256()
+        opened(one[:-48] + other[-48:]).identity()
 
 
-def test_a_hash_is_asked_for_when_all_was_read() -> None:
+def test_hashes_are_asked_for_when_all_was_read() -> None:
     read: list[int] = []
 
     def parts() -> Iterator[bytes]:
@@ -146,16 +155,16 @@ def test_a_hash_is_asked_for_when_all_was_read() -> None:
             read.append(number)
             yield bytes(CHUNK_BYTES)
 
-    def digest() -> bytes:
+    def identity() -> FileIdentity:
         assert len(read) == 40
-        return bytes(32)
+        return FileIdentity.of(bytes(40 * CHUNK_BYTES))
 
     file = SealedFile(40 * CHUNK_BYTES, bytes(32), parts())
     room = bytearray(BLOCK_BYTES)
     blocks = list(
-        map(bytes, encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room, digest=digest))
+        map(bytes, encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room, identity=identity))
     )
-    assert opened(b"".join(blocks)).sha256() == bytes(32)
+    assert opened(b"".join(blocks)).identity() == identity()
 
 
 @settings(max_examples=20, deadline=None)

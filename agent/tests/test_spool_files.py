@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from fsd_agent.records.purpose import Purpose
 from fsd_agent.testing.compartments import at, keyed
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.spool import MemorySpool
+from fsd_agent.wire.pieces import FileIdentity
 
 CLIP = "ab" * 16
 OTHER = "cd" * 16
@@ -45,7 +45,7 @@ def test_put_read_erase(spool: SpoolStore) -> None:
     chunks = (content[at : at + 1000] for at in range(0, len(content), 1000))
     file = SealedFile(len(content), bytes(32), chunks)
     assert spool.put(at("eu"), CLIP, file) == SealedClip(
-        CLIP, "eu", len(content), hashlib.sha256(content).digest()
+        CLIP, "eu", len(content), FileIdentity.of(content).sha256
     )
     assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, len(content)) == content
     assert spool.region("eu").read(Purpose.SAFETY, CLIP, 70_000, 1 << 20) == content[70_000:]
@@ -85,10 +85,10 @@ def test_no_id_reaches_out(spool: SpoolStore, region: str, clip: str) -> None:
 def test_a_file_says_of_itself_what_was_sealed(spool: SpoolStore) -> None:
     region = spool.region("eu")
     with pytest.raises(SpoolError):
-        region.sha256(Purpose.SAFETY, CLIP)
+        region.identity(Purpose.SAFETY, CLIP)
     for content in (b"first", bytes(1_500_000)):
         spool.put(at("eu"), CLIP, as_file(content))
-        assert region.sha256(Purpose.SAFETY, CLIP) == hashlib.sha256(content).digest()
+        assert region.identity(Purpose.SAFETY, CLIP) == FileIdentity.of(content)
 
 
 def test_a_put_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_put_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
 
 def test_a_file_that_has_begun_is_whole_and_known_before_it_lands(spool: SpoolStore) -> None:
     landing = spool.begin(at("eu"), CLIP, as_file(b"content"))
-    assert landing.clip == SealedClip(CLIP, "eu", 7, hashlib.sha256(b"content").digest())
+    assert landing.clip == SealedClip(CLIP, "eu", 7, FileIdentity.of(b"content").sha256)
     assert spool.region("eu").read(Purpose.SAFETY, CLIP, 0, 9) == b"content"
     assert landing.land() == landing.clip
     assert spool.entries() == {(at("eu"), CLIP)}

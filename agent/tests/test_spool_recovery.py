@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.floors import encode_consent_floor
+from fsd_agent.wire.pieces import FileIdentity
 
 Disk = tuple[Journal, Staging, SpoolStore, Ledger]
 KEYS = keyed("eu", "cn")
@@ -428,4 +428,4 @@ def test_clips_from_before_the_ledger_are_taken_up(disk: Disk) -> None:
     assert recorded_ == {"Fired", "Redacted", "Sealed", "Erased"}
     known = ledger.clip(clip_id(2))
     assert known is not None
-    assert (known.vehicle, known.sha256) == ("car-1", hashlib.sha256(content).digest())
+    assert (known.vehicle, known.sha256) == ("car-1", FileIdentity.of(content).sha256)

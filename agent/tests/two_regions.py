@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -34,6 +33,7 @@ from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.transfer import receiver_subscription
 
 S = 1_000_000_000
@@ -165,7 +165,7 @@ class Bench:
                 region.sample.policy.identity_uri,
                 region.sample.policy.receipt_public_keys,
                 {
-                    clip_id: AtRegion(vehicle, hashlib.sha256(data).digest(), region_id)
+                    clip_id: AtRegion(vehicle, FileIdentity.of(data).sha256, region_id)
                     for (vehicle, clip_id), data in region.stored.items()
                 },
             )

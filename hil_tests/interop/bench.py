@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import socket
@@ -35,6 +34,7 @@ from fsd_agent.testing.regions import sample_registration
 from fsd_agent.testing.sealed import as_file, sealed_sample
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.clip import decode_clip
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.transfer import Topics
 from fsd_tools.main import main
 from fsd_tools.region.broker import RECEIVER, receiver_subscriptions
@@ -180,7 +180,7 @@ class Bench:
         for clip, sealed in self.sent.items():
             assert decode_clip((folder / f"{clip}.mcap").read_bytes()).clip_id == clip
             facts = json.loads((folder / f"{clip}.json").read_text())
-            assert facts["sealed_sha256"] == hashlib.sha256(sealed).hexdigest()
+            assert facts["sealed_sha256"] == FileIdentity.of(sealed).sha256.hex()
         assert self.told["stored"] == len(self.sent)
 
     def close(self) -> None:

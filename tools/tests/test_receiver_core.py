@@ -37,6 +37,7 @@ from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.clip_contents import MAX_RECORD_BYTES
 from fsd_agent.wire.clip_messages import encode_about, encode_entry
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.policy import decode_policy
 from fsd_agent.wire.receipt import verify_receipt
 from fsd_agent.wire.refusal import RefusalReason, verify_refusal
@@ -541,7 +542,7 @@ def test_two_real_machines_through_losses_cuts_and_restarts(yards: Callable[[], 
         path = yard.region.store / "car-1" / f"{clip}.mcap"
         assert decode_clip(path.read_bytes()).clip_id == clip
         facts = json.loads(path.with_suffix(".json").read_text())
-        assert facts["sealed_sha256"] == hashlib.sha256(content).hexdigest()
+        assert facts["sealed_sha256"] == FileIdentity.of(content).sha256.hex()
 
 
 def test_a_segment_just_past_the_end_is_ignored_and_stops_nobody(yard: Yard) -> None:

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from fsd_agent.wire.file_async import (
     response_topic,
     segment_topic,
 )
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.receipt import verify_receipt
 from fsd_agent.wire.refusal import RefusalReason, verify_refusal
 from fsd_agent.wire.transfer import CLIP_BYTES_MAX, DownKind, Topics
@@ -100,17 +102,19 @@ class Yard:
     def incoming(self) -> list[Path]:
         return [path for path in self.region.incoming_files.rglob("*") if path.is_file()]
 
-    def check_receipt(self, answers: Answers, data: bytes, car: str = "car-1", clip: str = CLIP) -> None:
+    def check_receipt(
+        self, answers: Answers, data: bytes, car: str = "car-1", clip: str = CLIP, sha256: bytes = b""
+    ) -> None:
         ((topic, payload),) = answers
         assert topic == Topics("cn", car).down(DownKind.RECEIPT, clip)
-        sha256 = hashlib.sha256(data).digest()
+        sha256 = sha256 or FileIdentity.of(data).sha256
         keys = self.policy.receipt_public_keys
         verify_receipt(payload, keys, clip_id=clip, region_id="cn", vehicle=car, sha256=sha256)
 
     def refusal(self, answers: Answers, data: bytes, car: str, clip: str = CLIP) -> RefusalReason:
         ((topic, payload),) = answers
         assert topic == Topics("cn", car).down(DownKind.REFUSE, clip)
-        sha256 = hashlib.sha256(data).digest()
+        sha256 = FileIdentity.of(data).sha256
         keys = self.policy.receipt_public_keys
         found = verify_refusal(payload, keys, clip_id=clip, region_id="cn", vehicle=car, sha256=sha256)
         return found.reason
@@ -120,11 +124,12 @@ def init_of(data: bytes, car: str, clip: str, **more: object) -> FileInit:
     parts = [data[offset : offset + GRID] for offset in range(0, len(data), GRID)]
     segments = b"".join(hashlib.sha256(part).digest()[:PREFIX_BYTES] for part in parts)
     fields: dict[str, object] = {
-        "fsd": 1,
+        "fsd": 2,
         "region": "cn",
         "vehicle": car,
         "segment_bytes": GRID,
         "segments": segments,
+        "identity": FileIdentity.of(data).sha256,
     }
     claim = FileClaim(**(fields | more))  # type: ignore[arg-type]
     return FileInit(name=clip, size=len(data), checksum=hashlib.sha256(data).hexdigest(), user_data=claim)
@@ -157,6 +162,15 @@ def test_a_clip_by_the_convention_is_stored_and_receipted(yard: Yard) -> None:
     yard.start()
     assert yard.init(data) == first, "asked again, the same receipt"
     assert yard.names() == ["stored"]
+
+
+def test_an_agent_from_before_names_its_clip_by_the_hash_of_the_whole(yard: Yard) -> None:
+    data = yard.sealed("car-1")
+    yard.init(data, fsd=1, identity=None)
+    yard.segments(data)
+    answers = yard.fin(data)
+    yard.check_receipt(answers, data, sha256=hashlib.sha256(data).digest())
+    assert yard.init(data, fsd=1, identity=None) == answers
 
 
 def test_two_devices_with_one_file_id_are_both_delivered_whole(yard: Yard) -> None:
@@ -241,9 +255,8 @@ def test_a_list_that_does_not_make_the_announced_file_is_a_failure_and_starts_ag
     data = yard.sealed("car-1")
     swapped = data[GRID : 2 * GRID] + data[:GRID] + data[2 * GRID :]
     wrong = init_of(swapped, "car-1", CLIP)
-    lying = FileInit(
-        name=CLIP, size=len(data), checksum=hashlib.sha256(data).hexdigest(), user_data=wrong.user_data
-    )
+    claim = msgspec.structs.replace(wrong.user_data, identity=FileIdentity.of(data).sha256)
+    lying = FileInit(name=CLIP, size=len(data), checksum=hashlib.sha256(data).hexdigest(), user_data=claim)
     yard.receiver.handle(init_topic(CLIP), encode_init(lying))
     yard.segments(swapped)
     ((topic, _),) = yard.fin(data)

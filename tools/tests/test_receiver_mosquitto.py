@@ -52,6 +52,7 @@ from fsd_agent.testing.sealed import as_file, seal_bytes, sealed_sample
 from fsd_agent.testing.streams import looks, row
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.wire.clip import decode_clip, encode_clip
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
 from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
@@ -225,7 +226,7 @@ class Place:
         for clip, sealed in self.sent.items():
             assert decode_clip((folder / f"{clip}.mcap").read_bytes()).clip_id == clip
             facts = json.loads((folder / f"{clip}.json").read_text())
-            assert facts["sealed_sha256"] == hashlib.sha256(sealed).hexdigest()
+            assert facts["sealed_sha256"] == FileIdentity.of(sealed).sha256.hex()
         stored = [event["clip"] for event in self.told if event["event"] == "stored"]
         assert len(stored) == len(set(stored))
 

@@ -61,7 +61,7 @@ class Hashing:
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    parts: list[bytes] = []
+    parts: list[memoryview] = []
     count = 0
     for chunk in chunks:
         rest = memoryview(chunk)

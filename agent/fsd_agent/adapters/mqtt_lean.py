@@ -185,4 +185,5 @@ class LeanClient(paho.Client):
 @lru_cache(maxsize=64)
 def _length(count: int) -> bytes:
     """Of the rest of a packet, as MQTT writes it; nearly all segments have one of a few."""
-    return VariableByteIntegers.encode(count)
+    encoded: bytes = VariableByteIntegers.encode(count)  # type: ignore[no-untyped-call]
+    return encoded

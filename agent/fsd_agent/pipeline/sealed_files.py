@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-
 from typing import Any
 
 from fsd_agent.pipeline.segments import Outline, Segments

@@ -18,7 +18,7 @@ from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
-from fsd_agent.wire.pieces import FileIdentity, PieceHashes
+from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.spool_file import (
     BLOCK_BYTES,
     SALT_BYTES,
@@ -72,7 +72,9 @@ class MemorySpool:
             self._afloat.setdefault(place, self.files.get(place))
             self.files[place] = content
             self._sizes[place] = file.size_bytes
-        return MemoryLanding(self, SealedClip(clip_id, compartment.region_id, file.size_bytes, identity.sha256), place)
+        return MemoryLanding(
+            self, SealedClip(clip_id, compartment.region_id, file.size_bytes, identity.sha256), place
+        )
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""
@@ -222,9 +224,7 @@ def _identity(content: bytes, version: Version) -> FileIdentity:
     """Known by what files of that version are known by."""
     if version < 3:
         return FileIdentity(hashlib.sha256(content).digest())
-    hashes = PieceHashes()
-    hashes.update(content)
-    return FileIdentity(hashes.digest(), hashes.pieces())
+    return FileIdentity.of(content)
 
 
 def _place(compartment: Compartment, clip_id: str) -> tuple[Compartment, str]:

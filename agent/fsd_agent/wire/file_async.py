@@ -50,7 +50,7 @@ INIT_BYTES_MAX: Final = 512 * 1024
 RESULT_BYTES_MAX: Final = 16 * 1024
 
 
-class FileClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FileClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Our part of the init."""
 
     fsd: Literal[1, 2]
@@ -168,7 +168,9 @@ def decode_init(payload: bytes) -> FileInit:
             f"FileInit: user_data.segments has {len(claim.segments)} bytes, expected {expected}"
         )
     if (claim.identity is None) != (claim.fsd == 1):
-        raise TransferError(f"FileInit: user_data.identity is for fsd 2 and needed there, this is {claim.fsd}")
+        raise TransferError(
+            f"FileInit: user_data.identity is for fsd 2 and needed there, this is {claim.fsd}"
+        )
     return init
 
 

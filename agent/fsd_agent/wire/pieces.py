@@ -34,6 +34,12 @@ class FileIdentity:
     pieces: bytes = b""
     """SHA-256 of each piece; nothing where ``sha256`` is that of the whole."""
 
+    @classmethod
+    def of(cls, content: bytes) -> FileIdentity:
+        """Of a file that is in memory."""
+        pieces = hash_pieces(content)
+        return cls(identity_of(len(content), pieces), pieces)
+
 
 class Digest(Protocol):
     """What hashes have in common."""

@@ -80,7 +80,9 @@ class CountingBroker:
 
     def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
         """Counted when they are given, whatever becomes of them."""
-        self.given_bytes += sum(len(payload) for topic, payload in messages if f"/up/{UpKind.SEGMENT}/" in topic)
+        self.given_bytes += sum(
+            len(payload) for topic, payload in messages if f"/up/{UpKind.SEGMENT}/" in topic
+        )
         return self._publish_all(messages)
 
 
