@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from fsd_agent.wire.pieces import PIECE_BYTES, FileIdentity, hash_pieces, identity_of
 
-BATCH_BYTES = 2 * PIECE_BYTES
+BATCH_BYTES = 8 * PIECE_BYTES
 """Hashed at a time: long enough that taking turns between threads costs little, short enough that little is left at the end."""
-AHEAD = 16
+AHEAD = 4
 """Batches that may wait; then whoever brings more waits for the oldest."""
 
 
