@@ -15,7 +15,7 @@ HASHER = Hasher()
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, BATCH_BYTES + 10), max_size=9))
+@given(st.lists(st.integers(0, BATCH_BYTES + 10), max_size=6))
 def test_the_same_bytes_pass_and_their_hash_is_known(sizes: list[int]) -> None:
     chunks = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
     hashing = HASHER.begin()
@@ -69,7 +69,7 @@ def test_what_the_thread_has_not_begun_is_hashed_by_who_waits_for_it() -> None:
     hasher, held = Hasher(), threading.Event()
     hasher._pool.submit(held.wait)
     hashing = hasher.begin()
-    content = bytes(range(256)) * (BATCH_BYTES // 64)
+    content = bytes(range(256)) * (AHEAD * BATCH_BYTES // 256)
     passed = b"".join(hashing.through([content]))
     assert hashing.identity() == FileIdentity.of(passed)
     held.set()

@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from fsd_agent.wire.pieces import PIECE_BYTES, FileIdentity, hash_pieces, identity_of
 
-BATCH_BYTES = 8 * PIECE_BYTES
-"""Hashed at a time: long enough that taking turns between threads costs little, short enough that little is left at the end."""
-AHEAD = 4
-"""Batches that may wait; then whoever brings more waits for the oldest."""
+BATCH_BYTES = 16 * PIECE_BYTES
+"""Hashed at a time: with less, taking turns between threads costs more than what is left at the end."""
+AHEAD = 2
+"""Batches that may wait; then whoever brings more waits for the oldest. With more, memory is taken that was not used before."""
 
 
 class Hasher:

@@ -59,7 +59,7 @@ class ClipRow:
     size_bytes: int = 0
     """Of the sealed file."""
     sha256: bytes = b""
-    """Of the sealed file; what a receipt must name."""
+    """What the sealed file is known by (``wire.pieces``), and a receipt must name."""
     drop: DropReason | None = None
     drop_detail: str = ""
     link: LinkRule = SAYS_NOTHING
@@ -129,7 +129,7 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True)
 class SealedClip:
-    """A clip encrypted to its region, in the spool. Size and hash are of the file that the region gets."""
+    """A clip encrypted to its region, in the spool. Size and hash (``wire.pieces``) are of the file that the region gets."""
 
     clip_id: str
     region_id: str

@@ -168,7 +168,7 @@ class Redacted:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The redacted clip was encrypted to this key of its region; ``sha256`` is of the sealed file."""
+    """The redacted clip was encrypted to this key of its region; ``sha256`` is what the sealed file is known by."""
 
     clip_id: ClipId
     region_id: RegionId

@@ -1,8 +1,8 @@
 """Receipt: the region's word that it holds a clip, on which alone the vehicle erases its copy.
 
 Format, version 1: a signed envelope (:mod:`fsd_agent.wire.envelope`, context ``receipt``) whose payload is a msgpack
-map ``{"clip_id": str, "region_id": str, "vehicle": str, "sha256": bin(32), "stored_wall_ns": int}``. ``sha256`` is of
-the sealed file. A receipt counts only if every one of these names exactly what the vehicle sent: a genuine receipt
+map ``{"clip_id": str, "region_id": str, "vehicle": str, "sha256": bin(32), "stored_wall_ns": int}``. ``sha256`` is
+what the sealed file is known by (:mod:`.pieces`). A receipt counts only if every one of these names exactly what the vehicle sent: a genuine receipt
 for another clip, vehicle, region or content erases nothing.
 """
 

@@ -24,8 +24,9 @@ Every question carries an ``ask`` number that its answer repeats, so that an ans
 duplicated or replayed from an earlier session can't be mistaken for the one that is awaited. The receiver keeps
 what it has by (vehicle, clip id, hash): a transfer resumes after a restart of either side.
 
-The hash of the whole decides what a clip is. That of a segment is for the price of a fault: bytes that were changed
-between the two spools are known before they are written, and cost one segment, not the transfer.
+What the whole is known by (:mod:`.pieces`) decides what a clip is. The hash of a segment is for the price of a fault: bytes that were
+changed between the two spools are known before they are written, and cost one segment, not the transfer. Segments of 64 KiB are the
+pieces of the one, so the vehicle has their hashes already.
 
 Messages are msgpack maps, checked on the way in for size, version, unknown fields, types and bounds.
 """

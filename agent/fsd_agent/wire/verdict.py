@@ -20,7 +20,7 @@ class VerdictError(Exception):
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is spoken of. ``sha256`` is of the sealed file."""
+    """What is spoken of. ``sha256`` is what the sealed file is known by (:mod:`.pieces`)."""
 
     clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
