@@ -50,22 +50,23 @@ def follow(seen: Sightings) -> list[Sightings]:
         return []
     track_of = np.empty(seen.t_ns.shape, np.int64)
     # Of the tracks that may go on, by number: which they are, and the row that was seen last.
-    live, last, begun = np.empty(0, np.int64), np.empty(0, np.int64), 0
-    starts = np.flatnonzero(np.diff(seen.t_ns, prepend=seen.t_ns[0] - 1))
-    for rows in np.split(np.arange(seen.t_ns.size), starts[1:]):
-        goes_on = seen.t_ns[rows[0]] - seen.t_ns[last] <= LOST_NS
+    live = last = np.empty(0, np.int64)
+    begun = 0
+    instants, starts = np.unique(seen.t_ns, return_index=True)
+    for t_ns, rows in zip(instants, np.split(np.arange(seen.t_ns.size), starts[1:]), strict=True):
+        goes_on = t_ns - seen.t_ns[last] <= LOST_NS
         live, last = live[goes_on], last[goes_on]
         mine = _nearest(seen, rows, last)
         fresh = mine < 0
         # Among those that nobody knows, one model's box may be the other's.
         twin = _twin(seen, rows[fresh])
         mine[fresh] = last.size + twin
-        new = np.arange(int(twin.max(initial=-1)) + 1)
+        new = np.arange(np.unique(twin).size)
         live, last = np.concatenate([live, begun + new]), np.concatenate([last, new])
         last[mine] = rows
         track_of[rows] = live[mine]
         begun += new.size
-    order = np.argsort(track_of, kind="stable")
+    order = np.argsort(track_of, stable=True)
     return [
         seen.take(rows) for rows in np.split(order, np.searchsorted(track_of[order], np.arange(1, begun)))
     ]
