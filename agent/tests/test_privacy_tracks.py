@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -136,15 +138,61 @@ def test_order_of_the_rows_and_of_corners_does_not_matter() -> None:
     assert track.box.tolist() == [list(BOX), list(BOX)]
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 40), st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)), max_size=30
-    )
+def distance(seen: Sightings, row: int, last: int) -> float:
+    """By the module's words, of two boxes; infinite where they are of different tracks."""
+    x1, y1, x2, y2 = seen.box[row].tolist()
+    left, top, right, bottom = seen.box[last].tolist()
+    gap_ns, height, last_height = int(seen.t_ns[row] - seen.t_ns[last]), y2 - y1, bottom - top
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    margin = (REACH + REACH_PER_S * (gap_ns / 1e9)) * last_height
+    beyond = max(left - x, x - right, top - y, y - bottom) > margin
+    grown = max(height, last_height) > GROWTH * min(height, last_height)
+    aside, above = x - (left + right) / 2, y - (top + bottom) / 2
+    return math.inf if gap_ns > LOST_NS or beyond or grown else math.sqrt(aside * aside + above * above)
+
+
+def follow_box_by_box(seen: Sightings) -> list[list[int]]:
+    """Rows of each track; every box is compared with every track that ever was."""
+    tracks: list[list[int]] = []
+    for t_ns in np.unique(seen.t_ns):
+        rows, begun, fresh = np.flatnonzero(seen.t_ns == t_ns).tolist(), [list(one) for one in tracks], []
+        for row in rows:
+            far = [distance(seen, row, one[-1]) for one in begun]
+            if min(far, default=math.inf) < math.inf:
+                tracks[far.index(min(far))].append(row)
+            else:
+                fresh.append(row)
+        while fresh:
+            tracks.append([row for row in fresh if distance(seen, fresh[0], row) < math.inf])
+            fresh = [row for row in fresh if row not in tracks[-1]]
+    return tracks
+
+
+SCENES = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 9), st.integers(0, 4), st.integers(1, 6)), max_size=40
 )
+
+
+def scene(rows: list[tuple[int, int, int, int]]) -> list[tuple[int, tuple[float, ...]]]:
+    """Boxes at half seconds, many of them at one instant and near each other."""
+    return [(t * S // 2, (30.0 * x, 30.0 * y, 30.0 * x + 20, 30.0 * y + 20 * h)) for t, x, y, h in rows]
+
+
+@given(SCENES)
+def test_tracks_that_may_not_go_on_are_as_if_they_were_still_compared(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    boxes = seen(*scene(rows))
+    found = [(times(one), one.box.tolist()) for one in follow(boxes)]
+    wanted = [boxes.take(np.array(one)) for one in follow_box_by_box(boxes)]
+    assert found == [(times(one), one.box.tolist()) for one in wanted]
+
+
+@given(SCENES)
 def test_every_box_is_in_one_track_and_no_track_pauses_for_longer_than_it_may(
     rows: list[tuple[int, int, int, int]],
 ) -> None:
-    boxes = [(t * S // 10, (30.0 * x, 30.0 * y, 30.0 * x + 20, 30.0 * y + 20 * h)) for t, x, y, h in rows]
+    boxes = scene(rows)
     tracks = follow(seen(*boxes))
     found = sorted((t, *box) for one in tracks for t, box in zip(times(one), one.box.tolist(), strict=True))
     assert found == sorted((t, *box) for t, box in boxes)

@@ -41,28 +41,43 @@ def sightings(t_ns: NDArray[np.int64], box: NDArray[np.float32]) -> Sightings:
 
 
 def follow(seen: Sightings) -> list[Sightings]:
-    """Tracks, each with its sightings by time, in order of their beginnings."""
+    """Tracks, each with its sightings by time, in order of their beginnings.
+
+    An instant is compared with the tracks that may still go on, not with all that ever were: so the cost grows with the
+    length of a clip, and not with its square.
+    """
+    if not seen.t_ns.size:
+        return []
     track_of = np.empty(seen.t_ns.shape, np.int64)
-    last = np.empty(0, np.int64)  # of each track, the row that was seen last
-    for t_ns in np.unique(seen.t_ns):
-        rows = np.flatnonzero(seen.t_ns == t_ns)
+    # Of the tracks that may go on, by number: which they are, and the row that was seen last.
+    live = last = np.empty(0, np.int64)
+    begun = 0
+    instants, starts = np.unique(seen.t_ns, return_index=True)
+    for t_ns, rows in zip(instants, np.split(np.arange(seen.t_ns.size), starts[1:]), strict=True):
+        goes_on = t_ns - seen.t_ns[last] <= LOST_NS
+        live, last = live[goes_on], last[goes_on]
         mine = _nearest(seen, rows, last)
         fresh = mine < 0
         # Among those that nobody knows, one model's box may be the other's.
         twin = _twin(seen, rows[fresh])
         mine[fresh] = last.size + twin
-        track_of[rows] = mine
-        last = np.concatenate([last, np.empty(int(twin.max(initial=-1)) + 1, np.int64)])
+        new = np.arange(np.unique(twin).size)
+        live, last = np.concatenate([live, begun + new]), np.concatenate([last, new])
         last[mine] = rows
-    return [seen.take(track_of == track) for track in range(last.size)]
+        track_of[rows] = live[mine]
+        begun += new.size
+    order = np.argsort(track_of, stable=True)
+    return [
+        seen.take(rows) for rows in np.split(order, np.searchsorted(track_of[order], np.arange(1, begun)))
+    ]
 
 
 def _nearest(seen: Sightings, rows: NDArray[np.intp], last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of ``rows`` the track that it belongs to, -1 for none."""
+    """For each of ``rows`` the position in ``last``, rows of tracks that may go on, of the one that it belongs to; -1 for none."""
     if not last.size:
         return np.full(rows.shape, -1, np.int64)
     gap_ns = seen.t_ns[rows][:, None] - seen.t_ns[last]
-    far = np.where(gap_ns > LOST_NS, np.inf, _distance(seen.box[rows], seen.box[last], gap_ns / 1e9))
+    far = _distance(seen.box[rows], seen.box[last], gap_ns / 1e9)
     nearest: NDArray[np.int64] = np.where(np.isinf(far.min(axis=1)), -1, far.argmin(axis=1))
     return nearest
 
