@@ -627,7 +627,7 @@ def test_consent_that_is_withdrawn_while_segments_are_read_lets_none_of_them_go(
     class Watched:
         """As the user would press a button in the middle of it."""
 
-        read, erase, sha256 = region.read, region.erase, region.sha256
+        read, erase, identity = region.read, region.erase, region.identity
 
         def parts(self, *what: Any) -> tuple[bytes, ...]:
             reads.append(what[2])
