@@ -61,7 +61,7 @@ def test_looks_at_a_long_clip_are_one_set_of_columns_for_each_model() -> None:
     blank = np.zeros((4, 4, 3), np.uint8)
     both = [MarkerDetector(source="one@1"), MarkerDetector(source="two@1")]
     looked = look_over(
-        lambda: (PictureFrame(int(t), blank) for t in times), "front", rules, both, (), times, (4, 4)
+        lambda _: (PictureFrame(int(t), blank) for t in times), "front", rules, both, (), times, (4, 4)
     )
     assert [one.source for one in looked.looks] == ["one@1", "two@1"]
     assert all(one.frame_t_ns.tolist() == times.tolist() for one in looked.looks)

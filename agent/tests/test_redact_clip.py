@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fsd_agent.pipeline.paint import needed_for
 from fsd_agent.pipeline.redact import RedactionStoppedError, redact
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.records.clip import Clip, RedactedClip
@@ -436,6 +440,49 @@ def test_whoever_goes_missing_in_mid_picture_is_looked_for_behind_it() -> None:
     redacted = done(clip(detections=()), SHORT_HOLD, detectors=[detector])
     assert [t // STEP for _, t in detector.looked_at[8:]] == list(range(9, 20))
     assert heads_open(redacted) == []
+
+
+class CountingCodec(PictureCodec):
+    """Knows what it has decoded, in streams."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams: list[list[int]] = []
+
+    def decode(self, packets: Iterable[EncodedPacket]) -> Iterator[PictureFrame]:
+        """As its parent."""
+        packets = list(packets)
+        self.streams.append([packet.t_ns // STEP for packet in packets])
+        return super().decode(packets)
+
+
+def test_to_look_a_video_is_decoded_as_far_as_it_is_looked_at() -> None:
+    """Key frames at -3, 5 and 13; looks at 0, 3, 6 ... 18, 19, and again at 6 to 12."""
+    codec = CountingCodec()
+    done(clip(detections=()), SHORT_HOLD, codec, detectors=[BlinkingDetector([9])])
+    size, first, again, painting = codec.streams
+    assert size == [-3]
+    assert first == [*range(-3, 4), *range(5, 13), *range(13, 20)]
+    assert again == list(range(5, 13))
+    assert painting == list(range(-3, 20))
+
+
+@given(keys=st.lists(st.booleans(), max_size=12), wanted=st.sets(st.integers(0, 12)), seed=st.integers(0, 99))
+def test_what_is_decoded_for_some_frames_shows_them_as_the_whole_video_does(
+    keys: list[bool], wanted: set[int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    packets: list[EncodedPacket] = []
+    frames = [PictureFrame(n, rng.integers(0, 255, (2, 2, 3), np.uint8)) for n in range(len(keys) + 1)]
+    starts = [0, *(n for n, key in enumerate(keys, 1) if key), len(frames)]
+    for start, end in pairwise(starts):
+        packets += PictureCodec().encode("front", frames[start:end], fps=1, keyframe_every=99)
+    needed = needed_for(frozenset(wanted), packets)
+    whole, some = pictures(packets), pictures(needed)
+    assert wanted & set(whole) <= set(some)
+    assert all((some[t] == whole[t]).all() for t in some)
+    lasts = [one.t_ns for one, then in pairwise([*needed, None]) if then is None or then.keyframe]
+    assert set(lasts) <= wanted, "nothing is decoded behind the last of a group that is wanted"
 
 
 def test_rules_without_faces_look_once() -> None:

@@ -1,7 +1,7 @@
 """Who is in one camera's video: the agent's models six times a second and more and, where that may have missed somebody, at every frame.
 
 The second time the models look at the stretches that :mod:`fsd_agent.rules.privacy.again` names, thoroughly and down to lower
-scores. The video is decoded once for each time; without such a stretch there is no second.
+scores. Each time the video is decoded where that time needs it; without such a stretch there is no second.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Looked:
 
 
 def look_over(
-    decoded: Callable[[], Iterator[DecodedFrame]],
+    decoded: Callable[[frozenset[int]], Iterator[DecodedFrame]],
     camera: str,
     rules: RedactionRules,
     detectors: Sequence[Detector],
@@ -50,19 +50,19 @@ def look_over(
 ) -> Looked:
     """Looks at the frames at ``frame_t_ns`` (f,), beside what others have ``seen`` of the same camera.
 
-    ``size`` is the width and height of the pictures. ``decoded`` begins the video anew. Without detectors nobody can look, nor
-    look again. Raises :class:`DetectorError`.
+    ``size`` is the width and height of the pictures. ``decoded`` begins the video anew, and gives at least the frames at these times.
+    Without detectors nobody can look, nor look again. Raises :class:`DetectorError`.
     """
     if not detectors:
         return Looked(join_detections(seen), (), 0)
     at_ns = frozenset(look_times(frame_t_ns, rules.max_gap_ns))
-    own = _look(decoded(), camera, detectors, at_ns, rules.strictness)
+    own = _look(decoded(at_ns), camera, detectors, at_ns, rules.strictness)
     looks = join_detections([*seen, *own])
     stretches = _stretches(rules, looks, at_ns, *size) if rules.faces != FaceRule.NONE else ()
     again_ns = frozenset(frame_t_ns[within(stretches, frame_t_ns)].tolist())
     if not again_ns:
         return Looked(looks, (), 0)
-    again = _look(decoded(), camera, detectors, again_ns, rules.strictness, again=True)
+    again = _look(decoded(again_ns), camera, detectors, again_ns, rules.strictness, again=True)
     return Looked(looks, again, len(again_ns))
 
 

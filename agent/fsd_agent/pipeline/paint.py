@@ -1,6 +1,7 @@
 """One camera's video of a clip: look, look again where somebody may have been missed, plan, paint, encode again.
 
-The video is decoded two or three times, to look and to paint, so no picture is kept for the next step. The new video
+The video is decoded once to paint, and before that as far as it is looked at: of each group of pictures up to the last that is. No
+picture is kept for the next step: who is seen at the video's end may decide that its beginning is looked at again. The new video
 begins with its own key frame at the window's start; the lead-in is decoded but not encoded. Frames keep their
 times. Every frame is checked on its way: a frame that is missing, late or of another size is damage.
 """
@@ -92,7 +93,7 @@ def paint(
         width, height = _size(codec, packets, described)
         seen = [one for one in clip.detections if one.camera == camera]
         looked = look_over(
-            lambda: _decoded(codec, packets, width, height, stopped),
+            lambda at_ns: _decoded(codec, needed_for(at_ns, packets), width, height, stopped),
             camera,
             rules,
             detectors,
@@ -167,6 +168,20 @@ def _decoded(
         if (frame.width, frame.height) != (width, height):
             raise _DamagedError(f"{where}: {frame.width}x{frame.height} after {width}x{height}")
         yield frame
+
+
+def needed_for(at_ns: frozenset[int], packets: Sequence[EncodedPacket]) -> list[EncodedPacket]:
+    """What has to be decoded for the frames at ``at_ns``: from the key frame of their group of pictures to the last of them there."""
+    needed: list[EncodedPacket] = []
+    group: list[EncodedPacket] = []
+    for packet in packets:
+        if packet.keyframe:
+            group = []
+        group.append(packet)
+        if packet.t_ns in at_ns:
+            needed += group
+            group = []
+    return needed
 
 
 def _fill(frames: Iterator[DecodedFrame], plan: RedactionPlan, start_ns: int) -> Iterator[DecodedFrame]:

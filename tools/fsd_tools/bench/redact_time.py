@@ -101,7 +101,7 @@ def _of_video(video: Path, detectors: Sequence[Detector], rules: RedactionRules)
     frame_t_ns = np.array(times, np.int64)
     tracks = [one for one in follow(persons(join_detections(dense), rules)) if _times(one).size >= SEEN_TWICE]
 
-    def decoded() -> Iterator[PyAvFrame]:
+    def decoded(_: frozenset[int]) -> Iterator[PyAvFrame]:
         return frames_of_file(video)
 
     looked = look_over(decoded, CAMERA, rules, detectors, (), frame_t_ns, size)

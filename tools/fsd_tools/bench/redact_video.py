@@ -1,8 +1,8 @@
 """Redaction of video end to end, at 1280x720: what a frame costs to decode, to look at, to paint and to encode again.
 
 The street video of the data set, encoded as a camera would. The parts are timed one after the other in the same rounds, and a frame's cost is
-put together as the agent spends it: decoded twice (to look and to paint), looked at as often as the agent does, painted and encoded. So other
-shares of looks can be told from the same run.
+put together as the agent spends it: decoded to look as far as it is looked at, and once to paint, looked at as often as the agent does,
+painted and encoded. So other shares of looks can be told from the same run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fsd_agent.pipeline.look import look_at, look_times
+from fsd_agent.pipeline.paint import needed_for
 from fsd_agent.ports.detector import Detector
 from fsd_agent.records.region import RedactionRules
 from fsd_agent.records.staged import join_detections
@@ -35,14 +36,16 @@ class _Parts:
     """Seconds of processor time a frame."""
 
     decode: float
+    decode_to_look: float
+    """For the first look: of each group of pictures what lies behind its last look is not decoded."""
     look: float
     paint: float
     encode: float
 
     def frame(self, looks: float) -> float:
-        """Of one frame that is looked at ``looks`` times on average; each time the video is looked through, it is decoded."""
-        passes = 2 if looks < 1 else 3
-        return passes * self.decode + looks * self.look + self.paint + self.encode
+        """Of one frame that is looked at ``looks`` times on average; from one on, every frame is decoded for a second look."""
+        decode = self.decode_to_look + self.decode * (1 if looks < 1 else 2)
+        return decode + looks * self.look + self.paint + self.encode
 
 
 def video_figures(
@@ -67,6 +70,7 @@ def video_figures(
         figure("where every frame is looked at again", 1 / parts.frame(1 + often), "frames/s"),
         figure("1280x720: frames that are looked at", 100 * often, "%"),
         figure("1280x720: decode", 1e3 * parts.decode, "ms/frame"),
+        figure("1280x720: decode to look", 1e3 * parts.decode_to_look, "ms/frame"),
         figure("1280x720: look, detectors and picture", 1e3 * parts.look, "ms/look"),
         figure("1280x720: plan and paint", 1e3 * parts.paint, "ms/frame"),
         figure("1280x720: encode", 1e3 * parts.encode, "ms/frame"),
@@ -91,7 +95,7 @@ def _timed(
     decoded = list(codec.decode(packets))
     looked = decoded[:: len(decoded) // LOOKED][:LOOKED]
     frame_t_ns = np.array([frame.t_ns for frame in decoded], np.int64)
-    at_ns = set(look_times(frame_t_ns, rules.max_gap_ns))
+    at_ns = frozenset(look_times(frame_t_ns, rules.max_gap_ns))
     seen = [one for frame in decoded if frame.t_ns in at_ns for one in _look(frame, detectors, rules)]
     width, height = decoded[0].width, decoded[0].height
 
@@ -108,13 +112,15 @@ def _timed(
 
     ways: dict[str, Callable[[], object]] = {
         "decode": lambda: [frame.t_ns for frame in codec.decode(packets)],
+        "decode to look": lambda: [frame.t_ns for frame in codec.decode(needed_for(at_ns, packets))],
         "look": lambda: [_look(frame, detectors, rules) for frame in looked],
         "paint": paint,
         "encode": lambda: list(codec.encode(CAMERA, decoded, fps=fps, keyframe_every=round(fps))),
     }
     spent = interleaved(rounds, ways)
     n = len(decoded)
-    return _Parts(spent["decode"] / n, spent["look"] / len(looked), spent["paint"] / n, spent["encode"] / n)
+    a_frame = {name: seconds / (len(looked) if name == "look" else n) for name, seconds in spent.items()}
+    return _Parts(**{name.replace(" ", "_"): seconds for name, seconds in a_frame.items()})
 
 
 def _look(frame: PyAvFrame, detectors: Sequence[Detector], rules: RedactionRules) -> list[Detections]:
