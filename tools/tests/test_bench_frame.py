@@ -14,7 +14,7 @@ from fsd_tools.bench.commands import EVERY_S, Paced
 from fsd_tools.bench.frame import BenchResult, Goal, figure, interleaved, this_machine
 from fsd_tools.bench.paced import median_at_pace
 from fsd_tools.bench.registry import BENCHES, find_bench, method_of
-from fsd_tools.bench.report import Section, number, read_result, render
+from fsd_tools.bench.report import Section, figures_on, number, read_result, render
 from fsd_tools.data import data_dir
 from fsd_tools.errors import ToolError
 from fsd_tools.main import main
@@ -125,6 +125,21 @@ def test_the_page_shows_method_figures_and_what_did_not_run() -> None:
     assert "| memory | 210 MB |  |  | value <= 200 **missed** |" in page
     assert "| size | 12,346 B |" in page
     assert "## agent\n\nMethod.\n\n**Not run here:** no result" in page
+
+
+def test_what_was_not_run_again_keeps_its_figures() -> None:
+    page = render(
+        [Section("decode", "How it is done.", result(), None), Section("agent", "Method.", None, "no result")]
+    )
+    kept = figures_on(page)
+    assert set(kept) == {"decode"}
+    again = [
+        Section("decode", "How it is done now.", None, "no result", kept["decode"]),
+        Section("agent", "Method.", None, "no result", kept.get("agent", "")),
+    ]
+    assert render(again) == page.replace("How it is done.", "How it is done now.")
+    assert figures_on(render(again)) == kept
+    assert figures_on("# Another page\n\n## With\n\nno figures\n") == {}
 
 
 @pytest.mark.parametrize(

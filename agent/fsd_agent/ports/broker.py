@@ -89,7 +89,7 @@ class Broker(Protocol):
         ...
 
     def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
-        """The same of several, each topic and payload, in order: the tokens. What is asked for each publish is asked once."""
+        """The same of several, each topic and payload, in order; their tokens."""
         ...
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from fsd_tools.bench.frame import BenchResult, Progress
 from fsd_tools.bench.registry import BENCHES, Bench, find_bench, method_of
-from fsd_tools.bench.report import Section, by_name, cells, read_result, render
+from fsd_tools.bench.report import Section, by_name, cells, figures_on, read_result, render
 from fsd_tools.errors import ToolError
 
 ROUNDS = 5
@@ -97,7 +97,8 @@ def report(
 ) -> int:
     """Write the performance page, from given results or by running every benchmark now.
 
-    Benchmarks whose data is missing are named on the page and on stderr, with the reason.
+    Benchmarks whose data is missing are named on the page and on stderr, with the reason. With --from, a benchmark of which no result is given
+    keeps the figures that the page has of it.
 
     Example: fsdctl bench report -o docs/performance.md --from agent.json decode.json detect.json
 
@@ -114,13 +115,14 @@ def report(
     given = by_name([read_result(path) for path in source])
     for name in given:
         find_bench(name)
-    sections = [_section(bench, given, rounds, run_now=not source) for bench in BENCHES.values()]
+    before = figures_on(output.read_text(encoding="utf-8")) if source and output.exists() else {}
+    sections = [_section(bench, given, before, rounds, run_now=not source) for bench in BENCHES.values()]
     if not any(section.result for section in sections):
         raise ToolError("no benchmark could run; nothing written")
     output.write_text(render(sections), encoding="utf-8")
-    print(
-        f"{output}: {sum(section.result is not None for section in sections)} of {len(sections)} benchmarks"
-    )
+    new = sum(section.result is not None for section in sections)
+    kept = sum(bool(section.before) for section in sections)
+    print(f"{output}: {new} of {len(sections)} benchmarks" + (f", {kept} as they were" if kept else ""))
     return 0
 
 
@@ -132,12 +134,20 @@ def _check_output(path: Path) -> None:
         )
 
 
-def _section(bench: Bench, given: Mapping[str, BenchResult], rounds: int, *, run_now: bool) -> Section:
+def _section(
+    bench: Bench,
+    given: Mapping[str, BenchResult],
+    before: Mapping[str, str],
+    rounds: int,
+    *,
+    run_now: bool,
+) -> Section:
     try:
         method = method_of(bench)
+        if bench.name in given:
+            return Section(bench.name, method, given[bench.name], None)
         if not run_now:
-            reason = None if bench.name in given else "no result was given"
-            return Section(bench.name, method, given.get(bench.name), reason)
+            return Section(bench.name, method, None, "no result was given", before.get(bench.name, ""))
         with _progress(bench.name) as progress:
             return Section(bench.name, method, bench.load()(rounds, progress), None)
     except ToolError as error:

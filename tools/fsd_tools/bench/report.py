@@ -30,6 +30,22 @@ class Section:
     result: BenchResult | None
     not_run: str | None
     """Why there is no result."""
+    before: str = ""
+    """Where there is none: machine and figures of an earlier run, as the page has them."""
+
+
+_HEAD = "| figure | value | peer | ratio | goal |"
+
+
+def figures_on(page: str) -> dict[str, str]:
+    """Machine and figures of each benchmark that a page of ours has figures of, as they stand there."""
+    found: dict[str, str] = {}
+    for section in page.split("\n## ")[1:]:
+        name, _, rest = section.partition("\n")
+        said, head, table = rest.partition(f"\n\n{_HEAD}\n")
+        if head:
+            found[name] = said.rpartition("\n")[2] + head + table.strip()
+    return found
 
 
 def read_result(path: Path) -> BenchResult:
@@ -70,13 +86,8 @@ def number(value: float | None) -> str:
 def _section(one: Section) -> str:
     lines = [f"## {one.name}", "", one.method.replace("``", "`"), ""]
     if one.result is None:
-        return "\n".join([*lines, f"**Not run here:** {one.not_run}", ""])
-    lines += [
-        _machine(one.result.machine),
-        "",
-        "| figure | value | peer | ratio | goal |",
-        "|---|---|---|---|---|",
-    ]
+        return "\n".join([*lines, one.before or f"**Not run here:** {one.not_run}", ""])
+    lines += [_machine(one.result.machine), "", _HEAD, "|---|---|---|---|---|"]
     lines += [
         "| " + " | ".join(text.replace("|", "\\|") for text in cells(f)) + " |" for f in one.result.figures
     ]
