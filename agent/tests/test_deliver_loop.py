@@ -647,6 +647,48 @@ def test_consent_that_is_withdrawn_while_segments_are_read_lets_none_of_them_go(
     ]
 
 
+class Passing(ManualClock):
+    """Time goes by while somebody works: so much at each look."""
+
+    def __init__(self, tick_ns: int) -> None:
+        super().__init__()
+        self.tick_ns = tick_ns
+
+    def monotonic_ns(self) -> int:
+        self.advance(self.tick_ns)
+        return super().monotonic_ns()
+
+
+@pytest.mark.parametrize(("tick_ms", "windows"), [(1, 10), (30, 1)])
+def test_on_a_fast_link_one_step_fills_the_window_again_and_again_for_a_while(
+    tick_ms: int, windows: int
+) -> None:
+    """What a step asks beside that, it asks after at most 20 ms, or at once where anything but an acknowledgement comes."""
+    bench = Bench(clock=Passing(tick_ms * SECOND // 1000))
+    clip = bench.add(1, size=200_000)
+    assert bench.run(lambda: any(f"/seg/{clip}" in each.topic for each in bench.cn.published), tick_ns=0)
+    before, asked = len(bench.cn.published), list[int]()
+    route = bench.route
+
+    def look() -> Route | Hold:
+        asked.append(1)
+        return route
+
+    bench.deliverer._route_source = look
+    bench.deliverer.step(0)
+    assert len(asked) == 1
+    sent = len(bench.cn.published) - before
+    if windows == 1:
+        assert sent == bench.window
+    else:
+        assert windows * bench.window <= sent < 25 * bench.window
+    bench.cn.publish(bench.deliverer._lane.topics.campaigns, b"news")  # type: ignore[union-attr]
+    before = len(bench.cn.published)
+    bench.deliverer.step(0)
+    assert len(bench.cn.published) - before <= bench.window
+    assert [message.payload for _, message in bench.messages] == [b"news"]
+
+
 def test_segments_that_follow_each_other_go_together_as_far_as_the_window_reaches(bench: Bench) -> None:
     """And what is small goes before them, whenever there is any."""
     clip = sealed_and_recorded(bench, 1, size=50_000)
