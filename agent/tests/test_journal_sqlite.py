@@ -144,6 +144,30 @@ def test_a_file_sealed_to_another_region_is_refused(journal: Journal) -> None:
     assert (found.state, found.region_id) == (ClipState.CAPTURED, "eu")
 
 
+def test_only_the_move_to_sealed_does_not_wait_for_the_medium(tmp_path: Path) -> None:
+    """Whatever becomes of it: the next change waits again."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+
+    def waits() -> bool:
+        with journal._file.read() as db:
+            return bool(db.execute("PRAGMA synchronous").fetchone()[0] == 2)
+
+    seen: list[bool] = []
+    journal.accept([firing(1, clip=1)], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    with journal._file.read() as db:
+        db.create_function("watch", 0, lambda: seen.append(waits()))
+        db.execute("CREATE TEMP TRIGGER watched AFTER UPDATE ON clips BEGIN SELECT watch(); END")
+    with pytest.raises(JournalError, match="another region"):
+        journal.sealed(SealedClip(clip_id(1), "cn", 1, bytes(32)))
+    assert waits()
+    journal.sealed(SealedClip(clip_id(1), "eu", 1, bytes(32)))
+    assert waits()
+    journal.delivered(clip_id(1), receipt=b"signed")
+    assert seen == [False, True]
+    journal.close()
+
+
 def test_what_has_ended_stays_ended(journal: Journal) -> None:
     journal.accept([firing(1, clip=1)], [row(1)])
     journal.dropped(clip_id(1), DropReason.NO_VIDEO, "no packets")

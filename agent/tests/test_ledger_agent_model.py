@@ -380,6 +380,7 @@ class AgentModel(RuleBasedStateMachine):
         self.staging.power_cut()
         if self.chance.random() < 0.5:
             self.spool.power_cut(self.chance)
+            self.journal.power_cut(self.chance)
         self.journal.full = False
         path = segment_paths(self.folder)[-1]
         data = bytearray(path.read_bytes())

@@ -20,7 +20,18 @@ from fsd_agent.records.clip import ClipRow, ClipState, SealedClip
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.consent import ConsentSetting
 from fsd_agent.records.firing import Firing, JudgedFiring
-from fsd_agent.records.ledger import ConsentChanged, Copy, Dropped, Fired, Receipted, Redacted, Sealed, Sent
+from fsd_agent.records.ledger import (
+    Cause,
+    ConsentChanged,
+    Copy,
+    Dropped,
+    Erased,
+    Fired,
+    Receipted,
+    Redacted,
+    Sealed,
+    Sent,
+)
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.rules.audit.account import account
@@ -404,6 +415,36 @@ def test_a_receipt_that_only_the_ledger_holds_is_carried_through(
     assert (row.state, row.drop) == (ClipState.DELIVERED, None)
     assert spool.entries() == frozenset()
     assert check_ledger(disk) == {1: "at the region"}
+
+
+@pytest.mark.parametrize("receipted", [False, True])
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("given", [(Purpose.SAFETY,), ()])
+def test_a_move_to_sealed_that_a_power_cut_took_back_is_made_again(
+    disk: Disk, staged: bool, receipted: bool, given: tuple[Purpose, ...]
+) -> None:
+    """Nobody waited for it: the staged copy may be gone by then, and the region may have the clip."""
+    journal, staging, spool, ledger = disk
+    stage(disk, 1)
+    journal.captured(clip_id(1), cut=False)
+    ledger.append(*recorded(spool.put(at("eu"), clip_id(1), as_file(b"sealed"))))
+    if not staged:
+        ledger.append(Erased(clip_id(1), "eu", Copy.STAGED, Cause.SEALED))
+        staging.erase(at("eu"), clip_id(1))
+    if receipted:
+        ledger.append(*sent(1))
+    recovery(disk, *given)
+    row = journal.clip(clip_id(1))
+    assert row is not None
+    where = check_ledger(disk)
+    if receipted:
+        assert (row.state, row.drop, where) == (ClipState.DELIVERED, None, {1: "at the region"})
+    elif given:
+        assert (row.state, row.drop, row.size_bytes) == (ClipState.SEALED, None, 6)
+        assert spool.entries() == {(at("eu"), clip_id(1))}
+    else:
+        assert (row.state, where) == (ClipState.DROPPED, {1: "erased"})
+    assert staging.entries() == frozenset()
 
 
 def test_clips_from_before_the_ledger_are_taken_up(disk: Disk) -> None:

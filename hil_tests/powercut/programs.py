@@ -16,17 +16,18 @@ from pathlib import Path
 ROUNDS = 60
 
 
-def rows(folder: Path, synchronous: str, journal: str = "WAL") -> None:
-    """Commit row after row. The file and its name are durable before the first."""
+def rows(folder: Path, *synchronous: str, journal: str = "WAL") -> None:
+    """Commit row after row, by turns as ``synchronous`` says, and tell the last of each turn. The file and its name are durable before the first."""
     db = sqlite3.connect(folder / "rows.db", isolation_level=None)
     db.execute(f"PRAGMA journal_mode = {journal}")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 16")
     db.execute("CREATE TABLE rows (number INTEGER PRIMARY KEY, filler BLOB)")
     _sync_folder(folder)
-    db.execute(f"PRAGMA synchronous = {synchronous}")
     for number in range(ROUNDS):
-        db.execute("INSERT INTO rows VALUES (?, randomblob(900))", (number,))
+        for turn, how in enumerate(synchronous):
+            db.execute(f"PRAGMA synchronous = {how}")
+            db.execute("INSERT INTO rows VALUES (?, randomblob(900))", (number * len(synchronous) + turn,))
         _say(number)
 
 
@@ -59,6 +60,7 @@ def _say(number: int) -> None:
 PROGRAMS: dict[str, Callable[[Path], None]] = {
     "wal full": lambda folder: rows(folder, "FULL"),
     "wal normal": lambda folder: rows(folder, "NORMAL"),
+    "wal normal then full": lambda folder: rows(folder, "NORMAL", "FULL"),
     "wal off": lambda folder: rows(folder, "OFF"),
     "file and name": lambda folder: files(folder, file=True, name=True),
     "file alone": lambda folder: files(folder, file=True, name=False),

@@ -80,6 +80,14 @@ def test_commits_that_are_synced_survive(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mounts")
+def test_a_commit_that_is_synced_takes_those_before_it_along(tmp_path: Path) -> None:
+    """As the journal's move to SEALED, which nobody waits for, survives with whatever comes next."""
+    after = [cut(tmp_path, "wal normal then full", seed) for seed in range(CUTS)]
+    assert sum(one.said for one in after) > CUTS
+    assert all((rows := one.rows()) is not None and rows >= 2 * one.said for one in after)
+
+
+@pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize(("program", "lie"), [("wal normal", Lie.NONE), ("wal full", Lie.COMMITS)])
 def test_commits_that_are_not_synced_are_lost_and_nothing_is_damaged(
     tmp_path: Path, program: str, lie: Lie

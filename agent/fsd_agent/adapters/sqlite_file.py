@@ -2,7 +2,7 @@
 
 Invariants
 - WAL with synchronous=FULL: a commit has been fsynced before it returns (with NORMAL a power cut takes commits
-  back; with a rollback journal an unsynced unlink can). The folder is fsynced when the file is new.
+  back; with a rollback journal an unsynced unlink can), but for one that may be taken back. The folder is fsynced when the file is new.
 - What is read at the start is durable: a process that was killed in a commit may have left it unsynced, and we go by it.
 - One connection, one lock: calls from many threads run one after the other.
 - A damaged, foreign, newer or too old file is refused by name and left exactly as it is. It is never recreated: the
@@ -141,18 +141,28 @@ class SqliteFile:
             yield self._opened()
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: durable when the block ends, undone when it raises."""
+    def change(self, *, may_be_taken_back: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction: durable when the block ends, undone when it raises.
+
+        ``may_be_taken_back``: the medium is not waited for. Everybody reads it from now on, and with the next one that is durable it
+        is, too; a power cut before that takes it back.
+        """
         with self._lock, self._translated():
             connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
+            if may_be_taken_back:
+                connection.execute("PRAGMA synchronous = NORMAL")
             try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # SQLite undoes some failures by itself
-                    connection.execute("ROLLBACK")
-                raise
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:  # SQLite undoes some failures by itself
+                        connection.execute("ROLLBACK")
+                    raise
+            finally:
+                if may_be_taken_back:
+                    connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""

@@ -84,7 +84,7 @@ class SqliteJournal(SqliteQueries):
         self._reserve.move(lambda: self._sealed(sealed))
 
     def _sealed(self, sealed: SealedClip) -> None:
-        with self._counted() as db:
+        with self._counted(may_be_taken_back=True) as db:
             row = self._check_move(db, sealed.clip_id, ClipState.SEALED)
             changed = db.execute(
                 "UPDATE clips SET state = 'sealed', size_bytes = ?, sha256 = ? WHERE clip_id = ? AND region_id = ?",
@@ -148,10 +148,10 @@ class SqliteJournal(SqliteQueries):
         self._file.close()
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[sqlite3.Connection]:
+    def _counted(self, *, may_be_taken_back: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction that changes what is on board; where it is undone, that is counted again."""
         try:
-            with self._file.change() as db:
+            with self._file.change(may_be_taken_back=may_be_taken_back) as db:
                 yield db
         except BaseException:
             self._levels.forget()

@@ -6,7 +6,7 @@
 | given up | live | it is dropped, for the ledger's reason |
 | sealed, and the file is that one | CAPTURED | the row becomes SEALED |
 | sealed, and the file is not that one | CAPTURED | the sealed copy is erased as ``redone``; the clip is sealed again |
-| receipted | SEALED | the row becomes DELIVERED, whatever the user has said since: the clip is its region's. Where the receipt itself is in an older file, the region is asked again, and it is not recorded twice |
+| receipted | SEALED, or CAPTURED, which becomes SEALED first | the row becomes DELIVERED, whatever the user has said since: the clip is its region's. Where the receipt itself is in an older file, the region is asked again, and it is not recorded twice |
 | a copy that the row's state has no use for | any | its erasure is recorded, with the cause that the state tells |
 | consent to its purpose is not given | live | left to ``rules/spool/recover.py``, which drops it |
 | a clip | nothing | it was never accepted: given up, and its copies erased |
@@ -78,14 +78,18 @@ class LedgerRecovery:
         if reason is not None:
             self._journal.dropped(row.clip_id, reason, "recorded in the ledger before the stop")
             yield f"Dropped {row.clip_id}: the ledger says so: {reason}"
-        elif row.state is ClipState.SEALED and (receipt := self._book.receipted_before(row)) is not None:
-            self._journal.delivered(row.clip_id, receipt=receipt)
-            yield f"Delivered {row.clip_id}: the ledger has its receipt"
-        elif row.state is ClipState.CAPTURED and consented:
+            return
+        receipt = self._book.receipted_before(row)
+        state = row.state
+        if state is ClipState.CAPTURED and (consented or receipt is not None):
             sealed = self._book.sealed_before(row, self._spool)
             if sealed is not None:
                 self._journal.sealed(sealed)
+                state = ClipState.SEALED
                 yield f"Sealed {row.clip_id}: the ledger names its file"
+        if state is ClipState.SEALED and receipt is not None:
+            self._journal.delivered(row.clip_id, receipt=receipt)
+            yield f"Delivered {row.clip_id}: the ledger has its receipt"
 
     def _account_of(self, row: ClipRow) -> tuple[Fact, ...]:
         firings = self._journal.firings_of(row.clip_id)

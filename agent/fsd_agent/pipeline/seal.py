@@ -4,7 +4,7 @@
     recorded in the ledger           while the medium works on the file; a start compares the two, and the clip is sealed again where
                                      the file is not that one
     landed                           a power cut can't take the file any more
-    SEALED in the journal            it counts, and the staged copy may go
+    SEALED in the journal            it counts, and the staged copy may go; a power cut may take this back, and a start makes it again
 
 Record and file wait for the medium at the same time: neither needs the other to be durable first, and the journal needs both.
 

@@ -1,7 +1,7 @@
 """The durable account of every firing and every clip.
 
-Durability. When a method that changes something returns, the change survives a power cut. Each call is one
-transaction: all of it or nothing.
+Durability. When a method that changes something returns, the change survives a power cut, and so does everything before it; but
+for :meth:`Journal.sealed`. Each call is one transaction: all of it or nothing.
 
 Threads. Any thread; calls are serialised inside.
 """
@@ -118,7 +118,10 @@ class Journal(StateStore, Protocol):
         ...
 
     def sealed(self, sealed: SealedClip) -> None:
-        """CAPTURED to SEALED. Raises :class:`JournalError` where the file is for another region than the clip."""
+        """CAPTURED to SEALED. Raises :class:`JournalError` where the file is for another region than the clip.
+
+        A power cut takes it back, until another change has returned: the ledger has it, and a start makes up for it.
+        """
         ...
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:

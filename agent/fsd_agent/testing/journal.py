@@ -1,4 +1,4 @@
-"""A journal in memory that keeps every promise of ``ports.journal`` but durability."""
+"""A journal in memory that keeps every promise of ``ports.journal``; of a process that ends nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 
 from fsd_agent.ports.journal import (
     MAX_UNTOLD,
@@ -39,6 +40,8 @@ class MemoryJournal:
         """Set to make every call fail, as on a disk that can't be read."""
         self.receipts: dict[str, bytes] = {}
         self._clips: dict[str, ClipRow] = {}
+        self._afloat: dict[str, ClipRow] = {}
+        """Rows as they were before moves that a power cut may take back."""
         self._firings: dict[str, JudgedFiring] = {}
         self._region_of: dict[str, str] = {}
         """By firing."""
@@ -102,6 +105,15 @@ class MemoryJournal:
             self._clips[sealed.clip_id] = replace(
                 row, state=ClipState.SEALED, size_bytes=sealed.size_bytes, sha256=sealed.sha256
             )
+            self._afloat[sealed.clip_id] = row
+
+    def power_cut(self, chance: Random) -> None:
+        """Of the moves to SEALED since the last other change, the newest may be taken back, any number of them."""
+        with self._lock:
+            afloat = list(self._afloat.items())
+            for clip_id, row in afloat[chance.randint(0, len(afloat)) :]:
+                self._clips[clip_id] = row
+            self._afloat.clear()
 
     def delivered(self, clip_id: str, *, receipt: bytes) -> None:
         """See the port."""
@@ -306,7 +318,7 @@ class MemoryJournal:
         )
 
     def _movable(self, clip_id: str, after: ClipState) -> ClipRow:
-        self._writable()
+        self._writable(durable=after is not ClipState.SEALED)
         row = self._clips.get(clip_id)
         refused = refuse_move(clip_id, None if row is None else row.state, after)
         if row is None or refused is not None:
@@ -319,12 +331,15 @@ class MemoryJournal:
         if self.broken:
             raise JournalError("memory journal: can't be read")
 
-    def _writable(self) -> None:
+    def _writable(self, *, durable: bool = True) -> None:
+        """A change may be made, after which, where it is ``durable``, nothing before it can be taken back."""
         self._open()
         if self.full:
             raise StorageFullError("memory journal: no space left")
         if self.read_only:
             raise StorageFailedError("memory journal: read-only")
+        if durable:
+            self._afloat.clear()
 
 
 def _best_first(row: ClipRow) -> tuple[bool, int, float]:
