@@ -6,7 +6,7 @@ import contextlib
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,11 @@ class Noted:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         self.order.append("status" if topic == STATUS else "clip")
         return self._inner.publish(topic, payload, retain=retain)
+
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        self.order += ["clip"] * len(messages)
+        return self._inner.publish_all(messages)
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """See :class:`fsd_agent.ports.broker.Broker`."""

@@ -256,7 +256,7 @@ def test_a_vehicle_that_dies_goes_on_from_its_segment_journal(file_bench: Bench)
     if not bench.broker.traits.dollar_topics:
         pytest.skip("the broker does not relay the convention's topics")
     bench.receive()
-    clip = bench.add(12_000_000 if ALL else 4_000_000)
+    clip = bench.add(12_000_000)
     rounds, sent_bytes = 4 if ALL else 2, 0
     for number in range(rounds + 1):
         deliverer = bench.deliverer()

@@ -129,6 +129,10 @@ class TrustingBroker:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         return self._link.publish(topic, payload, retain=retain)
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        return self._link.publish_all(messages)
+
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         return self._link.events(timeout_s)
@@ -161,6 +165,10 @@ class NotedBroker:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """See :class:`fsd_agent.ports.broker.Broker`."""
         return self._broker.publish(topic, payload, retain=retain)
+
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
+        """See :class:`fsd_agent.ports.broker.Broker`."""
+        return self._broker.publish_all(messages)
 
     def events(self, timeout_s: float) -> tuple[BrokerEvent, ...]:
         """See :class:`fsd_agent.ports.broker.Broker`."""

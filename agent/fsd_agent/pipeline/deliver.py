@@ -48,7 +48,7 @@ from fsd_agent.rules.uplink.transfer import Emission, UplinkLimits
 
 REFRESH_NS = 5_000_000_000
 """The journal is asked again at least this often, for clips that nobody notified us of."""
-EXCHANGE_NS = 20_000_000
+EXCHANGE_NS = 5_000_000
 """On a fast link the window is filled and acknowledged many times in it, and what a step asks beside that costs as much each time."""
 IDLE_S = 0.5
 """Longest wait of one step in ``run``."""
@@ -204,7 +204,7 @@ class Deliverer:
         self._stats = self._picture()
 
     def _exchange(self, timeout_s: float, now_ns: int) -> None:
-        """Fill the window and hear what comes back; again, for :data:`EXCHANGE_NS`, as long as only acknowledgements come at once."""
+        """Fill the window and hear what comes back; again, for :data:`EXCHANGE_NS`, as long as the broker just takes what it is given."""
         until_ns = now_ns + EXCHANGE_NS
         while True:
             wait_s = timeout_s
@@ -215,8 +215,8 @@ class Deliverer:
             before_ns, now_ns = now_ns, self._clock.monotonic_ns()
             for event in events:
                 self._on_event(event, now_ns)
-            acked = bool(events) and all(isinstance(event, Acked) for event in events)
-            if not acked or not before_ns < now_ns < until_ns:
+            taken = bool(events) and all(isinstance(event, Acked) and not event.refusal for event in events)
+            if not taken or not before_ns < now_ns < until_ns:
                 return
 
     def close(self) -> None:
