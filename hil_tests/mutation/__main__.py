@@ -26,13 +26,15 @@ from hil_tests.mutation.mutants import Mutant, enums_of, mutants_of
 from hil_tests.mutation.report import (
     Judged,
     Result,
+    Told,
     Tried,
     as_markdown,
     diff,
     judge,
     key_of,
+    read_report,
     read_results,
-    told_keys,
+    told_of,
     write_results,
 )
 from hil_tests.mutation.trial import Verdict, warm_up
@@ -62,11 +64,9 @@ def _run(arguments: argparse.Namespace) -> int:
     files = _chosen(arguments.files)
     results = read_results(RESULTS)
     keys = {file: key_of(ROOT, file, COVERED[file]) for file in COVERED}
-    todo = [
-        file
-        for file in files
-        if arguments.again or arguments.survivors or file not in results or results[file].key != keys[file]
-    ]
+    told = {file: one for file, one in _told().items() if one.key == keys.get(file)}
+    current = {file for file, one in results.items() if one.key == keys.get(file)} | told.keys()
+    todo = [file for file in files if arguments.again or arguments.survivors or file not in current]
     enums = enums_of(sources_of_enums())
     work = {file: mutants_of((ROOT / file).read_bytes(), enums) for file in todo}
     if arguments.survivors:
@@ -83,8 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:
             )  # another run may have written beside this
     if arguments.survivors:
         return _tell({file: judge(file, results[file], ()) for file in files}, propose=arguments.propose)
-    code = _tell({file: judge(file, results[file], allowed) for file in files}, propose=arguments.propose)
-    return max(code, _write_report(results, keys, allowed))
+    results = {file: one for file, one in results.items() if one.key == keys.get(file)}
+    tried = {file: judge(file, results[file], allowed) for file in files if file in results}
+    code = _tell(tried, propose=arguments.propose)
+    return max(code, _write_report(results, told, allowed))
 
 
 def _try(file: str, mutants: Sequence[Mutant], key: str, jobs: int, progress: _Progress) -> Result:
@@ -127,16 +129,15 @@ def _tell(judged: Mapping[str, Judged], *, propose: bool) -> int:
     return 1 if faults else 0
 
 
-def _write_report(results: Mapping[str, Result], keys: Mapping[str, str], allowed: Sequence[Allowed]) -> int:
-    """Written only when it is about everything as it is now."""
-    missing = [file for file in COVERED if file not in results or results[file].key != keys[file]]
+def _write_report(results: Mapping[str, Result], told: Mapping[str, Told], allowed: Sequence[Allowed]) -> int:
+    """Written only when it is about everything as it is now: what was tried here, else what it has ``told`` already."""
+    missing = [file for file in COVERED if file not in results and file not in told]
     if missing:
         _say(f"mutation: {REPORT.name} is not written: {', '.join(missing)} not tried as it is now")
         return 0
-    now = {file: results[file] for file in COVERED}
-    judged = {file: judge(file, result, allowed) for file, result in now.items()}
-    sources = {file: (ROOT / file).read_bytes() for file in COVERED}
-    REPORT.write_text(as_markdown(now, judged, sources, _commit()))
+    judged = {file: judge(file, result, allowed) for file, result in results.items() if file in COVERED}
+    new = {file: told_of(results[file], found, (ROOT / file).read_bytes()) for file, found in judged.items()}
+    REPORT.write_text(as_markdown({file: new.get(file) or told[file] for file in COVERED}, _commit()))
     strangers = sorted({one.file for one in allowed} - COVERED.keys())
     for file in strangers:
         print(f"{file}: allowed.toml: no covered file")
@@ -144,9 +145,13 @@ def _write_report(results: Mapping[str, Result], keys: Mapping[str, str], allowe
     return 1 if strangers or any(one.unexplained or one.stale for one in judged.values()) else 0
 
 
+def _told() -> dict[str, Told]:
+    return read_report(REPORT.read_text()) if REPORT.exists() else {}
+
+
 def _check() -> int:
-    told = told_keys(REPORT.read_text()) if REPORT.exists() else {}
-    stale = [file for file in COVERED if told.get(file) != key_of(ROOT, file, COVERED[file])]
+    keys = {file: one.key for file, one in _told().items()}
+    stale = [file for file in COVERED if keys.get(file) != key_of(ROOT, file, COVERED[file])]
     for file in stale:
         _say(f"warning: docs/mutation.md is older than {file} or its tests: run make mutation")
     return 0

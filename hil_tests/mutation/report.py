@@ -97,34 +97,65 @@ def write_results(path: Path, results: Mapping[str, Result]) -> None:
     beside.replace(path)
 
 
-def as_markdown(
-    results: Mapping[str, Result], judged: Mapping[str, Judged], sources: Mapping[str, bytes], commit: str
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the report says of one file."""
+
+    mutants: int
+    killed: int
+    explained: int
+    unexplained: int
+    key: str
+    survivors: str = ""
+    """Of its survivors, as it is there."""
+
+
+def told_of(result: Result, found: Judged, source: bytes) -> Told:
+    """What there is to say of a file that was tried."""
+    survivors = "\n".join(_survivors(found, source))
+    killed = len(result.tried) - len(result.survivors)
+    return Told(
+        len(result.tried), killed, len(found.explained), len(found.unexplained), result.key, survivors
+    )
+
+
+def as_markdown(files: Mapping[str, Told], commit: str) -> str:
     """The report, of every covered file."""
-    total, killed = sum(len(one.tried) for one in results.values()), 0
-    rows = []
-    for file, result in results.items():
-        dead = len(result.tried) - len(result.survivors)
-        killed += dead
-        open_ = len(judged[file].unexplained)
-        rows.append(
-            f"| `{file}` | {len(result.tried)} | {dead} | {len(judged[file].explained)} | {open_} | `{result.key}` |"
-        )
-    explained = sum(len(one.explained) for one in judged.values())
-    unexplained = sum(len(one.unexplained) for one in judged.values())
+    total, killed = sum(one.mutants for one in files.values()), sum(one.killed for one in files.values())
+    explained, unexplained = (
+        sum(one.explained for one in files.values()),
+        sum(one.unexplained for one in files.values()),
+    )
     lines = [
         _HEAD.format(total=total, killed=killed, commit=commit),
         "| file | mutants | killed | survive, explained | unexplained | content |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
-        *rows,
+        *(
+            f"| `{file}` | {one.mutants} | {one.killed} | {one.explained} | {one.unexplained} | `{one.key}` |"
+            for file, one in files.items()
+        ),
         f"| all | {total} | {killed} | {explained} | {unexplained} | |",
         "",
         "## Survivors",
     ]
-    for file, found in judged.items():
-        if found.explained or found.unexplained:
-            lines += ["", f"### `{file}`", *_survivors(found, sources[file])]
+    for file, one in files.items():
+        if one.survivors:
+            lines += ["", f"### `{file}`", one.survivors]
     return "\n".join(lines) + "\n"
+
+
+def read_report(report: str) -> dict[str, Told]:
+    """What a report says of each file."""
+    survivors = {
+        name: text.rstrip("\n")
+        for name, text in re.findall(
+            r"^### `([^`]+)`\n(.*?)(?=\n\n### |\Z)", report, re.MULTILINE | re.DOTALL
+        )
+    }
+    rows = re.findall(
+        r"^\| `([^`]+)` \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| `([0-9a-f]{12})` \|$", report, re.MULTILINE
+    )
+    return {file: Told(*map(int, counts), key, survivors.get(file, "")) for file, *counts, key in rows}
 
 
 def _survivors(found: Judged, source: bytes) -> list[str]:
@@ -154,11 +185,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def told_keys(report: str) -> dict[str, str]:
-    """The content hash of each file that a report tells of."""
-    return dict(re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{12})` \|$", report, re.MULTILINE))
-
-
 _HEAD = """# Mutation report
 
 Made by `make mutation`; don't edit. Each mutant is one small change to the code that decides what a vehicle trusts, where
@@ -172,6 +198,6 @@ files, and for each the tests that must notice: its own, not the whole suite.
 a survivor is unexplained or an entry is stale.
 
 `content` is a hash over a file, its tests and the tool; `make mutation` tries again only the files where it has changed, and
-`make mutation CHECK=1` names them. It doesn't see changes elsewhere that a test depends on: `AGAIN=1` tries everything.
+`make mutation CHECK=1` names them. What this page says of the others stays, also in a new checkout. It doesn't see changes elsewhere that a test depends on: `AGAIN=1` tries everything.
 Run on commit {commit}.
 """

@@ -14,7 +14,7 @@ from hil_tests.mutation.__main__ import ALLOWED, main
 from hil_tests.mutation.allowed import Allowed, AllowedError, proposal, read_allowed
 from hil_tests.mutation.covered import COVERED, ROOT, sources_of_enums
 from hil_tests.mutation.mutants import Mutant, enums_of, mutants_of
-from hil_tests.mutation.report import Result, Tried, as_markdown, diff, judge, told_keys
+from hil_tests.mutation.report import Result, Told, Tried, as_markdown, diff, judge, read_report, told_of
 
 ENUMS = {"Colour": ("RED", "GREEN", "BLUE")}
 
@@ -200,11 +200,13 @@ def test_proposals_are_read_back_once_they_have_a_reason(tmp_path: Path) -> None
 def test_the_report_counts_tells_each_survivor_and_its_content() -> None:
     one, other = RESULT.survivors
     judged = judge("f.py", RESULT, [allow(one, one.code)])
-    text = as_markdown({"f.py": RESULT}, {"f.py": judged}, {"f.py": SOURCE.encode()}, "`abc`")
+    told = told_of(RESULT, judged, SOURCE.encode())
+    text = as_markdown({"f.py": told, "sound.py": Told(3, 3, 0, 0, "ba9876543210"), "g.py": told}, "`abc`")
     total = len(MUTANTS)
     assert f"| `f.py` | {total} | {total - 2} | 1 | 1 | `0123456789ab` |" in text
-    assert f"{total - 2} of {total} mutants were killed" in text
-    assert told_keys(text) == {"f.py": "0123456789ab"}
+    assert f"{2 * total - 1} of {2 * total + 3} mutants were killed" in text
+    assert as_markdown(read_report(text), "`abc`") == text, "so what is not tried again can stay as it is"
+    assert read_report(text)["f.py"] == told
     assert "because\n\n```diff\n@ TOP\n-TOP = 5\n+TOP = 6\n```" in text
     assert diff(other, SOURCE.encode()) == ["-TOP = 5", "+TOP = 4"]
 
