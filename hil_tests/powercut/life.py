@@ -243,17 +243,24 @@ class Life:
             must(not self._told, "the journal is gone")
             return Counter(before_the_journal=1)
         states = {row.clip_id: row.state for row in rows}
+        live = [row for row in rows if row.state in LIVE]
+        # Its row may say so no longer: the move to SEALED is not waited for, and the ledger, which is, makes a start repeat it.
+        sealed = {row.clip_id for row in live if _sealed_file(data, row).exists()}
         for clip_id, told in self._told.items():
             state = states.get(clip_id)
-            holds = state is not None and _ORDER[state] >= _ORDER[told]
+            taken_back = (state, told) == (ClipState.CAPTURED, ClipState.SEALED) and clip_id in sealed
+            holds = state is not None and (_ORDER[state] >= _ORDER[told] or taken_back)
             must(holds, f"clip {clip_id} was {told}, and is {state or 'unknown'}")
-        live = [row for row in rows if row.state in LIVE]
         for row in live:
-            kept = "spool" if row.state is ClipState.SEALED else "staging"
-            suffix = SEALED_SUFFIX if row.state is ClipState.SEALED else STAGED_SUFFIX
-            file = path_in(data / kept, suffix, row.compartment, row.clip_id)
-            must(file.exists(), f"clip {row.clip_id} is {row.state}, and its file is gone")
+            staged = path_in(data / "staging", STAGED_SUFFIX, row.compartment, row.clip_id)
+            there = row.state is not ClipState.SEALED and staged.exists()
+            may_be_sealed = row.state is not ClipState.STAGED and row.clip_id in sealed
+            must(there or may_be_sealed, f"clip {row.clip_id} is {row.state}, and its file is gone")
         return Counter(str(row.state) for row in live) or Counter(none=1)
+
+
+def _sealed_file(data: Path, row: ClipRow) -> Path:
+    return path_in(data / "spool", SEALED_SUFFIX, row.compartment, row.clip_id)
 
 
 def _rows(data: Path) -> tuple[ClipRow, ...] | None:
