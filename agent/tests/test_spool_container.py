@@ -133,6 +133,25 @@ def test_hashes_that_were_changed_or_cut_are_refused(version: Version) -> None:
             opened(data[:length]).identity()
 
 
+@pytest.mark.parametrize("size", [2**48, 70_000, 0])
+def test_a_header_whose_size_was_damaged_costs_no_memory(size: int) -> None:
+    """Nothing of it is proved yet, and a bit of it may say that there are hashes of a hundred gigabytes."""
+    data, asked = with_hash(b"golden"), list[int]()
+    head = msgspec.msgpack.encode(
+        {"v": 3, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": size, "salt": SALT}
+    )
+    length = int.from_bytes(data[8:12], "big")
+    damaged = data[:8] + len(head).to_bytes(4, "big") + head + data[12 + length :]
+
+    def noted(offset: int, count: int) -> bytes:
+        asked.append(count)
+        return damaged[offset : offset + count]
+
+    with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
+        SpoolFile.open(noted, EU, CLIP, key=KEY).identity()
+    assert max(asked) < 2000
+
+
 @pytest.mark.parametrize("made", [with_hash, lambda content: encode(as_file(content))])
 def test_nothing_may_follow(made: Callable[[bytes], bytes]) -> None:
     file = opened(made(b"small") + b"\0")

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Final, NamedTuple
 
-from fsd_agent.pipeline.segments import Outline, Segments
+from fsd_agent.pipeline.segments import Segments
 from fsd_agent.pipeline.soundness import Soundness
 from fsd_agent.ports.spool import RegionSpool, SpoolDamagedError
 from fsd_agent.records.clip import ClipRow
@@ -32,6 +32,18 @@ from fsd_agent.wire.file_async import (
 )
 from fsd_agent.wire.pieces import HASH_BYTES, PIECE_BYTES, FileIdentity
 from fsd_agent.wire.transfer import Fin, Init, Topics, encode
+
+
+class _Known(NamedTuple):
+    """Of a clip's file, before the first question about it."""
+
+    hashes: bytes = b""
+    """SHA-256 of each segment, in order, where the file says it or was read whole."""
+    whole: bytes = b""
+    """SHA-256 of all, where it was read whole."""
+
+
+_NOTHING: Final = _Known()
 
 
 class SealedFiles:
@@ -51,8 +63,7 @@ class SealedFiles:
         self._segment_bytes = segment_bytes
         self._soundness = Soundness(spool, beside, done, segment_bytes)
         self._segments = Segments(spool, segment_bytes)
-        self._hashes: dict[str, bytes] = {}
-        """SHA-256 of each segment in order, of clips whose file says it or was read whole."""
+        self._known: dict[str, _Known] = {}
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -67,12 +78,12 @@ class SealedFiles:
         self._segments.forget(row.clip_id)  # The file may be another since
         says = None if doubted else self._says(row)
         if says is not None and says.sha256 == row.sha256:
-            self._hashes[row.clip_id] = says.pieces if self._segment_bytes == PIECE_BYTES else b""
+            self._known[row.clip_id] = _Known(says.pieces if self._segment_bytes == PIECE_BYTES else b"")
             return True
         outline = self._soundness.outline(row)
         if outline is None:
             return False
-        self._keep(row, outline)
+        self._known[row.clip_id] = _Known(outline.segments(), outline.whole())
         return True
 
     def may_end(self, row: ClipRow) -> bool:  # noqa: ARG002
@@ -81,12 +92,12 @@ class SealedFiles:
 
     def render(self, emission: Emission, row: ClipRow) -> tuple[str, bytes]:
         """Topic and payload of what is to be sent of the clip of ``row``. Raises ``SpoolError``."""
+        known = self._known.get(row.clip_id, _NOTHING)
         if isinstance(emission, SendInit):
-            return self._init(row, emission.message, self._hashes.get(row.clip_id, b""))
+            return self._init(row, emission.message, known)
         if isinstance(emission, SendFin):
-            return self._fin(row, emission.message)
-        hashes = self._hashes.get(row.clip_id, b"")
-        data, sha256 = self._segments.get(row, emission.offset, emission.length, hashes)
+            return self._fin(row, emission.message, known)
+        data, sha256 = self._segments.get(row, emission.offset, emission.length, known.hashes)
         if len(data) != emission.length:
             end = emission.offset + emission.length
             raise SpoolDamagedError(f"clip {row.clip_id}: file ends before byte {end}")
@@ -95,13 +106,13 @@ class SealedFiles:
     def forget(self, row: ClipRow) -> None:
         """Keep nothing in memory of a clip whose file is gone, or will be."""
         self._soundness.forget(row.clip_id)
-        self._hashes.pop(row.clip_id, None)
+        self._known.pop(row.clip_id, None)
         self._segments.forget(row.clip_id)
 
     def forget_all(self) -> None:
         """As :meth:`forget`, of any clip; checks that are under way are given up."""
         self._soundness.forget_all()
-        self._hashes.clear()
+        self._known.clear()
         self._segments.forget_all()
 
     def erase(self, row: ClipRow) -> None:
@@ -113,62 +124,42 @@ class SealedFiles:
         """What the file says that it is, where that is enough. Raises ``SpoolError``."""
         return self._spool.identity(row.purpose, row.clip_id)
 
-    def _keep(self, row: ClipRow, outline: Outline) -> None:
-        self._hashes[row.clip_id] = outline.segments()
-
-    def _init(self, row: ClipRow, message: Init, _hashes: bytes) -> tuple[str, bytes]:
+    def _init(self, row: ClipRow, message: Init, _known: _Known) -> tuple[str, bytes]:
         return self._topics.init(row.clip_id), encode(message)
 
     def _segment(self, row: ClipRow, offset: int, sha256: bytes) -> str:
         return self._topics.segment(row.clip_id, offset, sha256)
 
-    def _fin(self, row: ClipRow, message: Fin) -> tuple[str, bytes]:
+    def _fin(self, row: ClipRow, message: Fin, _known: _Known) -> tuple[str, bytes]:
         return self._topics.fin(row.clip_id), encode(message)
 
 
 class FileAsyncFiles(SealedFiles):
     """The same by the public file convention (:mod:`fsd_agent.wire.file_async`), which has the SHA-256 of the whole."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._wholes: dict[str, bytes] = {}
-
     def may_end(self, row: ClipRow) -> bool:
         """See the base class."""
-        return row.clip_id in self._wholes
-
-    def forget(self, row: ClipRow) -> None:
-        """See the base class."""
-        super().forget(row)
-        self._wholes.pop(row.clip_id, None)
-
-    def forget_all(self) -> None:
-        """See the base class."""
-        super().forget_all()
-        self._wholes.clear()
+        return bool(self._known.get(row.clip_id, _NOTHING).whole)
 
     def _says(self, row: ClipRow) -> FileIdentity | None:  # noqa: ARG002
         return None
 
-    def _keep(self, row: ClipRow, outline: Outline) -> None:
-        super()._keep(row, outline)
-        self._wholes[row.clip_id] = outline.whole()
-
-    def _init(self, row: ClipRow, message: Init, hashes: bytes) -> tuple[str, bytes]:
+    def _init(self, row: ClipRow, message: Init, known: _Known) -> tuple[str, bytes]:
         claim = FileClaim(
             fsd=2,
             region=self._topics.region,
             vehicle=self._topics.vehicle,
             segment_bytes=message.segment_bytes,
-            segments=b"".join(hashes[at:][:PREFIX_BYTES] for at in range(0, len(hashes), HASH_BYTES)),
+            segments=b"".join(
+                known.hashes[at:][:PREFIX_BYTES] for at in range(0, len(known.hashes), HASH_BYTES)
+            ),
             identity=row.sha256,
         )
-        checksum = self._wholes[row.clip_id].hex()
-        init = FileInit(name=row.clip_id, size=message.size, checksum=checksum, user_data=claim)
+        init = FileInit(name=row.clip_id, size=message.size, checksum=known.whole.hex(), user_data=claim)
         return init_topic(row.clip_id), encode_init(init)
 
     def _segment(self, row: ClipRow, offset: int, sha256: bytes) -> str:
         return segment_topic(row.clip_id, offset, sha256)
 
-    def _fin(self, row: ClipRow, message: Fin) -> tuple[str, bytes]:
-        return fin_topic(row.clip_id, message.size, self._wholes[row.clip_id]), b""
+    def _fin(self, row: ClipRow, message: Fin, known: _Known) -> tuple[str, bytes]:
+        return fin_topic(row.clip_id, message.size, known.whole), b""

@@ -202,13 +202,15 @@ class SpoolFile:
             return None
         size = self.header.size
         hashes = 1 if self.header.v == 2 else count_pieces(size)
-        at = self._body_at + size + count_pieces(size) * TAG_BYTES
-        # A byte more than there is: nothing comes behind it
-        sealed = self._read_at(at, hashes * HASH_BYTES + TAG_BYTES + 1)
+        at, count = self._body_at + size + count_pieces(size) * TAG_BYTES, hashes * HASH_BYTES + TAG_BYTES
+        refused = "its hashes are damaged, cut short, or another file's"
+        # The size is not proved yet, and may ask for any memory: so the file's end has to be where it says first.
+        if len(self._read_at(at + count - 1, 2)) != 1:
+            raise SpoolFileError(refused)
         try:
-            opened = self._chunks.decrypt(_HASH_NONCE, sealed, self._bound)
+            opened = self._chunks.decrypt(_HASH_NONCE, self._read_at(at, count), self._bound)
         except (InvalidTag, ValueError) as error:
-            raise SpoolFileError("its hashes are damaged, cut short, or another file's") from error
+            raise SpoolFileError(refused) from error
         return FileIdentity(opened) if self.header.v == 2 else FileIdentity(identity_of(size, opened), opened)
 
     def _open_chunks(self, first: int, last: int) -> Iterator[bytes]:
