@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -46,10 +47,12 @@ from fsd_agent.testing.events import RememberedEvents
 from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.region import MemoryRegion
-from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.sealed import as_file, seal_bytes
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
+from fsd_agent.wire.pieces import PIECE_BYTES
+from fsd_agent.wire.sealed import read_manifest
 from fsd_agent.wire.transfer import Topics, receiver_subscription
 
 LIMITS = UplinkLimits(segment_bytes=1024)
@@ -617,6 +620,37 @@ def test_a_clip_that_is_being_sent_stops_at_the_withdrawal(bench: Bench) -> None
     assert not [each for each in bench.cn.published[before:] if clip in each.topic]
     assert bench.state(clip) is ClipState.SEALED, "who withdraws gives it up, not who sends"
     assert not of(bench, Dropped)
+
+
+def test_of_a_clip_that_is_withdrawn_before_its_last_segments_the_region_has_nothing_that_opens_it(
+    bench: Bench,
+) -> None:
+    """Not even with what is left on the vehicle's disk: the wrapped key is in the first piece, which goes last."""
+    keys, region = MemoryVehicleKeys(), bench.regions["cn"]
+    clip = f"{1:032x}"
+    content = seal_bytes(region.route(), keys, clip, random.Random(1).randbytes(200_000))
+    wrapped = read_manifest(io.BytesIO(content)).wrapped_key
+    bench.window = 1
+    bench.start()
+    row = ClipRow(clip, "cn", Purpose.SAFETY, ClipState.STAGED, 1, 2, 0, (), (), 0)
+    bench.journal.accept((), (row,))
+    bench.journal.captured(clip, cut=False)
+    bench.journal.sealed(bench.spool.put(at("cn"), clip, as_file(content)))
+    bench.deliverer.notify()
+    before_first = -(-len(content) // LIMITS.segment_bytes) - -(-PIECE_BYTES // LIMITS.segment_bytes)
+
+    def segments() -> list[Message]:
+        return [each for each in bench.cn.published if f"/up/seg/{clip}/" in each.topic]
+
+    assert bench.run(lambda: len(segments()) == before_first, steps=2000)
+    bench.consent.withdraw(Purpose.SAFETY)
+    bench.run(lambda: False, steps=200, tick_ns=SECOND)
+    sent = {int(each.topic.split("/")[-2]): each.payload for each in segments()}
+    assert len(sent) == before_first
+    assert min(sent) >= PIECE_BYTES
+    assert b"".join(payload for _, payload in sorted(sent.items())) == content[min(sent) :]
+    on_disk = bench.spool.files[at("cn"), clip]
+    assert all(wrapped not in held for held in (on_disk, *sent.values()))
 
 
 def test_consent_that_is_withdrawn_while_segments_are_read_lets_none_of_them_go(bench: Bench) -> None:

@@ -180,7 +180,7 @@ def test_damage_inside_a_file_that_says_what_it_is_is_found_before_it_is_sent() 
     bench.spool.files[place] = bytes(content)
     assert bench.files.is_sound(row)
     assert bench.segment(0, BLOCK_BYTES) == bench.data[0][BLOCK_BYTES:][:SEGMENT_BYTES]
-    with pytest.raises(SpoolDamagedError, match="chunk 39 is damaged"):
+    with pytest.raises(SpoolDamagedError, match="piece 39 is damaged"):
         bench.segment(0, 2 * BLOCK_BYTES)
 
 

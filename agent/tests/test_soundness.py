@@ -35,7 +35,7 @@ from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.unlimited import AlwaysOn, OpenGate
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.pieces import FileIdentity
-from fsd_agent.wire.spool_file import Version
+from fsd_agent.wire.spool_head import Version
 from fsd_agent.wire.transfer import SEGMENT_BYTES, Topics, receiver_subscription
 
 SIZE = BLOCK_BYTES + 1000
@@ -171,7 +171,7 @@ def test_each_attempt_is_checked_anew_and_a_file_that_went_bad_is_dropped() -> N
 def test_a_file_that_says_what_it_is_is_read_whole_after_an_attempt_that_got_nowhere() -> None:
     beside = WhenTold()
     bench = Bench(beside)
-    bench.spool.version = 3
+    bench.spool.version = 4
     row = bench.add(1)
     bench.server.forget = lambda topic: row.clip_id in topic
     bench.steps()
@@ -230,7 +230,7 @@ def test_an_answer_about_another_file_of_the_clip_is_none() -> None:
 
 
 @pytest.mark.parametrize("segment_bytes", [1000, SEGMENT_BYTES, BLOCK_BYTES, SIZE, SIZE + 1])
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_the_outline_has_the_hash_of_each_segment_and_of_the_whole(
     segment_bytes: int, version: Version
 ) -> None:

@@ -1,4 +1,4 @@
-"""A spool file opens at any place in its own compartment, and is noise everywhere else."""
+"""A spool file opens at any place in its own compartment, and is noise everywhere else, to its own region too."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ from fsd_agent.testing.regions import sample_redacted_clip, sample_region
 from fsd_agent.testing.sealed import as_file
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.compartment import use_key
-from fsd_agent.wire.pieces import FileIdentity
-from fsd_agent.wire.sealed import SealedError, seal_clip
-from fsd_agent.wire.spool_file import (
-    BLOCK_BYTES,
-    CHUNK_BYTES,
-    SpoolFile,
-    SpoolFileError,
-    Version,
-    encode_spool_blocks,
-    encode_spool_file,
-    open_own_clip,
-    read_header,
-)
+from fsd_agent.wire.pieces import PIECE_BYTES, FileIdentity
+from fsd_agent.wire.sealed import HEADER_BYTES_MAX, SealedError, seal_clip
+from fsd_agent.wire.spool_file import SpoolFile, encode_spool_file, open_own_clip
+from fsd_agent.wire.spool_head import SpoolFileError, read_header
 
 CLIP, OTHER = "ab" * 16, "cd" * 16
 EU = at("eu")
 KEY, SALT = bytes(range(32)), bytes(range(32, 64))
-LONG = hashlib.shake_128(b"long").digest(2 * CHUNK_BYTES + 100)
+LONG = hashlib.shake_128(b"long").digest(2 * PIECE_BYTES + 100)
+SIZES = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES, 9 * PIECE_BYTES + 5]
 
 
-def encode(file: SealedFile, compartment: Compartment = EU, clip_id: str = CLIP, key: bytes = KEY) -> bytes:
-    return b"".join(encode_spool_file(file, compartment, clip_id, key=key, salt=SALT))
+def encode(
+    file: SealedFile, compartment: Compartment = EU, clip_id: str = CLIP, key: bytes = KEY, salt: bytes = SALT
+) -> bytes:
+    content = b"".join(file.chunks)
+    file = SealedFile(file.size_bytes, file.content_key, (content,))
+    identity = FileIdentity.of(content)
+    return b"".join(
+        encode_spool_file(file, compartment, clip_id, key=key, salt=salt, identity=lambda: identity)
+    )
 
 
 def reader(data: bytes) -> Callable[[int, int], bytes]:
@@ -49,10 +48,16 @@ def opened(data: bytes, compartment: Compartment = EU, clip_id: str = CLIP, key:
     return SpoolFile.open(reader(data), compartment, clip_id, key=key)
 
 
-def whole(data: bytes, *where: object) -> bytes:
-    file = opened(data, *where)  # type: ignore[arg-type] # compartment and clip id
+def whole(data: bytes) -> bytes:
+    file = opened(data)
     assert file.content_key() == bytes(32)
+    file.identity()
     return file.read(0, file.header.size + 1)
+
+
+def body_of(data: bytes) -> int:
+    """Where the sealed file begins: behind header and content key."""
+    return 12 + int.from_bytes(data[8:12], "big") + 48
 
 
 DATA = encode(as_file(LONG))
@@ -62,83 +67,62 @@ def test_the_bytes_are_what_they_were() -> None:
     """A vehicle is updated with files on board."""
     data = encode(as_file(b"golden", bytes(range(100, 132))))
     assert hashlib.sha256(data).hexdigest() == (
-        "fc25877d6a1a9123cdd1833da5678867ffd23620dafd7de322636c92d3be82bd"
+        "a1a2853177a714c1aaff5416f830b405097bec07cbfb24d51afe68161dd34949"
     )
-    header = {"v": 1, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
+    header = {"v": 4, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
     body = msgspec.msgpack.encode(header)
     assert data.startswith(b"FSDSPOL1" + len(body).to_bytes(4, "big") + body)
-    assert len(data) == 12 + len(body) + 48 + 6 + 16
+    assert len(data) == 12 + len(body) + 48 + 6 + 16 + 32 + 16
     assert opened(data).content_key() == bytes(range(100, 132))
     assert (
         use_key(KEY, EU, "spool").hex() == "3945753044e0067fd5f42ddb9ed80d601b59bb92932a1cd768e7248a4e14c681"
     )
-
-
-def identity_in(version: Version, content: bytes) -> FileIdentity:
-    return FileIdentity.of(content) if version == 3 else FileIdentity(hashlib.sha256(content).digest())
-
-
-def with_hash(content: bytes, salt: bytes = SALT, version: Version = 3) -> bytes:
-    room, identity = bytearray(BLOCK_BYTES), identity_in(version, content)
-    blocks = encode_spool_blocks(
-        as_file(content), EU, CLIP, key=KEY, salt=salt, room=room, identity=lambda: identity, version=version
+    assert hashlib.sha256(DATA).hexdigest() == (
+        "5a1693a72c22ec4c553600bba9eae8bcefd57c99d07708c90f2fa3f112934af0"
     )
-    return b"".join(map(bytes, blocks))
 
 
-@pytest.mark.parametrize(
-    ("version", "golden"),
-    [
-        (2, "98c9b870719a9f794f2d5d4b5f71289e14180efd3c0929748ad71daa3984c8fb"),
-        (3, "8c90a2c878c7242f4a2bfddd5d9837feae0b516a482558346b2f4b3dbd91015c"),
-    ],
-)
-def test_the_bytes_of_later_versions_are_what_they_were(version: Version, golden: str) -> None:
-    data = with_hash(b"golden", version=version)
-    assert hashlib.sha256(data).hexdigest() == golden
-    header = {"v": version, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": 6, "salt": SALT}
-    body = msgspec.msgpack.encode(header)
-    assert data.startswith(b"FSDSPOL1" + len(body).to_bytes(4, "big") + body)
-    assert len(data) == 12 + len(body) + 48 + 6 + 16 + 48
-    assert opened(data).identity() == identity_in(version, b"golden")
-    assert whole(data) == b"golden"
+def test_the_first_piece_is_closed_and_the_others_are_as_they_were_sealed() -> None:
+    at_byte = body_of(DATA)
+    assert len(DATA) == at_byte + 16 + len(LONG) + 3 * 32 + 16
+    first = DATA[at_byte : at_byte + PIECE_BYTES + 16]
+    assert DATA[at_byte + PIECE_BYTES + 16 :].startswith(LONG[PIECE_BYTES:])
+    assert all(LONG[start : start + 16] not in first for start in range(0, PIECE_BYTES, 4096))
 
 
-def test_version_1_says_nothing() -> None:
-    before = encode(as_file(b"golden"))
-    assert opened(before).identity() is None
-    assert opened(before + with_hash(b"golden")[-48:]).identity() is None
+def test_the_first_piece_has_all_that_says_what_opens_the_clip() -> None:
+    """What is closed under the compartment's key is as large as a manifest can be; its largest is tried in ``test_sealed``."""
+    assert HEADER_BYTES_MAX <= PIECE_BYTES
+    keys, route = MemoryVehicleKeys(), sample_region("eu", ("DE",)).route()
+    sealed = seal_clip(
+        sample_redacted_clip(CLIP, "eu"),
+        bytes(200_000),
+        route=route,
+        sign=keys.sign,
+        device_key_id=keys.device_key_id(),
+    )
+    content = b"".join(sealed.chunks)
+    data = encode(SealedFile(sealed.size_bytes, sealed.content_key, (content,)))
+    kept = data[body_of(data) :]
+    assert content[PIECE_BYTES:] in kept
+    assert b"wrapped_key" in content[:PIECE_BYTES]
+    assert all(word not in kept for word in (b"wrapped_key", b"redaction", sealed.content_key, CLIP.encode()))
 
 
-@pytest.mark.parametrize("version", [2, 3])
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 9 * CHUNK_BYTES])
-def test_a_file_says_what_it_is_known_by_whatever_its_size(size: int, version: Version) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_says_what_it_is_known_by_whatever_its_size(size: int) -> None:
     content = hashlib.shake_128(b"content").digest(size)
-    data = with_hash(content, version=version)
-    assert opened(data).identity() == identity_in(version, content)
+    data = encode(as_file(content))
+    assert opened(data).identity() == FileIdentity.of(content)
     assert whole(data) == content
-
-
-@pytest.mark.parametrize("version", [2, 3])
-def test_hashes_that_were_changed_or_cut_are_refused(version: Version) -> None:
-    data, size = with_hash(b"small", version=version), len(encode(as_file(b"small")))
-    for bit in range(size * 8, len(data) * 8):
-        damaged = bytearray(data)
-        damaged[bit // 8] ^= 1 << (bit % 8)
-        with pytest.raises(SpoolFileError, match="its hashes are damaged"):
-            opened(bytes(damaged)).identity()
-        assert whole(bytes(damaged)) == b"small"
-    for length in range(size, len(data)):
-        with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
-            opened(data[:length]).identity()
 
 
 @pytest.mark.parametrize("size", [2**48, 70_000, 0])
 def test_a_header_whose_size_was_damaged_costs_no_memory(size: int) -> None:
     """Nothing of it is proved yet, and a bit of it may say that there are hashes of a hundred gigabytes."""
-    data, asked = with_hash(b"golden"), list[int]()
+    data, asked = encode(as_file(b"golden")), list[int]()
     head = msgspec.msgpack.encode(
-        {"v": 3, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": size, "salt": SALT}
+        {"v": 4, "region_id": "eu", "purpose": "safety", "clip_id": CLIP, "size": size, "salt": SALT}
     )
     length = int.from_bytes(data[8:12], "big")
     damaged = data[:8] + len(head).to_bytes(4, "big") + head + data[12 + length :]
@@ -147,23 +131,37 @@ def test_a_header_whose_size_was_damaged_costs_no_memory(size: int) -> None:
         asked.append(count)
         return damaged[offset : offset + count]
 
+    file = SpoolFile.open(noted, EU, CLIP, key=KEY)
     with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
-        SpoolFile.open(noted, EU, CLIP, key=KEY).identity()
+        file.identity()
+    if size:
+        with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
+            file.read(0, 1)
     assert max(asked) < 2000
 
 
-@pytest.mark.parametrize("made", [with_hash, lambda content: encode(as_file(content))])
-def test_nothing_may_follow(made: Callable[[bytes], bytes]) -> None:
-    file = opened(made(b"small") + b"\0")
-    with pytest.raises(SpoolFileError):
-        file.read(0, 5), file.identity()
+def test_nothing_may_follow() -> None:
+    file = opened(encode(as_file(b"small")) + b"\0")
+    for use in (file.identity, lambda: file.read(0, 5)):
+        with pytest.raises(SpoolFileError):
+            use()
 
 
-def test_one_files_hashes_are_not_anothers() -> None:
-    """Not even of the same clip, sealed twice to the same size."""
-    one, other = with_hash(b"first"), with_hash(b"again", bytes(32))
-    with pytest.raises(SpoolFileError, match="another file's"):
-        opened(one[:-48] + other[-48:]).identity()
+def test_one_files_parts_are_not_anothers() -> None:
+    """Not even of the same clip, sealed twice to the same size: neither what is closed nor what is not."""
+    one, other = encode(as_file(LONG)), encode(as_file(LONG[::-1]), salt=bytes(32))
+    assert len(one) == len(other)
+    hashes = 3 * 32 + 16
+    with pytest.raises(SpoolFileError, match="another clip's"):
+        opened(one[:-hashes] + other[-hashes:]).identity()
+    begin = body_of(one)
+    first, second = begin + PIECE_BYTES + 16, begin + 2 * PIECE_BYTES + 16
+    with pytest.raises(SpoolFileError, match="piece 0"):
+        opened(one[:begin] + other[begin:first] + one[first:]).read(0, 1)
+    swapped = opened(one[:first] + other[first:second] + one[second:])
+    with pytest.raises(SpoolFileError, match="piece 1"):
+        swapped.read(PIECE_BYTES, 1)
+    assert swapped.read(2 * PIECE_BYTES, 100) == LONG[2 * PIECE_BYTES :], "others can be read"
 
 
 def test_hashes_are_asked_for_when_all_was_read() -> None:
@@ -172,55 +170,47 @@ def test_hashes_are_asked_for_when_all_was_read() -> None:
     def parts() -> Iterator[bytes]:
         for number in range(40):
             read.append(number)
-            yield bytes(CHUNK_BYTES)
+            yield bytes(PIECE_BYTES)
 
     def identity() -> FileIdentity:
         assert len(read) == 40
-        return FileIdentity.of(bytes(40 * CHUNK_BYTES))
+        return FileIdentity.of(bytes(40 * PIECE_BYTES))
 
-    file = SealedFile(40 * CHUNK_BYTES, bytes(32), parts())
-    room = bytearray(BLOCK_BYTES)
-    blocks = list(
-        map(bytes, encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room, identity=identity))
-    )
-    assert opened(b"".join(blocks)).identity() == identity()
+    file = SealedFile(40 * PIECE_BYTES, bytes(32), parts())
+    data = b"".join(encode_spool_file(file, EU, CLIP, key=KEY, salt=SALT, identity=identity))
+    assert opened(data).identity() == identity()
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 17), st.integers(-1, 1), st.integers(1, 3 * CHUNK_BYTES))
-def test_blocks_that_are_made_in_one_place_are_the_file(chunks: int, more: int, part_bytes: int) -> None:
-    size = max(0, chunks * CHUNK_BYTES + more)
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 4), st.integers(-1, 1), st.integers(1, 3 * PIECE_BYTES))
+def test_parts_of_any_size_are_the_same_file(pieces: int, more: int, part_bytes: int) -> None:
+    size = max(0, pieces * PIECE_BYTES + more)
     content = hashlib.shake_128(b"content").digest(size)
     parts = tuple(content[start : start + part_bytes] for start in range(0, size, part_bytes))
-    room = bytearray(b"of the file before" * 40_000)[:BLOCK_BYTES]
-    file = SealedFile(size, bytes(32), parts)
-    blocks = [bytes(one) for one in encode_spool_blocks(file, EU, CLIP, key=KEY, salt=SALT, room=room)]
-    assert b"".join(blocks) == encode(as_file(content))
-    assert all(8 * CHUNK_BYTES < len(block) <= BLOCK_BYTES for block in blocks[:-1])
-    assert whole(b"".join(blocks)) == content
+    made = encode_spool_file(
+        SealedFile(size, bytes(32), parts),
+        EU,
+        CLIP,
+        key=KEY,
+        salt=SALT,
+        identity=lambda: FileIdentity.of(content),
+    )
+    data = b"".join(made)
+    assert data == encode(as_file(content))
+    assert whole(data) == content
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, len(LONG) + 10), st.integers(0, CHUNK_BYTES * 3))
+@given(st.integers(0, len(LONG) + 10), st.integers(0, PIECE_BYTES * 3))
 def test_any_place_reads_as_the_sealed_file_has_it(offset: int, length: int) -> None:
     assert opened(DATA).read(offset, length) == LONG[offset : offset + length]
-    at = offset
+    at_byte = offset
     for part in (parts := opened(DATA).parts(offset, length)):
         assert part
-        assert part == LONG[at : at + len(part)]
-        at += len(part)
-        assert at % CHUNK_BYTES == 0 or part is parts[-1]
-    assert at == max(offset, min(offset + length, len(LONG)))
-
-
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
-def test_at_the_edges_of_chunks(size: int) -> None:
-    parts = [LONG[start : min(start + 1000, size)] for start in range(0, size, 1000)]
-    data = encode(SealedFile(size, bytes(32), parts))
-    assert whole(data) == LONG[:size]
-    assert len(data) == len(encode(as_file(b""))) - 16 + size + 16 * max(1, -(-size // CHUNK_BYTES)) + (
-        len(msgspec.msgpack.encode(size)) - 1
-    )
+        assert part == LONG[at_byte : at_byte + len(part)]
+        at_byte += len(part)
+        assert at_byte % PIECE_BYTES == 0 or part is parts[-1]
+    assert at_byte == max(offset, min(offset + length, len(LONG)))
 
 
 def test_a_read_touches_no_more_than_it_needs() -> None:
@@ -230,8 +220,8 @@ def test_a_read_touches_no_more_than_it_needs() -> None:
         read.append((offset, length))
         return DATA[offset : offset + length]
 
-    SpoolFile.open(noted, EU, CLIP, key=KEY).read(CHUNK_BYTES + 5, 10)
-    assert sum(length for _, length in read) < CHUNK_BYTES + 2000
+    SpoolFile.open(noted, EU, CLIP, key=KEY).read(PIECE_BYTES + 5, 10)
+    assert sum(length for _, length in read) < PIECE_BYTES + 2000
 
 
 @pytest.mark.parametrize(
@@ -250,16 +240,17 @@ def test_elsewhere_it_is_noise_even_if_its_header_is_made_to_fit(
     if key == KEY:
         with pytest.raises(SpoolFileError, match=f"is clip {CLIP} of compartment eu/safety"):
             opened(DATA, compartment, clip_id, key)
-    start = read_header(DATA)
-    length = 12 + len(msgspec.msgpack.encode(start))
     forged = msgspec.structs.replace(
-        start, region_id=compartment.region_id, purpose=compartment.purpose, clip_id=clip_id
+        read_header(DATA), region_id=compartment.region_id, purpose=compartment.purpose, clip_id=clip_id
     )
     body = msgspec.msgpack.encode(forged)
     file = opened(
-        b"FSDSPOL1" + len(body).to_bytes(4, "big") + body + DATA[length:], compartment, clip_id, key
+        b"FSDSPOL1" + len(body).to_bytes(4, "big") + body + DATA[body_of(DATA) - 48 :],
+        compartment,
+        clip_id,
+        key,
     )
-    for use in (file.content_key, lambda: file.read(0, 1), lambda: file.read(CHUNK_BYTES, 1)):
+    for use in (file.content_key, file.identity, lambda: file.read(0, 1), lambda: file.read(PIECE_BYTES, 1)):
         with pytest.raises(SpoolFileError, match="another"):
             use()
 
@@ -284,28 +275,57 @@ def test_every_flipped_bit_is_refused() -> None:
             whole(bytes(damaged))
 
 
+@pytest.mark.parametrize(
+    "where", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES - 1, 2 * PIECE_BYTES, -1]
+)
+def test_a_flipped_bit_in_a_large_file_costs_the_piece_that_it_is_in(where: int) -> None:
+    where %= len(LONG)
+    damaged = bytearray(DATA)
+    damaged[body_of(DATA) + where + (16 if where >= PIECE_BYTES else 0)] ^= 1
+    file = opened(bytes(damaged))
+    for number, start in enumerate(range(0, len(LONG), PIECE_BYTES)):
+        if number == where // PIECE_BYTES:
+            with pytest.raises(SpoolFileError, match=f"piece {number} is damaged"):
+                file.read(start, 1)
+        else:
+            assert file.read(start, PIECE_BYTES) == LONG[start : start + PIECE_BYTES]
+
+
 def test_every_cut_is_refused() -> None:
     data = encode(as_file(b"small"))
     for length in range(len(data)):
         with pytest.raises(SpoolFileError):
             whole(data[:length])
-    with pytest.raises(SpoolFileError, match="cut short"):
-        opened(DATA[:-1]).read(0, len(LONG))
+    for short in (DATA[:-1], DATA[: body_of(DATA) + PIECE_BYTES + 100]):
+        with pytest.raises(SpoolFileError, match="cut short"):
+            opened(short).read(0, 1)
 
 
-def test_chunks_do_not_change_places() -> None:
-    begin = len(DATA) - len(LONG) - 3 * 16
-    size = CHUNK_BYTES + 16
-    first, second = DATA[begin : begin + size], DATA[begin + size : begin + 2 * size]
-    swapped = DATA[:begin] + second + first + DATA[begin + 2 * size :]
-    with pytest.raises(SpoolFileError, match="chunk 0"):
-        opened(swapped).read(0, 1)
+def test_pieces_do_not_change_places() -> None:
+    content = hashlib.shake_128(b"three").digest(3 * PIECE_BYTES)
+    data = encode(as_file(content))
+    begin = body_of(data) + PIECE_BYTES + 16
+    second, third = data[begin : begin + PIECE_BYTES], data[begin + PIECE_BYTES : begin + 2 * PIECE_BYTES]
+    swapped = data[:begin] + third + second + data[begin + 2 * PIECE_BYTES :]
+    with pytest.raises(SpoolFileError, match="piece 1"):
+        opened(swapped).read(PIECE_BYTES, 1)
 
 
-@pytest.mark.parametrize("said", [0, 4, 6, CHUNK_BYTES + 1])
-def test_a_sealed_file_of_another_size_than_announced_is_not_written(said: int) -> None:
+@pytest.mark.parametrize("said", [0, 4, 6, PIECE_BYTES + 1])
+@pytest.mark.parametrize("parts", [(b"small",), (b"s", b"", b"mall")])
+def test_a_sealed_file_of_another_size_than_announced_is_not_written(
+    said: int, parts: tuple[bytes, ...]
+) -> None:
+    made = encode_spool_file(
+        SealedFile(said, bytes(32), parts),
+        EU,
+        CLIP,
+        key=KEY,
+        salt=SALT,
+        identity=lambda: FileIdentity.of(b"small"),
+    )
     with pytest.raises(SpoolFileError, match=f"{said} were announced"):
-        encode(SealedFile(said, bytes(32), (b"small",)))
+        list(made)
 
 
 @pytest.mark.parametrize(
@@ -316,6 +336,7 @@ def test_a_sealed_file_of_another_size_than_announced_is_not_written(said: int) 
         (b"FSDSPOL1\0", "ends in its header"),
         (b"FSDSPOL1\0\0\x02\x01" + bytes(600), "a header of 513 bytes"),
         (b"FSDSPOL1\0\0\0\x01\xc1", "header: "),
+        (DATA.replace(b"\xa1v\x04", b"\xa1v\x05", 1), "header: "),
     ],
 )
 def test_what_is_no_spool_file(data: bytes, says: str) -> None:

@@ -16,10 +16,18 @@ from fsd_agent.records.region import Route
 from fsd_agent.records.worth import Valued, Worth
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
 from fsd_agent.rules.uplink.schedule import Delivered, Refused, Schedule
-from fsd_agent.rules.uplink.transfer import Emission, SendFin, SendInit, SendSegment, UplinkLimits
+from fsd_agent.rules.uplink.transfer import (
+    Emission,
+    SendFin,
+    SendInit,
+    SendSegment,
+    UplinkLimits,
+    key_last,
+)
 from fsd_agent.testing.region import MemoryRegion
+from fsd_agent.wire.pieces import PIECE_BYTES
 from fsd_agent.wire.receipt import encode_receipt
-from fsd_agent.wire.transfer import DownAddress, DownKind, Have, Topics, encode
+from fsd_agent.wire.transfer import RANGES_MAX, DownAddress, DownKind, Have, Topics, encode
 
 LIMITS = UplinkLimits(segment_bytes=1024)
 SECOND = 1_000_000_000
@@ -82,6 +90,37 @@ def test_a_clip_is_asked_about_sent_and_closed_in_order() -> None:
     assert isinstance(closed, SendFin)
     assert closed.message.ask == 6
     assert schedule.next(0) is None
+
+
+@pytest.mark.parametrize("segment_bytes", [1024, 1000, PIECE_BYTES, 4 * PIECE_BYTES])
+@given(st.sets(st.integers(0, 400), max_size=40), st.integers(1, 401 * 1024))
+@settings(max_examples=60, deadline=None)
+def test_what_lies_in_the_first_piece_is_sent_last(segment_bytes: int, numbers: set[int], size: int) -> None:
+    """All that is missing is sent, in whole segments, and the key of the clip when nothing else is left."""
+    starts = sorted(number * segment_bytes for number in numbers if number * segment_bytes < size)
+    missing = tuple((start, min(start + segment_bytes, size)) for start in starts)
+    sent = key_last(missing, segment_bytes)
+    assert all(
+        start % segment_bytes == 0 and (end % segment_bytes == 0 or end == size) for start, end in sent
+    )
+    assert sorted(at for start, end in sent for at in range(start, end, segment_bytes)) == starts
+    in_first = [start < PIECE_BYTES for start, _ in sent]
+    assert in_first == sorted(in_first)
+
+
+def test_a_range_that_begins_in_the_first_piece_is_cut_at_its_end() -> None:
+    assert key_last(((0, 300_000),), PIECE_BYTES) == ((PIECE_BYTES, 300_000), (0, PIECE_BYTES))
+    assert key_last(((0, 300_000),), 4 * PIECE_BYTES) == ((4 * PIECE_BYTES, 300_000), (0, 4 * PIECE_BYTES))
+    assert key_last(((0, 900),), PIECE_BYTES) == ((0, 900),)
+    assert key_last((), PIECE_BYTES) == ()
+
+
+def test_where_more_may_be_missing_than_was_said_the_first_piece_waits() -> None:
+    every_other = tuple((2 * at * PIECE_BYTES, (2 * at + 1) * PIECE_BYTES) for at in range(RANGES_MAX))
+    assert key_last(every_other, PIECE_BYTES) == every_other[1:]
+    assert key_last(every_other[:-1], PIECE_BYTES) == (*every_other[1:-1], every_other[0])
+    within = tuple((2 * at, 2 * at + 1) for at in range(RANGES_MAX))
+    assert key_last(within, 1) == within, "nothing else is missing"
 
 
 def test_of_one_priority_the_most_valuable_goes_first_and_stops_nobody() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fsd_agent.adapters.key_files import KeyFiles
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.wire.sealed import SealedError, open_sealed
-from fsd_agent.wire.spool_file import SpoolFileError, read_header
+from fsd_agent.wire.spool_head import SpoolFileError, read_header
 from fsd_tools.region.enrolled import device_keys
 from fsd_tools.region.firings import read_firing
 from hil_tests.wire import fleet

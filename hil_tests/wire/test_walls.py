@@ -13,7 +13,7 @@ from fsd_agent.adapters.spool_files import SpoolFiles
 from fsd_agent.ports.spool import SpoolDamagedError
 from fsd_agent.ports.vehicle_keys import VehicleKeyError
 from fsd_agent.rules.residency.egress import Destination
-from fsd_agent.wire.spool_file import SpoolFileError
+from fsd_agent.wire.spool_head import SpoolFileError
 from fsd_tools.rig.processes import wait_until
 from hil_tests.wire import fleet
 from hil_tests.wire.brokers import Fault, port_of

@@ -312,7 +312,7 @@ def flip(path: Path) -> None:
     ("spoil", "says"),
     [
         (flip, "is damaged"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-70_000]), "is damaged, cut short"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-70_000]), "damaged, cut short"),
         (lambda path: path.write_bytes(b"hello"), "starts with b'hello'"),
         (lambda path: path.write_bytes(path.read_bytes()[:40]), "header"),
     ],

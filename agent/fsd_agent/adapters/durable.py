@@ -31,7 +31,8 @@ GATHER_BYTES = 512 << 10
 """Of a file's parts are written at a time: few system calls, and still in the cache of whoever made them."""
 GATHER_PARTS = 512
 """At most, whatever their size: the kernel takes 1,024 in one call."""
-_Parts = Sequence[bytes | memoryview]
+_Part = bytes | memoryview
+_Parts = Sequence[_Part]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -64,7 +65,7 @@ def read_at(fd: int, offset: int, length: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def write_file(path: Path, chunks: Iterable[bytes]) -> int:
+def write_file(path: Path, chunks: Iterable[_Part]) -> int:
     """Put ``chunks`` at ``path`` durably, replacing what was there; size in bytes.
 
     The folder must exist. Raises :class:`SpoolFullError`, :class:`SpoolError`, and whatever ``chunks`` raises;
@@ -76,15 +77,13 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> int:
     return size
 
 
-def lay_file(path: Path, blocks: Iterable[bytes | memoryview]) -> int:
-    """Put ``blocks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
-
-    Each block is written before the next one is asked for, which may be made in the same memory.
+def lay_file(path: Path, chunks: Iterable[_Part]) -> int:
+    """Put ``chunks`` at ``path``, whole, but not durably yet; a descriptor for :func:`sync_laid`. Raises as :func:`write_file`.
 
     Renamed before the first sync, so that the medium is waited for once: with the contents of a file that is new, file systems
     make its name durable too. A power cut may leave a part of it under this name, so that has to mean nothing by itself.
     """
-    return _place(path, ([block] for block in blocks), sync=False)[0]
+    return _place(path, _gathered(chunks), sync=False)[0]
 
 
 def sync_laid(path: Path, fd: int) -> None:
@@ -147,8 +146,8 @@ def _fill(fd: int, path: Path, batches: Iterable[_Parts]) -> int:
     return size
 
 
-def _gathered(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    parts: list[bytes] = []
+def _gathered(chunks: Iterable[_Part]) -> Iterator[list[_Part]]:
+    parts: list[_Part] = []
     count = 0
     for chunk in chunks:
         parts.append(chunk)

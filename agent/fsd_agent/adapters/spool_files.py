@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -30,13 +29,8 @@ from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import SEALED_SUFFIX, is_region_id
 from fsd_agent.wire.pieces import FileIdentity
-from fsd_agent.wire.spool_file import (
-    BLOCK_BYTES,
-    SALT_BYTES,
-    SpoolFile,
-    SpoolFileError,
-    encode_spool_blocks,
-)
+from fsd_agent.wire.spool_file import SpoolFile, encode_spool_file
+from fsd_agent.wire.spool_head import SALT_BYTES, SpoolFileError
 
 ASIDE_FILES: Final = 16
 ASIDE_BYTES: Final = 256_000_000
@@ -50,8 +44,6 @@ class SpoolFiles:
         self._files = CompartmentFolders(folder, SEALED_SUFFIX, keys)
         self._aside = CompartmentFolders(folder / ".quarantine", SEALED_SUFFIX, keys)
         self._hasher = Hasher()
-        self._spare: deque[bytearray] = deque(maxlen=1)
-        """Memory to encrypt in, of whoever was last: there is one who puts, as a rule."""
         self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
 
     def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> FileLanding:
@@ -62,26 +54,14 @@ class SpoolFiles:
         hashing = self._hasher.begin()
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = replace(file, chunks=hashing.through(file.chunks))
-        room = self._room()
-        blocks = encode_spool_blocks(
-            hashed, compartment, clip_id, key=key, salt=salt, room=room, identity=hashing.identity
-        )
+        parts = encode_spool_file(hashed, compartment, clip_id, key=key, salt=salt, identity=hashing.identity)
         try:
-            fd = durable.lay_file(path, blocks)
+            fd = durable.lay_file(path, parts)
         except SpoolFileError as error:
             raise SpoolError(f"{path}: {error}") from error
-        finally:
-            self._spare.append(room)
         landing = self._lander.submit(durable.sync_laid, path, fd)
         clip = SealedClip(clip_id, compartment.region_id, file.size_bytes, hashing.identity().sha256)
         return FileLanding(path, clip, landing)
-
-    def _room(self) -> bytearray:
-        """For one block; nobody else has it."""
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return bytearray(BLOCK_BYTES)
 
     def put(self, compartment: Compartment, clip_id: str, file: SealedFile) -> SealedClip:
         """See the port."""

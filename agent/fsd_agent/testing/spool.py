@@ -5,7 +5,6 @@ Files are as unreadable without their key as real ones: they are real ones.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,15 +17,10 @@ from fsd_agent.records.clip import SealedClip, SealedFile
 from fsd_agent.records.clip_ids import pack_ids
 from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.rules.spool.names import is_clip_id, is_region_id, purpose_of
+from fsd_agent.testing.spool_before import encode_as_before, identity_before
 from fsd_agent.wire.pieces import FileIdentity
-from fsd_agent.wire.spool_file import (
-    BLOCK_BYTES,
-    SALT_BYTES,
-    SpoolFile,
-    SpoolFileError,
-    Version,
-    encode_spool_blocks,
-)
+from fsd_agent.wire.spool_file import SpoolFile, encode_spool_file
+from fsd_agent.wire.spool_head import SALT_BYTES, SpoolFileError, Version
 
 
 class MemorySpool:
@@ -39,7 +33,7 @@ class MemorySpool:
         self.quarantine: dict[tuple[Compartment, str], bytes] = {}
         self.quarantine_files = 16
         """As many are kept."""
-        self.version: Version = 3
+        self.version: Version = 4
         """Of the files that are put; agents from before wrote others."""
         self._sizes: dict[tuple[Compartment, str], int] = {}
         self._afloat: dict[tuple[Compartment, str], bytes | None] = {}
@@ -50,22 +44,21 @@ class MemorySpool:
     def begin(self, compartment: Compartment, clip_id: str, file: SealedFile) -> MemoryLanding:
         """See the port."""
         place = _place(compartment, clip_id)
-        chunks = b"".join(file.chunks)
-        identity = _identity(chunks, self.version)
-        blocks = encode_spool_blocks(
-            SealedFile(file.size_bytes, file.content_key, (chunks,)),
-            compartment,
-            clip_id,
-            key=self.key(compartment),
-            salt=secrets.token_bytes(SALT_BYTES),
-            room=bytearray(BLOCK_BYTES),
-            identity=None if self.version == 1 else lambda: identity,
-            version=self.version,
-        )
-        try:
-            content = b"".join(map(bytes, blocks))
-        except SpoolFileError as error:
-            raise SpoolError(f"spool {compartment}/{clip_id}: {error}") from error
+        chunks, version = b"".join(file.chunks), self.version
+        key, salt = self.key(compartment), secrets.token_bytes(SALT_BYTES)
+        whole = SealedFile(file.size_bytes, file.content_key, (chunks,))
+        if version == 4:
+            identity = FileIdentity.of(chunks)
+            parts = encode_spool_file(
+                whole, compartment, clip_id, key=key, salt=salt, identity=lambda: identity
+            )
+            try:
+                content = b"".join(parts)
+            except SpoolFileError as error:
+                raise SpoolError(f"spool {compartment}/{clip_id}: {error}") from error
+        else:
+            identity = identity_before(chunks, version)
+            content = encode_as_before(whole, compartment, clip_id, key=key, salt=salt, version=version)
         with self._lock:
             if file.size_bytes > self.capacity_bytes - sum(self._sizes.values()):
                 raise SpoolFullError(f"spool {compartment}/{clip_id}: no space left")
@@ -218,13 +211,6 @@ class MemoryRegionSpool:
     def erase(self, purpose: Purpose, clip_id: str) -> None:
         """See the port."""
         self._spool.erase(Compartment(self._region_id, purpose), clip_id)
-
-
-def _identity(content: bytes, version: Version) -> FileIdentity:
-    """Known by what files of that version are known by."""
-    if version < 3:
-        return FileIdentity(hashlib.sha256(content).digest())
-    return FileIdentity.of(content)
 
 
 def _place(compartment: Compartment, clip_id: str) -> tuple[Compartment, str]:

@@ -44,6 +44,8 @@ CHUNK_BYTES = 64 * 1024
 TAG_BYTES = 16
 SIGNATURE_BYTES = 64
 MAX_MANIFEST_BYTES = 16 * 1024
+HEADER_BYTES_MAX: Final = len(MAGIC) + 4 + MAX_MANIFEST_BYTES + SIGNATURE_BYTES
+"""Everything before the chunks, the wrapped key among it, is within so many bytes."""
 
 HPKE_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 """What is sealed to a region is sealed with it."""

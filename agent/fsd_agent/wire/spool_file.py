@@ -1,242 +1,177 @@
-r"""Spool file: a sealed clip as it lies on the vehicle, once more encrypted, under the key of its compartment.
+r"""Spool file: a sealed clip as it lies on the vehicle, closed under the key of its compartment.
 
-Format, version 3::
+Format, version 4, behind the head (``wire.spool_head``)::
 
-    magic  "FSDSPOL1"
-    u32    length of the header, big-endian, at most 512
-    bytes  header: msgpack map, the fields of SpoolHeader
-    bytes  AES-256-GCM of the clip's content key, 48 bytes
-    ...    chunks: AES-256-GCM over 64 KiB of the sealed file each (the last one has what is left), each 16 bytes longer
-    bytes  AES-256-GCM of the SHA-256 of each of the sealed file's pieces (``wire.pieces``), 16 bytes longer; version 2 has the
-           SHA-256 of the whole instead, version 1 ends before it
+    bytes  AES-256-GCM of the sealed file's first piece (``wire.pieces``: 64 KiB, or all of a smaller one), 16 bytes longer
+    ...    the other pieces, as they are
+    bytes  AES-256-GCM of the SHA-256 of each of the sealed file's pieces, 16 bytes longer
 
-Two keys come from the compartment's ``spool`` key (``wire.compartment``) by HKDF-SHA256, salted with the header's 32
-random bytes, under ``info`` ``"fsd spool v1\0"``: the first 32 bytes encrypt chunks and hashes, the others the content key. A
-chunk's nonce is seven zero bytes, its number (u32, big-endian) and 1 for the last chunk, else 0; that of the hashes ends in
-zero and 2; the content key's is zero. Associated data of all is the SHA-256 of everything up to the header's end. So a chunk can
-be read without the others, and none can be moved, dropped, or shown as another clip's, purpose's, region's or file's: the random
-bytes are each file's own.
+Nonces are zero but for the last byte: 1 of the first piece, 2 of the hashes.
 
-So where the hashes are of what the journal knows the clip by, each chunk that opens is what was sealed, and nobody need read the
-others to know it. Of a file of version 1 that is known when the whole is read. A chunk is a piece, and a segment as it travels.
+A sealed file (``wire.sealed``) is AES-256-GCM under a key of its own but for its manifest, which has that key wrapped for the region and
+fits into the first piece. So with the compartment's key gone, what is left is noise, to the region too: nothing that is kept says what opens it.
+And as the first piece is the last that is sent (``rules.uplink.transfer``), a region can open nothing of a clip whose key was
+destroyed before it had all.
 
-What the region gets is the sealed file inside (``wire.sealed``); header and content key never leave the vehicle. The
-content key is what the region gets wrapped: by it the vehicle can give its owner a copy of the redacted clip.
+Each piece is read without the others and compared with its hash, so none can be moved, dropped, changed, or shown as another clip's,
+purpose's, region's or file's. Where the hashes are those of what the journal knows the clip by, each piece that is read is what was sealed. A
+piece is a segment as it travels.
+
+What the region gets is the sealed file inside.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BufferedReader, RawIOBase
-from typing import Annotated, Literal
+from typing import Protocol
 
-import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fsd_agent.records.clip import SealedFile
-from fsd_agent.records.purpose import Compartment, Purpose
-from fsd_agent.wire.compartment import KEY_BYTES, use_key
+from fsd_agent.records.purpose import Compartment
 from fsd_agent.wire.pieces import HASH_BYTES, PIECE_BYTES, FileIdentity, count_pieces, identity_of
 from fsd_agent.wire.sealed import SealedManifest, open_with_content_key
+from fsd_agent.wire.spool_file_before import ChunkedBody
+from fsd_agent.wire.spool_head import TAG_BYTES, ReadAt, SpoolFileError, SpoolHead, SpoolHeader
 
-MAGIC = b"FSDSPOL1"
-CHUNK_BYTES = PIECE_BYTES
-"""Of the sealed file: a read of one byte decrypts this much."""
-TAG_BYTES = 16
-_SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
-SALT_BYTES = 32
-MAX_HEADER_BYTES = 512
-
-_LENGTH = struct.Struct(">I")
-_NONCE = struct.Struct(">7xIB")
-_HASH_NONCE = _NONCE.pack(0, 2)
-_START_BYTES = len(MAGIC) + _LENGTH.size
-_CONTENT_KEY_BYTES = KEY_BYTES + TAG_BYTES
-BLOCK_BYTES = _START_BYTES + MAX_HEADER_BYTES + _CONTENT_KEY_BYTES + 8 * (CHUNK_BYTES + TAG_BYTES)
-"""Room for what comes before the chunks and for eight of them: written at once, and still in the cache of who made them."""
-
-Version = Literal[1, 2, 3]
-ReadAt = Callable[[int, int], bytes]
-"""(offset, length) to bytes of the spool file; fewer only at its end."""
-
-
-class SpoolFileError(ValueError):
-    """No spool file of this clip, or damaged; nothing of it may be used."""
-
-
-class SpoolHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What anyone who has the disk can read: no time, place or content."""
-
-    v: Version
-    region_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
-    purpose: Purpose
-    clip_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
-    size: Annotated[int, msgspec.Meta(ge=0, le=2**32 * CHUNK_BYTES)]
-    """Of the sealed file, bytes."""
-    salt: Annotated[bytes, msgspec.Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+_FIRST_NONCE = bytes(11) + b"\1"
+_HASH_NONCE = bytes(11) + b"\2"
+Part = bytes | memoryview
 
 
 def encode_spool_file(
-    file: SealedFile, compartment: Compartment, clip_id: str, *, key: bytes, salt: bytes
-) -> Iterator[bytes]:
-    """The file in parts, in version 1; ``key`` is the compartment's, ``salt`` 32 random bytes that were never used before.
-
-    Raises :class:`SpoolFileError`, while iterating, where ``file`` does not have the size that it says.
-    """
-    room = bytearray(BLOCK_BYTES)
-    return map(bytes, encode_spool_blocks(file, compartment, clip_id, key=key, salt=salt, room=room))
-
-
-def encode_spool_blocks(
     file: SealedFile,
     compartment: Compartment,
     clip_id: str,
     *,
     key: bytes,
     salt: bytes,
-    room: bytearray,
-    identity: Callable[[], FileIdentity] | None = None,
-    version: Version = 3,
-) -> Iterator[memoryview]:
-    """The same in blocks that are made in ``room``, :data:`BLOCK_BYTES` of it, each over the one before.
+    identity: Callable[[], FileIdentity],
+) -> Iterator[Part]:
+    """The file in parts; of the sealed file's own parts, all that is not encrypted is passed on and not copied.
 
-    ``identity`` is asked what the sealed file is known by when all of it was read, and everything else is written; without it the
-    file is of version 1.
-
-    Memory that is taken anew for each part is given back to the kernel after each file, and taking it costs as much as
-    encrypting does.
+    ``key`` is the compartment's, ``salt`` 32 random bytes that were never used before. ``identity`` is asked what the sealed file is
+    known by when all of it was read. Raises :class:`SpoolFileError`, while iterating, where ``file`` does not have the size that it says.
     """
-    of = 1 if identity is None else version
-    head = SpoolHeader(of, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
-    body = msgspec.msgpack.encode(head)
-    start = MAGIC + _LENGTH.pack(len(body)) + body
-    chunk_cipher, key_cipher = _ciphers(key, compartment, salt)
-    bound = sha256(start).digest()
-    opening = start + key_cipher.encrypt(bytes(_NONCE.size), file.content_key, bound)
-    view, end = memoryview(room), len(opening)
-    view[:end] = opening
-    last = _last(file.size_bytes)
-    done = 0
-    for number, chunk in enumerate(_chunks(file)):
-        done += len(chunk)
-        if number > last or done > file.size_bytes:
-            break
-        sealed_bytes = len(chunk) + TAG_BYTES
-        if end + sealed_bytes > len(view):
-            yield view[:end]
-            end = 0
-        nonce = _NONCE.pack(number, number == last)
-        end += chunk_cipher.encrypt_into(nonce, chunk, bound, view[end : end + sealed_bytes])
-    if done != file.size_bytes:
-        raise SpoolFileError(
-            f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
-        )
-    yield view[:end]
-    if identity is not None:
-        known = identity()
-        hashes = known.pieces if version == 3 else known.sha256
-        yield memoryview(chunk_cipher.encrypt(_HASH_NONCE, hashes, bound))
+    header = SpoolHeader(4, compartment.region_id, compartment.purpose, clip_id, file.size_bytes, salt)
+    head, start = SpoolHead.begin(header, file.content_key, key=key)
+    yield start
+    parts = _of_size(file, clip_id)
+    first, rest = _first_piece(parts)
+    yield head.cipher.encrypt(_FIRST_NONCE, first, head.bound)
+    if rest:
+        yield rest
+    yield from parts
+    yield head.cipher.encrypt(_HASH_NONCE, identity().pieces, head.bound)
+
+
+class Body(Protocol):
+    """The sealed file in a spool file of some version."""
+
+    def identity(self) -> FileIdentity | None:
+        """What it is known by; None where the file does not say. Raises :class:`SpoolFileError`."""
+        ...
+
+    def pieces(self, first: int, last: int) -> Iterator[bytes]:
+        """The pieces of these numbers and between, each as it was sealed. Raises :class:`SpoolFileError`, while iterating."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """An open spool file; made by :meth:`open`. Nothing of it is held but its header and its keys."""
+    """An open spool file, of any version; made by :meth:`open`. Nothing of it is held but its header and its keys."""
 
     header: SpoolHeader
+    _head: SpoolHead
+    _body: Body
     _read_at: ReadAt
-    _body_at: int
-    _bound: bytes
-    _chunks: AESGCM
-    _content: AESGCM
 
     @classmethod
     def open(cls, read_at: ReadAt, compartment: Compartment, clip_id: str, *, key: bytes) -> SpoolFile:
         """Read its header and check that it is this clip's; raises :class:`SpoolFileError`.
 
-        That header and key belong together is seen when the first chunk, or the content key, is opened.
+        That header and key belong together is seen when anything else is read.
         """
-        start = _start_of(read_at(0, _START_BYTES + MAX_HEADER_BYTES))
-        header = read_header(start)
-        found = Compartment(header.region_id, header.purpose), header.clip_id
-        if found != (compartment, clip_id):
-            raise SpoolFileError(f"is clip {found[1]} of compartment {found[0]}")
-        chunks, content = _ciphers(key, compartment, header.salt)
-        return cls(header, read_at, len(start) + _CONTENT_KEY_BYTES, sha256(start).digest(), chunks, content)
+        head = SpoolHead.open(read_at, compartment, clip_id, key=key)
+        body = PlainBody(head, read_at) if head.header.v >= 4 else ChunkedBody(head, read_at)
+        return cls(head.header, head, body, read_at)
 
     def read(self, offset: int, length: int) -> bytes:
         """``length`` bytes of the sealed file, fewer at its end; raises :class:`SpoolFileError`."""
         return b"".join(self.parts(offset, length))
 
     def parts(self, offset: int, length: int) -> tuple[bytes, ...]:
-        """The same, cut where the sealed file has multiples of :data:`CHUNK_BYTES`; none is empty.
+        """The same, cut where the sealed file has multiples of 64 KiB; none is empty.
 
         Each is made in one piece, and small enough for memory that was used before to be used again: copying them together, and
-        the kernel's clearing of fresh pages for that, costs as much as decrypting does.
+        the kernel's clearing of fresh pages for that, costs as much as hashing does.
         """
         end = min(offset + length, self.header.size)
         if offset >= end:
             return ()
-        first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
-        opened = list(self._open_chunks(first, last))
-        opened[-1] = opened[-1][: end - last * CHUNK_BYTES]
-        opened[0] = opened[0][offset - first * CHUNK_BYTES :]
+        first, last = offset // PIECE_BYTES, (end - 1) // PIECE_BYTES
+        opened = list(self._body.pieces(first, last))
+        opened[-1] = opened[-1][: end - last * PIECE_BYTES]
+        opened[0] = opened[0][offset - first * PIECE_BYTES :]
         return tuple(opened)
 
     def content_key(self) -> bytes:
         """The key that opens the clip in the sealed file; raises :class:`SpoolFileError`."""
-        sealed = self._read_at(self._body_at - _CONTENT_KEY_BYTES, _CONTENT_KEY_BYTES)
-        try:
-            return self._content.decrypt(bytes(_NONCE.size), sealed, self._bound)
-        except (InvalidTag, ValueError) as error:
-            raise SpoolFileError("its content key is damaged, or another compartment's") from error
+        return self._head.content_key(self._read_at)
 
     def identity(self) -> FileIdentity | None:
-        """What the sealed file is known by; None in version 1. Raises :class:`SpoolFileError`."""
-        if self.header.v == 1:
-            return None
-        size = self.header.size
-        hashes = 1 if self.header.v == 2 else count_pieces(size)
-        at, count = self._body_at + size + count_pieces(size) * TAG_BYTES, hashes * HASH_BYTES + TAG_BYTES
-        refused = "its hashes are damaged, cut short, or another file's"
+        """What the sealed file is known by; None of version 1. Raises :class:`SpoolFileError`."""
+        return self._body.identity()
+
+
+@dataclass(frozen=True, slots=True)
+class PlainBody:
+    """The sealed file in one of version 4; see :class:`Body`."""
+
+    head: SpoolHead
+    read_at: ReadAt
+
+    def identity(self) -> FileIdentity:
+        """See the protocol."""
+        hashes = self._hashes()
+        return FileIdentity(identity_of(self.head.header.size, hashes), hashes)
+
+    def pieces(self, first: int, last: int) -> Iterator[bytes]:
+        """See the protocol."""
+        hashes, size = self._hashes(), self.head.header.size
+        for number in range(first, last + 1):
+            at = number * PIECE_BYTES
+            length = min(PIECE_BYTES, size - at)
+            if number:
+                piece = self.read_at(self.head.body_at + TAG_BYTES + at, length)
+            else:
+                piece = self._first(length)
+            if sha256(piece).digest() != hashes[number * HASH_BYTES :][:HASH_BYTES]:
+                raise SpoolFileError(f"piece {number} is damaged, or another file's")
+            yield piece
+
+    def _first(self, length: int) -> bytes:
+        sealed = self.read_at(self.head.body_at, length + TAG_BYTES)
+        try:
+            return self.head.cipher.decrypt(_FIRST_NONCE, sealed, self.head.bound)
+        except (InvalidTag, ValueError) as error:
+            raise SpoolFileError("piece 0 is damaged, or another clip's or compartment's") from error
+
+    def _hashes(self) -> bytes:
+        size = self.head.header.size
+        count = count_pieces(size) * HASH_BYTES + TAG_BYTES
+        at = self.head.body_at + TAG_BYTES + size
+        refused = "its hashes are damaged, cut short, or another clip's or compartment's"
         # The size is not proved yet, and may ask for any memory: so the file's end has to be where it says first.
-        if len(self._read_at(at + count - 1, 2)) != 1:
+        if len(self.read_at(at + count - 1, 2)) != 1:
             raise SpoolFileError(refused)
         try:
-            opened = self._chunks.decrypt(_HASH_NONCE, self._read_at(at, count), self._bound)
+            return self.head.cipher.decrypt(_HASH_NONCE, self.read_at(at, count), self.head.bound)
         except (InvalidTag, ValueError) as error:
             raise SpoolFileError(refused) from error
-        return FileIdentity(opened) if self.header.v == 2 else FileIdentity(identity_of(size, opened), opened)
-
-    def _open_chunks(self, first: int, last: int) -> Iterator[bytes]:
-        """Read these at once, and open them one by one."""
-        size, end = self.header.size, _last(self.header.size)
-        # In version 1 nothing comes behind the last one: what is there is read with it, and does not open.
-        most = CHUNK_BYTES if self.header.v == 1 or last < end else size - end * CHUNK_BYTES
-        count = (last - first) * _SEALED_CHUNK_BYTES + most + TAG_BYTES
-        sealed = memoryview(self._read_at(self._body_at + first * _SEALED_CHUNK_BYTES, count))
-        for number in range(first, last + 1):
-            at = (number - first) * _SEALED_CHUNK_BYTES
-            nonce = _NONCE.pack(number, number == end)
-            try:
-                yield self._chunks.decrypt(nonce, sealed[at : at + _SEALED_CHUNK_BYTES], self._bound)
-            except (InvalidTag, ValueError) as error:
-                raise SpoolFileError(
-                    f"chunk {number} is damaged, cut short, or another clip's or compartment's"
-                ) from error
-
-
-def read_header(start: bytes) -> SpoolHeader:
-    """What the beginning of a file says of itself, **not verified**; raises :class:`SpoolFileError`."""
-    try:
-        return msgspec.msgpack.decode(_start_of(start)[_START_BYTES:], type=SpoolHeader)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SpoolFileError(f"header: {error}") from error
 
 
 def open_own_clip(
@@ -248,7 +183,7 @@ def open_own_clip(
     parts that were read are good only if it comes to its end.
     """
     file = SpoolFile.open(read_at, compartment, clip_id, key=key)
-    return open_with_content_key(BufferedReader(_Inner(file), CHUNK_BYTES), file.content_key())
+    return open_with_content_key(BufferedReader(_Inner(file), PIECE_BYTES), file.content_key())
 
 
 class _Inner(RawIOBase):
@@ -269,44 +204,27 @@ class _Inner(RawIOBase):
         return len(data)
 
 
-def _start_of(data: bytes) -> bytes:
-    """The bytes up to the header's end; fewer only where the file ends there."""
-    if not data.startswith(MAGIC):
-        raise SpoolFileError(f"starts with {data[: len(MAGIC)]!r}, a spool file with {MAGIC!r}")
-    if len(data) < _START_BYTES:
-        raise SpoolFileError("ends in its header")
-    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
-    if length > MAX_HEADER_BYTES:
-        raise SpoolFileError(f"a header of {length} bytes, at most {MAX_HEADER_BYTES}")
-    return data[: _START_BYTES + length]
-
-
-def _ciphers(key: bytes, compartment: Compartment, salt: bytes) -> tuple[AESGCM, AESGCM]:
-    """(for chunks, for the content key)."""
-    derived = HKDF(algorithm=SHA256(), length=2 * KEY_BYTES, salt=salt, info=b"fsd spool v1\0").derive(
-        use_key(key, compartment, "spool")
-    )
-    return AESGCM(derived[:KEY_BYTES]), AESGCM(derived[KEY_BYTES:])
-
-
-def _last(size: int) -> int:
-    """Number of the last chunk; there is one also of nothing."""
-    return count_pieces(size) - 1
-
-
-def _chunks(file: SealedFile) -> Iterator[bytes | memoryview]:
-    """Full chunks, then one last of what is left; at least one, also of nothing. Of large parts nothing is copied."""
-    pending = b""
+def _of_size(file: SealedFile, clip_id: str) -> Iterator[memoryview]:
+    """Its parts, and an error where they are more or fewer bytes than it says; of more, none is passed on."""
+    done = 0
     for part in file.chunks:
-        rest = memoryview(part)
-        if pending:
-            fitting = CHUNK_BYTES - len(pending)
-            pending, rest = b"".join((pending, rest[:fitting])), rest[fitting:]
-            if not rest:
-                continue
-            yield pending
-        while len(rest) > CHUNK_BYTES:
-            yield rest[:CHUNK_BYTES]
-            rest = rest[CHUNK_BYTES:]
-        pending = bytes(rest)
-    yield pending
+        done += len(part)
+        if done > file.size_bytes:
+            break
+        yield memoryview(part)
+    if done != file.size_bytes:
+        raise SpoolFileError(
+            f"clip {clip_id}: sealed to {done} bytes or more, {file.size_bytes} were announced"
+        )
+
+
+def _first_piece(parts: Iterator[memoryview]) -> tuple[bytes, memoryview]:
+    """(the first piece, what is left of the part that it ends in)."""
+    taken: list[memoryview] = []
+    wanted = PIECE_BYTES
+    for part in parts:
+        taken.append(part[:wanted])
+        if len(part) >= wanted:
+            return b"".join(taken), part[wanted:]
+        wanted -= len(part)
+    return b"".join(taken), memoryview(b"")

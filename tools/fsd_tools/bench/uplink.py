@@ -21,6 +21,8 @@ from fsd_tools.rig.namespaces import why_not
 CLIPS: Final = UplinkLimits().active_clips
 """No more than are sent at a time: nobody signs for one, so none would make room for another."""
 CLIP_BYTES: Final = 64 << 20
+LOOPBACK_TURNS: Final = 4
+"""Each round: one is over in a second, in which somebody else may have had the processor."""
 RECEIPT_CLIPS, RECEIPT_BYTES = 8, 4 << 20
 
 
@@ -71,10 +73,11 @@ def _loopback(root: Path, c: Peer, rounds: int, progress: Progress) -> list[Figu
     with contextlib.closing(Place(root / "loopback")) as place:
         place.fill(CLIPS, CLIP_BYTES, real=False)
         place.count()
+        turns = LOOPBACK_TURNS * rounds
         for turn in in_turns(
-            rounds, lambda: ours.append(place.car("taken")), lambda: peer.append(place.peer(c, count))
+            turns, lambda: ours.append(place.car("taken")), lambda: peer.append(place.peer(c, count))
         ):
-            progress(f"loopback, {turn} of {rounds}")
+            progress(f"loopback, {turn} of {turns}")
     mb = CLIPS * CLIP_BYTES / 1e6
     return [
         figure(

@@ -28,7 +28,8 @@ from fsd_tools.rig.namespaces import Namespace, Network
 
 STREAM: Final = "one TLS stream"
 RATE_BPS, ROUND_TRIP_S = 20_000_000, 0.05
-CLIPS, CLIP_BYTES = 4, 4 << 20
+CLIPS, CLIP_BYTES = 4, 12 << 20
+"""Twenty seconds: what beginning and end take, half a dozen round trips, is not what a link carries."""
 CUTS: Final = 30
 CUT_CLIPS, CUT_CLIP_BYTES = 24, 3 << 20
 CUT_AFTER_S: Final = (0.2, 1.2)

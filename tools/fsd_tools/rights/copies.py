@@ -17,7 +17,8 @@ from fsd_agent.ports.vehicle_keys import VehicleKeyError, VehicleKeys
 from fsd_agent.records.purpose import Compartment
 from fsd_agent.rules.spool.names import SEALED_SUFFIX
 from fsd_agent.wire.sealed import SealedError, SealedMismatchError
-from fsd_agent.wire.spool_file import SpoolFileError, open_own_clip
+from fsd_agent.wire.spool_file import open_own_clip
+from fsd_agent.wire.spool_head import SpoolFileError
 from fsd_tools.rights.entries import CopyState, Entry
 from fsd_tools.rights.folder import CopyFolder
 from fsd_tools.vehicle.belonging import as_owner

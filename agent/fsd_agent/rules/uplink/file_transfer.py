@@ -13,7 +13,7 @@ So the vehicle remembers what the broker has acknowledged (:class:`SentSegments`
     CLOSING    neither receipt nor result in time    WAITING with back-off: Init and Fin again, and what is not marked
     any        disconnected                          WAITING, due at once
 
-A result ends nothing: receipt and refusal do, as in :mod:`.transfer`. A server throws segments away after a day, so after
+As in :mod:`.transfer`, the file's first piece is sent last. A result ends nothing: receipt and refusal do, as in :mod:`.transfer`. A server throws segments away after a day, so after
 :data:`KEPT_NS` nothing counts as sent any longer.
 """
 
@@ -23,7 +23,15 @@ from collections import deque
 from typing import Final
 
 from fsd_agent.records.clip import ClipRow
-from fsd_agent.rules.uplink.transfer import Emission, Heard, Phase, SendSegment, Transfer, UplinkLimits
+from fsd_agent.rules.uplink.transfer import (
+    Emission,
+    Heard,
+    Phase,
+    SendSegment,
+    Transfer,
+    UplinkLimits,
+    key_last,
+)
 from fsd_agent.wire.transfer import Have
 
 KEPT_NS: Final = 20 * 3600 * 1_000_000_000
@@ -98,7 +106,10 @@ class FileTransfer(Transfer):
         if isinstance(emission, SendSegment):
             self.sent.mark(emission.offset)
         elif emission.message.ask == self._ask and self.phase is Phase.ASKING:
-            self.phase, self._todo = Phase.SENDING, deque(self.sent.missing())
+            self.phase, self._todo = (
+                Phase.SENDING,
+                deque(key_last(self.sent.missing(), self._limits.segment_bytes)),
+            )
         elif emission.message.ask == self._ask and self.phase is Phase.CLOSING:
             self._deadline_ns = now_ns + self._limits.answer_timeout_ns
 

@@ -16,6 +16,8 @@ Nothing of it is stored: after a restart the receiver is asked again what it has
     CLOSING    no answer in time          WAITING with back-off
     any        disconnected               WAITING, due at once
 
+Of what is missing the file's first piece is sent last (:func:`key_last`).
+
 There is no phase for "delivered": only a verified receipt ends a transfer, and :mod:`.schedule` judges it. The
 time for an answer starts when the broker has acknowledged the question, so a slow link is no failure.
 """
@@ -29,7 +31,8 @@ from typing import NamedTuple, TypeVar
 
 from fsd_agent.records.clip import ClipRow
 from fsd_agent.rules.uplink.backoff import BackoffPolicy, delay_ns
-from fsd_agent.wire.transfer import SEGMENT_BYTES, VERSION, Fin, Have, Init
+from fsd_agent.wire.pieces import PIECE_BYTES
+from fsd_agent.wire.transfer import RANGES_MAX, SEGMENT_BYTES, VERSION, Fin, Have, Init
 
 CLIP_RETRY = BackoffPolicy(first_ns=2_000_000_000, most_ns=300_000_000_000)
 """Between attempts on one clip: a receiver that restarts is back within seconds, one that is down for days is not
@@ -52,6 +55,23 @@ class UplinkLimits:
     retry: BackoffPolicy = CLIP_RETRY
     read_attempts: int = 3
     """Failed reads of a spooled file before it counts as damaged."""
+
+
+_Ranges = tuple[tuple[int, int], ...]
+
+
+def key_last(missing: _Ranges, segment_bytes: int) -> _Ranges:
+    """The same byte ranges in the order in which they are sent: segments that have some of the first piece go last.
+
+    The wrapped key of the clip is in it (:mod:`fsd_agent.wire.sealed`). So of a clip whose compartment's key is destroyed before all of it
+    was sent, a region can open neither what it has nor what somebody finds on the vehicle's disk.
+
+    Where so many ranges are missing that there may be more, the first piece is left for another time.
+    """
+    edge = -(-PIECE_BYTES // segment_bytes) * segment_bytes
+    first = tuple((start, min(end, edge)) for start, end in missing if start < edge)
+    rest = tuple((max(start, edge), end) for start, end in missing if end > edge)
+    return rest if rest and len(missing) >= RANGES_MAX else rest + first
 
 
 class Phase(StrEnum):
@@ -199,7 +219,7 @@ class Transfer:
             self.attempt = 0
         self.phase, self._deadline_ns = Phase.SENDING, None
         self._asked_to_send = have.missing
-        self._todo = deque(have.missing)
+        self._todo = deque(key_last(have.missing, self._limits.segment_bytes))
         return Heard.USED
 
     def result(self, *, failed: bool, whole: bool, now_ns: int, random: float) -> Heard:  # noqa: ARG002
