@@ -93,8 +93,9 @@ from fsd_agent.wire.transfer import campaigns_topic
 from fsd_firmware.can_frames import empty_can
 from fsd_firmware.catalogue import Catalogue, CatalogueEntry
 from fsd_firmware.codec import CodecStalledError, DecodedFrame, VideoCodec
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
 from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescription
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import (
     Detections,
     EncodedPacket,

@@ -12,7 +12,8 @@ from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, Redactio
 from fsd_agent.rules.privacy.plan import Refused, plan_redaction
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.streams import looks, row
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import EncodedPacket, Kind, empty_gnss, empty_signals
 
 STEP = 50_000_000

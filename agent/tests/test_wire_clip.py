@@ -25,7 +25,8 @@ from fsd_agent.testing.streams import looks, row
 from fsd_agent.wire.clip import ClipFormatError, decode_clip, encode_clip
 from fsd_agent.wire.clip_messages import decode_value, encode_value
 from fsd_firmware.catalogue import CatalogueEntry
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import EncodedPacket, GnssFixes, Kind, Signals, empty_gnss
 
 STEP = 50_000_000

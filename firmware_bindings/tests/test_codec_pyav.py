@@ -19,15 +19,9 @@ av = pytest.importorskip("av", reason="the video part is not installed")
 from av.video.frame import VideoFrame  # noqa: E402  # after the check that it is there
 
 from fsd_firmware.codec import CodecError, CodecStalledError, VideoCodec  # noqa: E402
-from fsd_firmware.codec_pyav import (  # noqa: E402
-    EncoderSettings,
-    PyAvCodec,
-    PyAvFrame,
-    file_fps,
-    frame_from_bgr,
-    frames_of_file,
-    open_encoder,
-)
+from fsd_firmware.codec_pyav import PyAvCodec  # noqa: E402
+from fsd_firmware.pyav_encoder import EncoderSettings, open_encoder  # noqa: E402
+from fsd_firmware.pyav_frames import PyAvFrame, file_fps, frame_from_bgr, frames_of_file  # noqa: E402
 from fsd_firmware.samples import EncodedPacket  # noqa: E402
 
 W, H, N = 160, 128, 25

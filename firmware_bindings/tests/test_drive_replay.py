@@ -119,7 +119,8 @@ def test_what_can_not_be_asked_is_refused(kit: Any, drive: Any, tmp_path: Path) 
 def filmed(kit: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds with real video on the front camera, which begins two packets before a key frame."""
     pytest.importorskip("av", reason="the video part is not installed")
-    from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+    from fsd_firmware.codec_pyav import PyAvCodec
+    from fsd_firmware.pyav_frames import frame_from_bgr
 
     def frames() -> Iterator[object]:
         for i in range(3 * FPS):

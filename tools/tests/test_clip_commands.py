@@ -18,7 +18,8 @@ from fsd_agent.testing.streams import looks, row
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.clip_seen import COLOURS
 from fsd_firmware.catalogue import CatalogueEntry
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import Kind, Signals, empty_gnss
 from fsd_tools.clip.info import facts_of
 from fsd_tools.clip.sheet import FEW, MANY, make_sheet

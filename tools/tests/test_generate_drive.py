@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fsd_firmware.can.decoder import Decoder
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
 from fsd_firmware.drive.reader import DriveReader
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import DriveMode, Kind
 from fsd_tools.drive.generate.drive import START_NS, generate_drive
 from fsd_tools.drive.generate.options import GenerateOptions

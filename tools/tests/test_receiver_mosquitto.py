@@ -55,7 +55,8 @@ from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_agent.wire.pieces import FileIdentity
 from fsd_agent.wire.policy import decode_policy, encode_policy
 from fsd_agent.wire.transfer import Topics
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import Kind, empty_gnss, empty_signals
 from fsd_tools.data import data_dir
 from fsd_tools.drive.generate.camera import lens_of

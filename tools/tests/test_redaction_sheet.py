@@ -13,7 +13,8 @@ from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.testing.streams import row
 from fsd_agent.wire.clip import encode_clip
-from fsd_firmware.codec_pyav import PyAvCodec, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import empty_gnss, empty_signals
 from fsd_models.testing.marker_model import COLOURS, write_marker_package
 from fsd_tools.clip.redaction_sheet import GAP_PX, HEADER_PX, MARGIN_PX, SHOWN_PX

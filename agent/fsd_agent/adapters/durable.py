@@ -54,9 +54,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 def read_at(fd: int, offset: int, length: int) -> bytes:
-    """``length`` bytes from ``offset``; fewer only at the end of the file. Behind a large read the medium begins with as many more."""
-    if length >= GATHER_BYTES:
-        os.posix_fadvise(fd, offset + length, length, os.POSIX_FADV_WILLNEED)
+    """``length`` bytes from ``offset``; fewer only at the end of the file."""
     parts: list[bytes] = []
     while length > 0 and (part := os.pread(fd, length, offset)):
         parts.append(part)

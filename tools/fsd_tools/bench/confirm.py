@@ -13,7 +13,7 @@ import numpy as np
 from fsd_agent.adapters.onnx_detector import OnnxDetector
 from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.selection.confirm import Verdict, scores_of
-from fsd_firmware.codec_pyav import file_fps, frames_of_file
+from fsd_firmware.pyav_frames import file_fps, frames_of_file
 from fsd_firmware.samples import Detections
 from fsd_tools.bench.confirm_hits import (
     APART,

@@ -26,7 +26,7 @@ from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.rules.privacy.zones import has_head
 from fsd_firmware.codec import VideoCodec
-from fsd_firmware.codec_pyav import frame_from_bgr
+from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import PERSON_KINDS, Detections, Frame, empty_gnss, empty_signals
 from fsd_tools.errors import ToolError
 

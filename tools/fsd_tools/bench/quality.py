@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.selection_rule import USUAL, Fault
 from fsd_agent.rules.selection.quality import faults, shrunk
-from fsd_firmware.codec_pyav import PyAvCodec, file_fps, frame_from_bgr, frames_of_file
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import file_fps, frame_from_bgr, frames_of_file
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
 from fsd_tools.bench.quality_spoilt import WAYS, Picture, Way, driven, shots
 from fsd_tools.bench.side_by_side import drawn_for, side_by_side, threads

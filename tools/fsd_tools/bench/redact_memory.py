@@ -25,7 +25,8 @@ from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.streams import row
-from fsd_firmware.codec_pyav import PyAvCodec, PyAvFrame, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import PyAvFrame, frame_from_bgr
 from fsd_firmware.samples import EncodedPacket, Frame, Kind, empty_gnss, empty_signals
 from fsd_tools.bench.frame import peak_mb
 from fsd_tools.errors import ToolError

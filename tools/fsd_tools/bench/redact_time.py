@@ -22,7 +22,7 @@ from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.privacy.counted import Shows, counted
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.rules.privacy.tracks import Sightings, follow, sightings
-from fsd_firmware.codec_pyav import PyAvFrame, frames_of_file
+from fsd_firmware.pyav_frames import PyAvFrame, frames_of_file
 from fsd_firmware.samples import PERSON_KINDS, Detections, Frame
 from fsd_models.boxes import RawBoxes, suppress
 from fsd_tools.bench.frame import Figure, Goal, figure

@@ -19,7 +19,8 @@ from fsd_agent.ports.detector import Detector
 from fsd_agent.records.region import RedactionRules
 from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
-from fsd_firmware.codec_pyav import PyAvCodec, PyAvFrame, file_fps, frames_of_file
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import PyAvFrame, file_fps, frames_of_file
 from fsd_firmware.samples import Detections, EncodedPacket, Frame
 from fsd_tools.bench.frame import Figure, Goal, figure, interleaved
 from fsd_tools.errors import ToolError

@@ -18,7 +18,8 @@ from fsd_agent.records.program import PROGRAM_VERSION, Node, Op, Program
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
 from fsd_agent.records.selection_rule import SelectionRule
-from fsd_firmware.codec_pyav import PyAvCodec, file_fps, frames_of_file
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_frames import file_fps, frames_of_file
 from fsd_firmware.samples import Detections, Frame, Kind, empty_gnss, empty_signals
 from fsd_tools.bench.frame import Figure, Goal, figure, interleaved
 from fsd_tools.errors import ToolError

@@ -55,7 +55,7 @@ def redaction(*, output: Annotated[Path, Parameter(name=("--output", "-o"))], se
 def _row(light: str, t_s: float, seed: int) -> list[Picture]:
     """The picture as it is, then by each strictness. Raises :class:`ToolError` without the optional part."""
     try:
-        from fsd_firmware.codec_pyav import frame_from_bgr
+        from fsd_firmware.pyav_frames import frame_from_bgr
         from fsd_tools.drive.generate.camera import lens_of
         from fsd_tools.drive.generate.extras import make_actors
         from fsd_tools.drive.generate.options import Daylight, GenerateOptions

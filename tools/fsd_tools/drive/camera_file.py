@@ -19,7 +19,7 @@ from fsd_firmware.samples import EncodedPacket
 from fsd_tools.errors import ToolError
 
 if TYPE_CHECKING:
-    from fsd_firmware.codec_pyav import PyAvFrame
+    from fsd_firmware.pyav_frames import PyAvFrame
 
 
 class CameraFile:
@@ -32,7 +32,7 @@ class CameraFile:
         if start_ns >= end_ns:
             raise ToolError(f"{path}: the video would begin after the drive's end")
         try:
-            from fsd_firmware import codec_pyav
+            from fsd_firmware import codec_pyav, pyav_frames
         except ModuleNotFoundError as error:
             raise ToolError(f"{path}: reading video needs the extra 'video' ({error})") from error
         self._path = path
@@ -42,8 +42,8 @@ class CameraFile:
         self.written = 0
         """Packets given so far."""
         try:
-            fps = codec_pyav.file_fps(path)
-            frames = codec_pyav.frames_of_file(path, start_ns)
+            fps = pyav_frames.file_fps(path)
+            frames = pyav_frames.frames_of_file(path, start_ns)
             first = next(frames, None)
         except CodecError as error:
             raise ToolError(str(error)) from error

@@ -15,7 +15,9 @@ from contextlib import nullcontext
 
 import cv2
 
-from fsd_firmware.codec_pyav import EncoderSettings, PyAvCodec, PyAvFrame, frame_from_bgr
+from fsd_firmware.codec_pyav import PyAvCodec
+from fsd_firmware.pyav_encoder import EncoderSettings
+from fsd_firmware.pyav_frames import PyAvFrame, frame_from_bgr
 from fsd_firmware.samples import EncodedPacket
 from fsd_tools.drive.generate.camera import Lens
 from fsd_tools.drive.generate.options import GenerateOptions
