@@ -328,9 +328,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 6")
+        db.execute("PRAGMA user_version = 7")
     db.close()
-    assert "version 6, this agent knows 5" in refusal(path)
+    assert "version 7, this agent knows 6" in refusal(path)
 
 
 V2 = Path(__file__).parent / "data" / "journal_v2.db"
@@ -442,11 +442,11 @@ def test_a_journal_that_is_too_old_is_refused(of_before: Path) -> None:
     with sqlite3.connect(of_before) as db:
         db.execute("PRAGMA user_version = 1")
     db.close()
-    assert "version 1, older than any that this agent can bring up to 5" in refusal(of_before)
+    assert "version 1, older than any that this agent can bring up to 6" in refusal(of_before)
 
 
 def test_who_only_reads_does_not_bring_a_journal_up(of_before: Path) -> None:
-    with pytest.raises(JournalError, match="version 2; the agent makes them version 5 when it starts"):
+    with pytest.raises(JournalError, match="version 2; the agent makes them version 6 when it starts"):
         read_journal(of_before)
     with sqlite3.connect(of_before) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)

@@ -66,7 +66,14 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.region import MemoryRegion
 from fsd_agent.testing.spool import MemoryLanding, MemorySpool
 from fsd_agent.testing.staging import MemoryStaging, MemoryStagingWriter
-from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve, OpenGate
+from fsd_agent.testing.unlimited import (
+    AlwaysOn,
+    EverythingIsNew,
+    KeepsEverything,
+    KeepsWhole,
+    NoReserve,
+    OpenGate,
+)
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.head_ack import encode_head_ack
 from fsd_agent.wire.ledger import Signed, decode_entry, decode_head
@@ -328,6 +335,7 @@ class AgentModel(RuleBasedStateMachine):
             residence=where,
             consent=self.consent,
             means=Means(PictureCodec(), (), (), {}),
+            keep=KeepsWhole(),
             select=KeepsEverything(),
             novelty=EverythingIsNew(),
             keys=KEYS,

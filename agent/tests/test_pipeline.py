@@ -26,6 +26,7 @@ from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.finish import ATTEMPTS, Finisher
 from fsd_agent.pipeline.give_up import GiveUp
 from fsd_agent.pipeline.heads import Heads
+from fsd_agent.pipeline.keep import Keeper
 from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
@@ -240,6 +241,7 @@ class Bench:
         self.selector = Selector(
             in_force=self.control.in_force, codec=codec, detectors=(), sizes={"front": (WIDTH, HEIGHT)}
         )
+        self.keeper = Keeper(self.control.in_force)
         self.novelty = Novelty(
             in_force=self.control.in_force,
             journal=self.journal,
@@ -257,6 +259,7 @@ class Bench:
             residence=self.where,
             consent=self.consent,
             means=Means(codec, looking, (), {"front": (WIDTH, HEIGHT)}),
+            keep=self.keeper,
             select=select or self.selector,
             novelty=self.novelty,
             keys=self.keys,
@@ -1028,6 +1031,7 @@ def teller_of(bench: Bench, trouble: str = "") -> Teller:
         models=("nanodet@1",),
         every_s=5.0,
         unjudged=bench.selector.missed,
+        kept=bench.keeper.counted,
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fsd_agent.pipeline.by_campaign import TOLD_MOST
 from fsd_agent.pipeline.paint import RedactionStoppedError
-from fsd_agent.pipeline.select import DECODED_MOST, FIRINGS_MOST, TOLD_MOST, Asked, Selector, Unwanted
+from fsd_agent.pipeline.select import DECODED_MOST, FIRINGS_MOST, Asked, Selector, Unwanted
 from fsd_agent.ports.detector import Detector, Seen
 from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.clip import Clip

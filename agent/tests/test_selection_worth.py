@@ -19,8 +19,9 @@ from fsd_agent.records.worth import DEFAULT_WEIGHTS, WEIGHT_MOST, Part, Valued, 
 from fsd_agent.rules.selection import parts
 from fsd_agent.rules.selection.moving import Speed, change_mps2, hardness, motion_of
 from fsd_agent.rules.selection.parts import RARE, Seen, weighed
+from fsd_agent.rules.selection.span import STEP_NS, WINDOW_NS, WINDOWS_MOST, windows
 from fsd_agent.rules.selection.window import Motion
-from fsd_agent.rules.selection.worth import STEP_NS, WINDOW_NS, WINDOWS_MOST, Looked, windows, worth
+from fsd_agent.rules.selection.worth import Looked, worth
 from fsd_agent.testing.streams import looks
 from fsd_firmware.samples import Detections, Kind
 

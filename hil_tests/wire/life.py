@@ -37,7 +37,14 @@ from fsd_agent.records.region import Hold, Route
 from fsd_agent.rules.capture.ring import Ring
 from fsd_agent.rules.triggers.engine import TriggerEngine
 from fsd_agent.testing.events import RememberedEvents
-from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve, OpenGate
+from fsd_agent.testing.unlimited import (
+    AlwaysOn,
+    EverythingIsNew,
+    KeepsEverything,
+    KeepsWhole,
+    NoReserve,
+    OpenGate,
+)
 from fsd_agent.wire.transfer import Topics
 from hil_tests.wire.stand_ins import (
     CATALOGUE,
@@ -122,6 +129,7 @@ class Life:
             residence=residence,
             consent=self.consent,
             means=Means(None, (), (), {}),
+            keep=KeepsWhole(),
             select=KeepsEverything(),
             novelty=EverythingIsNew(),
             keys=self.keys,

@@ -42,7 +42,7 @@ from fsd_agent.testing.regions import sample_document, sample_region
 from fsd_agent.testing.spool import MemorySpool
 from fsd_agent.testing.staging import MemoryStaging
 from fsd_agent.testing.trust import MemoryTrust
-from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, NoReserve
+from fsd_agent.testing.unlimited import AlwaysOn, EverythingIsNew, KeepsEverything, KeepsWhole, NoReserve
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.campaigns import encode_set
 from fsd_agent.wire.envelope import CAMPAIGNS, key_id_of, public_key_of, seal_envelope
@@ -214,6 +214,7 @@ class Car:
             residence=residence,
             consent=PlainConsent(),
             means=Means(PictureCodec(), (), (), {}),
+            keep=KeepsWhole(),
             select=KeepsEverything(),
             novelty=EverythingIsNew(),
             keys=keys,

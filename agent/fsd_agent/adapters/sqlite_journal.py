@@ -37,7 +37,7 @@ from fsd_agent.rules.spool.lifecycle import refuse_move, widen
 
 # Names of our own columns are put into these statements, values never.
 _PUT_CLIP = f"""
-    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO clips ({CLIP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (clip_id) DO UPDATE SET start_ns = excluded.start_ns, end_ns = excluded.end_ns,
         cameras = excluded.cameras, signals = excluded.signals, priority = excluded.priority,
         links = excluded.links, roaming = excluded.roaming, urgent = excluded.urgent,
@@ -75,7 +75,8 @@ class SqliteJournal(SqliteQueries):
         """See the port."""
         with self._file.change() as db:
             db.executemany(
-                "UPDATE clips SET value = ?, valued = ?, value_parts = ? WHERE clip_id = ? AND state = 'captured'",
+                "UPDATE clips SET value = ?, valued = ?, value_parts = ?, best_ns = ? "
+                "WHERE clip_id = ? AND state = 'captured'",
                 [(*worth_values(worth), clip_id) for clip_id, worth in worths.items()],
             )
 

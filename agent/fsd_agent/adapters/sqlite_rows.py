@@ -18,7 +18,8 @@ from fsd_agent.records.worth import NOT_VALUED, Valued, Worth
 
 CLIP_COLUMNS = (
     "clip_id, region_id, purpose, state, start_ns, end_ns, wall_minus_mono_ns, cameras, signals, priority, cut, "
-    "size_bytes, sha256, drop_reason, drop_detail, links, roaming, urgent, deadline_ns, value, valued, value_parts"
+    "size_bytes, sha256, drop_reason, drop_detail, links, roaming, urgent, deadline_ns, value, valued, value_parts, "
+    "best_ns"
 )
 PLACE_COLUMNS = "clip_id, region_id, purpose, state, deadline_ns"
 FIRING_COLUMNS = "firing_id, campaign_id, campaign_version, t_ns, wall_ns, evidence, clip_id, drop_reason"
@@ -107,16 +108,16 @@ def rule_of(links: str, roaming: int, urgent: int, deadline_ns: int | None) -> L
 
 
 def worth_values(worth: Worth) -> Row:
-    """``value, valued, value_parts``."""
-    return worth.value, worth.why, _pack(worth.parts) if worth.parts else b""
+    """``value, valued, value_parts, best_ns``."""
+    return worth.value, worth.why, _pack(worth.parts) if worth.parts else b"", worth.best_ns
 
 
-def worth_of(value: float, valued: str, parts: bytes) -> Worth:
+def worth_of(value: float, valued: str, parts: bytes, best_ns: int | None) -> Worth:
     """From its columns; raises ``KeyError`` or ``MsgspecError`` for what we never wrote."""
     why = _VALUED[valued]
     if why is Valued.NOT_YET:
         return NOT_VALUED
-    return Worth(value, why, _parts(parts) if parts else ())
+    return Worth(value, why, _parts(parts) if parts else (), best_ns)
 
 
 def firing_values(judged: JudgedFiring) -> Row:

@@ -1,4 +1,4 @@
-"""The journal's tables, version 5, and how a file is recognised as one.
+"""The journal's tables, version 6, and how a file is recognised as one.
 
     clips     one row a clip, for ever; ``seq`` is the order of acceptance
     firings   one row a firing; exactly one of ``clip_id`` and ``drop_reason``. ``region_id`` is that of its campaign, which
@@ -13,11 +13,11 @@
 ``application_id`` says the file is ours; ``user_version`` is the version of the tables. Both are set in the
 transaction that creates the tables: a file has all of it or none.
 
-A file of version 2 to 4 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
+A file of version 2 to 5 is brought up in one transaction too, by :data:`UPGRADES`. What was collected under version 2 knows
 nothing of links and gets the rule of a campaign that says nothing. In version 3 a firing that nothing was kept for had no
 region: it gets the one of all clips of its campaign's id, where that is one, else none. Nobody is told of firings of
-before. Up to version 4 clips had no value: what was sealed or had ended by then keeps 0, what waits is valued yet. Older ones
-are refused.
+before. Up to version 4 clips had no value: what was sealed or had ended by then keeps 0, what waits is valued yet. Up to version 5
+nobody kept which seconds of a clip are best: what is valued by then is kept whole. Older ones are refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from types import MappingProxyType
 
 APPLICATION_ID = 0x46534A4C
 """ASCII "FSJL"."""
-VERSION = 5
+VERSION = 6
 
 # The link rule comes last in each, so that thousands of clips that may not go are passed over without a look at their rows.
 _IN_ORDER_3 = "CREATE INDEX clips_in_order ON clips (state, urgent DESC, priority DESC, seq, links, roaming)"
@@ -80,6 +80,7 @@ TABLES = (
         value REAL NOT NULL DEFAULT 0,
         valued TEXT NOT NULL DEFAULT '',
         value_parts BLOB NOT NULL DEFAULT x'',
+        best_ns INTEGER,
         CHECK ((state = 'dropped') = (drop_reason IS NOT NULL)),
         CHECK ((state = 'delivered') = (receipt IS NOT NULL))
     ) STRICT""",
@@ -155,6 +156,7 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "INSERT INTO state (key, value) SELECT key, value FROM state_4",
             "DROP TABLE state_4",
         ),
+        5: ("ALTER TABLE clips ADD COLUMN best_ns INTEGER",),
     }
 )
 """By version: what makes the next one of it."""

@@ -157,7 +157,7 @@ def _put_together(
             parts,
             lambda: {**sense.lost(), **finishing.novelty.counted()},
             engine,
-            finishing.selector,
+            finishing,
             deliverer,
             heads,
             holds,

@@ -10,6 +10,7 @@ from fsd_agent.daemon.link_policy import LinkPolicy
 from fsd_agent.daemon.parts import Parts
 from fsd_agent.pipeline.check import Means
 from fsd_agent.pipeline.finish import Finisher
+from fsd_agent.pipeline.keep import Keeper
 from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.valuing import Valuing
@@ -21,6 +22,7 @@ class Finishing:
     """All of it runs on the thread that finishes clips."""
 
     valuing: Valuing
+    keeper: Keeper
     selector: Selector
     novelty: Novelty
     finisher: Finisher
@@ -42,6 +44,7 @@ def open_finishing(
         clock=parts.clock,
         events=parts.events,
     )
+    keeper = Keeper(parts.control.in_force)
     selector = Selector(
         in_force=parts.control.in_force, codec=codec, detectors=detectors.redaction, sizes=sizes
     )
@@ -62,6 +65,7 @@ def open_finishing(
         residence=parts.residence,
         consent=parts.consent,
         means=Means(codec, detectors.redaction, detectors.checkers, sizes),
+        keep=keeper,
         select=selector,
         novelty=novelty,
         keys=parts.keys,
@@ -69,4 +73,4 @@ def open_finishing(
         events=parts.events,
         power=policy.power,
     )
-    return Finishing(valuing, selector, novelty, finisher)
+    return Finishing(valuing, keeper, selector, novelty, finisher)

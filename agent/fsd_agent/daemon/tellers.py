@@ -8,13 +8,13 @@ from pathlib import Path
 from fsd_agent.adapters.process_use import process_use
 from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id
 from fsd_agent.daemon.config import AgentConfig
+from fsd_agent.daemon.finishing import Finishing
 from fsd_agent.daemon.parts import Parts
 from fsd_agent.pipeline.certificates import CertificateWatch
 from fsd_agent.pipeline.deliver import Deliverer
 from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
-from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.valuing import Valuing
@@ -26,7 +26,7 @@ def open_teller(
     parts: Parts,
     lost: Callable[[], Mapping[str, int]],
     engine: TriggerEngine,
-    selector: Selector,
+    finishing: Finishing,
     deliverer: Deliverer,
     heads: Heads,
     holds: Holds,
@@ -53,7 +53,8 @@ def open_teller(
         holds=holds.look,
         certificate_until_ns=CertificateWatch(parts.keys, parts.clock, parts.events).look,
         waits=waits,
-        unjudged=selector.missed,
+        unjudged=finishing.selector.missed,
+        kept=finishing.keeper.counted,
         faults=faults,
         sent=lambda: deliverer.stats().sent,
         models=models,

@@ -3,7 +3,8 @@
 One clip at a time, by priority and then age. Each outcome is one journal entry:
 
     redacted and sealed    -> recorded in the ledger, SEALED, staging erased
-    reaches into a zone    -> DROPPED with that reason: nothing is collected there
+    reaches into a zone    -> DROPPED with that reason: nothing is collected there. Asked of the whole window, also of what is not kept
+    longer than asked for  -> cut to its most promising seconds (``keep.py``), and goes on so
     is not worth encoding  -> DROPPED with the reason (``select.py``), before anything is looked at for redaction
     nothing new in it      -> DROPPED with the reason (``novelty.py``)
     can't be redacted      -> DROPPED with the reason; nothing of it leaves and nothing of it stays
@@ -38,6 +39,7 @@ from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.check import Means, redact_checked
 from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
 from fsd_agent.pipeline.consent import Consents
+from fsd_agent.pipeline.keep import Keeps
 from fsd_agent.pipeline.novelty import JudgesNovelty
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError
@@ -83,6 +85,7 @@ class Finisher:
         residence: Whereabouts,
         consent: Consents,
         means: Means,
+        keep: Keeps,
         select: Selects,
         novelty: JudgesNovelty,
         keys: VehicleKeys,
@@ -90,8 +93,9 @@ class Finisher:
         events: EventSink,
         power: Power,
     ) -> None:
-        """``select`` says which clips are not worth their redaction, ``novelty`` which of the others show nothing new."""
+        """``keep`` cuts clips, ``select`` says which are not worth their redaction, ``novelty`` which of the others show nothing new."""
         self._means = means
+        self._keep = keep
         self._select = select
         self._novelty = novelty
         self._power = power
@@ -190,7 +194,7 @@ class Finisher:
     def _redact_and_seal(self, clip: Clip, where: Route) -> None:
         row, policy = clip.row, where.policy
         try:
-            allowed = before_redaction(clip, policy.data_classes)
+            allowed = before_redaction(self._keep.kept(clip), policy.data_classes)
             judged = self._judge(clip, allowed, policy)
             if isinstance(judged, Unwanted):
                 self._drop(row, judged.reason, judged.detail)
@@ -221,7 +225,7 @@ class Finisher:
             self._try_again(row, DropReason.REDACTION_FAILED, f"unexpected {type(error).__name__}: {error}")
 
     def _judge(self, clip: Clip, allowed: Clip, policy: RegionPolicy) -> Judged | Unwanted:
-        """Whether it is worth its redaction, the cheapest verdict first. ``allowed``: of ``clip`` what the region may have."""
+        """Whether it is worth its redaction, the cheapest verdict first. ``allowed``: of ``clip`` what is kept and the region may have."""
         zone = zone_reached(policy.zones, clip.gnss)
         if zone is not None:
             return Unwanted(DropReason.SENSITIVE_ZONE, f"reaches into zone {zone!r}")

@@ -18,8 +18,6 @@ Threads: one, the Finisher's; :meth:`Selector.missed` is for any.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +25,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from fsd_agent.pipeline.by_campaign import CountsByCampaign
 from fsd_agent.pipeline.paint import RedactionStoppedError
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.campaign import CampaignSet
@@ -55,8 +54,6 @@ DECODED_MOST: Final = 150
 FIRINGS_MOST: Final = 4
 MOVES_MPS: Final = 3.0
 """By every position fix of the clip: then the car drives all the time."""
-TOLD_MOST: Final = 50
-"""Campaigns of which it is told what could not be judged: a status is bounded."""
 
 Stopped = Callable[[], bool]
 
@@ -106,17 +103,11 @@ class Selector:
         self._codec = codec
         self._detectors = tuple(detectors)
         self._sizes = sizes
-        self._lock = threading.Lock()
-        self._missed: dict[str, dict[str, Counter[str]]] = {}
-        """By region and campaign."""
-        self._counted: deque[tuple[str, Asked]] = deque(maxlen=64)
-        """What was counted last: a clip that is tried again is not counted again."""
+        self._missed = CountsByCampaign()
 
     def missed(self, region_id: str) -> dict[str, dict[str, int]]:
         """By campaign, how many of the region's clips were kept since the start because a verdict could not be had."""
-        with self._lock:
-            found = sorted(self._missed.get(region_id, {}).items(), key=lambda one: (-one[1].total(), one[0]))
-            return {campaign: dict(counts) for campaign, counts in found[:TOLD_MOST]}
+        return self._missed.of_region(region_id)
 
     def judge(self, clip: Clip, stopped: Stopped) -> Unwanted | None:
         """See :class:`Selects`. ``clip`` holds no more than its region allows."""
@@ -141,24 +132,15 @@ class Selector:
             _log.info("clip %s: %s: kept, for %s", clip.row.clip_id, asked, error)
         except Exception:  # noqa: BLE001 - codecs and detectors are foreign; their faults cost no clip here
             _log.exception("clip %s: %s: unforeseen, and kept", clip.row.clip_id, asked)
-        self._miss(clip, asked)
+        self._missed.count(clip, asked)
         return None
-
-    def _miss(self, clip: Clip, asked: Asked) -> None:
-        with self._lock:
-            if (clip.row.clip_id, asked) in self._counted:
-                return
-            self._counted.append((clip.row.clip_id, asked))
-            campaigns = self._missed.setdefault(clip.row.region_id, {})
-            for campaign in {judged.firing.campaign_id for judged in clip.firings}:
-                campaigns.setdefault(campaign, Counter())[str(asked)] += 1
 
     def _rule(self, clip: Clip) -> SelectionRule:
         found = self._in_force(clip.row.region_id)
         rules = {one.id: one.selection for one in found.campaigns} if found is not None else {}
         asked = {judged.firing.campaign_id for judged in clip.firings}
         if not asked <= rules.keys():
-            self._miss(clip, Asked.CAMPAIGN)
+            self._missed.count(clip, Asked.CAMPAIGN)
         return mildest(rules.get(one, KEEPS_ALL) for one in asked)
 
     def _quality(self, clip: Clip, rule: SelectionRule, stopped: Stopped) -> Unwanted | None:

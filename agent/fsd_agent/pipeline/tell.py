@@ -56,10 +56,12 @@ class Teller:
         every_s: float,
         waits: Callable[[str], Mapping[str, int]] = lambda _region_id: {},
         unjudged: Callable[[str], Mapping[str, dict[str, int]]] = lambda _region_id: {},
+        kept: Callable[[str], Mapping[str, dict[str, int]]] = lambda _region_id: {},
     ) -> None:
         """``waits`` says of a region how many of its clips may not be sent now, by reason.
 
-        ``unjudged`` says of it how many were kept because a verdict could not be had, by campaign and verdict.
+        ``unjudged`` says of it how many were kept because a verdict could not be had, by campaign and verdict;
+        ``kept`` how many were cut to their best seconds, or why not.
         """
         self._journal = journal
         self._control = control
@@ -78,6 +80,7 @@ class Teller:
         self._every_s = every_s
         self._waits = waits
         self._unjudged = unjudged
+        self._kept = kept
 
     def status(self, where: Route) -> Status:
         """This moment, for the region of ``where``. Raises ``JournalError``."""
@@ -117,6 +120,7 @@ class Teller:
             models=self._models,
             waits=dict(self._waits(region_id)),
             unjudged=dict(self._unjudged(region_id)),
+            kept=dict(self._kept(region_id)),
         )
 
     def _told(self, trouble: str, region_id: str, others: Collection[str]) -> str:

@@ -1,7 +1,8 @@
 """Values the clips that wait to be finished, before any of them is: what is worth most is then finished and sent first.
 
 From a clip's own detections, tracks and speed (``rules.selection.worth``), with the weights that its campaigns state; a campaign
-that is not in force any more gets the defaults. The outcome is kept in the journal, and nothing else changes.
+that is not in force any more gets the defaults. The outcome, with when the most promising seconds begin, is kept in the journal, and nothing
+else changes.
 
 Fail soft. Whatever goes wrong with one clip, it is worth 0 with :attr:`Valued.FAILED`, counted, and goes its way. What the journal
 can't take is tried again after a pause, and holds up nobody: a clip that is finished before it is valued stays so.
@@ -118,7 +119,8 @@ class Valuing:
             parts = [decode_part(part) for part in self._staging.read(row.compartment, row.clip_id)]
             clip = assemble(parts, row, self._journal.firings_of(row.clip_id))
             looked = [self._looked(one) for one in clip.detections]
-            return worth(looked, speed_of(clip), (row.start_ns, row.end_ns), self._head, self._weights(clip))
+            span_ns, moments_ns = (row.start_ns, row.end_ns), [one.firing.t_ns for one in clip.firings]
+            return worth(looked, speed_of(clip), span_ns, self._head, self._weights(clip), moments_ns)
         except JournalError:
             raise
         except Exception:  # noqa: BLE001 - a file, a key or foreign numbers: who finishes the clip judges what is wrong with it

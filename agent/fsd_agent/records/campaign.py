@@ -55,6 +55,10 @@ class CampaignLimits:
     """The vehicle looks every five minutes whether a deadline has passed, and believes a clock after another five."""
     deadline_max_ns: int = 366 * 86_400 * SECOND_NS
     """A year; a region's retention ends what has none."""
+    keep_min_ns: int = 3 * SECOND_NS
+    """As long as the windows that a clip is valued by: what is best within one nobody says."""
+    keep_max_ns: int = 90 * SECOND_NS
+    """No window of one firing is longer."""
     operations_per_s: int = 2_000_000
     """Evaluation budget of one campaign, in operations on one value each, per second of driving (see ``rules.triggers.firing.cost``).
     A family that ships needs under 5 % of it with forty boxes in view."""

@@ -103,6 +103,8 @@ class Clip:
     detections: tuple[Detections, ...]
     gnss: GnssFixes
     modes: tuple[ModeChange, ...]
+    kept_of: tuple[int, int] | None = None
+    """Begin and end of the window that was captured, where the clip is no more than a span of it; ``row`` has the span's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

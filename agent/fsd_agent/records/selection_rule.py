@@ -1,4 +1,7 @@
-"""Which verdicts may throw a finished clip away, said by its campaigns. The defaults are a campaign's that says nothing."""
+"""Which verdicts may throw a finished clip away, and how much of it is kept, said by its campaigns.
+
+The defaults are a campaign's that says nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,8 @@ class SelectionRule:
     confirm: bool = True
     """What the condition saw is looked for a second time, and a clip without it is dropped. Not for campaigns that are
     about the detector's own mistakes."""
+    keep_ns: int | None = None
+    """A longer clip is cut to its most promising so many nanoseconds; None keeps all of it."""
 
 
 SELECTS_AS_USUAL: Final = SelectionRule()
@@ -58,7 +63,7 @@ KEEPS_ALL: Final = SelectionRule(frozenset(), Cameras.ANY, confirm=False)
 
 
 def mildest(rules: Iterable[SelectionRule]) -> SelectionRule:
-    """The rule of a clip that several are for: it goes only where each of them would let it go. Of none: it stays."""
+    """The rule of a clip that several are for: it, or a second of it, goes only where each of them would let it go. Of none: it stays."""
     found = tuple(rules)
     return reduce(_milder, found) if found else KEEPS_ALL
 
@@ -68,4 +73,5 @@ def _milder(one: SelectionRule, other: SelectionRule) -> SelectionRule:
         reject=one.reject & other.reject,
         cameras=Cameras.ALL if {one.cameras, other.cameras} == {Cameras.ALL} else Cameras.ANY,
         confirm=one.confirm and other.confirm,
+        keep_ns=None if one.keep_ns is None or other.keep_ns is None else max(one.keep_ns, other.keep_ns),
     )

@@ -127,3 +127,6 @@ class Status:
     unjudged: dict[str, dict[str, int]] = field(default_factory=dict)
     """Clips that this run kept because a verdict on them could not be had, by campaign and verdict
     (``pipeline.select.Asked``)."""
+    kept: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of campaigns that keep no more than some seconds of a clip: this run's clips, by campaign and what became of them
+    (``pipeline.keep.Outcome``)."""

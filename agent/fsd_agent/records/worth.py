@@ -89,6 +89,8 @@ class Worth:
     why: Valued = Valued.NOT_YET
     parts: tuple[tuple[str, float], ...] = ()
     """What it was made of, by :class:`Part`; each 0 to 1."""
+    best_ns: int | None = None
+    """When its most promising window begins (``rules.selection.span``); None where nobody can say."""
 
     @property
     def known(self) -> float | None:

@@ -75,6 +75,14 @@ class KeepsEverything:
         """See ``Selects``."""
 
 
+class KeepsWhole:
+    """Implements :class:`fsd_agent.pipeline.keep.Keeps`: nothing is cut."""
+
+    def kept(self, clip: Clip) -> Clip:
+        """See ``Keeps``."""
+        return clip
+
+
 class EverythingIsNew:
     """Implements :class:`fsd_agent.pipeline.novelty.JudgesNovelty`: nothing is remembered."""
 

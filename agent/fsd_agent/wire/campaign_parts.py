@@ -158,22 +158,25 @@ class WireLinkRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return LinkRule(self.links, self.roaming, self.urgent, self.deadline_ns)
 
 
-class WireSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WireSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A :class:`SelectionRule`."""
 
     reject: Annotated[tuple[Fault, ...], Meta(max_length=len(Fault))]
     """In the order of :class:`Fault`, each once, so that a rule has one form."""
     cameras: Cameras
     confirm: bool
+    keep_ns: Annotated[int, Meta(ge=LIMITS.keep_min_ns, le=LIMITS.keep_max_ns)] | None = None
+    """Left out where all is kept, as in sets of before: only a vehicle that can't cut refuses a set, and only one that asks for it."""
 
     @classmethod
     def pack(cls, rule: SelectionRule) -> WireSelection:
         """What is sent."""
-        return cls(tuple(fault for fault in Fault if fault in rule.reject), rule.cameras, rule.confirm)
+        reject = tuple(fault for fault in Fault if fault in rule.reject)
+        return cls(reject, rule.cameras, rule.confirm, rule.keep_ns)
 
     def unpack(self) -> SelectionRule:
         """The rule. Raises :class:`SelectionError`."""
-        rule = SelectionRule(frozenset(self.reject), self.cameras, self.confirm)
+        rule = SelectionRule(frozenset(self.reject), self.cameras, self.confirm, self.keep_ns)
         if self.pack(rule) != self:
             raise SelectionError("reject: faults are in their order, each once")
         return rule

@@ -1,8 +1,9 @@
 """The clip as it leaves the vehicle: an MCAP file, version 1, that Foxglove and the ``mcap`` library open.
 
 Profile empty, chunks compressed with zstd and checked by CRC, messages in order of ``log_time``, which is Unix
-time: vehicle time + ``wall_minus_mono_ns``. ``publish_time`` is the sample's own time; it is earlier than
-``log_time`` only for a signal's last value before the window, which is logged at the window's start.
+time: vehicle time + ``wall_minus_mono_ns``. ``publish_time`` is the sample's own time; it is another than
+``log_time`` only for a signal's last value before the window, which is logged at the window's start, and for a firing outside of
+what was kept of a window, which is logged at the near end.
 
 ============================  ===================================================================================
 ``/camera/<name>/video``      protobuf ``foxglove.CompressedVideo``, one frame a message; MCAP's ``sequence`` counts
@@ -131,6 +132,7 @@ def _known(redacted: RedactedClip, vehicle: str) -> dict[str, Any]:
             "start_wall_ns": row.start_ns + row.wall_minus_mono_ns,
             "end_wall_ns": row.end_ns + row.wall_minus_mono_ns,
         },
+        "kept": messages.kept_told(clip),
         "cut": row.cut,
         "wall_minus_mono_ns": row.wall_minus_mono_ns,
         "priority": row.priority,

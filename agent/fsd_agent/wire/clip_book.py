@@ -39,10 +39,12 @@ class ClipBook:
         self._add(channel, self._clip.row.start_ns, data)
 
     def firings(self) -> None:
-        """Every firing at its moment."""
-        channel = self._channel(messages.FIRING, "fsd.Firing")
+        """Every firing at its moment; one outside of what is kept is logged at the near end, so that viewers show no empty time."""
+        channel, row = self._channel(messages.FIRING, "fsd.Firing"), self._clip.row
         for judged in self._clip.firings:
-            self._add(channel, judged.firing.t_ns, messages.encode_firing(judged))
+            t_ns = judged.firing.t_ns
+            log_ns = max(min(t_ns, row.end_ns - 1), row.start_ns)
+            self._add(channel, t_ns, messages.encode_firing(judged), log_ns=log_ns)
 
     def video(self) -> None:
         """Each camera's packets, counted from their key frames."""

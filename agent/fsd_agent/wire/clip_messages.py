@@ -16,7 +16,7 @@ from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 
-from fsd_agent.records.clip import ClipRow
+from fsd_agent.records.clip import Clip, ClipRow
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.worth import Worth
 from fsd_firmware.catalogue import CatalogueEntry, SignalType
@@ -70,6 +70,7 @@ PROVENANCE_SCHEMA: Final = {
         "vehicle": {"type": "string"},
         "campaigns": {"type": "array", "items": {"type": "object"}},
         "window": {"type": "object"},
+        "kept": {"type": ["object", "null"]},
         "cut": {"type": "boolean"},
         "wall_minus_mono_ns": {"type": "integer"},
         "cameras": {"type": "array", "items": {"type": "string"}},
@@ -140,6 +141,19 @@ def worth_told(worth: Worth) -> dict[str, Any]:
     """What the clip is worth and why, for the provenance; clips of before it have none."""
     told = {"v": WORTH_VERSION, "value": worth.value, "why": str(worth.why) or "not_yet"}
     return told | {"parts": dict(worth.parts)}
+
+
+def kept_told(clip: Clip) -> dict[str, int] | None:
+    """Which span of which captured window the clip is, for the provenance; None where it is all of it. Clips of before say nothing."""
+    if clip.kept_of is None:
+        return None
+    row, (of_start_ns, of_end_ns) = clip.row, clip.kept_of
+    return {
+        "start_ns": row.start_ns,
+        "end_ns": row.end_ns,
+        "of_start_ns": of_start_ns,
+        "of_end_ns": of_end_ns,
+    }
 
 
 class _About(msgspec.Struct, frozen=True):

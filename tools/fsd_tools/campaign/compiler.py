@@ -41,6 +41,7 @@ UNASSIGNED: Final = "unassigned"
 """Stands for the region of a template that is checked or backtested, never of one that is pushed."""
 _HOLD_WHY: Final = "a condition that must hold longer is a state, not an event"
 _REARM_WHY: Final = "use cooldown for a longer rest"
+_KEEP_WHY: Final = "no window of one firing is longer; leave it out to keep all"
 _DEADLINE_WHY: Final = "leave it out; the region's retention ends it"
 _COOLDOWN_WHY: Final = "end the campaign earlier instead, with valid.until"
 
@@ -194,7 +195,17 @@ def _selection(selection: SelectionFile) -> SelectionRule:
     quality = selection.quality
     if len(set(quality.reject)) != len(quality.reject):
         raise FieldError("selection.quality.reject", "a fault is there twice")
-    return SelectionRule(frozenset(quality.reject), quality.cameras, selection.confirm)
+    return SelectionRule(frozenset(quality.reject), quality.cameras, selection.confirm, _keep(selection.keep))
+
+
+def _keep(stated: str | None) -> int | None:
+    if stated is None:
+        return None
+    keep_ns = duration_ns("selection.keep", stated, LIMITS.keep_max_ns, _KEEP_WHY)
+    if keep_ns < LIMITS.keep_min_ns:
+        reason = f"{stated!r} is less than {LIMITS.keep_min_ns / SECOND_NS:g} s, which clips are valued by: which part of those is best nobody says"
+        raise FieldError("selection.keep", reason)
+    return keep_ns
 
 
 def _heads(parsed: CampaignFile, cameras: tuple[str, ...], folder: Path) -> tuple[Head, ...]:

@@ -97,8 +97,10 @@ class QualityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SelectionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``selection``: which verdicts may throw a finished clip away, and what the others are valued by."""
+    """``selection``: how much of a finished clip is kept, which verdicts may throw it away, what the others are valued by."""
 
+    keep: str | None = None
+    """Left out, all of it."""
     quality: QualityFile = QualityFile()
     confirm: bool = True
     novelty: NoveltyMode | bool | None = None

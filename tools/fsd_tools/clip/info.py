@@ -59,6 +59,7 @@ def facts_of(clip: ClipContents, size_bytes: int) -> dict[str, Any]:
         "start": utc(clip.start_ns + clip.wall_minus_mono_ns),
         "seconds": (clip.end_ns - clip.start_ns) / 1e9,
         "cut": clip.cut,
+        "kept": clip.provenance.get("kept"),
         "firings": [
             {
                 "campaign": firing["campaign"],
@@ -112,6 +113,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "from, to", f"{facts['vehicle']}, {facts['region']}"
     whole = "cut short" if facts["cut"] else "whole"
     yield "window", f"{facts['start']}, {facts['seconds']:.2f} s, {whole}, {facts['size_bytes']:,} bytes"
+    if facts["kept"] is not None:
+        yield "kept", _kept(facts["kept"])
     for firing in facts["firings"]:
         seen = ", ".join(f"{name} {_short(value)}" for name, value in firing["evidence"].items())
         yield "firing", f"{firing['campaign']} v{firing['version']} at {firing['at_s']:.2f} s: {seen}"
@@ -131,6 +134,13 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _value(told: dict[str, Any]) -> str:
     made = ", ".join(f"{part} {value:.2f}" for part, value in told["parts"].items())
     return f"{told['value']:.3f}, {str(told['why']).replace('_', ' ')}" + (f": {made}" if made else "")
+
+
+def _kept(told: dict[str, int]) -> str:
+    low, high, whole = (
+        (told[name] - told["of_start_ns"]) / 1e9 for name in ("start_ns", "end_ns", "of_end_ns")
+    )
+    return f"the most promising seconds, {low:.2f} to {high:.2f} of {whole:.2f} captured"
 
 
 def _short(value: object) -> str:

@@ -182,6 +182,9 @@ def _show_campaigns(one: Status, console: Console) -> None:
     for name, counts in sorted(one.unjudged.items()):
         missed = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
         console.print(f"  kept, for it could not be judged: {name}: {missed}", highlight=False)
+    for name, counts in sorted(one.kept.items()):
+        became = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in sorted(counts.items()))
+        console.print(f"  cut to the best seconds: {name}: {became}", highlight=False)
     if one.campaigns_left_out:
         console.print(
             f"  {one.campaigns_left_out} more campaigns fired less often; the message has no room for them"

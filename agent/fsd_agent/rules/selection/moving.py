@@ -13,6 +13,7 @@ probably lie, not where anybody measured them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,4 +82,16 @@ def change_mps2(known: Speed) -> Column:
 def hardness(speed: Speed) -> float:
     """0 for a speed that stays, 1 for :data:`HARD_MPS2` and more; 0 where nothing is known."""
     change = np.abs(change_mps2(speed.known()))
+    return _share(change)
+
+
+def hardest(speed: Speed, spans: Sequence[tuple[int, int]]) -> list[float]:
+    """The same of each span of time, by the samples in it; what came before still tells how they change."""
+    known = speed.known()
+    change = np.abs(change_mps2(known))
+    edges = [known.t_ns.searchsorted(span, "left") for span in spans]
+    return [_share(change[low:high]) for low, high in edges]
+
+
+def _share(change: Column) -> float:
     return min(float(change.max(initial=0.0)) / HARD_MPS2, 1.0)

@@ -1,8 +1,10 @@
 """What a clip is worth: its parts (:mod:`~.parts`) and their mean by the weights of its campaigns.
 
-Each camera is looked at as a whole by each who looked, and for ``begins_to_cross`` in windows of :data:`WINDOW_NS`, a third of a second
-apart or, where that makes more than :data:`WINDOWS_MOST`, evenly over the clip; one of its own length where it is shorter. A clip that several
+Each camera is looked at as a whole by each who looked, and for ``begins_to_cross`` in windows (:mod:`~.span`). A clip that several
 campaigns share is worth what it is to the one that values it most.
+
+Which window is the most promising is judged by the same value, with each part of what was seen and driven in that window alone.
+It is told where somebody looked: without, nobody can say.
 
 Defined whatever is missing: without a look at any camera all but ``motion`` is 0 (:attr:`Valued.NO_DETECTIONS`), without the
 car's speed that is 0 and what tracks are judged beside is unknown (:attr:`Valued.NO_MOTION`).
@@ -10,7 +12,7 @@ car's speed that is 0 and what tracks are judged beside is unknown (:attr:`Value
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,21 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head
+from fsd_agent.records.staged import cut_detections
 from fsd_agent.records.worth import Part, Valued, Weights, Worth
 from fsd_agent.rules.selection import parts
-from fsd_agent.rules.selection.moving import Speed, hardness, motion_of
+from fsd_agent.rules.selection.moving import Speed, hardest, hardness, motion_of
 from fsd_agent.rules.selection.parts import Seen, weighed
-from fsd_agent.rules.selection.value import BESIDE_NS, score, steady
+from fsd_agent.rules.selection.span import Span, most_promising, windows
+from fsd_agent.rules.selection.value import score, steady
 from fsd_agent.rules.selection.window import Window
 from fsd_firmware.samples import Detections, Kind
 
-WINDOW_NS: Final = 3_000_000_000
-"""As long as the shipped head's; another length is told it in shares."""
-STEP_NS: Final = BESIDE_NS
-SHORTEST_NS: Final = 500_000_000
-"""In less nobody can be seen to walk."""
-WINDOWS_MOST: Final = 96
-"""Of one camera by one who looked: those of half a minute, in half a second of a core."""
 DIGITS: Final = 6
 
 
@@ -53,11 +50,14 @@ def worth(
     span_ns: tuple[int, int],
     head: Head,
     weights: Sequence[Weights],
+    moments_ns: Sequence[int] = (),
 ) -> Worth:
-    """See the module. ``weights``: of the clip's campaigns, at least one."""
+    """See the module. ``weights``: of the clip's campaigns, at least one; ``moments_ns``: of its firings."""
     seen = [Seen(one.looks, one.size_px[1]) for one in looked]
+    judged = list(windows(*span_ns))
+    begins = _begins(looked, speed, judged, head)
     made = {
-        Part.BEGINS_TO_CROSS: max((_begins(one, speed, span_ns, head) for one in looked), default=0.0),
+        Part.BEGINS_TO_CROSS: max(begins, default=0.0),
         Part.RARITY: parts.rarity(seen),
         Part.MOTION: 0.0 if speed is None else hardness(speed),
         Part.CLOSENESS: parts.closeness(seen),
@@ -65,31 +65,50 @@ def worth(
         Part.DISAGREEMENT: parts.disagreement(seen),
     }
     best = max(weighed(made, one) for one in weights)
-    why = Valued.VALUED
+    told = tuple((str(part), round(one, DIGITS)) for part, one in made.items())
     if not any(one.looks.frame_t_ns.shape[0] for one in looked):
-        why = Valued.NO_DETECTIONS
-    elif speed is None:
-        why = Valued.NO_MOTION
-    return Worth(
-        round(best, DIGITS), why, tuple((str(part), round(one, DIGITS)) for part, one in made.items())
-    )
+        return Worth(round(best, DIGITS), Valued.NO_DETECTIONS, told)
+    best_ns = most_promising(judged, values_of(seen, speed, judged, begins, weights), moments_ns)
+    why = Valued.NO_MOTION if speed is None else Valued.VALUED
+    return Worth(round(best, DIGITS), why, told, best_ns)
 
 
-def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of each window that is judged."""
-    spare_ns = end_ns - start_ns - WINDOW_NS
-    if spare_ns <= 0:
-        if end_ns - start_ns >= SHORTEST_NS:
-            yield start_ns, end_ns
-        return
-    steps = min(-(-spare_ns // STEP_NS), WINDOWS_MOST - 1)
-    for at in range(steps + 1):
-        begin_ns = start_ns + spare_ns * at // steps
-        yield begin_ns, begin_ns + WINDOW_NS
+def values_of(
+    seen: Sequence[Seen],
+    speed: Speed | None,
+    judged: Sequence[Span],
+    begins: Sequence[float],
+    weights: Sequence[Weights],
+) -> list[float]:
+    """What each window is worth by itself, in the digits that values are told in: more would decide by noise.
+
+    ``begins``: each window's chance that somebody begins to cross.
+    """
+    hard = [0.0] * len(judged) if speed is None else hardest(speed, judged)
+    found = []
+    for span, begin, braked in zip(judged, begins, hard, strict=True):
+        cut = [(cut_detections(one.looks, *span), one.height_px) for one in seen]
+        inside = [Seen(looks, height_px) for looks, height_px in cut if looks is not None]
+        made = {
+            Part.BEGINS_TO_CROSS: begin,
+            Part.RARITY: parts.rarity(inside),
+            Part.MOTION: braked,
+            Part.CLOSENESS: parts.closeness(inside),
+            Part.UNCERTAINTY: parts.uncertainty(inside),
+            Part.DISAGREEMENT: parts.disagreement(inside),
+        }
+        found.append(round(max(weighed(made, one) for one in weights), DIGITS))
+    return found
 
 
-def _begins(one: Looked, speed: Speed | None, span_ns: tuple[int, int], head: Head) -> float:
-    """Of the most promising window; pedestrians only, of whom the head was learned."""
+def _begins(looked: Sequence[Looked], speed: Speed | None, judged: Sequence[Span], head: Head) -> list[float]:
+    """Of each window, by the one who looked and makes most of it."""
+    each = [_begins_to(one, speed, judged, head) for one in looked]
+    return [max(values) for values in zip(*each, strict=True)] if each else [0.0] * len(judged)
+
+
+def _begins_to(one: Looked, speed: Speed | None, judged: Sequence[Span], head: Head) -> list[float]:
+    """Pedestrians only, of whom the head was learned."""
     looks, walks = one.looks, one.looks.kind == Kind.PEDESTRIAN
     t_ns = looks.frame_t_ns[looks.frame[walks]]
     box, track = looks.box[walks].astype(np.float64), one.track[walks]
@@ -97,7 +116,7 @@ def _begins(one: Looked, speed: Speed | None, span_ns: tuple[int, int], head: He
     moved = speed or unknown
     motion = motion_of(moved)
     scores: list[float | None] = []
-    for begin_ns, end_ns in windows(*span_ns):
+    for begin_ns, end_ns in judged:
         inside = (t_ns >= begin_ns) & (t_ns < end_ns)
         window = Window(
             start_ns=begin_ns,
@@ -110,4 +129,4 @@ def _begins(one: Looked, speed: Speed | None, span_ns: tuple[int, int], head: He
             motion=motion,
         )
         scores.append(score(window, head) if inside.any() else None)
-    return max(steady(scores), default=0.0)
+    return steady(scores)
