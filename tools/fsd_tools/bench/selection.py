@@ -14,7 +14,9 @@ from fsd_agent.records.head import Head
 from fsd_agent.rules.selection.value import chance, head_scores, score, steady
 from fsd_agent.rules.selection.window import paths
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
-from fsd_tools.bench.selection_ranks import Ranked, apart, folds, gain_between, quarter
+from fsd_tools.bench.selection_held_out import DRAWS, HeldOut
+from fsd_tools.bench.selection_ranks import Ranked, gain_between, quarter
+from fsd_tools.bench.selection_spans import cut_figures, held_out_figures, product_windows, valued
 from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
@@ -26,7 +28,6 @@ from fsd_tools.selection.train import Examples, as_file, examples_of, learn_from
 WANTED: Final = 2.4
 EMPTY: Final = 20
 """Drives without a person for one of JAAD's."""
-FOLDS, DRAWS = 5, 5
 SMALL: Final = 100.0
 """Thousandths of the picture's height: a person of 1.7 m at about 20 m."""
 LATE: Final = 15
@@ -48,8 +49,9 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     windows: fixed intervals (every fourth window, the mean over all four first ones), any pedestrian (an even choice
     among the windows with a box), and the tallest box first. All clips are of one length, and a camera's bytes follow its
     seconds, so that shares of clips are true clips per megabyte. "In nine of ten draws": drives drawn with repeats, a
-    thousand times. Cut around the best moments: as much time, but a clip of 3 s may begin at any third of a second, and none
-    overlaps another; the peers are even choices among all that may begin there. As from a detector: the shipped head
+    thousand times. Cut around the best moments: as much time, each drive being one clip, of which the product's own windows (a third of a
+    second apart at most) are kept that it values most, none overlapping another; the peers are even choices among all of them. One
+    span of each drive: what is left where each drive is one clip and its campaign says ``keep: 3s``, by the product's rule. As from a detector: the shipped head
     on a third of the pictures, a fifth of the boxes lost, edges that shake by 3 % of the height; five draws. Learning
     half: the same recipe, learned on four fifths of the drives and tried on the rest, five times five. Mixed: for each drive
     twenty as long in which no box appears. The whole value: with closeness and rarity, as a campaign gets it that states no
@@ -65,9 +67,9 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     figures = [
         *headline(half),
         _by_default(half.windows, half.ranked),
-        *_placed(half.moments, half.placed, len(half.windows)),
+        *_cut_out(tracks, half, head),
         _seen_worse(tracks, half.moments, half.ranked, head),
-        _cross_validated(tracks, examples, learned),
+        *_cross_validated(tracks, HeldOut(learned, examples)),
         _same_head(examples, head),
         _cost(rounds, half.windows, head),
     ]
@@ -80,7 +82,6 @@ class Half:
 
     moments: Sequence[Labelled]
     """Windows that begin at every third of a second."""
-    placed: Ranked
     windows: Sequence[Labelled]
     """Those that follow one another without a gap."""
     ranked: Ranked
@@ -96,7 +97,7 @@ def reported(tracks: Tracks, head: Head) -> Half:
     placed = _ranked(moments, _steady(moments, scores))
     windows, ranked = _in_turn(moments, placed)
     _, alone = _in_turn(moments, _ranked(moments, np.array([chance(one) for one in scores])))
-    return Half(moments, placed, windows, ranked, alone)
+    return Half(moments, windows, ranked, alone)
 
 
 def headline(half: Half) -> list[Figure]:
@@ -174,23 +175,11 @@ def _by_default(windows: Sequence[Labelled], ranked: Ranked) -> Figure:
                   peer="fixed intervals", peer_value=100 * ranked.at_intervals(4), goal=Goal(">=", WANTED))  # fmt: skip
 
 
-def _placed(moments: Sequence[Labelled], placed: Ranked, windows: int) -> list[Figure]:
+def _cut_out(tracks: Tracks, half: Half, head: Head) -> list[Figure]:
     """As many clips, each where its drive is worth most."""
-    budget = quarter(windows)
-    frame = np.array([one.frame for one in moments], np.int64)
-    kept = apart(placed.value, placed.drive, frame, FRAMES)[:budget]
-    right = 100 * float(placed.true[kept].mean())
-    found = {(moments[at].drive, one.frame) for at in kept.tolist() for one in moments[at].begins}
-    every = {(one.drive, begin.frame) for one in moments for begin in one.begins}
-    unit = f"% true of {budget} clips"
-    return [
-        figure("cut around the best moments", right, unit, peer="fixed intervals",
-               peer_value=100 * float(placed.true.mean()), goal=Goal(">=", WANTED)),
-        figure("cut around the best moments, against a plain condition", right, unit, peer="any pedestrian",
-               peer_value=100 * placed.any_person(), goal=Goal(">=", WANTED)),
-        figure("recall, cut around the best moments", 100 * len(found) / len(every), f"% of {len(every)} moments",
-               peer="fixed intervals", peer_value=25.0),
-    ]  # fmt: skip
+    moments = product_windows(tracks, dict.fromkeys(one.drive for one in half.windows))
+    ranked = valued(moments, [score(one.window, head) for one in moments])
+    return cut_figures(moments, ranked, quarter(len(half.windows)), WANTED)
 
 
 def _seen_worse(tracks: Tracks, moments: Sequence[Labelled], ranked: Ranked, head: Head) -> Figure:
@@ -265,27 +254,21 @@ def _mixed(ranked: Ranked) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _cross_validated(tracks: Tracks, examples: Examples, learned: Sequence[Labelled]) -> Figure:
+def _cross_validated(tracks: Tracks, held_out: HeldOut) -> list[Figure]:
     """Learned and tried on different drives of the learning half."""
     moments = _judged(learning_windows(tracks, GRID))
-    tried = examples_of(moments)
-    drive = np.array([one.drive for one in learned], np.int64)[examples.window]
-    tried_drive = np.array([one.drive for one in moments], np.int64)[tried.window]
-    rights, usual = [], 0.0
-    for draw in range(DRAWS):
-        part = folds([one.drive for one in moments], FOLDS, draw)
-        fold, tried_fold = (np.array([part[one] for one in each.tolist()]) for each in (drive, tried_drive))
-        best = np.full(len(moments), -np.inf)
-        for at in range(FOLDS):
-            out = tried_fold == at
-            curves = learn_from(examples.among(fold != at))
-            np.maximum.at(best, tried.window[out], curves.scores(tried.features[out]))
-        scores = [one if np.isfinite(one) else None for one in best.tolist()]
+    rights, usual, budget = [], 0.0, 0
+    for scores in held_out.scores(moments):
         _, ranked = _in_turn(moments, _ranked(moments, _steady(moments, scores)))
-        rights.append(100 * ranked.right(quarter(ranked.value.shape[0])))
+        budget = quarter(ranked.value.shape[0])
+        rights.append(100 * ranked.right(budget))
         usual = 100 * float(ranked.true.mean())
-    return figure("learning half, drives held out", float(np.mean(rights)), "% true of the kept clips",
-                  peer="fixed intervals", peer_value=usual)  # fmt: skip
+    cut_out = product_windows(tracks, dict.fromkeys(one.drive for one in moments))
+    return [
+        figure("learning half, drives held out", float(np.mean(rights)), "% true of the kept clips",
+               peer="fixed intervals", peer_value=usual),
+        *held_out_figures(cut_out, held_out.scores(cut_out), budget),
+    ]  # fmt: skip
 
 
 def _same_head(examples: Examples, head: Head) -> Figure:

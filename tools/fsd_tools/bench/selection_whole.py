@@ -11,28 +11,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fsd_agent.records.worth import DEFAULT_WEIGHTS, Part
-from fsd_agent.rules.selection import parts
-from fsd_agent.rules.selection.parts import Seen, weighed
+from fsd_agent.records.worth import DEFAULT_WEIGHTS
+from fsd_agent.rules.selection.parts import Seen
 from fsd_agent.rules.selection.window import Window
+from fsd_agent.rules.selection.worth import values_of
 from fsd_firmware.samples import Detections, Kind
 
 
 def whole_values(windows: Sequence[Window], chances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each window; ``chances`` are the head's."""
+    """Of each window, by the product's rule; ``chances`` are the head's."""
     return np.array(
         [_value(window, chance) for window, chance in zip(windows, chances.tolist(), strict=True)]
     )
 
 
 def _value(window: Window, chance: float) -> float:
-    seen = [Seen(_looks(window), window.size_px[1])]
-    made = {
-        Part.BEGINS_TO_CROSS: chance,
-        Part.RARITY: parts.rarity(seen),
-        Part.CLOSENESS: parts.closeness(seen),
-    }
-    return weighed(made, DEFAULT_WEIGHTS)
+    seen, span = [Seen(_looks(window), window.size_px[1])], (window.start_ns, window.end_ns)
+    (found,) = values_of(seen, None, [span], [chance], [DEFAULT_WEIGHTS])
+    return found
 
 
 def _looks(window: Window) -> Detections:
