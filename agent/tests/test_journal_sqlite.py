@@ -195,7 +195,7 @@ def test_of_one_priority_the_most_valuable_comes_first_and_goes_last(journal: Jo
     assert [int(one.clip_id, 16) for one in journal.unvalued(2, purposes={Purpose.SAFETY})] == [0, 1]
     worths = {
         clip_id(1): Worth(0.5, Valued.VALUED, (("motion", 1.0),)),
-        clip_id(2): Worth(0.75, Valued.NO_MOTION),
+        clip_id(2): Worth(0.75, Valued.NO_MOTION, best_ns=2**62),
         clip_id(3): Worth(0.0, Valued.FAILED),
         clip_id(4): Worth(0.0, Valued.NO_DETECTIONS),
         clip_id(9): Worth(1.0, Valued.VALUED),
@@ -427,6 +427,26 @@ def test_a_journal_of_version_4_is_brought_up_whole(of_before: Path, tmp_path: P
     SqliteJournal(of_before).close()
     SqliteJournal(tmp_path / "new.db").close()
     assert schema(of_before) == schema(tmp_path / "new.db")
+
+
+def test_a_journal_of_version_5_is_brought_up_and_what_was_valued_is_kept_whole(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    journal.accept([], [row(1)])
+    journal.captured(clip_id(1), cut=False)
+    journal.valued({clip_id(1): Worth(0.5, Valued.VALUED, best_ns=7)})
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE clips DROP COLUMN best_ns")
+        db.execute("PRAGMA user_version = 5")
+    db.close()
+    again = SqliteJournal(path)
+    found = again.clip(clip_id(1))
+    assert found is not None
+    assert found.worth == Worth(0.5, Valued.VALUED)
+    again.close()
+    SqliteJournal(tmp_path / "new.db").close()
+    assert schema(path) == schema(tmp_path / "new.db")
 
 
 def test_a_journal_that_cannot_be_brought_up_is_left_as_it_is(of_before: Path) -> None:

@@ -193,6 +193,8 @@ class Bench:
         select: Selects | None = None,
         looking: Sequence[Detector] = (),
         looks_again: Detector | None = None,
+        journal: MemoryJournal | None = None,
+        ledger: MemoryLedger | None = None,
     ) -> None:
         """``looks_again`` gives features of pictures, for novelty."""
         self.looks_again = looks_again
@@ -207,11 +209,11 @@ class Bench:
             consent=consent_document(Purpose.SAFETY),
         )
         self.keys = keys or MemoryVehicleKeys()
-        self.journal, self.staging = MemoryJournal(), staging or MemoryStaging(self.keys)
+        self.journal, self.staging = journal or MemoryJournal(), staging or MemoryStaging(self.keys)
         self.spool = spool or MemorySpool(self.keys)
         self.events, self.clock = RememberedEvents(), ManualClock()
         self.trust = MemoryTrust.of(self.region)
-        self.ledger = MemoryLedger(keys=self.keys, clock=self.clock)
+        self.ledger = ledger or MemoryLedger(keys=self.keys, clock=self.clock)
         self.residence = Residence(
             self.firmware.registration,
             self.trust,

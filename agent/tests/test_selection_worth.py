@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fsd_agent.adapters.shipped_head import shipped_head
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, WEIGHT_MOST, Part, Valued, Weights, WeightsError
 from fsd_agent.rules.selection import parts
-from fsd_agent.rules.selection.moving import Speed, change_mps2, hardness, motion_of
+from fsd_agent.rules.selection.moving import Speed, change_mps2, hardest, hardness, motion_of
 from fsd_agent.rules.selection.parts import RARE, Seen, weighed
 from fsd_agent.rules.selection.span import STEP_NS, WINDOW_NS, WINDOWS_MOST, windows
 from fsd_agent.rules.selection.window import Motion
@@ -313,3 +313,74 @@ def test_whatever_comes_the_value_is_a_number_and_the_order_does_not_matter(
     assert all(0 <= part <= 1 for _, part in found.parts)
     again = worth([shuffled(one, random) for one in reversed(looked)], speed, (0, 4 * S), HEAD, [weights])
     assert again == found
+
+
+# Which seconds are best
+
+
+CLOSE = Weights(**dict.fromkeys(Part, 0.0) | {"closeness": 1.0})  # type: ignore[arg-type] # names of its fields
+RARE_ONLY = Weights(**dict.fromkeys(Part, 0.0) | {"rarity": 1.0})  # type: ignore[arg-type] # names of its fields
+
+
+def shown(*at_s: tuple[float, Kind, float], seconds: int = 20) -> Looked:
+    """Looks every tenth of a second; for half a second from each moment on somebody of a kind and height."""
+    frames: list[tuple[int, Boxes]] = []
+    for n in range(seconds * 10):
+        there = [(kind, tall) for at, kind, tall in at_s if at <= n / 10 < at + 0.5]
+        frames.append(
+            (n * 100 * MS, [(int(kind), 0.9, (900.0, 600 - tall, 950.0, 600.0)) for kind, tall in there])
+        )
+    found = looks("front", "firmware", frames)
+    return Looked(found, np.zeros(len(found), np.int64), (1920.0, 1080.0))
+
+
+def best_of(
+    looked: list[Looked], *weights: Weights, speed: Speed | None = None, moments_s: Sequence[float] = ()
+) -> tuple[float, float]:
+    """Begin and end of the best window of a clip of 20 s, in seconds."""
+    found = worth(looked, speed, (0, 20 * S), HEAD, weights, [round(one * S) for one in moments_s])
+    assert found.best_ns is not None
+    return found.best_ns / S, (found.best_ns + WINDOW_NS) / S
+
+
+def test_the_best_window_is_that_of_the_campaigns_weights() -> None:
+    far_then_near = shown((4, Kind.ANIMAL, 50), (9, Kind.PEDESTRIAN, 60), (15, Kind.PEDESTRIAN, 300))
+    near, rare = (best_of([far_then_near], weights) for weights in (CLOSE, RARE_ONLY))
+    assert near[0] <= 15 < near[1]
+    assert rare[0] <= 4 < rare[1]
+    braking = driven(*np.interp(np.arange(80) / 4, [10, 11], [20, 14]))
+    hard = best_of([far_then_near], NONE, speed=braking)
+    assert hard[0] <= 11 <= hard[1]
+    both = best_of([far_then_near], CLOSE, RARE_ONLY)
+    assert both == rare, "0.9 of rarity is more than what is near: the campaign that values it most counts"
+
+
+def test_the_best_window_shows_who_begins_to_cross() -> None:
+    walks = walker(60, 0.8)
+    later = replace(walks, looks=replace(walks.looks, frame_t_ns=walks.looks.frame_t_ns + 12 * S))
+    begin, end = best_of([later], DEFAULT_WEIGHTS, moments_s=[2.0])
+    assert begin <= 15 <= end
+
+
+def test_where_all_is_worth_the_same_the_firing_decides() -> None:
+    nobody = shown()
+    begin, end = best_of([nobody], DEFAULT_WEIGHTS, moments_s=[11.0])
+    assert (begin + end) / 2 == pytest.approx(11.0, abs=0.2)
+    assert best_of([nobody], DEFAULT_WEIGHTS, moments_s=[0.1]) == (0, 3)
+    assert best_of([nobody], DEFAULT_WEIGHTS)[0] == 0
+
+
+def test_where_nobody_looked_nobody_can_say_what_is_best() -> None:
+    blind = Looked(looks("front", "firmware", []), np.empty(0, np.int64), (1920.0, 1080.0))
+    speed = driven(*np.linspace(20, 0, 80))
+    for looked in ([], [blind]):
+        assert worth(looked, speed, (0, 20 * S), HEAD, [DEFAULT_WEIGHTS]).best_ns is None
+    assert worth([shown()], None, (0, S // 4), HEAD, [DEFAULT_WEIGHTS]).best_ns is None, "too short a clip"
+
+
+def test_how_hard_it_braked_is_told_of_each_window_by_what_came_before_too() -> None:
+    speed = driven(10.0, 10.0, 10.0, 10.0, 10.0, 9.0, 8.0, 7.0, 6.0, 6.0, 6.0, 6.0, 6.0)
+    spans = [(0, S), (S, 2 * S), (2 * S, 3 * S), (9 * S, 12 * S)]
+    assert hardest(speed, spans) == pytest.approx([0, 0.6, 0.8, 0])
+    assert max(hardest(speed, spans)) == hardness(speed)
+    assert hardest(driven(math.nan), [(0, S)]) == [0]

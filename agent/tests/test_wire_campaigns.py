@@ -129,6 +129,15 @@ def test_golden() -> None:
     assert decode_set(data) == SET
 
 
+@pytest.mark.parametrize("keep_ns", [3 * SECOND_NS, 4_500_000_000, 90 * SECOND_NS])
+def test_how_much_is_kept_is_sent_and_left_out_where_it_is_all(keep_ns: int) -> None:
+    kept = replace(CAMPAIGN, selection=SelectionRule(keep_ns=keep_ns))
+    data = encode_set(CampaignSet("cn", 7, (kept,)))
+    assert decode_set(data).campaigns == (kept,)
+    assert b"keep_ns" in data
+    assert b"keep_ns" not in encode_set(SET), "a vehicle that can't cut still takes the set"
+
+
 def as_version_4(raw: dict[str, Any]) -> None:
     raw["v"] = 4
     del raw["sketch"]
@@ -302,6 +311,9 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str, str, str]] = [
     (selecting(reject=["frozen", "frozen"]), "braking", "selection", "in their order, each once"),
     (selecting(cameras="most"), "braking", "selection.cameras", "Invalid enum value 'most'"),
     (selecting(confirm=1), "braking", "selection.confirm", "Expected `bool`"),
+    (selecting(keep_ns=3 * SECOND_NS - 1), "braking", "selection.keep_ns", "Expected `int` >= 3000000000"),
+    (selecting(keep_ns=90 * SECOND_NS + 1), "braking", "selection.keep_ns", "Expected `int` <= 90000000000"),
+    (selecting(keep_ns=3.0), "braking", "selection.keep_ns", "Expected `int | null`"),
     (selecting(novel=True), "braking", "selection", "unknown field `novel`"),
     (lambda raw: raw.pop("sketch"), "set", "format", "missing required field `sketch`"),
     (lambda raw: raw["sketch"].update(v=2), "set", "sketch", "version 2; this software reads 1"),

@@ -122,6 +122,33 @@ def test_the_provenance_says_how_it_came_to_be(data: bytes) -> None:
     assert provenance["wall_minus_mono_ns"] == OFFSET
 
 
+def test_what_is_kept_of_a_window_says_so_and_firings_keep_their_times(redacted: RedactedClip) -> None:
+    (first,) = redacted.clip.firings
+    outside = [
+        replace(first, firing_id=f"f{at}", firing=replace(first.firing, t_ns=at))
+        for at in (7, START + 30 * STEP)
+    ]
+    cut = replace(redacted.clip, kept_of=(5, START + 40 * STEP), firings=(first, *outside))
+    data = encode_clip(RedactedClip(cut, redacted.redaction), vehicle="v", provenance={"kept": "nothing"})
+    clip = decode_clip(data)
+    assert clip.provenance["kept"] == {
+        "start_ns": START,
+        "end_ns": START + 9 * STEP,
+        "of_start_ns": 5,
+        "of_end_ns": START + 40 * STEP,
+    }
+    assert sorted(firing["t_ns"] for firing in clip.firings) == [7, first.firing.t_ns, START + 30 * STEP]
+    logged = [
+        message.log_time - OFFSET
+        for _, _, message in make_reader(BytesIO(data)).iter_messages(topics=["/firing"])
+    ]
+    assert logged == [START, first.firing.t_ns, START + 9 * STEP - 1], "viewers show no empty time"
+
+
+def test_a_clip_that_is_whole_says_that(data: bytes) -> None:
+    assert decode_clip(data).provenance["kept"] is None
+
+
 def test_the_caller_can_not_overrule_what_the_clip_knows(redacted: RedactedClip) -> None:
     data = encode_clip(redacted, vehicle="veh-7", provenance={"region": "eu", "redaction": {}})
     provenance = decode_clip(data).provenance

@@ -38,6 +38,9 @@ def compiled(text: str) -> Campaign:
         ),
         ("selection: {quality: {cameras: all}}", SelectionRule(USUAL, Cameras.ALL)),
         ("selection: {confirm: false}", SelectionRule(USUAL, Cameras.ANY, confirm=False)),
+        ("selection: {keep: 4500ms}", SelectionRule(keep_ns=4_500_000_000)),
+        ("selection: {keep: 3s}", SelectionRule(keep_ns=3_000_000_000)),
+        ("selection: {keep: 1.5min}", SelectionRule(keep_ns=90_000_000_000)),
     ],
 )
 def test_what_it_says_is_compiled(said: str, expected: SelectionRule) -> None:
@@ -52,6 +55,10 @@ def test_what_it_says_is_compiled(said: str, expected: SelectionRule) -> None:
         ("selection: {quality: {cameras: most}}", "walker.yaml: selection.quality.cameras: 'most': Invalid enum value"),
         ("selection: {quality: dark}", "walker.yaml: selection.quality: 'dark': Expected `object`"),
         ("selection: {confirm: 1}", "walker.yaml: selection.confirm: 1: Expected `bool`"),
+        ("selection: {keep: 2999ms}", "walker.yaml: selection.keep: '2999ms' is less than 3 s"),
+        ("selection: {keep: 91s}", "walker.yaml: selection.keep: '91s' is more than 90 s"),
+        ("selection: {keep: 4}", "walker.yaml: selection.keep: 4: Expected `str"),
+        ("selection: {keep: all}", "walker.yaml: selection.keep: 'all' is not a duration"),
         ("selection: {sharpness: 3}", "walker.yaml: selection"),
     ],
 )  # fmt: skip
@@ -59,6 +66,15 @@ def test_what_it_can_not_say_is_refused_with_its_place(said: str, reason: str) -
     with pytest.raises(CampaignError) as caught:
         compiled(FILE + said)
     assert str(caught.value).startswith(reason)
+
+
+def test_the_family_about_crossing_keeps_the_crossing() -> None:
+    found = {path.stem: compiled(path.read_text(encoding="utf-8")) for path in FAMILIES.glob("*.yaml")}
+    keeps = {name: one.selection.keep_ns for name, one in found.items() if one.selection.keep_ns is not None}
+    assert keeps == {"pedestrian_crossing_ahead": 4_000_000_000}
+    window = found["pedestrian_crossing_ahead"].capture
+    longer_half_ns = max(window.before_ns, window.after_ns)
+    assert longer_half_ns < 4_000_000_000, "of a window with one firing the firing's moment is always kept"
 
 
 def test_families_that_are_about_the_night_or_the_detector_say_so() -> None:

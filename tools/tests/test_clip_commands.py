@@ -34,7 +34,7 @@ WORTH = Worth(0.625, Valued.NO_MOTION, (("begins_to_cross", 0.75), ("rarity", 0.
 VALUED = "value 0.625, no motion: begins_to_cross 0.75, rarity 0.20"
 
 
-def clip_bytes(*, video: bool = True) -> bytes:
+def clip_bytes(*, video: bool = True, kept_of: tuple[int, int] | None = None) -> bytes:
     """Six seconds at 10 fps; frame n is grey of value 3 n, so that a picture tells its number."""
     frames = [
         frame_from_bgr(n * STEP, np.full((HEIGHT, WIDTH, 3), 20 + 3 * n, np.uint8)) for n in range(FRAMES)
@@ -51,6 +51,7 @@ def clip_bytes(*, video: bool = True) -> bytes:
         detections=(looks("front", "firmware", seen),) if video else (),
         gnss=empty_gnss(),
         modes=(),
+        kept_of=kept_of,
     )
     clip = replace(clip, row=replace(clip.row, worth=WORTH))
     record = RedactionRecord(("faces=head_zone",), ("firmware",), FRAMES, 120, 0.25, "dropped")
@@ -108,6 +109,19 @@ def test_info_for_people(clip: Path, capsys: pytest.CaptureFixture[str]) -> None
         VALUED,
     ):
         assert part in " ".join(text.split())
+
+
+def test_what_was_kept_of_the_window_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "clip.mcap"
+    path.write_bytes(clip_bytes(kept_of=(-4 * STEP * 10, FRAMES * STEP + 20 * STEP)))
+    assert main(["clip", "info", str(path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "kept the most promising seconds, 4.00 to 10.00 of 12.00 captured" in text
+    facts = facts_of(decode_clip(path.read_bytes()), 1)
+    assert facts["kept"]["of_end_ns"] == 80 * STEP
+    contents = decode_clip(clip_bytes(video=False))
+    before = {name: told for name, told in contents.provenance.items() if name != "kept"}
+    assert facts_of(replace(contents, provenance=before), 1)["kept"] is None
 
 
 def test_a_clip_of_before_says_nothing_of_its_value() -> None:
