@@ -61,3 +61,14 @@ def test_a_campaign_is_shown_stage_by_stage() -> None:
     assert "3 sealed" in text
     assert "captured" not in text
     assert "3 budget_clips" in text
+    assert "cut to" not in text
+
+
+def test_what_became_of_clips_that_are_cut_is_shown() -> None:
+    use = ProcessUse(0.0, 0, 0)
+    kept = {"crossing": {"shortened": 12, "short_enough": 3, "undecided": 1}}
+    said = Status("car-1", "cn", 1, 1, 0, "0", 0, (), {}, "", "", {}, {}, use, "", kept=kept)
+    console = Console(record=True, width=120)
+    _show(said, console)
+    text = console.export_text()
+    assert "cut to the best seconds: crossing: 3 short enough, 12 shortened, 1 undecided" in text
