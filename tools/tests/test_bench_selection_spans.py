@@ -25,7 +25,8 @@ from tools.tests.test_selection_learn import tracks
 
 
 def drive(frames: int) -> Tracks:
-    return tracks([0] * frames, [Motion.FAST] * frames, frames)
+    """Somebody begins to cross at frame 40."""
+    return tracks([0] * 40 + [1] * (frames - 40), [Motion.FAST] * frames, frames)
 
 
 @pytest.mark.parametrize("frames", [FRAMES, FRAMES + 1, 137, 200, 299, 1500])
@@ -48,7 +49,7 @@ def several(values: list[list[float]]) -> tuple[list[Labelled], Ranked]:
     """Drives of as many windows, hardly a third of a second apart, that are worth so much."""
     moments, worth = [], []
     for number, own in enumerate(values):
-        found = product_windows(drive(FRAMES + (FPS // 3 - 1) * (len(own) - 1)), [0])
+        found = product_windows(drive(FRAMES + max(0, FPS // 3 * (len(own) - 1) - 1)), [0])
         assert len(found) == len(own)
         moments += [replace(one, drive=number) for one in found]
         worth += own
@@ -63,10 +64,10 @@ def test_of_each_drive_one_span_is_kept_and_of_those_the_best() -> None:
 
 
 def test_anywhere_one_drive_may_give_several() -> None:
-    long = [0.9, *[0.1] * 8, 0.8]
+    long = [0.9, *[0.1] * 10, 0.8]
     moments, ranked = several([long, [0.0, 0.3]])
-    assert best_anywhere(moments, ranked, 2).tolist() == [0, 9]
-    assert best_spans(moments, ranked, 2).tolist() == [0, 11]
+    assert best_anywhere(moments, ranked, 2).tolist() == [0, 11]
+    assert best_spans(moments, ranked, 2).tolist() == [0, 13]
 
 
 def test_both_are_told_beside_even_choices_among_all_windows() -> None:
@@ -77,6 +78,7 @@ def test_both_are_told_beside_even_choices_among_all_windows() -> None:
     plain = figures["one span of each drive, the best of them, against a plain condition"]
     assert plain.peer_value == pytest.approx(100 * 2 / 4)
     assert figures["cut around the best moments"].value == 100
+    assert figures["recall, one span of each drive, the best of them"].value == 50, "one of two begin in it"
 
 
 def test_windows_are_worth_what_the_product_says_of_them() -> None:
