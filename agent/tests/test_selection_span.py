@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsd_agent.records.campaign import LIMITS
-from fsd_agent.rules.selection.span import STEP_NS, WINDOW_NS, kept_span, most_promising, windows
+from fsd_agent.rules.selection.span import (
+    STEP_NS,
+    WINDOW_NS,
+    WINDOWS_MOST,
+    kept_span,
+    most_promising,
+    windows,
+)
 
 S, MS = 1_000_000_000, 1_000_000
 NINE = [(at * S, (at + 3) * S) for at in range(9)]
@@ -21,6 +29,42 @@ keeps = st.integers(LIMITS.keep_min_ns, LIMITS.keep_max_ns)
 
 def test_no_campaign_can_ask_for_less_than_what_is_judged() -> None:
     assert LIMITS.keep_min_ns >= WINDOW_NS
+
+
+# Windows
+
+
+@given(st.integers(0, 2**40), st.integers(0, 200 * S))
+def test_windows_cover_the_clip_and_are_few(start_ns: int, length_ns: int) -> None:
+    end_ns = start_ns + length_ns
+    found = list(windows(start_ns, end_ns))
+    assert len(found) <= WINDOWS_MOST
+    if length_ns < S // 2:
+        assert not found
+        return
+    assert (found[0][0], found[-1][1]) == (start_ns, end_ns)
+    assert {end - begin for begin, end in found} == {min(length_ns, WINDOW_NS)}
+    steps = {later - begin for (begin, _), (later, _) in pairwise(found)}
+    assert all(0 < step <= max(STEP_NS, length_ns // (WINDOWS_MOST - 1)) + 1 for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("length_ns", "count"),
+    [
+        (S // 2 - 1, 0),
+        (S // 2, 1),
+        (3 * S, 1),
+        (3 * S + 1, 2),
+        (3 * S + STEP_NS, 2),
+        (3 * S + STEP_NS + 1, 3),
+        (3 * S + 95 * STEP_NS, 96),
+        (90 * S, 96),
+    ],
+)
+def test_a_third_of_a_second_apart_as_long_as_that_is_few_enough(length_ns: int, count: int) -> None:
+    found = list(windows(7 * S, 7 * S + length_ns))
+    assert len(found) == count
+    assert {begin for begin, _ in found} >= ({7 * S} if count else set())
 
 
 # Which window
@@ -43,6 +87,7 @@ def test_no_campaign_can_ask_for_less_than_what_is_judged() -> None:
         ([0.5, 0, 0, 0, 0, 0, 0, 0, 0.5], [2.0], 0),
         ([0.5, 0, 0, 0, 0, 0, 0, 0, 0.5], [5.5], 0),
         ([0.5, 0, 0, 0, 0, 0, 0, 0, 0.5], [5.5, 9.0], 8),
+        ([0.5, 0, 0, 0, 0, 0, 0, 0, 0.5], [1.5, 30.0], 0),
         ([0] * 9, [6.4], 5),
         ([0] * 9, [6.0], 4),
         ([0] * 9, [], 0),
@@ -73,6 +118,12 @@ def test_what_makes_a_window_the_best_is_kept_whole(
     off_ns = 0 if event_ns <= WINDOW_NS - 2 * STEP_NS else STEP_NS
     assert best_ns <= from_ns + off_ns
     assert best_ns + WINDOW_NS >= until_ns - off_ns
+
+
+def test_what_is_as_long_as_windows_are_apart_leaves_the_middle() -> None:
+    apart = [(at * S, (at + 3) * S) for at in range(0, 12, 2)]
+    assert most_promising(apart, [0, 0, 0.2, 0.2, 0, 0], ()) == 6 * S
+    assert most_promising(apart, [0, 0.2, 0.2, 0.2, 0, 0], [0]) == 4 * S
 
 
 def test_where_there_is_no_window_nobody_can_say() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -19,7 +18,7 @@ from fsd_agent.records.worth import DEFAULT_WEIGHTS, WEIGHT_MOST, Part, Valued, 
 from fsd_agent.rules.selection import parts
 from fsd_agent.rules.selection.moving import Speed, change_mps2, hardest, hardness, motion_of
 from fsd_agent.rules.selection.parts import RARE, Seen, weighed
-from fsd_agent.rules.selection.span import STEP_NS, WINDOW_NS, WINDOWS_MOST, windows
+from fsd_agent.rules.selection.span import WINDOW_NS
 from fsd_agent.rules.selection.window import Motion
 from fsd_agent.rules.selection.worth import Looked, worth
 from fsd_agent.testing.streams import looks
@@ -190,23 +189,6 @@ def test_how_hard_it_braked_is_told_over_a_second() -> None:
     assert hardness(driven(7.0, 7.0, 7.0)) == 0
     assert hardness(driven(math.nan)) == 0
     assert hardness(driven()) == 0
-
-
-# Windows
-
-
-@given(st.integers(0, 2**40), st.integers(0, 200 * S))
-def test_windows_cover_the_clip_and_are_few(start_ns: int, length_ns: int) -> None:
-    end_ns = start_ns + length_ns
-    found = list(windows(start_ns, end_ns))
-    assert len(found) <= WINDOWS_MOST
-    if length_ns < S // 2:
-        assert not found
-        return
-    assert (found[0][0], found[-1][1]) == (start_ns, end_ns)
-    assert {end - begin for begin, end in found} == {min(length_ns, WINDOW_NS)}
-    steps = {later - begin for (begin, _), (later, _) in pairwise(found)}
-    assert all(0 < step <= max(STEP_NS, length_ns // (WINDOWS_MOST - 1)) + 1 for step in steps)
 
 
 # The whole

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from fsd_agent.records.campaign import Campaign
 from fsd_agent.records.selection_rule import SELECTS_AS_USUAL, USUAL, Cameras, Fault, SelectionRule
 from fsd_tools.campaign.compiler import CampaignError, compile_campaign
 from fsd_tools.campaign.families import FAMILIES
+from fsd_tools.campaign.summary import campaign_table
 from fsd_tools.drive.vehicles import fsd_demo
 
 FILE = """
@@ -75,6 +77,14 @@ def test_the_family_about_crossing_keeps_the_crossing() -> None:
     window = found["pedestrian_crossing_ahead"].capture
     longer_half_ns = max(window.before_ns, window.after_ns)
     assert longer_half_ns < 4_000_000_000, "of a window with one firing the firing's moment is always kept"
+
+
+def test_the_table_says_what_is_kept_beside_what_is_captured() -> None:
+    console = Console(record=True, width=200)
+    console.print(campaign_table("", [compiled(FILE), compiled(FILE + "selection: {keep: 4500ms}")]))
+    text = console.export_text()
+    assert text.count("-1 s +1 s") == 2
+    assert text.count("best 4.5 s") == 1
 
 
 def test_families_that_are_about_the_night_or_the_detector_say_so() -> None:

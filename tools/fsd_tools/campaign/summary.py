@@ -99,18 +99,25 @@ def campaign_table(title: str, campaigns: Sequence[Campaign]) -> Table:
     for column in ("hold", "cool-down", "window", "a day at most", "uplink"):
         table.add_column(column, no_wrap=True)
     for one in campaigns:
-        capture, budget = one.capture, one.budget
+        budget = one.budget
         limits = [f"{budget.clips_per_day} clips"] if budget.clips_per_day is not None else []
         limits += [f"{budget.bytes_per_day / 1e6:g} MB"] if budget.bytes_per_day is not None else []
         table.add_row(
             one.id,
             _seconds(one.hold_ns),
             _seconds(one.cooldown_ns),
-            f"-{_seconds(capture.before_ns)} +{_seconds(capture.after_ns)}",
+            _window(one),
             "\n".join(limits) or "no limit",
             _uplink(one.uplink),
         )
     return table
+
+
+def _window(campaign: Campaign) -> str:
+    """What is captured around a firing and, in a line of its own, what is kept of a clip."""
+    capture, keep_ns = campaign.capture, campaign.selection.keep_ns
+    around = f"-{_seconds(capture.before_ns)} +{_seconds(capture.after_ns)}"
+    return around if keep_ns is None else f"{around}\nbest {_seconds(keep_ns)}"
 
 
 def _uplink(rule: LinkRule) -> str:

@@ -53,14 +53,14 @@ def most_promising(spans: Sequence[Span], values: Sequence[float], moments_ns: S
     ``spans``: in order of time; ``values``: of each; ``moments_ns``: of the clip's firings.
     """
 
-    def rank(one: Span) -> tuple[int, int]:
+    def off(one: Span) -> int:
         # Twice the distance of the middle, so that it is a whole number
-        return min((abs(sum(one) - 2 * moment) for moment in moments_ns), default=0), one[0]
+        return min((abs(sum(one) - 2 * moment) for moment in moments_ns), default=0)
 
     most = max(values, default=None)
     tied = groupby(zip(spans, values, strict=True), key=lambda one: one[1] == most)
     rows = [[span for span, _ in row] for is_best, row in tied if is_best]
-    best = min((span for row in rows for span in _holding(row, spans)), key=rank, default=None)
+    best = min((span for row in rows for span in _holding(row, spans)), key=off, default=None)
     return None if best is None else best[0]
 
 
@@ -80,7 +80,7 @@ def _holding(row: Sequence[Span], spans: Sequence[Span]) -> Sequence[Span]:
         return [one for one in row if one[0] <= until_ns][-1:]
     low_ns, high_ns = sorted((from_ns, until_ns))  # It may be longer than a window
     inside = [one for one in row if low_ns <= one[0] <= high_ns]
-    return inside or [min(row, key=lambda one: abs(2 * one[0] - low_ns - high_ns))]
+    return inside or [row[len(row) // 2]]
 
 
 def kept_span(clip: Span, best_ns: int | None, keep_ns: int | None) -> Span:
