@@ -187,6 +187,26 @@ def test_the_weights_are_those_of_the_campaigns_in_force(bench: Bench) -> None:
     assert order[-1] == found[0], "what is worth least is finished last"
 
 
+def test_when_the_best_seconds_begin_is_remembered_and_of_equals_those_around_the_firing(
+    bench: Bench,
+) -> None:
+    bench.sets["eu"] = CampaignSet("eu", 1, (campaign("moves", MOTION), campaign("rare", RARITY)))
+    brakes, stands = part(walker(), signals=braking()), part(walker())
+    found = [
+        bench.clip(1, brakes, campaigns=("moves",)),
+        bench.clip(2, stands, campaigns=("rare",)),
+        bench.clip(3, part(), campaigns=("rare",)),
+    ]
+    bench.staging.damaged.add(bench.clip(4, stands))
+    assert bench.valuing.step()
+    hard, alike, unseen, failed = (bench.worth(one).best_ns for one in (*found, f"{4:032x}"))
+    assert hard is not None
+    assert hard <= 2 * S < hard + 3 * S, "it brakes until then"
+    assert alike == 0, "the firing at a second is nearest to the middle of the first window"
+    assert unseen is None
+    assert failed is None
+
+
 def test_tracks_are_our_own_where_somebody_has_none(bench: Bench) -> None:
     given, own = bench.clip(1, part(walker())), bench.clip(2, part(walker(track=-1)))
     assert bench.valuing.step()
