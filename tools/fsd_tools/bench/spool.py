@@ -31,7 +31,7 @@ def bench_spool(rounds: int, progress: Progress) -> BenchResult:
     """Durable ingest, memory and start-up of a spool, on the disk that TMPDIR (else /tmp, else the current folder) is on.
 
     *Ingest*: sealed files of 0.5, 2 and 8 MiB, and a mix of 14.5 MiB, go one by one through the agent's stores. *Put* is
-    the spool alone: encrypt under the compartment's key, hash, write, rename, fsync, fsync of the folder. *Ingest* is
+    the spool alone: hash, close under the compartment's key, write, rename, fsync, fsync of the folder. *Ingest* is
     all that the agent does between a sealed clip and a journal that knows it: put, the ledger's records
     of redaction and sealing while the file lands, then the journal's move, each durable before the call ends. Redaction and
     sealing are not in it: both get bytes that are in memory. The peer writes the same bytes to new files on the same disk: open,
