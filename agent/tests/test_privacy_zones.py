@@ -14,7 +14,7 @@ from fsd_agent.rules.privacy.zones import (
     has_rider,
     head_zones,
     overlap,
-    overlap_in_turn,
+    overlap_of_pairs,
     plate_bands,
     rider_zones,
     to_pixels,
@@ -127,13 +127,17 @@ def test_what_is_not_covered_is_in_the_order_of_left_sides_then_of_tops() -> Non
     assert without_covered(boxes).tolist() == [[0, 0, 4, 8], [0, 10, 4, 30], [5, 0, 9, 4]]
 
 
-def test_overlap_in_turn_is_of_the_pairs_alone_whatever_corner_came_first() -> None:
+def test_overlap_of_pairs_is_of_those_alone_whatever_corner_came_first() -> None:
     one = np.array([[10, 0, 20, 10], [40, 30, 20, 0], [0, 5, 8, 9]], np.float32)
     other = np.array([[15, 0, 25, 10], [20, 0, 40, 30], [100, 0, 108, 9]], np.float32)
-    np.testing.assert_allclose(overlap_in_turn(one, other), [1 / 3, 1, 0])
-    np.testing.assert_allclose(overlap_in_turn(other, one), [1 / 3, 1, 0])
-    np.testing.assert_allclose(overlap_in_turn(one, other), np.diagonal(overlap(one, other)))
-    assert overlap_in_turn(one[:0], other[:0]).shape == (0,)
+    each = np.arange(3)
+    np.testing.assert_allclose(overlap_of_pairs(one, other, each, each), [1 / 3, 1, 0])
+    np.testing.assert_allclose(overlap_of_pairs(other, one, each, each), [1 / 3, 1, 0])
+    mine, theirs = np.array([1, 0, 0, 2, 1]), np.array([1, 0, 1, 2, 0])
+    np.testing.assert_array_equal(
+        overlap_of_pairs(one, other, mine, theirs), overlap(one, other)[mine, theirs]
+    )
+    assert overlap_of_pairs(one[:0], other, each[:0], each[:0]).shape == (0,)
 
 
 def test_overlap_is_of_every_pair_whatever_corner_came_first() -> None:

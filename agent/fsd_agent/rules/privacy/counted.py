@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.region import Strictness
-from fsd_agent.rules.privacy.zones import has_head, has_plate, has_rider, overlap_in_turn
+from fsd_agent.rules.privacy.zones import has_head, has_plate, has_rider, overlap_of_pairs
 from fsd_firmware.samples import Detections
 
 MIN_SCORE = 0.15
@@ -172,7 +172,7 @@ def _confirmed(
     """Which of ``rows`` of ``one`` are in the place of one of ``theirs`` of ``other`` in the same frame."""
     confirmed = np.zeros(rows.shape, np.bool_)
     mine, partner = _of_one_frame(one.frame_t_ns[one.frame[rows]], other.frame_t_ns[other.frame[theirs]])
-    place = overlap_in_turn(one.box[rows[mine]], other.box[theirs[partner]]) > iou
+    place = overlap_of_pairs(one.box[rows], other.box[theirs], mine, partner) > iou
     confirmed[mine[place]] = True
     return confirmed
 
