@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +139,25 @@ def test_overlap_of_pairs_is_of_those_alone_whatever_corner_came_first() -> None
         overlap_of_pairs(one, other, mine, theirs), overlap(one, other)[mine, theirs]
     )
     assert overlap_of_pairs(one[:0], other, each[:0], each[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2]])
+def test_boxes_that_share_less_than_a_pixel_and_that_share_none(order: list[int]) -> None:
+    """Along either side."""
+    one = np.array([[0, 0, 10, 10]], np.float32)
+    other = np.array([[9.5, 0, 19.5, 10], [10, 0, 20, 10], [14, 0, 24, 10], [14, 14, 24, 24]], np.float32)
+    each = np.arange(4)
+    expected = [5 / 195, 0, 0, 0]
+    np.testing.assert_allclose(overlap(one[:, order], other[:, order]), [expected])
+    np.testing.assert_allclose(overlap_of_pairs(one[:, order], other[:, order], 0 * each, each), expected)
+
+
+def test_a_number_that_is_no_kind_has_a_head_and_a_plate_and_no_rider() -> None:
+    """Of whatever nobody knows everything is painted."""
+    unknown = np.array([99, 255], np.uint8)
+    assert has_head(unknown).all()
+    assert has_plate(unknown).all()
+    assert not has_rider(unknown).any()
 
 
 def test_overlap_is_of_every_pair_whatever_corner_came_first() -> None:

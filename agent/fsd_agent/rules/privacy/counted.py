@@ -159,7 +159,7 @@ def _second_looks(
     looked, confirmed = np.zeros(rows.shape, np.bool_), np.zeros(rows.shape, np.bool_)
     for other, scores in partners:
         looked |= np.isin(t_ns, other.frame_t_ns)
-        theirs = np.flatnonzero(_MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed))
+        theirs = _MAY_SHOW[shows](other.kind) & ~(other.score < scores.confirmed)
         for at in range(0, rows.size, ROWS_AT_ONCE):
             some = slice(at, at + ROWS_AT_ONCE)
             confirmed[some] |= _confirmed(one, rows[some], other, theirs, SAME_PLACE_IOU[shows])
@@ -167,7 +167,7 @@ def _second_looks(
 
 
 def _confirmed(
-    one: Detections, rows: NDArray[np.intp], other: Detections, theirs: NDArray[np.intp], iou: float
+    one: Detections, rows: NDArray[np.intp], other: Detections, theirs: NDArray[np.bool_], iou: float
 ) -> NDArray[np.bool_]:
     """Which of ``rows`` of ``one`` are in the place of one of ``theirs`` of ``other`` in the same frame."""
     confirmed = np.zeros(rows.shape, np.bool_)
