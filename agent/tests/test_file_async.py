@@ -51,8 +51,9 @@ from fsd_agent.wire.file_async import (
     response_topic,
     segment_topic,
 )
+from fsd_agent.wire.pieces import PIECE_BYTES
 from fsd_agent.wire.sent import Sent, SentFormatError, decode_sent, encode_sent, pack_marks, unpack_marks
-from fsd_agent.wire.transfer import Have, TransferError, UpKind
+from fsd_agent.wire.transfer import RANGES_MAX, Have, TransferError, UpKind
 
 CLIP = "0123456789abcdef" * 2
 HASH = bytes(range(32))
@@ -255,6 +256,25 @@ def test_everything_is_sent_in_order_and_segments_wait_for_the_init() -> None:
     assert acknowledged(transfer, ask=2) == ["0", "1024", "2048", "SendFin"]
     assert transfer.deadline_ns == LIMITS.answer_timeout_ns
     assert transfer.sent.missing() == ()
+
+
+@pytest.mark.parametrize("ranges", [RANGES_MAX - 1, RANGES_MAX, RANGES_MAX + 1])
+def test_everything_is_sent_in_however_many_ranges_it_is_missing_and_the_first_piece_last(
+    ranges: int,
+) -> None:
+    """Nobody said what is missing but the vehicle's own marks, and they are complete."""
+    size = 2 * ranges * GRID
+    sent = SentSegments(size, GRID)
+    for offset in range(GRID, size, 2 * GRID):
+        sent.mark(offset)
+    transfer = transfer_of(sent)
+    missing = range(0, size, 2 * GRID)
+    expected = [
+        *(one for one in missing if one >= PIECE_BYTES),
+        *(one for one in missing if one < PIECE_BYTES),
+    ]
+    assert acknowledged(transfer) == ["SendInit", *map(str, expected), "SendFin"]
+    assert sent.missing() == ()
 
 
 def test_only_what_was_not_acknowledged_is_sent_after_a_cut_and_after_a_restart() -> None:

@@ -116,11 +116,36 @@ def test_a_range_that_begins_in_the_first_piece_is_cut_at_its_end() -> None:
 
 
 def test_where_more_may_be_missing_than_was_said_the_first_piece_waits() -> None:
-    every_other = tuple((2 * at * PIECE_BYTES, (2 * at + 1) * PIECE_BYTES) for at in range(RANGES_MAX))
-    assert key_last(every_other, PIECE_BYTES) == every_other[1:]
-    assert key_last(every_other[:-1], PIECE_BYTES) == (*every_other[1:-1], every_other[0])
-    within = tuple((2 * at, 2 * at + 1) for at in range(RANGES_MAX))
-    assert key_last(within, 1) == within, "nothing else is missing"
+    every_other = tuple((2 * at * PIECE_BYTES, (2 * at + 1) * PIECE_BYTES) for at in range(9))
+    assert key_last(every_other, PIECE_BYTES, is_all=False) == every_other[1:]
+    assert key_last(every_other, PIECE_BYTES) == (*every_other[1:], every_other[0])
+    within = tuple((2 * at, 2 * at + 1) for at in range(9))
+    assert key_last(within, 1, is_all=False) == within, "nothing else is missing"
+
+
+@pytest.mark.parametrize("ranges", [RANGES_MAX - 1, RANGES_MAX])
+def test_a_receiver_that_names_as_many_ranges_as_it_may_is_asked_again_before_the_first_piece_is_sent(
+    ranges: int,
+) -> None:
+    region = MemoryRegion()
+    row, _ = clip_of(1, size=2 * RANGES_MAX * 1024)
+    schedule = Schedule(region.route(), LIMITS, 5)
+    schedule.update([row])
+    asked = schedule.next(0)
+    assert asked is not None
+    missing = tuple((2 * at * 1024, (2 * at + 1) * 1024) for at in range(ranges))
+    schedule.heard(address(row), have_for(asked, row, missing), 0, 0.5)
+    sent = []
+    while isinstance(emission := schedule.next(0), SendSegment):
+        sent.append(emission.offset)
+    assert isinstance(emission, SendFin)
+    is_all = ranges < RANGES_MAX
+    assert (min(sent) < PIECE_BYTES) == is_all
+    assert len(sent) == (ranges if is_all else ranges - PIECE_BYTES // 2048)
+    if not is_all:
+        first = tuple(one for one in missing if one[0] < PIECE_BYTES)
+        schedule.heard(address(row), have_for(emission, row, first), 0, 0.5)
+        assert schedule.next(0) == SendSegment(row.clip_id, 0, 1024)
 
 
 def test_of_one_priority_the_most_valuable_goes_first_and_stops_nobody() -> None:

@@ -60,18 +60,18 @@ class UplinkLimits:
 _Ranges = tuple[tuple[int, int], ...]
 
 
-def key_last(missing: _Ranges, segment_bytes: int) -> _Ranges:
+def key_last(missing: _Ranges, segment_bytes: int, *, is_all: bool = True) -> _Ranges:
     """The same byte ranges in the order in which they are sent: segments that have some of the first piece go last.
 
     The wrapped key of the clip is in it (:mod:`fsd_agent.wire.sealed`). So of a clip whose compartment's key is destroyed before all of it
     was sent, a region can open neither what it has nor what somebody finds on the vehicle's disk.
 
-    Where so many ranges are missing that there may be more, the first piece is left for another time.
+    ``is_all``: nothing else is missing. Where there may be more, the first piece is left for another time.
     """
     edge = -(-PIECE_BYTES // segment_bytes) * segment_bytes
     first = tuple((start, min(end, edge)) for start, end in missing if start < edge)
     rest = tuple((max(start, edge), end) for start, end in missing if end > edge)
-    return rest if rest and len(missing) >= RANGES_MAX else rest + first
+    return rest + first if is_all or not rest else rest
 
 
 class Phase(StrEnum):
@@ -219,7 +219,8 @@ class Transfer:
             self.attempt = 0
         self.phase, self._deadline_ns = Phase.SENDING, None
         self._asked_to_send = have.missing
-        self._todo = deque(key_last(have.missing, self._limits.segment_bytes))
+        is_all = len(have.missing) < RANGES_MAX
+        self._todo = deque(key_last(have.missing, self._limits.segment_bytes, is_all=is_all))
         return Heard.USED
 
     def result(self, *, failed: bool, whole: bool, now_ns: int, random: float) -> Heard:  # noqa: ARG002
