@@ -15,12 +15,13 @@ from fsd_agent.records.purpose import Compartment, Purpose
 from fsd_agent.testing.compartments import at
 from fsd_agent.testing.regions import sample_redacted_clip, sample_region
 from fsd_agent.testing.sealed import as_file
+from fsd_agent.testing.spool_before import encode_as_before
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.compartment import use_key
 from fsd_agent.wire.pieces import PIECE_BYTES, FileIdentity
 from fsd_agent.wire.sealed import HEADER_BYTES_MAX, SealedError, seal_clip
 from fsd_agent.wire.spool_file import SpoolFile, encode_spool_file, open_own_clip
-from fsd_agent.wire.spool_head import SpoolFileError, read_header
+from fsd_agent.wire.spool_head import SpoolFileError, Version, read_header
 
 CLIP, OTHER = "ab" * 16, "cd" * 16
 EU = at("eu")
@@ -30,10 +31,17 @@ SIZES = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES, 9
 
 
 def encode(
-    file: SealedFile, compartment: Compartment = EU, clip_id: str = CLIP, key: bytes = KEY, salt: bytes = SALT
+    file: SealedFile,
+    compartment: Compartment = EU,
+    clip_id: str = CLIP,
+    key: bytes = KEY,
+    salt: bytes = SALT,
+    version: Version = 4,
 ) -> bytes:
     content = b"".join(file.chunks)
     file = SealedFile(file.size_bytes, file.content_key, (content,))
+    if version < 4:
+        return encode_as_before(file, compartment, clip_id, key=key, salt=salt, version=version)
     identity = FileIdentity.of(content)
     return b"".join(
         encode_spool_file(file, compartment, clip_id, key=key, salt=salt, identity=lambda: identity)
@@ -61,6 +69,9 @@ def body_of(data: bytes) -> int:
 
 
 DATA = encode(as_file(LONG))
+VERSIONS: tuple[Version, ...] = (1, 2, 3, 4)
+LONG_IN = {version: encode(as_file(LONG), version=version) for version in VERSIONS}
+of_every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 def test_the_bytes_are_what_they_were() -> None:
@@ -140,11 +151,11 @@ def test_a_header_whose_size_was_damaged_costs_no_memory(size: int) -> None:
     assert max(asked) < 2000
 
 
-def test_nothing_may_follow() -> None:
-    file = opened(encode(as_file(b"small")) + b"\0")
-    for use in (file.identity, lambda: file.read(0, 5)):
-        with pytest.raises(SpoolFileError):
-            use()
+@of_every_version
+def test_nothing_may_follow(version: Version) -> None:
+    file = opened(encode(as_file(b"small"), version=version) + b"\0")
+    with pytest.raises(SpoolFileError):
+        file.read(0, 5), file.identity()
 
 
 def test_one_files_parts_are_not_anothers() -> None:
@@ -200,12 +211,13 @@ def test_parts_of_any_size_are_the_same_file(pieces: int, more: int, part_bytes:
     assert whole(data) == content
 
 
+@of_every_version
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(LONG) + 10), st.integers(0, PIECE_BYTES * 3))
-def test_any_place_reads_as_the_sealed_file_has_it(offset: int, length: int) -> None:
-    assert opened(DATA).read(offset, length) == LONG[offset : offset + length]
+def test_any_place_reads_as_the_sealed_file_has_it(version: Version, offset: int, length: int) -> None:
+    assert opened(LONG_IN[version]).read(offset, length) == LONG[offset : offset + length]
     at_byte = offset
-    for part in (parts := opened(DATA).parts(offset, length)):
+    for part in (parts := opened(LONG_IN[version]).parts(offset, length)):
         assert part
         assert part == LONG[at_byte : at_byte + len(part)]
         at_byte += len(part)
@@ -213,17 +225,19 @@ def test_any_place_reads_as_the_sealed_file_has_it(offset: int, length: int) -> 
     assert at_byte == max(offset, min(offset + length, len(LONG)))
 
 
-def test_a_read_touches_no_more_than_it_needs() -> None:
+@of_every_version
+def test_a_read_touches_no_more_than_it_needs(version: Version) -> None:
     read: list[tuple[int, int]] = []
 
     def noted(offset: int, length: int) -> bytes:
         read.append((offset, length))
-        return DATA[offset : offset + length]
+        return LONG_IN[version][offset : offset + length]
 
     SpoolFile.open(noted, EU, CLIP, key=KEY).read(PIECE_BYTES + 5, 10)
     assert sum(length for _, length in read) < PIECE_BYTES + 2000
 
 
+@of_every_version
 @pytest.mark.parametrize(
     ("compartment", "clip_id", "key"),
     [
@@ -234,25 +248,29 @@ def test_a_read_touches_no_more_than_it_needs() -> None:
     ],
 )
 def test_elsewhere_it_is_noise_even_if_its_header_is_made_to_fit(
-    compartment: Compartment, clip_id: str, key: bytes
+    compartment: Compartment, clip_id: str, key: bytes, version: Version
 ) -> None:
     """A file that was copied or renamed; then with a header that says it belongs there."""
+    data = LONG_IN[version]
     if key == KEY:
         with pytest.raises(SpoolFileError, match=f"is clip {CLIP} of compartment eu/safety"):
-            opened(DATA, compartment, clip_id, key)
+            opened(data, compartment, clip_id, key)
     forged = msgspec.structs.replace(
-        read_header(DATA), region_id=compartment.region_id, purpose=compartment.purpose, clip_id=clip_id
+        read_header(data), region_id=compartment.region_id, purpose=compartment.purpose, clip_id=clip_id
     )
     body = msgspec.msgpack.encode(forged)
     file = opened(
-        b"FSDSPOL1" + len(body).to_bytes(4, "big") + body + DATA[body_of(DATA) - 48 :],
+        b"FSDSPOL1" + len(body).to_bytes(4, "big") + body + data[body_of(data) - 48 :],
         compartment,
         clip_id,
         key,
     )
-    for use in (file.content_key, file.identity, lambda: file.read(0, 1), lambda: file.read(PIECE_BYTES, 1)):
+    for use in (file.content_key, lambda: file.read(0, 1), lambda: file.read(PIECE_BYTES, 1)):
         with pytest.raises(SpoolFileError, match="another"):
             use()
+    if version > 1:
+        with pytest.raises(SpoolFileError, match="another"):
+            file.identity()
 
 
 def test_a_key_that_is_laid_into_another_compartment_opens_nothing_there() -> None:
@@ -266,8 +284,9 @@ def test_a_key_that_is_laid_into_another_compartment_opens_nothing_there() -> No
         use_key(bytes(16), EU, "spool")
 
 
-def test_every_flipped_bit_is_refused() -> None:
-    data = encode(as_file(b"small"))
+@of_every_version
+def test_every_flipped_bit_is_refused(version: Version) -> None:
+    data = encode(as_file(b"small"), version=version)
     for bit in range(len(data) * 8):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << (bit % 8)
@@ -291,11 +310,18 @@ def test_a_flipped_bit_in_a_large_file_costs_the_piece_that_it_is_in(where: int)
             assert file.read(start, PIECE_BYTES) == LONG[start : start + PIECE_BYTES]
 
 
-def test_every_cut_is_refused() -> None:
-    data = encode(as_file(b"small"))
+@of_every_version
+def test_every_cut_is_refused(version: Version) -> None:
+    data = encode(as_file(b"small"), version=version)
     for length in range(len(data)):
         with pytest.raises(SpoolFileError):
             whole(data[:length])
+    long = LONG_IN[version]
+    with pytest.raises(SpoolFileError, match="cut short"):
+        opened(long[: body_of(long) + 2 * PIECE_BYTES]).read(0, len(LONG))
+
+
+def test_a_file_that_was_cut_short_gives_nothing_not_even_what_is_left() -> None:
     for short in (DATA[:-1], DATA[: body_of(DATA) + PIECE_BYTES + 100]):
         with pytest.raises(SpoolFileError, match="cut short"):
             opened(short).read(0, 1)
@@ -344,15 +370,16 @@ def test_what_is_no_spool_file(data: bytes, says: str) -> None:
         opened(data)
 
 
-def test_the_vehicle_opens_the_clip_for_its_owner() -> None:
+@of_every_version
+def test_the_vehicle_opens_the_clip_for_its_owner(version: Version) -> None:
     keys, route = MemoryVehicleKeys(), sample_region("eu", ("DE",)).route()
     clip = sample_redacted_clip(CLIP, "eu")
     sealed = seal_clip(clip, LONG, route=route, sign=keys.sign, device_key_id=keys.device_key_id())
-    data = encode(sealed)
+    data = encode(sealed, version=version)
     manifest, parts = open_own_clip(reader(data), EU, CLIP, key=KEY)
     assert (manifest.clip_id, manifest.region_id, b"".join(parts)) == (CLIP, "eu", LONG)
     with pytest.raises(SpoolFileError):
         open_own_clip(reader(data), EU, CLIP, key=bytes(32))
-    cut = data[: len(data) - 5]
+    cut = data[: body_of(data) + len(LONG)]
     with pytest.raises((SpoolFileError, SealedError)):
         b"".join(open_own_clip(reader(cut), EU, CLIP, key=KEY)[1])

@@ -1,4 +1,4 @@
-"""Counts clips by region, campaign and what became of them, for the status; each clip once, however often it is tried.
+"""What the campaigns of a clip ask for together, and what became of their clips, counted for the status.
 
 Threads: any.
 """
@@ -10,14 +10,28 @@ from collections import Counter, deque
 from enum import StrEnum
 from typing import Final
 
+from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.clip import Clip
+from fsd_agent.records.selection_rule import KEEPS_ALL, SelectionRule, mildest
 
 TOLD_MOST: Final = 50
 """Campaigns of a region that are told of, those that were counted most: a status is bounded."""
 
 
+def campaigns_of(clip: Clip) -> frozenset[str]:
+    """Ids of those whose firings made it."""
+    return frozenset(judged.firing.campaign_id for judged in clip.firings)
+
+
+def selection_of(clip: Clip, in_force: CampaignSet | None) -> tuple[SelectionRule, bool]:
+    """The rule of all its campaigns together, and whether all of them are in force: one that is not lets nothing go."""
+    rules = {one.id: one.selection for one in in_force.campaigns} if in_force is not None else {}
+    asked = campaigns_of(clip)
+    return mildest(rules.get(one, KEEPS_ALL) for one in asked), asked <= rules.keys()
+
+
 class CountsByCampaign:
-    """See the module."""
+    """Clips by region, campaign and what became of them; each clip once, however often it is tried."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +47,7 @@ class CountsByCampaign:
                 return
             self._counted.append((clip.row.clip_id, what))
             campaigns = self._counts.setdefault(clip.row.region_id, {})
-            for campaign in {judged.firing.campaign_id for judged in clip.firings}:
+            for campaign in campaigns_of(clip):
                 campaigns.setdefault(campaign, Counter())[str(what)] += 1
 
     def of_region(self, region_id: str) -> dict[str, dict[str, int]]:

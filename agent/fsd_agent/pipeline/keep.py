@@ -25,10 +25,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
-from fsd_agent.pipeline.by_campaign import CountsByCampaign
+from fsd_agent.pipeline.by_campaign import CountsByCampaign, selection_of
 from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.clip import Clip
-from fsd_agent.records.selection_rule import KEEPS_ALL, mildest
 from fsd_agent.records.staged import StagedPart
 from fsd_agent.rules.selection.span import kept_span
 from fsd_agent.wire.staged import assemble
@@ -66,7 +65,9 @@ class Keeper:
 
     def kept(self, clip: Clip) -> Clip:
         """See :class:`Keeps`."""
-        row, keep_ns = clip.row, self._keep_ns(clip)
+        row = clip.row
+        rule, _ = selection_of(clip, self._in_force(row.region_id))
+        keep_ns = rule.keep_ns
         if keep_ns is None:
             return clip
         window = row.start_ns, row.end_ns
@@ -77,12 +78,6 @@ class Keeper:
         short = row.end_ns - row.start_ns <= keep_ns
         self._counts.count(clip, Outcome.SHORT_ENOUGH if short else Outcome.UNDECIDED)
         return clip
-
-    def _keep_ns(self, clip: Clip) -> int | None:
-        found = self._in_force(clip.row.region_id)
-        rules = {one.id: one.selection for one in found.campaigns} if found is not None else {}
-        asked = {judged.firing.campaign_id for judged in clip.firings}
-        return mildest(rules.get(one, KEEPS_ALL) for one in asked).keep_ns
 
 
 def shortened(clip: Clip, start_ns: int, end_ns: int) -> Clip:

@@ -25,14 +25,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from fsd_agent.pipeline.by_campaign import CountsByCampaign
+from fsd_agent.pipeline.by_campaign import CountsByCampaign, selection_of
 from fsd_agent.pipeline.paint import RedactionStoppedError
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.campaign import CampaignSet
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.firing import Firing
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.selection_rule import KEEPS_ALL, Fault, SelectionRule, mildest
+from fsd_agent.records.selection_rule import Fault, SelectionRule
 from fsd_agent.records.staged import join_detections
 from fsd_agent.rules.selection.confirm import (
     Claim,
@@ -136,12 +136,10 @@ class Selector:
         return None
 
     def _rule(self, clip: Clip) -> SelectionRule:
-        found = self._in_force(clip.row.region_id)
-        rules = {one.id: one.selection for one in found.campaigns} if found is not None else {}
-        asked = {judged.firing.campaign_id for judged in clip.firings}
-        if not asked <= rules.keys():
+        rule, all_in_force = selection_of(clip, self._in_force(clip.row.region_id))
+        if not all_in_force:
             self._missed.count(clip, Asked.CAMPAIGN)
-        return mildest(rules.get(one, KEEPS_ALL) for one in asked)
+        return rule
 
     def _quality(self, clip: Clip, rule: SelectionRule, stopped: Stopped) -> Unwanted | None:
         if not rule.reject or not clip.packets:  # Without any video redaction has its own say

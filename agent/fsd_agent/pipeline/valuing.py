@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from fsd_agent.pipeline.by_campaign import campaigns_of
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
@@ -130,8 +131,7 @@ class Valuing:
     def _weights(self, clip: Clip) -> Sequence[Weights]:
         found = self._campaigns.in_force(clip.row.region_id)
         stated = {} if found is None else {one.id: one.weights for one in found.campaigns}
-        ids = sorted({judged.firing.campaign_id for judged in clip.firings})
-        return [stated.get(one, DEFAULT_WEIGHTS) for one in ids] or [DEFAULT_WEIGHTS]
+        return [stated.get(one, DEFAULT_WEIGHTS) for one in sorted(campaigns_of(clip))] or [DEFAULT_WEIGHTS]
 
     def _looked(self, looks: Detections) -> Looked:
         """With the tracks that were given, or of our own where somebody has none."""

@@ -10,8 +10,8 @@ Nonces are zero but for the last byte: 1 of the first piece, 2 of the hashes.
 
 A sealed file (``wire.sealed``) is AES-256-GCM under a key of its own but for its manifest, which has that key wrapped for the region and
 fits into the first piece. So with the compartment's key gone, what is left is noise, to the region too: nothing that is kept says what opens it.
-And as the first piece is the last that is sent (``rules.uplink.transfer``), a region can open nothing of a clip whose key was
-destroyed before it had all.
+And as the first piece is the last that is sent (``rules.uplink.transfer``), a region that says truly what it has can open nothing of a
+clip whose key was destroyed before it had all.
 
 Each piece is read without the others and compared with its hash, so none can be moved, dropped, changed, or shown as another clip's,
 purpose's, region's or file's. Where the hashes are those of what the journal knows the clip by, each piece that is read is what was sealed. A
@@ -84,7 +84,6 @@ class Body(Protocol):
 class SpoolFile:
     """An open spool file, of any version; made by :meth:`open`. Nothing of it is held but its header and its keys."""
 
-    header: SpoolHeader
     _head: SpoolHead
     _body: Body
     _read_at: ReadAt
@@ -97,7 +96,12 @@ class SpoolFile:
         """
         head = SpoolHead.open(read_at, compartment, clip_id, key=key)
         body = PlainBody(head, read_at) if head.header.v >= 4 else ChunkedBody(head, read_at)
-        return cls(head.header, head, body, read_at)
+        return cls(head, body, read_at)
+
+    @property
+    def header(self) -> SpoolHeader:
+        """What the file says of itself."""
+        return self._head.header
 
     def read(self, offset: int, length: int) -> bytes:
         """``length`` bytes of the sealed file, fewer at its end; raises :class:`SpoolFileError`."""

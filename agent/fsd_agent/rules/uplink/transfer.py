@@ -64,7 +64,7 @@ def key_last(missing: _Ranges, segment_bytes: int, *, is_all: bool = True) -> _R
     """The same byte ranges in the order in which they are sent: segments that have some of the first piece go last.
 
     The wrapped key of the clip is in it (:mod:`fsd_agent.wire.sealed`). So of a clip whose compartment's key is destroyed before all of it
-    was sent, a region can open neither what it has nor what somebody finds on the vehicle's disk.
+    was sent, a region that says truly what it has can open neither that nor what somebody finds on the vehicle's disk.
 
     ``is_all``: nothing else is missing. Where there may be more, the first piece is left for another time.
     """
