@@ -18,7 +18,7 @@ from fsd_tools.bench.novelty_again import Driven, driven
 from fsd_tools.bench.novelty_pictures import picture_figures
 from fsd_tools.data import data_dir
 from fsd_tools.drive.import_jaad import Tracks, load_tracks
-from fsd_tools.selection.jaad import learning_half
+from fsd_tools.selection.jaad import drives_of_half
 
 PASSES: Final = 10
 DIFFERENT: Final = 10
@@ -95,7 +95,7 @@ def bench_novelty(rounds: int, progress: Progress) -> BenchResult:
 def coded(tracks: Tracks, *, learning: bool, harder: float = 1.0) -> list[Coded]:
     """Every drive of one half that has a clip."""
     rng = np.random.default_rng(7)
-    drives = [at for at in range(len(tracks.clips)) if learning_half(tracks, at) is learning]
+    drives = drives_of_half(tracks, learning=learning)
     found = (driven(tracks, drive, PASSES, rng, harder) for drive in drives)
     return [_coded(one) for one in found if one.first]
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head
-from fsd_agent.rules.selection.value import chance, head_scores, score, steady
+from fsd_agent.rules.selection.value import head_scores, score, steady
 from fsd_agent.rules.selection.window import paths
 from fsd_tools.bench.frame import BenchResult, Figure, Goal, Progress, figure, interleaved, this_machine
+from fsd_tools.bench.selection_half import (
+    GRID,
+    Brought,
+    Half,
+    at_all_places,
+    in_turn,
+    judged,
+    ranked_by,
+    steady_by_drive,
+)
 from fsd_tools.bench.selection_held_out import DRAWS, HeldOut
 from fsd_tools.bench.selection_ranks import Ranked, gain_between, quarter
 from fsd_tools.bench.selection_spans import cut_figures, held_out_figures, product_windows, valued
 from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.bench.selection_worse import worsened
 from fsd_tools.data import data_dir
-from fsd_tools.drive.import_jaad import FPS, Tracks, load_tracks
+from fsd_tools.drive.import_jaad import Tracks, load_tracks
 from fsd_tools.selection.head_file import SHIPPED, read_head_file
-from fsd_tools.selection.jaad import FRAMES, Labelled, cut, learning_half, whole, windows_of
-from fsd_tools.selection.train import Examples, as_file, examples_of, learn_from, learning_windows
+from fsd_tools.selection.jaad import FRAMES, Labelled, cut, drives_of_half, whole, windows_every
+from fsd_tools.selection.train import STEP, Examples, as_file, examples_of, learn_from
 
 WANTED: Final = 2.4
 EMPTY: Final = 20
@@ -33,8 +42,6 @@ SMALL: Final = 100.0
 LATE: Final = 15
 """Frames: half a second."""
 WINDOW_S: Final = 3.0
-GRID: Final = FPS // 3
-"""Frames: how far the windows beside a window begin."""
 BESIDE: Final = 3
 """A window and those beside it."""
 
@@ -48,7 +55,9 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     to cross while the car moves. The head is told boxes, tracks and the car's action, never a label. Peers, on the same
     windows: fixed intervals (every fourth window, the mean over all four first ones), any pedestrian (an even choice
     among the windows with a box), and the tallest box first. All clips are of one length, and a camera's bytes follow its
-    seconds, so that shares of clips are true clips per megabyte. "In nine of ten draws": drives drawn with repeats, a
+    seconds, so that shares of clips are true clips per megabyte. Wherever windows begin: the same for each third of a second at which
+    the first window of all drives can begin, each with a budget of its own, all together. All drives: with the learning half by
+    what the same recipe learns on the other one, a budget for each half; the recipe was chosen on the learning half. "In nine of ten draws": drives drawn with repeats, a
     thousand times. Cut around the best moments: as much time, each drive being one clip, of which the product's own windows (a third of a
     second apart at most) are kept that it values most, none overlapping another; the peers are even choices among all of them. One
     span of each drive: what is left where each drive is one clip and its campaign says ``keep: 3s``, by the product's rule. As from a detector: the shipped head
@@ -60,12 +69,14 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
     tracks = load_tracks(data_dir() / "jaad" / "tracks_dev.npz")
     head = read_head_file(SHIPPED).as_head()
     progress("the half that was not learned from")
-    half = reported(tracks, head)
+    half = judged(tracks, drives_of_half(tracks, learning=False), head)
     progress("the half that was learned from")
-    learned = learning_windows(tracks)
+    learned = windows_every(tracks, drives_of_half(tracks, learning=True), STEP)
     examples = examples_of(learned)
     figures = [
         *headline(half),
+        *at_all_places(half).figures("wherever windows begin, nine grids", WANTED),
+        *both_ways(tracks, half),
         _by_default(half.windows, half.ranked),
         *_cut_out(tracks, half, head),
         _seen_worse(tracks, half.moments, half.ranked, head),
@@ -74,30 +85,6 @@ def bench_selection(rounds: int, progress: Progress) -> BenchResult:
         _cost(rounds, half.windows, head),
     ]
     return BenchResult("selection", this_machine(), tuple(figures))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Half:
-    """The drives that the head was not learned from, as it values them."""
-
-    moments: Sequence[Labelled]
-    """Windows that begin at every third of a second."""
-    windows: Sequence[Labelled]
-    """Those that follow one another without a gap."""
-    ranked: Ranked
-    alone: Ranked
-    """Each judged without those beside it."""
-
-
-def reported(tracks: Tracks, head: Head) -> Half:
-    """Judge the half that was not learned from."""
-    drives = [drive for drive in range(len(tracks.clips)) if not learning_half(tracks, drive)]
-    moments = [one for drive in drives for one in windows_of(tracks, drive, GRID)]
-    scores = [score(one.window, head) for one in moments]
-    placed = _ranked(moments, _steady(moments, scores))
-    windows, ranked = _in_turn(moments, placed)
-    _, alone = _in_turn(moments, _ranked(moments, np.array([chance(one) for one in scores])))
-    return Half(moments, windows, ranked, alone)
 
 
 def headline(half: Half) -> list[Figure]:
@@ -109,31 +96,7 @@ def headline(half: Half) -> list[Figure]:
     ]
 
 
-def _ranked(windows: Sequence[Labelled], worth: Column) -> Ranked:
-    return Ranked(
-        worth,
-        np.array([one.is_true for one in windows]),
-        np.array([bool(one.begins_of) for one in windows]),
-        np.array([one.drive for one in windows], np.int64),
-    )
-
-
-def _steady(moments: Sequence[Labelled], scores: Sequence[float | None]) -> Column:
-    """Each window's value, of its drive's alone."""
-    found: list[float] = []
-    for _, group in groupby(range(len(moments)), key=lambda at: moments[at].drive):
-        found += steady([scores[at] for at in group])
-    return np.array(found)
-
-
-def _in_turn(moments: Sequence[Labelled], ranked: Ranked) -> tuple[list[Labelled], Ranked]:
-    """Those that follow one another without a gap."""
-    at = np.array([at for at, one in enumerate(moments) if one.frame % FRAMES == 0])
-    rows = Ranked(ranked.value[at], ranked.true[at], ranked.person[at], ranked.drive[at])
-    return [moments[one] for one in at.tolist()], rows
-
-
-def _judged(moments: Sequence[Labelled]) -> list[Labelled]:
+def _depended_on(moments: Sequence[Labelled]) -> list[Labelled]:
     """Those that follow one another and those beside them: all that the values of the first depend on."""
     return [one for one in moments if one.frame % FRAMES in {0, GRID, FRAMES - GRID}]
 
@@ -146,7 +109,7 @@ def _gains(windows: Sequence[Labelled], ranked: Ranked, alone: Ranked) -> list[F
     count = len(windows)
     budget = quarter(count)
     right = 100 * ranked.right(budget)
-    tallest = 100 * _ranked(windows, np.array([_tallest(one) for one in windows])).right(budget)
+    tallest = 100 * ranked_by(windows, np.array([_tallest(one) for one in windows])).right(budget)
     low, high = gain_between(ranked)
     under_way = 100 * float(np.mean([windows[at].has_crossing for at in ranked.kept(budget)]))
     usual = 100 * float(np.mean([one.has_crossing for one in windows]))
@@ -164,6 +127,15 @@ def _gains(windows: Sequence[Labelled], ranked: Ranked, alone: Ranked) -> list[F
         figure("somebody crosses, begun in the clip or before", under_way, "% of kept clips",
                peer="all windows", peer_value=usual),
     ]  # fmt: skip
+
+
+def both_ways(tracks: Tracks, half: Half) -> list[Figure]:
+    """All drives: ``half`` by the shipped head, and the half that this one learned from by one that learned from ``half``."""
+    learned = windows_every(tracks, drives_of_half(tracks, learning=False), STEP)
+    other_head = as_file(learn_from(examples_of(learned))).as_head()
+    other = judged(tracks, drives_of_half(tracks, learning=True), other_head)
+    both = Brought.of(half.ranked) + Brought.of(other.ranked)
+    return both.figures(f"all {len(tracks.clips)} drives, each half by what the other taught", WANTED)
 
 
 def _by_default(windows: Sequence[Labelled], ranked: Ranked) -> Figure:
@@ -184,15 +156,15 @@ def _cut_out(tracks: Tracks, half: Half, head: Head) -> list[Figure]:
 
 def _seen_worse(tracks: Tracks, moments: Sequence[Labelled], ranked: Ranked, head: Head) -> Figure:
     """The same head on boxes that no one drew; the mean of a few draws of what is lost and shakes."""
-    moments = _judged(moments)
+    moments = _depended_on(moments)
     drives = {one.drive: whole(tracks, one.drive) for one in moments}
     rights = []
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
         seen = {drive: worsened(window, rng) for drive, window in drives.items()}
         cuts = [cut(seen[one.drive], one.window.start_ns, one.window.end_ns) for one in moments]
-        worth = _steady(moments, [score(one, head) for one in cuts])
-        _, worse = _in_turn(moments, _ranked(moments, worth))
+        worth = steady_by_drive(moments, [score(one, head) for one in cuts])
+        _, worse = in_turn(moments, ranked_by(moments, worth))
         rights.append(100 * worse.right(quarter(ranked.value.shape[0])))
     base = 100 * ranked.at_intervals(4)
     return figure("the same, boxes as from a detector", float(np.mean(rights)), "% true of the kept clips",
@@ -256,10 +228,10 @@ def _mixed(ranked: Ranked) -> list[Figure]:
 
 def _cross_validated(tracks: Tracks, held_out: HeldOut) -> list[Figure]:
     """Learned and tried on different drives of the learning half."""
-    moments = _judged(learning_windows(tracks, GRID))
+    moments = _depended_on(windows_every(tracks, drives_of_half(tracks, learning=True), GRID))
     rights, usual, budget = [], 0.0, 0
     for scores in held_out.scores(moments):
-        _, ranked = _in_turn(moments, _ranked(moments, _steady(moments, scores)))
+        _, ranked = in_turn(moments, ranked_by(moments, steady_by_drive(moments, scores)))
         budget = quarter(ranked.value.shape[0])
         rights.append(100 * ranked.right(budget))
         usual = 100 * float(ranked.true.mean())

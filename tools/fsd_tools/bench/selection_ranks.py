@@ -27,6 +27,10 @@ class Ranked:
     """Whether any person's box is in it."""
     drive: NDArray[np.int64]
 
+    def at(self, rows: NDArray[np.int64]) -> Ranked:
+        """These alone, in this order."""
+        return Ranked(self.value[rows], self.true[rows], self.person[rows], self.drive[rows])
+
     def kept(self, budget: int) -> NDArray[np.int64]:
         """Indices of the most valuable; of equal ones the earlier."""
         return np.argsort(-self.value, kind="stable")[:budget]
@@ -75,7 +79,7 @@ def gain_between(ranked: Ranked) -> tuple[float, float]:
     gains = []
     for _ in range(RESAMPLED):
         drawn = np.concatenate([rows[drive] for drive in rng.choice(drives, drives.shape[0]).tolist()])
-        again = Ranked(ranked.value[drawn], ranked.true[drawn], ranked.person[drawn], ranked.drive[drawn])
+        again = ranked.at(drawn)
         if again.true.any():
             gains.append(again.right(quarter(drawn.shape[0])) / float(again.true.mean()))
     low, high = np.quantile(gains, (0.05, 0.95))

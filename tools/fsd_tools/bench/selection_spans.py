@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_agent.rules.selection.span import WINDOW_NS, kept_span, most_promising, windows
-from fsd_agent.rules.selection.value import steady
 from fsd_tools.bench.frame import Figure, Goal, figure
+from fsd_tools.bench.selection_half import ranked_by, steady_by_drive
 from fsd_tools.bench.selection_ranks import Ranked, apart
 from fsd_tools.bench.selection_whole import whole_values
 from fsd_tools.drive.import_jaad import FPS, Tracks
@@ -38,15 +38,8 @@ def product_windows(tracks: Tracks, drives: Iterable[int]) -> list[Labelled]:
 
 def valued(moments: Sequence[Labelled], scores: Sequence[float | None]) -> Ranked:
     """As the product values them, by the scores of the head."""
-    chances: list[float] = []
-    for _, group in groupby(range(len(moments)), key=lambda at: moments[at].drive):
-        chances += steady([scores[at] for at in group])
-    return Ranked(
-        whole_values([one.window for one in moments], np.array(chances)),
-        np.array([one.is_true for one in moments]),
-        np.array([bool(one.begins_of) for one in moments]),
-        np.array([one.drive for one in moments], np.int64),
-    )
+    chances = steady_by_drive(moments, scores)
+    return ranked_by(moments, whole_values([one.window for one in moments], chances))
 
 
 def best_anywhere(moments: Sequence[Labelled], ranked: Ranked, budget: int) -> Rows:

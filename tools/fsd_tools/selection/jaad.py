@@ -74,6 +74,11 @@ def learning_half(tracks: Tracks, drive: int) -> bool:
     return hashlib.sha256(str(tracks.clips[drive]["name"]).encode()).digest()[0] % 2 == 0
 
 
+def drives_of_half(tracks: Tracks, *, learning: bool) -> list[int]:
+    """The drives of the half that is learned from, or of the other."""
+    return [drive for drive in range(len(tracks.clips)) if learning_half(tracks, drive) is learning]
+
+
 def windows_of(tracks: Tracks, drive: int, step: int = FRAMES) -> list[Labelled]:
     """A drive's windows, each ``step`` frames after the one before. Raises :class:`ToolError` without labels."""
     frames = int(tracks.clips[drive]["frames"])
@@ -84,6 +89,11 @@ def windows_at(tracks: Tracks, drive: int, frames: Iterable[int]) -> list[Labell
     """A drive's windows from these frames on. Raises :class:`ToolError` without labels."""
     about = _drive(tracks, drive)
     return [_window(drive, about, frame) for frame in frames]
+
+
+def windows_every(tracks: Tracks, drives: Iterable[int], step: int) -> list[Labelled]:
+    """:func:`windows_of` several drives, one drive after the other."""
+    return [one for drive in drives for one in windows_of(tracks, drive, step)]
 
 
 def whole(tracks: Tracks, drive: int) -> Window:

@@ -21,12 +21,13 @@ from fsd_agent.rules.selection.tracks import FEATURES, SOURCE, track_features
 from fsd_agent.rules.selection.window import paths
 from fsd_agent.wire.value_head import encode_value_head
 from fsd_tools.data import data_dir
-from fsd_tools.drive.import_jaad import FPS, Tracks, load_tracks
+from fsd_tools.drive.import_jaad import FPS, load_tracks
 from fsd_tools.selection.curves import Curves, learn
 from fsd_tools.selection.head_file import SHIPPED, HeadFile, write_head_file
-from fsd_tools.selection.jaad import Labelled, learning_half, windows_of
+from fsd_tools.selection.jaad import Labelled, drives_of_half, windows_every
 
 STEP: Final = FPS // 2
+"""Frames: how far the windows begin that are learned from."""
 CROSSING: Final = 2.0
 DIGITS: Final = 6
 """Of knots and values in the file: a thousand times finer than a head's steps."""
@@ -63,12 +64,6 @@ def examples_of(windows: Sequence[Labelled]) -> Examples:
     )
 
 
-def learning_windows(tracks: Tracks, step: int = STEP) -> list[Labelled]:
-    """Of the drives of the learning half."""
-    drives = [drive for drive in range(len(tracks.clips)) if learning_half(tracks, drive)]
-    return [one for drive in drives for one in windows_of(tracks, drive, step)]
-
-
 def learn_from(examples: Examples) -> Curves:
     """With what was chosen on the learning half."""
     counts = np.where(examples.crosses, CROSSING, 1.0)
@@ -102,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=SHIPPED)
     parser.add_argument("--vehicle", type=Path, help="also write the head as the agent ships it")
     chosen = parser.parse_args(argv)
-    examples = examples_of(learning_windows(load_tracks(chosen.tracks)))
+    tracks = load_tracks(chosen.tracks)
+    examples = examples_of(windows_every(tracks, drives_of_half(tracks, learning=True), STEP))
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     learned = as_file(learn_from(examples))
     write_head_file(chosen.output, learned)
