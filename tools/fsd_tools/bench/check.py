@@ -124,7 +124,7 @@ class _Tools:
 
 def _open(paths: Mapping[str, Path], open_with: OpenWith | None = None) -> _Tools:
     return _Tools(
-        tuple(OnnxDetector(paths[name], halves=True, threads=1) for name in (FIRST, SECOND)),
+        tuple(OnnxDetector(paths[name], halves=True, threads=1, fitted=True) for name in (FIRST, SECOND)),
         tuple(OnnxChecker(paths[name], threads=1, open_with=open_with) for name in CHECKERS),
     )
 

@@ -80,7 +80,7 @@ def bench_confirm(rounds: int, progress: Progress) -> BenchResult:
 
 
 def _open(packages: Sequence[Path]) -> list[OnnxDetector]:
-    return [OnnxDetector(one, halves=True, threads=1) for one in packages]
+    return [OnnxDetector(one, halves=True, threads=1, fitted=True) for one in packages]
 
 
 def _used(models: Sequence[OnnxDetector]) -> dict[str, list[str]]:
