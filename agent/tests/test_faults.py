@@ -115,6 +115,7 @@ TEXTS: dict[EventName, str] = {
     "postponed": "detail",
     "refused": "reason",
     "disconnected": "reason",
+    "publish_refused": "reason",
     "campaigns_refused": "reason",
     "policy_refused": "reason",
     "certificate_expired": "what",

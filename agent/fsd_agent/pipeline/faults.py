@@ -36,6 +36,7 @@ _TEXT_OF: Mapping[str, str] = MappingProxyType(
         "loop_failed": "loop",
         "postponed": "detail",
         "refused": "reason",
+        "publish_refused": "reason",
         "disconnected": "reason",
         "campaigns_refused": "reason",
         "policy_refused": "reason",

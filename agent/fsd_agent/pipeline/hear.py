@@ -1,7 +1,7 @@
 """Hear: what broker and region say about what was published, and what becomes of it.
 
     the broker took a message      the schedule knows; of the last one of a clip it is told as ``sent``. It is no delivery
-    the broker refused one         its clip waits; it is the status' trouble
+    the broker refused one         its clip waits; it is the status' trouble, and one of its faults
     the region answers about a     the schedule judges the answer; a verified receipt, and a verified refusal, end the clip
     clip                           (:mod:`.endings`)
     the broker took a firing       nothing yet: only the region's own word ends the telling (:mod:`.firings`)
@@ -60,6 +60,8 @@ class Hearing:
         if event.refusal:
             self.publishes_refused += 1
             self._standing.trouble = f"the broker refused a publish: {event.refusal}"
+            # Brokers may hang up after it, and then that is the trouble: this stays among the status' faults.
+            self._events.emit("publish_refused", region=lane.topics.region, reason=event.refusal)
         if isinstance(what, SendSegment) and not event.refusal:  # As nearly all are
             lane.schedule.taken(what, now_ns)
             self.keep_sent(lane)

@@ -8,7 +8,7 @@ EventName = Literal[
     "route", "hold", "policy", "policy_refused", "consent",
     "campaigns", "campaigns_refused",
     "fired", "captured", "sealed", "dropped", "postponed",
-    "connected", "disconnected", "refused", "sent", "delivered",
+    "connected", "disconnected", "refused", "publish_refused", "sent", "delivered",
     "disk_full", "disk_failed", "headroom", "damaged", "journal_failed", "detector_failed",
     "ledger_repaired", "ledger_failed", "keys_failed",
     "certificate_expiring", "certificate_expired",
