@@ -316,7 +316,9 @@ def test_a_publish_that_the_broker_forbids_is_backed_off_from(bench: Bench) -> N
     assert 1 <= stats.publishes_refused <= 10
     assert "not authorized" in stats.trouble
     told = bench.events.of("publish_refused")
-    assert len(told) == stats.publishes_refused, "so that it stays among the status' faults when the connection is lost after it"
+    assert len(told) == stats.publishes_refused, (
+        "so that it stays among the status' faults when the connection is lost after it"
+    )
     assert told[0] == {"region": "cn", "reason": "not authorized"}
     assert bench.state(clip) is ClipState.SEALED
 
