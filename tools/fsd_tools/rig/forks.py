@@ -8,10 +8,14 @@ such as the agent's own command line, in a process and a process group of its ow
 imports the modules and takes orders as JSON lines on stdin: ``target`` (``module:function``), ``arguments`` (texts), ``out``
 (a pipe by name, its stdout) and ``log`` (a file, its stderr). It answers each with the process id. The function gives an exit
 code, which is the last line on the pipe; where that is missing the process was killed.
+
+Whoever asks may be killed at any time: then this process reads the end of its orders and ends, and with it those that were forked
+from it (``prctl(2)``, PR_SET_PDEATHSIG), so that no region or agent is left behind at work.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -29,6 +33,8 @@ from fsd_tools.errors import ToolError
 
 OnLine = Callable[[bytes], None]
 _EXIT = b"exit "
+_PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>."""
 
 
 class Forks:
@@ -43,7 +49,7 @@ class Forks:
         )
 
     def close(self) -> None:
-        """Processes that were started live on."""
+        """Processes that were started and still run are killed."""
         with self._asking:
             self._process.communicate()
 
@@ -133,15 +139,24 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _serve() -> None:
     """Fork for each order; children are reaped by nobody."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    own = os.getpid()
     for line in sys.stdin:
         order = json.loads(line)
         out = os.open(order["out"], os.O_WRONLY)
         pid = os.fork()
         if pid == 0:
+            _end_with(own)
             _work(order, out)
         os.close(out)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
+
+
+def _end_with(parent: int) -> None:
+    """This process is killed when ``parent`` ends, also where that has just happened."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _work(order: dict[str, Any], out: int) -> None:
