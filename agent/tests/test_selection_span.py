@@ -130,6 +130,12 @@ def test_where_there_is_no_window_nobody_can_say() -> None:
     assert most_promising([], [], [3 * S]) is None
 
 
+@pytest.mark.parametrize("values", [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.9]])
+def test_each_window_has_a_value(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        most_promising([(0, 3 * S), (S, 4 * S), (2 * S, 5 * S)], values, [])
+
+
 @given(
     st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=9, max_size=9),
     st.lists(lengths, max_size=3),

@@ -143,7 +143,9 @@ def test_a_header_whose_size_was_damaged_costs_no_memory(size: int) -> None:
         return damaged[offset : offset + count]
 
     file = SpoolFile.open(noted, EU, CLIP, key=KEY)
-    with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
+    with pytest.raises(
+        SpoolFileError, match=r"^its hashes are damaged, cut short, or another clip's or compartment's$"
+    ):
         file.identity()
     if size:
         with pytest.raises(SpoolFileError, match="its hashes are damaged, cut short"):
@@ -190,6 +192,37 @@ def test_hashes_are_asked_for_when_all_was_read() -> None:
     file = SealedFile(40 * PIECE_BYTES, bytes(32), parts())
     data = b"".join(encode_spool_file(file, EU, CLIP, key=KEY, salt=SALT, identity=identity))
     assert opened(data).identity() == identity()
+
+
+def test_what_is_not_encrypted_is_passed_on_and_not_copied() -> None:
+    """A clip is as large as memory allows."""
+    chunks = [
+        LONG[:10],
+        b"",
+        LONG[10:PIECE_BYTES],
+        LONG[PIECE_BYTES : PIECE_BYTES + 50],
+        LONG[PIECE_BYTES + 50 :],
+    ]
+    file = SealedFile(len(LONG), bytes(32), chunks)
+    made = list(encode_spool_file(file, EU, CLIP, key=KEY, salt=SALT, identity=lambda: FileIdentity.of(LONG)))
+    assert all(made), "no part is empty"
+    views = [part for part in made if isinstance(part, memoryview)]
+    assert [id(view.obj) for view in views] == [id(chunk) for chunk in chunks[3:]]
+
+
+def test_of_more_than_was_announced_nothing_is_passed_on() -> None:
+    chunks = (LONG[:PIECE_BYTES], LONG[PIECE_BYTES : 2 * PIECE_BYTES], b"too much", b"and more")
+    file = SealedFile(2 * PIECE_BYTES, bytes(32), chunks)
+    made, passed = (
+        encode_spool_file(file, EU, CLIP, key=KEY, salt=SALT, identity=lambda: FileIdentity.of(b"")),
+        [],
+    )
+    with pytest.raises(
+        SpoolFileError,
+        match=rf"^clip {CLIP}: sealed to {2 * PIECE_BYTES + 8} bytes or more, {2 * PIECE_BYTES} ",
+    ):
+        passed.extend(made)
+    assert passed[-1] == chunks[1]
 
 
 @settings(max_examples=30, deadline=None)

@@ -73,7 +73,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "wire/policy.py": ("test_policy_decisions", "test_policy"),
     "wire/compartment.py": ("test_compartment_decisions",),
     "wire/pieces.py": ("test_wire_pieces",),
-    "wire/spool_head.py": ("test_spool_container", "test_spool_before"),
+    "wire/spool_head.py": ("test_spool_head", "test_spool_container"),
     "wire/spool_file.py": ("test_spool_container", "test_spool_before"),
     "wire/spool_file_before.py": ("test_spool_container", "test_spool_before"),
     "wire/holds.py": ("test_holds_kept_decisions",),

@@ -161,7 +161,7 @@ class PlainBody:
         sealed = self.read_at(self.head.body_at, length + TAG_BYTES)
         try:
             return self.head.cipher.decrypt(_FIRST_NONCE, sealed, self.head.bound)
-        except (InvalidTag, ValueError) as error:
+        except InvalidTag as error:
             raise SpoolFileError("piece 0 is damaged, or another clip's or compartment's") from error
 
     def _hashes(self) -> bytes:
@@ -174,7 +174,7 @@ class PlainBody:
             raise SpoolFileError(refused)
         try:
             return self.head.cipher.decrypt(_HASH_NONCE, self.read_at(at, count), self.head.bound)
-        except (InvalidTag, ValueError) as error:
+        except InvalidTag as error:
             raise SpoolFileError(refused) from error
 
 
@@ -194,7 +194,6 @@ class _Inner(RawIOBase):
     """The sealed file in a spool file, as a stream."""
 
     def __init__(self, file: SpoolFile) -> None:
-        super().__init__()
         self._file = file
         self._at = 0
 

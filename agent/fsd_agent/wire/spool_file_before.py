@@ -47,7 +47,7 @@ class ChunkedBody:
             raise SpoolFileError(refused)
         try:
             opened = self.head.cipher.decrypt(_HASH_NONCE, self.read_at(at, count), self.head.bound)
-        except (InvalidTag, ValueError) as error:
+        except InvalidTag as error:
             raise SpoolFileError(refused) from error
         return FileIdentity(opened) if header.v == 2 else FileIdentity(identity_of(size, opened), opened)
 
@@ -64,7 +64,7 @@ class ChunkedBody:
             nonce = _NONCE.pack(number, number == end)
             try:
                 yield self.head.cipher.decrypt(nonce, sealed[at : at + _SEALED_CHUNK_BYTES], self.head.bound)
-            except (InvalidTag, ValueError) as error:
+            except InvalidTag as error:
                 raise SpoolFileError(
                     f"chunk {number} is damaged, cut short, or another clip's or compartment's"
                 ) from error

@@ -112,7 +112,7 @@ class SpoolHead:
         sealed = read_at(self.body_at - _CONTENT_KEY_BYTES, _CONTENT_KEY_BYTES)
         try:
             return self.key_cipher.decrypt(_CONTENT_KEY_NONCE, sealed, self.bound)
-        except (InvalidTag, ValueError) as error:
+        except InvalidTag as error:
             raise SpoolFileError("its content key is damaged, or another compartment's") from error
 
 
