@@ -32,6 +32,8 @@ WIDTH, HEIGHT = 1280, 720
 FPS = 30.0
 LOOKED = 4
 FRAMES_PER_S = 35.0
+ENCODED_PER_S = 86.0
+"""By the encoder alone, where that limit was set."""
 CAMERA = "front"
 
 
@@ -74,6 +76,12 @@ def _of_video(
             "frames/s",
             peer="encoding alone",
             peer_value=1 / parts.encode,
+            goal=Goal(">=", FRAMES_PER_S, "value"),
+        ),
+        figure(
+            f"{named}: the same where encoding alone makes {ENCODED_PER_S:g}",
+            ENCODED_PER_S * parts.encode / parts.frame(often),
+            "frames/s",
             goal=Goal(">=", FRAMES_PER_S, "value"),
         ),
         figure(f"{named}: where every frame is looked at again", 1 / parts.frame(1 + often), "frames/s"),
