@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fsd_agent.records.head import Head
 from fsd_agent.rules.selection.value import head_scores, score, steady
@@ -44,8 +43,6 @@ LATE: Final = 15
 WINDOW_S: Final = 3.0
 BESIDE: Final = 3
 """A window and those beside it."""
-
-Column = NDArray[np.float64]
 
 
 def bench_selection(rounds: int, progress: Progress) -> BenchResult:

@@ -153,9 +153,9 @@ def _serve() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """This process is killed when ``parent`` ends, also where that has just happened."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    """This process is killed when ``parent`` ends; where that has just happened, or can't be had, it ends now."""
+    asked = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if asked != 0 or os.getppid() != parent:
         os._exit(1)
 
 
