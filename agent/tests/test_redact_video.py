@@ -76,7 +76,7 @@ def test_every_pixel_of_the_plan_is_black_and_the_rest_is_the_picture(
     assert isinstance(redacted, RedactedClip)
     new = redacted.clip.packets
     assert [packet.t_ns for packet in new] == [n * STEP for n in range(FRAMES)]
-    assert (new[0].keyframe, new[0].codec) == (True, "av1")
+    assert (new[0].keyframe, new[0].codec) == (True, "vp9")
     plan = plan_redaction(RULES, source.detections, np.array([p.t_ns for p in new], np.int64), WIDTH, HEIGHT)
     assert not isinstance(plan, Refused)
     for number, bgr in enumerate(decoded(new)):

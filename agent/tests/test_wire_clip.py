@@ -180,7 +180,7 @@ def test_it_opens_with_the_mcap_library_and_decodes_frame_by_frame(data: bytes) 
         for _, _, message in reader.iter_messages(topics="/camera/front/video"):
             video = CompressedVideo.FromString(message.data)
             assert video.timestamp.ToNanoseconds() == message.log_time
-            assert (video.frame_id, video.format) == ("front", "av1")
+            assert (video.frame_id, video.format) == ("front", "vp9")
             yield EncodedPacket(
                 "front", message.log_time - OFFSET, video.format, message.sequence == 0, video.data
             )

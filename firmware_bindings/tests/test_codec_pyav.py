@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +15,17 @@ av = pytest.importorskip("av", reason="the video part is not installed")
 
 from av.video.frame import VideoFrame  # noqa: E402  # after the check that it is there
 
-from fsd_firmware.codec import CodecError, CodecStalledError, VideoCodec  # noqa: E402
+from fsd_firmware.codec import CodecError, VideoCodec  # noqa: E402
 from fsd_firmware.codec_pyav import PyAvCodec  # noqa: E402
-from fsd_firmware.pyav_encoder import EncoderSettings, open_encoder  # noqa: E402
 from fsd_firmware.pyav_frames import PyAvFrame, file_fps, frame_from_bgr, frames_of_file  # noqa: E402
 from fsd_firmware.samples import EncodedPacket  # noqa: E402
 
 W, H, N = 160, 128, 25
+OPTIONS = {
+    "libvpx-vp9": {"deadline": "good", "cpu-used": "5", "lag-in-frames": "0"},
+    "libsvtav1": {"preset": "12", "svtav1-params": "pred-struct=1:lp=1"},
+}
+"""Of other encoders: no reordering, so that a frame is a packet."""
 STEP_NS = 50_000_000
 
 
@@ -48,19 +49,18 @@ def stream() -> list[EncodedPacket]:
     return _encode()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's threads are given real-time priority by SVT-AV1")
-def test_encoding_leaves_no_thread_at_real_time_priority() -> None:
-    """At SCHED_FIFO 99 a video of ours would go before the driving stack."""
+def test_encoding_begins_no_thread() -> None:
+    """Threads of a library may get priorities of their own, and wait for each other."""
 
-    def policies() -> set[int]:
-        return {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+    def threads() -> set[int]:
+        return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
+    before = threads()
     frames = (frame_from_bgr(i * STEP_NS, picture) for i, picture in enumerate(_pictures()))
     packets = PyAvCodec().encode("front", frames, fps=20, keyframe_every=10)
     next(packets)
-    assert policies() == {os.SCHED_OTHER}, "in the middle of a stream"
+    assert threads() == before, "in the middle of a stream"
     assert len(list(packets)) == N - 1
-    assert policies() == {os.SCHED_OTHER}
 
 
 def _foreign(encoder: str, name: str) -> list[EncodedPacket]:
@@ -68,7 +68,7 @@ def _foreign(encoder: str, name: str) -> list[EncodedPacket]:
     context = av.CodecContext.create(encoder, "w")
     context.width, context.height, context.pix_fmt = W, H, "yuv420p"
     context.time_base, context.framerate, context.gop_size = Fraction(1, 20), Fraction(20), 10
-    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    context.options = OPTIONS[encoder]
     out = []
     for i, picture in enumerate(_pictures()):
         frame = VideoFrame.from_ndarray(picture, format="bgr24")
@@ -84,35 +84,15 @@ def _foreign(encoder: str, name: str) -> list[EncodedPacket]:
 def test_one_packet_a_frame_in_order_with_key_frames_where_asked(stream: list[EncodedPacket]) -> None:
     assert [packet.t_ns for packet in stream] == [i * STEP_NS for i in range(N)]
     assert [i for i, packet in enumerate(stream) if packet.keyframe] == [0, 10, 20]
-    assert {packet.codec for packet in stream} == {"av1"}
+    assert {packet.codec for packet in stream} == {"vp9"}
 
 
-def _obus(data: bytes) -> list[int]:
-    """Types of the open bitstream units of one temporal unit (AV1 specification 5.3)."""
-    types, at = [], 0
-    while at < len(data):
-        kind, extended, sized = data[at] >> 3 & 15, data[at] >> 2 & 1, data[at] >> 1 & 1
-        assert sized, "a unit without its size can't be split"
-        at += 1 + extended
-        size = shift = 0
-        while True:
-            byte = data[at]
-            size |= (byte & 127) << shift
-            shift, at = shift + 7, at + 1
-            if not byte & 128:
-                break
-        types.append(kind)
-        at += size
-    return types
-
-
-def test_each_packet_is_a_whole_temporal_unit(stream: list[EncodedPacket]) -> None:
-    delimiter, sequence_header, frame_header, frame = 2, 1, 3, 6
+def test_each_packet_is_one_whole_frame(stream: list[EncodedPacket]) -> None:
+    """Not a superframe, which would bring a hidden frame (VP9 bitstream specification 1.0, annex B)."""
     for packet in stream:
-        types = _obus(packet.data)
-        assert types.count(delimiter) <= 1
-        assert (sequence_header in types) == packet.keyframe
-        assert types.count(frame) + types.count(frame_header) == 1
+        assert packet.data[0] >> 6 == 0b10, "frame marker"
+        assert packet.data[-1] >> 5 != 0b110, "marker of a superframe's index"
+        assert (packet.data[0] >> 2 & 1 == 0) == packet.keyframe, "frame type"
 
 
 def test_decodes_packet_by_packet_without_delay(stream: list[EncodedPacket]) -> None:
@@ -138,8 +118,7 @@ def test_decoding_may_begin_at_any_key_frame(stream: list[EncodedPacket]) -> Non
 def test_decodes_what_other_encoders_made(encoder: str, name: str) -> None:
     if encoder not in av.codec.codecs_available:
         pytest.skip(f"{encoder} is not in this build")
-    packets = _foreign(encoder, name) if name == "vp9" else _encode(5)
-    pairs = list(zip(PyAvCodec().decode(packets), _pictures(), strict=True))
+    pairs = list(zip(PyAvCodec().decode(_foreign(encoder, name)), _pictures(), strict=True))
     assert all(np.abs(frame.bgr().astype(int) - picture).mean() < 12 for frame, picture in pairs)
 
 
@@ -208,78 +187,53 @@ def test_a_damaged_packet_is_named(stream: list[EncodedPacket], damage: bytes) -
         list(PyAvCodec().decode(packets))
 
 
-def test_a_truncated_packet_is_named(stream: list[EncodedPacket]) -> None:
-    packets = [replace(stream[0], data=stream[0].data[:-100]), *stream[1:]]
-    with pytest.raises(CodecError, match="camera front: 0 ns: can't be decoded"):
+@pytest.mark.parametrize("lost", [1, 2, 10, 100])
+@pytest.mark.parametrize("at", [0, 4, 10])
+def test_a_truncated_packet_is_named(stream: list[EncodedPacket], at: int, lost: int) -> None:
+    packets = list(stream)
+    packets[at] = replace(stream[at], data=stream[at].data[:-lost])
+    with pytest.raises(CodecError, match=f"camera front: {stream[at].t_ns} ns: can't be decoded"):
         list(PyAvCodec().decode(packets))
 
 
 def test_an_unknown_codec_and_a_change_of_codec_are_refused(stream: list[EncodedPacket]) -> None:
     with pytest.raises(CodecError, match="no decoder for codec 'mjpeg'"):
         list(PyAvCodec().decode([replace(stream[0], codec="mjpeg")]))
-    with pytest.raises(CodecError, match="changes from av1 to vp9"):
-        list(PyAvCodec().decode([stream[0], replace(stream[1], codec="vp9")]))
+    with pytest.raises(CodecError, match="changes from vp9 to av1"):
+        list(PyAvCodec().decode([stream[0], replace(stream[1], codec="av1")]))
 
 
 def test_what_cannot_be_encoded_is_refused() -> None:
     def frame(width: int, height: int) -> PyAvFrame:
         return frame_from_bgr(0, np.zeros((height, width, 3), np.uint8))
 
-    with pytest.raises(CodecError, match="65x64"):
-        list(PyAvCodec().encode("front", [frame(65, 64)], fps=20, keyframe_every=10))
     with pytest.raises(CodecError, match="size changes"):
         list(PyAvCodec().encode("front", [frame(64, 64), frame(96, 64)], fps=20, keyframe_every=10))
-    with pytest.raises(CodecError, match="must be positive"):
-        list(PyAvCodec().encode("front", [frame(64, 64)], fps=0, keyframe_every=10))
+    for fps, every in ((0, 10), (20, 0)):
+        with pytest.raises(CodecError, match="must be positive"):
+            list(PyAvCodec().encode("front", [frame(64, 64)], fps=fps, keyframe_every=every))
 
 
-class StallsOnce:
-    """Opens encoders, of which the first never comes back from its picture number ``at``."""
-
-    def __init__(self, at: int) -> None:
-        self.at, self.opened, self.release = at, 0, threading.Event()
-
-    def __call__(
-        self, camera: str, picture: VideoFrame, fps: float, every: int, settings: EncoderSettings
-    ) -> Any:
-        self.opened += 1
-        context = open_encoder(camera, picture, fps, every, settings)
-        return _Stalls(context, self.at, self.release) if self.opened == 1 else context
-
-
-class _Stalls:
-    def __init__(self, context: Any, at: int, release: threading.Event) -> None:
-        self._context, self._at, self._release, self._count = context, at, release, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def encode(self, picture: VideoFrame | None) -> Any:
-        if self._count == self._at:
-            self._release.wait()
-        self._count += 1
-        return self._context.encode(picture)
+@pytest.mark.parametrize(("width", "height"), [(2, 2), (8, 6), (65, 63), (1, 3)])
+def test_pictures_of_any_size_are_encoded_and_painted_to_their_edges(width: int, height: int) -> None:
+    frames = [frame_from_bgr(n * STEP_NS, np.full((height, width, 3), 200, np.uint8)) for n in range(5)]
+    for frame in frames[2:]:
+        frame.fill(np.array([[0, 0, width, height]], np.int32))
+    packets = list(PyAvCodec().encode("front", frames, fps=20, keyframe_every=4))
+    assert [packet.keyframe for packet in packets] == [True, False, False, False, True]
+    found = [frame.luma() for frame in PyAvCodec().decode(packets)]
+    assert {one.shape for one in found} == {(height, width)}
+    assert min(int(one.min()) for one in found[:2]) > 160
+    assert max(int(one.max()) for one in found[2:]) <= 20
 
 
-@pytest.mark.parametrize("at", [0, 9, 10, 15])
-def test_another_encoder_takes_over_from_one_that_stalls_with_the_same_bytes(at: int) -> None:
-    def pictures() -> Iterator[PyAvFrame]:
-        rng = np.random.default_rng(3)
-        return (frame_from_bgr(5 * n, rng.integers(0, 255, (96, 128, 3), np.uint8)) for n in range(24))
-
-    stalls = StallsOnce(at)
-    codec = PyAvCodec(EncoderSettings(patience_s=2.0), stalls)
-    found = list(codec.encode("front", pictures(), fps=20, keyframe_every=10))
-    assert stalls.opened == 2
-    assert found == list(PyAvCodec().encode("front", pictures(), fps=20, keyframe_every=10))
-    stalls.release.set()
-
-
-def test_encoders_that_stall_again_are_given_up() -> None:
-    picture = frame_from_bgr(5, np.zeros((720, 1280, 3), np.uint8))
-    codec = PyAvCodec(EncoderSettings(patience_s=0.0))
-    with pytest.raises(CodecStalledError, match=r"^camera front: 5 ns: video encoder: not back after 0 s$"):
-        list(codec.encode("front", [picture], fps=20, keyframe_every=20))
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_key_frames_come_as_often_as_asked_for_and_not_at_cuts(every: int) -> None:
+    """Pictures of noise, of which none resembles the one before: a cut at each, and more bytes than any street."""
+    rng = np.random.default_rng(5)
+    frames = [frame_from_bgr(n * STEP_NS, rng.integers(0, 255, (96, 128, 3), np.uint8)) for n in range(15)]
+    packets = list(PyAvCodec().encode("front", frames, fps=20, keyframe_every=every))
+    assert [n for n, packet in enumerate(packets) if packet.keyframe] == list(range(0, 15, every))
 
 
 def test_nothing_in_nothing_out() -> None:
@@ -289,7 +243,7 @@ def test_nothing_in_nothing_out() -> None:
 
 def test_a_file_gives_its_pictures_and_times(tmp_path: Path, stream: list[EncodedPacket]) -> None:
     path = tmp_path / "street.ivf"
-    header = b"DKIF" + (0).to_bytes(2, "little") + (32).to_bytes(2, "little") + b"AV01"
+    header = b"DKIF" + (0).to_bytes(2, "little") + (32).to_bytes(2, "little") + b"VP90"
     header += W.to_bytes(2, "little") + H.to_bytes(2, "little")
     header += b"".join(v.to_bytes(4, "little") for v in (20, 1, N, 0))
     body = b"".join(

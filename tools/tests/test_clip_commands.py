@@ -77,7 +77,7 @@ def test_info_as_json(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (camera,) = facts["cameras"]
     assert (camera["name"], camera["codec"], camera["frames"], camera["fps"]) == (
         "front",
-        "av1",
+        "vp9",
         FRAMES,
         10.0,
     )

@@ -18,7 +18,7 @@ from fsd_firmware.samples import DriveMode, Kind
 from fsd_tools.drive.generate.drive import START_NS, generate_drive
 from fsd_tools.drive.generate.options import GenerateOptions
 from fsd_tools.drive.generate.render import Renderer
-from fsd_tools.drive.generate.video import encoder_settings
+from fsd_tools.drive.generate.video import ENCODER
 from fsd_tools.drive.generate.world import make_world
 from fsd_tools.main import main
 
@@ -103,7 +103,7 @@ def test_worker_processes_change_nothing(tmp_path: Path) -> None:
     packets = [p for b in DriveReader(tmp_path / "wide.mcap").chunks() for p in b.packets]
     renderer = Renderer(make_world(wide))
     frames = (frame_from_bgr(p.t_ns, renderer.frame((p.t_ns - START_NS) / 1e9)[0]) for p in packets)
-    here = list(PyAvCodec(encoder_settings(wide)).encode("front", frames, fps=5, keyframe_every=5))
+    here = list(PyAvCodec(ENCODER).encode("front", frames, fps=5, keyframe_every=5))
     assert here == packets
 
 

@@ -42,7 +42,7 @@ class Use:
 def bench_agent(rounds: int, progress: Progress) -> BenchResult:
     """Run `fsd-agent` in real time on a looped generated drive and read the kernel's accounts of the process.
 
-    The drive: one 1280x960 camera at 20 fps (AV1), about 2,000 CAN frames/s, the driving computer's detections at
+    The drive: one 1280x960 camera at 20 fps (VP9), about 2,000 CAN frames/s, the driving computer's detections at
     10 Hz, GNSS. Replaying it (reading the file, pacing) is part of what is measured. *Steady state* is 20 campaigns
     over signals and detections that are evaluated all the time and never come true; *at work* is two campaigns that
     fire, so that capture, redaction, encoding, sealing and delivery are in it. After a warm-up of 6 s, CPU time is

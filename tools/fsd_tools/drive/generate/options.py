@@ -34,7 +34,6 @@ class GenerateOptions:
     fps: float = 20.0
     daylight: Daylight = Daylight.BOTH
     detections_hz: float = 10.0
-    encoder_threads: int = 2
     scenario: str = ""
     """Name of one of ``scenarios.SCENARIOS``; the city's story without. A scenario brings its own light."""
     video: bool = True

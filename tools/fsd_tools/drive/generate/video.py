@@ -31,17 +31,15 @@ AHEAD = 8
 SMALL_PX = 320
 """Drives of narrower pictures are drawn in this process: starting others takes longer."""
 
+ENCODER = EncoderSettings(quantizer=24)
+"""Finer than the codec's default: clips cut from the drive are encoded once more."""
+
 Drawn = tuple[Picture, tuple[TrueBox, ...]]
 OnDrawn = Callable[[str, int, tuple[TrueBox, ...]], None]
 """Camera, time into the drive in ns, what is in the picture."""
 
 _renderers: dict[Lens, Renderer] = {}
 _options: list[GenerateOptions] = []
-
-
-def encoder_settings(options: GenerateOptions) -> EncoderSettings:
-    """Finer than the codec's default: clips cut from the drive are encoded once more."""
-    return EncoderSettings(crf=30, threads=options.encoder_threads)
 
 
 def packets(
@@ -55,7 +53,7 @@ def packets(
     pool = _pool(options)
     with pool or nullcontext():
         streams = [
-            PyAvCodec(encoder_settings(options)).encode(
+            PyAvCodec(ENCODER).encode(
                 camera,
                 _frames(_drawn(pool, renderer, times_ns), camera, times_ns, start_ns, on_drawn),
                 fps=options.fps,
@@ -79,7 +77,7 @@ def _pool(options: GenerateOptions) -> ProcessPoolExecutor | None:
     workers = min(4, os.cpu_count() or 1)
     if workers == 1 or options.width < SMALL_PX:
         return None
-    # Not forked: the encoder's threads live in this process.
+    # Not forked: this process may have threads.
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (options,))
 
 
