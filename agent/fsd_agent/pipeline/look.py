@@ -1,4 +1,4 @@
-"""Who is in one camera's video: the agent's models six times a second and more and, where that may have missed somebody, at every frame.
+"""Who is in one camera's video: the agent's models look six times a second and more and, where that may have missed somebody, again.
 
 The second time the models look at the stretches that :mod:`fsd_agent.rules.privacy.again` names, thoroughly and down to lower
 scores. Each time the video is decoded where that time needs it; without such a stretch there is no second.
@@ -25,6 +25,8 @@ from fsd_firmware.samples import Detections, Frame
 LOOK_EVERY_NS = 170_000_000
 """Looks are not further apart, however fast the camera: every fifth frame of thirty a second, every second of twelve, every one of ten.
 What this misses of a track is found by looking again."""
+AGAIN_EVERY_NS = {Strictness.STANDARD: 70_000_000, Strictness.STRICT: 0}
+"""The same of looking again: every second frame of thirty a second, each of twenty; each of any."""
 LOOKS_AT_ONCE = 256
 """Joined into one set of columns: as a value each, those of a long clip would take ten times the memory."""
 
@@ -35,7 +37,7 @@ class Looked:
 
     looks: tuple[Detections, ...]
     again: tuple[Detections, ...]
-    """Of the stretches that were looked at again, at each of their frames."""
+    """Of the stretches that were looked at again."""
     frames_again: int
 
 
@@ -59,7 +61,8 @@ def look_over(
     own = _look(decoded(at_ns), camera, detectors, at_ns, rules.strictness)
     looks = join_detections([*seen, *own])
     stretches = _stretches(rules, looks, at_ns, *size) if rules.faces != FaceRule.NONE else ()
-    again_ns = frozenset(frame_t_ns[within(stretches, frame_t_ns)].tolist())
+    doubtful_ns = frame_t_ns[within(stretches, frame_t_ns)]
+    again_ns = frozenset(look_times(doubtful_ns, min(AGAIN_EVERY_NS[rules.strictness], rules.max_gap_ns)))
     if not again_ns:
         return Looked(looks, (), 0)
     again = _look(decoded(again_ns), camera, detectors, again_ns, rules.strictness, again=True)

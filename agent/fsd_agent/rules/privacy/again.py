@@ -1,4 +1,4 @@
-"""Which stretches of a camera's video are looked at again, at every frame and down to lower scores, before they are painted.
+"""Which stretches of a camera's video are looked at again, at more frames and down to lower scores, before they are painted.
 
 Only where a look saw a person; of a clip without any, the condition that fired says whether that can be (``pipeline/redact``). Then
 
