@@ -15,6 +15,7 @@ from fsd_agent.records.region import (
     Endpoint,
     ExportRule,
     FaceRule,
+    Fill,
     LeftClips,
     LocationRule,
     PlateRule,
@@ -77,6 +78,16 @@ def test_strictness_makes_the_round_trip_and_is_left_out_where_older_readers_kno
         assert (b"strictness" in text) is (strictness is not Strictness.STANDARD)
     with pytest.raises(PolicyError, match=r"\$\.redaction\.strictness"):
         decode_policy(text.replace(b'"strict"', b'"stricter"'), "policy")
+
+
+def test_what_is_painted_makes_the_round_trip_and_is_left_out_where_it_is_black() -> None:
+    for fill in Fill:
+        policy = dataclasses.replace(POLICY, redaction=dataclasses.replace(POLICY.redaction, fill=fill))
+        text = encode_policy(policy)
+        assert decode_policy(text, "policy") == policy
+        assert (b"fill" in text) is (fill is not Fill.SOLID)
+    with pytest.raises(PolicyError, match=r"\$\.redaction\.fill"):
+        decode_policy(text.replace(b'"pixelate"', b'"blur"'), "policy")
 
 
 def test_every_rule_makes_the_round_trip() -> None:

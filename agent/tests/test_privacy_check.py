@@ -10,26 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsd_agent.records.check import Finding, Miss, Sight, Sightings, Verdict
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
+from fsd_agent.records.region import FaceRule, Fill, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy import check
 from fsd_agent.rules.privacy.check import (
     DEFAULT_SCORE,
     SCORES,
-    black_of,
     lowest_score,
     misses,
-    not_black,
+    not_painted,
 )
 from fsd_agent.rules.privacy.counted import MIN_SCORE
+from fsd_agent.rules.privacy.painted import BLACK_MOST, NEARLY_BLACK, black_of, cells_of, painted_in
 from fsd_agent.rules.privacy.zones import SHAPES, head_zones, plate_bands, to_pixels
+from fsd_agent.testing.codec import PictureFrame
 from fsd_agent.testing.streams import looks
-from fsd_firmware.samples import Kind
+from fsd_firmware.samples import Detections, Kind
 
 RULES = RedactionRules(FaceRule.HEAD_ZONE, PlateRule.PLATE_BAND, 0, 1, LocationRule.DROP, 0.05)
 NO_FACES = replace(RULES, faces=FaceRule.NONE)
 NO_PLATES = replace(RULES, plates=PlateRule.NONE)
 WIDTH, HEIGHT = 640, 480
 ANY = "unheard-of@1"
+PIXELATED = replace(RULES, fill=Fill.PIXELATE)
+PAINTED = check.PAINTED[Fill.SOLID]
 Box = tuple[float, float, float, float]
 PERSON: Box = (100, 100, 200, 300)
 VEHICLE: Box = (300, 200, 500, 300)
@@ -208,7 +211,7 @@ def test_a_head_at_the_upper_edge_is_not_covered_by_what_is_outside_of_the_pictu
 
 
 def test_black_is_as_dark_as_the_codec_leaves_it() -> None:
-    bgr = np.full((2, 3, 3), check.BLACK_MOST, np.uint8)
+    bgr = np.full((2, 3, 3), BLACK_MOST, np.uint8)
     bgr[0, 1, 2] += 1
     assert black_of(bgr).tolist() == [[True, False, True], [True, True, True]]
 
@@ -241,6 +244,12 @@ def picture(*painted: tuple[int, int, int, int], shade: int = 0) -> np.ndarray:
     return bgr
 
 
+def open_boxes(
+    rules: RedactionRules, seen_by: list[Detections], bgr: np.ndarray, t_ns: int = 7
+) -> list[Finding]:
+    return not_painted(rules, seen_by, PictureFrame(t_ns, bgr), "front")
+
+
 def zone_of(kind: Kind, box: Box, strictness: Strictness = Strictness.STANDARD) -> tuple[int, ...]:
     shape, boxes = SHAPES[strictness], np.array([box], np.float32)
     zone = head_zones(boxes, shape)
@@ -254,19 +263,19 @@ def zone_of(kind: Kind, box: Box, strictness: Strictness = Strictness.STANDARD) 
 )
 def test_a_counted_box_whose_zone_is_not_black_is_a_miss(kind: Kind, box: Box, other: RedactionRules) -> None:
     seen_by = [looks("front", "firmware", [(0, []), (7, [(int(kind), 0.5, box)])])]
-    (one,) = not_black(RULES, seen_by, picture(), "front", 7)
-    assert one == Finding("front", 7, Miss.NOT_BLACK, "firmware", 0.5, box)
+    (one,) = open_boxes(RULES, seen_by, picture())
+    assert one == Finding("front", 7, Miss.NOT_PAINTED, "firmware", 0.5, box)
     assert all(type(side) is float for side in one.box)
     x1, y1, x2, y2 = zone_of(kind, box)
-    assert not_black(RULES, seen_by, picture((x1, y1, x2, y2)), "front", 7) == []
-    assert not_black(RULES, seen_by, picture((x1, y1, x2, y2), shade=check.NEARLY_BLACK), "front", 7) == []
-    grey = picture((x1, y1, x2, y2), shade=check.NEARLY_BLACK + 1)
-    assert not_black(RULES, seen_by, grey, "front", 7) == [one]
-    for share, wanted in ((check.PAINTED + 0.05, []), (check.PAINTED - 0.05, [one])):
+    assert open_boxes(RULES, seen_by, picture((x1, y1, x2, y2))) == []
+    assert open_boxes(RULES, seen_by, picture((x1, y1, x2, y2), shade=NEARLY_BLACK)) == []
+    grey = picture((x1, y1, x2, y2), shade=NEARLY_BLACK + 1)
+    assert open_boxes(RULES, seen_by, grey) == [one]
+    for share, wanted in ((PAINTED + 0.05, []), (PAINTED - 0.05, [one])):
         some = picture((x1, y1, round(x1 + share * (x2 - x1)), y2))
-        assert not_black(RULES, seen_by, some, "front", 7) == wanted
-    assert not_black(other, seen_by, picture(), "front", 7) == []
-    assert not_black(RULES, seen_by, picture(), "front", 0) == []
+        assert open_boxes(RULES, seen_by, some) == wanted
+    assert open_boxes(other, seen_by, picture()) == []
+    assert open_boxes(RULES, seen_by, picture(), 0) == []
 
 
 def test_each_box_is_asked_for_by_itself() -> None:
@@ -275,7 +284,7 @@ def test_each_box_is_asked_for_by_itself() -> None:
     others: tuple[Box, ...] = ((250, 100, 350, 300), (400, 100, 500, 300))
     rows = [(int(Kind.PEDESTRIAN), 0.5, box) for box in (outside, PERSON, *others)]
     painted = picture(zone_of(Kind.PEDESTRIAN, PERSON))  # type: ignore[arg-type]
-    open_ones = not_black(RULES, [looks("front", "firmware", [(7, rows)])], painted, "front", 7)
+    open_ones = open_boxes(RULES, [looks("front", "firmware", [(7, rows)])], painted)
     assert [one.box for one in open_ones] == list(others)
 
 
@@ -284,47 +293,100 @@ def test_a_coloured_zone_is_not_black() -> None:
     blue = picture((x1, y1, x2, y2))
     blue[y1:y2, x1:x2, 0] = 200
     seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, PERSON)])])]
-    assert len(not_black(RULES, seen_by, blue, "front", 7)) == 1
+    assert len(open_boxes(RULES, seen_by, blue)) == 1
 
 
 def test_exactly_enough_of_a_zone_is_enough() -> None:
     box: Box = (100, 100, 200, 300)
     x1, y1, x2, y2 = zone_of(Kind.PEDESTRIAN, box)
-    rows = round(check.PAINTED * (y2 - y1))
-    assert rows / (y2 - y1) == pytest.approx(check.PAINTED, abs=0.01)
+    rows = round(PAINTED * (y2 - y1))
+    assert rows / (y2 - y1) == pytest.approx(PAINTED, abs=0.01)
     seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, box)])])]
     bgr = picture((x1, y1, x2, y2))
     bgr.reshape(-1, 3)[:] = 200
     area = bgr[y1:y2, x1:x2]
     flat = np.full(area.shape[0] * area.shape[1], 200, np.uint8)
-    flat[: int(np.ceil(check.PAINTED * flat.size))] = 0
+    flat[: int(np.ceil(PAINTED * flat.size))] = 0
     area[:] = flat.reshape(area.shape[:2])[..., None]
-    assert not_black(RULES, seen_by, bgr, "front", 7) == []
-    flat[int(np.ceil(check.PAINTED * flat.size)) - 2] = 200
+    assert open_boxes(RULES, seen_by, bgr) == []
+    flat[int(np.ceil(PAINTED * flat.size)) - 2] = 200
     area[:] = flat.reshape(area.shape[:2])[..., None]
-    assert len(not_black(RULES, seen_by, bgr, "front", 7)) == 1
+    assert len(open_boxes(RULES, seen_by, bgr)) == 1
 
 
 def test_boxes_that_did_not_count_or_are_outside_are_not_asked_for() -> None:
     weak = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), MIN_SCORE - 0.01, PERSON)])])]
-    assert not_black(RULES, weak, picture(), "front", 7) == []
+    assert open_boxes(RULES, weak, picture()) == []
     outside = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.9, (-300, 0, -200, 90))])])]
-    assert not_black(RULES, outside, picture(), "front", 7) == []
+    assert open_boxes(RULES, outside, picture()) == []
 
 
 def test_the_zone_is_that_of_the_rules_strictness() -> None:
     seen_by = [looks("front", "firmware", [(7, [(int(Kind.PEDESTRIAN), 0.5, PERSON)])])]
     x1, y1, x2, y2 = zone_of(Kind.PEDESTRIAN, PERSON)
     painted = picture((x1, y1, x2, y2))
-    assert not_black(RULES, seen_by, painted, "front", 7) == []
+    assert open_boxes(RULES, seen_by, painted) == []
     strict = replace(RULES, strictness=Strictness.STRICT)
-    assert len(not_black(strict, seen_by, painted, "front", 7)) == 1
+    assert len(open_boxes(strict, seen_by, painted)) == 1
+
+
+# Pixelated
+
+
+def street(seed: int = 5) -> np.ndarray:
+    """Something to see everywhere, of which little is flat."""
+    return np.random.default_rng(seed).integers(20, 230, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "box"), [(Kind.PEDESTRIAN, PERSON), (Kind.CAR, VEHICLE)])
+def test_a_zone_that_was_pixelated_is_painted_for_rules_that_want_it_so_and_for_no_others(
+    kind: Kind, box: Box
+) -> None:
+    seen_by = [looks("front", "firmware", [(7, [(int(kind), 0.5, box)])])]
+    frame = PictureFrame(7, street())
+    assert len(not_painted(PIXELATED, seen_by, frame, "front")) == 1
+    frame.pixelate(np.array([zone_of(kind, box)], np.int32))
+    assert not_painted(PIXELATED, seen_by, frame, "front") == []
+    assert len(not_painted(RULES, seen_by, frame, "front")) == 1
+
+
+def test_a_pixelated_place_is_found_in_the_pixels_and_nothing_beside_it() -> None:
+    frame = PictureFrame(7, street())
+    frame.pixelate(np.array([(100, 100, 200, 180)], np.int32))
+    cells = painted_in(frame, Fill.PIXELATE)
+    assert cells[100:180, 100:200].all()
+    cells[100:180, 100:200] = False
+    assert not cells.any()
+    assert not painted_in(frame, Fill.SOLID).any()
+
+
+@pytest.mark.parametrize(
+    ("level", "is_cell"),
+    [(16, True), (17, True), (18, False), (24, False), (30, False), (31, True), (128, True)],
+)
+def test_a_flat_place_counts_next_to_a_level_that_cells_have(level: int, is_cell: bool) -> None:
+    luma = np.full((9, 9), level, np.uint8)
+    assert cells_of(luma).all() == is_cell
+    assert cells_of(luma).any() == is_cell
+
+
+@pytest.mark.parametrize(("spread", "is_cell"), [(6, True), (7, False)])
+def test_a_cell_may_be_as_rough_as_an_encoder_leaves_it(spread: int, is_cell: bool) -> None:
+    luma = np.full((9, 9), 128, np.uint8)
+    luma[::2, ::2], luma[1::2, 1::2] = 128 - spread // 2, 128 - spread // 2 + spread
+    assert cells_of(luma).any() == is_cell
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5), (0, 7)])
+def test_nothing_smaller_than_a_cell_is_one(shape: tuple[int, int]) -> None:
+    assert cells_of(np.full(shape, 128, np.uint8)).sum() == (25 if shape == (5, 5) else 0)
 
 
 def test_the_numbers_are_those_that_were_measured() -> None:
     """docs/privacy.md has what they catch; whoever changes one measures again."""
-    assert (check.BLACK_MOST, check.NEARLY_BLACK) == (16, 48)
-    assert (check.COVERED, check.OPEN_HEAD, check.OPEN_BAND, check.PAINTED) == (0.4, 0.35, 0.3, 0.8)
+    assert (BLACK_MOST, NEARLY_BLACK) == (16, 48)
+    assert (check.COVERED, check.OPEN_HEAD, check.OPEN_BAND) == (0.4, 0.35, 0.3)
+    assert check.PAINTED == {Fill.SOLID: 0.8, Fill.PIXELATE: 0.4}
     assert (check.TALL_PX, check.SMALLEST_FACE_PX, check.WIDEST_PLATE) == (60, 9, 0.12)
     assert check._HEAD == (0.2, 0.0, 0.8, 0.22)
     assert check._BAND == (0.1, 0.5, 0.9, 0.95)

@@ -169,6 +169,12 @@ NAN_BOX = every(10, (100, [(int(Kind.ANIMAL), 0.9, (0.0, 0.0, float("nan"), 1.0)
             DropReason.REDACTION_UNKNOWN_RULE,
             "strictness: blur",
         ),
+        (
+            (every(10),),
+            replace(RULES, fill="blur"),
+            DropReason.REDACTION_UNKNOWN_RULE,
+            "fill: blur",
+        ),
         ((NAN_BOX,), RULES, DropReason.REDACTION_FAILED, "not finite"),
     ],
 )

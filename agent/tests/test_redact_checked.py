@@ -15,7 +15,7 @@ from fsd_agent.records.check import Sight
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import CheckRecord
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
+from fsd_agent.records.region import FaceRule, Fill, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_agent.testing.checker import MarkerChecker
 from fsd_agent.testing.codec import PictureCodec, PictureFrame
@@ -79,6 +79,16 @@ def test_what_passes_says_who_looked_at_how_many_frames() -> None:
     done = checked(clip(IN_HEAD), RULES, means(checker))
     assert done.redaction.check == CheckRecord((checker.source,), (checker.digest,), SAMPLES, "")
     assert "strictness=standard" in done.redaction.rules
+
+
+@pytest.mark.parametrize("fill", list(Fill))
+def test_whatever_is_painted_is_told_from_what_is_not(fill: Fill) -> None:
+    checker = MarkerChecker({Sight.FACE: FACE})
+    rules = replace(RULES, fill=fill)
+    assert checked(clip(IN_HEAD), rules, means(checker)).redaction.check is not None
+    outcome = redact_checked(clip(FAR), rules, means(checker))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == DropReason.REDACTION_CHECK_FAILED
 
 
 def test_the_sample_is_spread_over_the_clip_and_ends_at_looks() -> None:
@@ -153,7 +163,7 @@ def test_an_encoder_that_brings_the_painted_back_is_found_without_any_model() ->
     outcome = redact_checked(clip(), RULES, means(codec=Bleaching()))
     assert isinstance(outcome, Refused)
     assert outcome.reason is DropReason.REDACTION_CHECK_FAILED
-    assert outcome.detail.startswith("not_black in front at")
+    assert outcome.detail.startswith("not_painted in front at")
     assert "firmware 0.90" in outcome.detail
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fsd_agent.pipeline.redact import redact
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
+from fsd_agent.records.region import FaceRule, Fill, LocationRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.painted import painted_in
 from fsd_agent.rules.privacy.plan import Refused, plan_redaction
 from fsd_agent.testing.detector import MARKERS, MarkerDetector
 from fsd_agent.testing.streams import looks, row
@@ -94,6 +97,33 @@ def test_every_pixel_of_the_plan_is_black_and_the_rest_is_the_picture(
         left = 24 + 4 * (number + LEAD)
         assert covered[48:70, left : left + 28].all()  # the walking head, between looks too
         assert covered[129:160, 200:296].all()
+
+
+def test_where_a_region_allows_it_every_rectangle_is_a_few_flat_cells(
+    packets: tuple[EncodedPacket, ...],
+) -> None:
+    rules = replace(RULES, fill=Fill.PIXELATE)
+    source = clip_of(packets)
+    solid, cells = (redact(source, one, PyAvCodec(), (), sizes=SIZES) for one in (RULES, rules))
+    assert isinstance(solid, RedactedClip)
+    assert isinstance(cells, RedactedClip)
+    assert "fill=pixelate" in cells.redaction.rules
+    assert "fill=solid" in solid.redaction.rules
+    assert (cells.redaction.boxes, cells.redaction.filled_share) == (
+        solid.redaction.boxes,
+        solid.redaction.filled_share,
+    )
+    plan = plan_redaction(
+        rules, source.detections, np.array([p.t_ns for p in cells.clip.packets], np.int64), WIDTH, HEIGHT
+    )
+    assert not isinstance(plan, Refused)
+    for number, frame in enumerate(PyAvCodec().decode(cells.clip.packets)):
+        covered = np.zeros((HEIGHT, WIDTH), np.bool_)
+        for x1, y1, x2, y2 in plan.at(number):
+            covered[y1:y2, x1:x2] = True
+        assert painted_in(frame, Fill.PIXELATE)[covered].mean() > 0.5
+        assert painted_in(frame, Fill.PIXELATE, nearly=True)[covered].mean() > 0.7
+        assert not painted_in(frame, Fill.SOLID)[covered].all()
 
 
 def test_the_detector_finds_nobody_in_what_was_painted(packets: tuple[EncodedPacket, ...]) -> None:

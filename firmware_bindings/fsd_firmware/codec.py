@@ -59,6 +59,10 @@ class DecodedFrame(Protocol):
         """
         ...
 
+    def pixelate(self, boxes: NDArray[np.int32]) -> None:
+        """Make rectangles, as ``fill`` takes them, a few flat cells each, as :mod:`fsd_firmware.pixelate` says."""
+        ...
+
 
 class VideoCodec(Protocol):
     """Decodes and encodes whole streams. One stream is used by one thread at a time."""

@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from fsd_firmware.codec import CodecError
+from fsd_firmware.pixelate import cells_in, pairs_of, pixelate
 
 BLACK_LUMA, GREY_CHROMA = 16, 128
 """Black in video range (ITU-T H.273, MatrixCoefficients 1 and 6)."""
@@ -61,19 +62,28 @@ class PyAvFrame:
 
     def fill(self, boxes: NDArray[np.int32]) -> None:
         """Paint solid black rectangles, widened to even pixels and clipped; see the contract."""
-        if not len(boxes):
-            return
-        # The decoder still predicts from this memory: without a copy of our own, later frames would break.
-        self._picture.make_writable()
-        luma, *chroma = (_plane(self._picture, i) for i in range(3))
-        limits = np.array([self.width, self.height, self.width, self.height])
-        for x1, y1, x2, y2 in np.clip(boxes, 0, limits).tolist():
-            if x2 <= x1 or y2 <= y1:
-                continue
-            left, top, right, bottom = x1 // 2, y1 // 2, (x2 + 1) // 2, (y2 + 1) // 2
+        luma, *chroma = self._own_planes(boxes)
+        for left, top, right, bottom in pairs_of(boxes, self.width, self.height):
             luma[2 * top : 2 * bottom, 2 * left : 2 * right] = BLACK_LUMA
             for plane in chroma:
                 plane[top:bottom, left:right] = GREY_CHROMA
+
+    def pixelate(self, boxes: NDArray[np.int32]) -> None:
+        """Make rectangles a few flat cells each; see the contract."""
+        luma, *chroma = self._own_planes(boxes)
+        for down, across in cells_in(boxes, self.width, self.height):
+            pixelate(luma, 2 * down, 2 * across)
+            for plane in chroma:
+                pixelate(plane, down, across)
+
+    def _own_planes(self, boxes: NDArray[np.int32]) -> list[NDArray[np.uint8]]:
+        """To be written to, where there is something to write.
+
+        The decoder still predicts from its own memory: without a copy, later frames would break.
+        """
+        if len(boxes):
+            self._picture.make_writable()
+        return [_plane(self._picture, index) for index in range(3)]
 
 
 def frame_from_bgr(t_ns: int, bgr: NDArray[np.uint8]) -> PyAvFrame:

@@ -264,7 +264,7 @@ def test_a_record_that_claims_more_than_is_black_is_a_miss() -> None:
     looked = check_clip(contents(black=0.175), PictureCodec(), [])
     assert looked is not None
     (one,) = looked.verdict.findings
-    assert str(one).startswith("not_black in front at 0.000 s (0, 0, 80, 40), record 1.00")
+    assert str(one).startswith("not_painted in front at 0.000 s (0, 0, 80, 40), record 1.00")
 
 
 def test_a_record_of_the_first_version_is_enough_and_one_that_is_none_is_not() -> None:

@@ -2,7 +2,7 @@
 
 A sample: of each camera's new video up to ``SAMPLES`` groups of pictures, spread over the clip, are decoded from their key frame up to
 the last frame that redaction looked at, and that frame is checked (``rules/privacy/check.py``): what redaction itself saw must be
-black in it, and no checker may see a face, a head or a plate that is open. So the encoder is checked with the painting.
+painted in it, and no checker may see a face, a head or a plate that is open. So the encoder is checked with the painting.
 
     passes                    the record says who looked again
     fails                     redacted once more with ``strict`` rules, and checked again
@@ -30,7 +30,8 @@ from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import CheckRecord
 from fsd_agent.records.region import RedactionRules, Strictness
-from fsd_agent.rules.privacy.check import black_of, misses, not_black
+from fsd_agent.rules.privacy.check import misses, not_painted
+from fsd_agent.rules.privacy.painted import painted_in
 from fsd_agent.rules.privacy.plan import Refused, paints_video
 from fsd_firmware.codec import CodecError, DecodedFrame, VideoCodec
 from fsd_firmware.samples import EncodedPacket, Frame
@@ -103,10 +104,10 @@ def sample(
         groups = _groups([packet for packet in clip.packets if packet.camera == camera])
         for at in sorted(set(np.linspace(0, len(groups) - 1, SAMPLES).round().astype(int).tolist())):
             frame = _last(codec, _up_to_a_look(groups[at], looked), stopped)
-            bgr = frame.bgr()
-            findings += not_black(rules, looks, bgr, camera, frame.t_ns)
-            sightings = [one.look(Frame(camera, frame.t_ns, bgr), full=False) for one in checkers]
-            findings += misses(rules, sightings, black_of(bgr), camera, frame.t_ns)
+            findings += not_painted(rules, looks, frame, camera)
+            picture = Frame(camera, frame.t_ns, frame.bgr())
+            sightings = [one.look(picture, full=False) for one in checkers]
+            findings += misses(rules, sightings, painted_in(frame, rules.fill), camera, frame.t_ns)
             frames += 1
     return Verdict(frames, tuple(findings))
 

@@ -19,7 +19,7 @@ from fsd_agent.ports.detector import Detector, DetectorError, DetectorStalledErr
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import CameraRecord
-from fsd_agent.records.region import RedactionRules
+from fsd_agent.records.region import Fill, RedactionRules
 from fsd_agent.records.staged import cut_detections, join_detections
 from fsd_agent.rules.privacy.plan import RedactionPlan, Refused, plan_redaction
 from fsd_agent.wire.box_counts import encode_counts
@@ -106,7 +106,9 @@ def paint(
         if isinstance(plan, Refused):
             return Refused(plan.reason, f"{camera}: {plan.detail}")
         fps = _fps(frame_t_ns)
-        new_frames = _fill(_decoded(codec, packets, width, height, stopped), plan, clip.row.start_ns)
+        new_frames = _fill(
+            _decoded(codec, packets, width, height, stopped), plan, rules.fill, clip.row.start_ns
+        )
         every = max(1, round(fps * KEYFRAME_EVERY_S))
         new = tuple(codec.encode(camera, new_frames, fps=fps, keyframe_every=every))
     except _DamagedError as error:
@@ -184,12 +186,14 @@ def needed_for(at_ns: frozenset[int], packets: Sequence[EncodedPacket]) -> list[
     return needed
 
 
-def _fill(frames: Iterator[DecodedFrame], plan: RedactionPlan, start_ns: int) -> Iterator[DecodedFrame]:
+def _fill(
+    frames: Iterator[DecodedFrame], plan: RedactionPlan, fill: Fill, start_ns: int
+) -> Iterator[DecodedFrame]:
     """Frames from ``start_ns`` on, painted."""
     number = 0
     for frame in frames:
         if frame.t_ns >= start_ns:
-            frame.fill(plan.at(number))
+            (frame.pixelate if fill is Fill.PIXELATE else frame.fill)(plan.at(number))
             number += 1
             yield frame
 

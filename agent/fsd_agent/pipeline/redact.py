@@ -145,6 +145,7 @@ def _record(
             f"faces={rules.faces}",
             f"plates={rules.plates}",
             f"strictness={rules.strictness}",
+            f"fill={rules.fill}",
             f"location={rules.location}",
         ),
         sources=tuple(sorted({look.source for look in looks})),

@@ -42,8 +42,8 @@ class Miss(StrEnum):
     """A licence plate is seen in pixels that are not painted."""
     PLATE_BAND = "plate_band"
     """A vehicle is seen, and where its plate may be nothing is painted."""
-    NOT_BLACK = "not_black"
-    """Redaction itself saw something, and the decoded pixels there are not black."""
+    NOT_PAINTED = "not_painted"
+    """Redaction itself saw something, and the decoded pixels there are not painted."""
 
 
 @dataclass(frozen=True, slots=True)

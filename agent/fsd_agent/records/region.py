@@ -63,6 +63,15 @@ class Strictness(StrEnum):
     """Prefers lost pixels to a missed face."""
 
 
+class Fill(StrEnum):
+    """What is painted where something must not be seen."""
+
+    SOLID = "solid"
+    """Black: nothing of it can be had back."""
+    PIXELATE = "pixelate"
+    """A few flat cells: what is behind them stays guessable as a whole, and nobody is to be told apart by it."""
+
+
 class LocationRule(StrEnum):
     """What is done about positions."""
 
@@ -85,6 +94,7 @@ class RedactionRules:
     location_grid_deg: float
     """Cell size for ``coarse``."""
     strictness: Strictness = Strictness.STANDARD
+    fill: Fill = Fill.SOLID
 
 
 class DataClass(StrEnum):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsd_firmware.codec import CodecError, DecodedFrame
+from fsd_firmware.pixelate import cells_in, pairs_of, pixelate
 from fsd_firmware.samples import EncodedPacket
 
 _HEADER = struct.Struct("<HH")
@@ -55,9 +56,18 @@ class PictureFrame:
     def fill(self, boxes: NDArray[np.int32]) -> None:
         """Paint black rectangles, clipped and widened to even pixels."""
         self._bgr = self._bgr.copy()
-        for x1, y1, x2, y2 in boxes.tolist():
-            left, top = max(x1, 0) // 2 * 2, max(y1, 0) // 2 * 2
-            self._bgr[top : max(y2 + 1, 0) // 2 * 2, left : max(x2 + 1, 0) // 2 * 2] = 0
+        for left, top, right, bottom in pairs_of(boxes, self.width, self.height):
+            self._bgr[2 * top : 2 * bottom, 2 * left : 2 * right] = 0
+
+    def pixelate(self, boxes: NDArray[np.int32]) -> None:
+        """Make rectangles a few flat cells each, all of them grey."""
+        self._bgr = self._bgr.copy()
+        for down, across in cells_in(boxes, self.width, self.height):
+            luma = self.luma()
+            pixelate(luma, 2 * down, 2 * across)
+            inside = (slice(2 * down[0], 2 * down[-1]), slice(2 * across[0], 2 * across[-1]))
+            grey = np.rint((luma[inside].astype(np.float64) - 16) * (255 / 219))
+            self._bgr[inside] = np.clip(grey, 0, 255).astype(np.uint8)[:, :, None]
 
 
 class PictureCodec:

@@ -34,6 +34,7 @@ region's operator edits: format 2, TOML, unknown keys refused; keys are base64 o
 
     [redaction]                            # faces, plates, hold_ms, max_gap_ms, location, location_grid_deg
     strictness = "standard"                # or strict; left out: standard
+    fill = "solid"                         # or pixelate; left out: solid
 
     [[zones]]                              # nothing is collected inside; any number, also none
     name = "harbour"
@@ -161,6 +162,7 @@ def _to_record(file: PolicyFile) -> RegionPolicy:
             location=rules.location,
             location_grid_deg=rules.location_grid_deg,
             strictness=rules.strictness,
+            fill=rules.fill,
         ),
         zones=tuple(zone_of(number, zone) for number, zone in enumerate(file.zones)),
         data_classes=frozenset(file.data_classes),

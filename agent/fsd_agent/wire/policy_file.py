@@ -10,6 +10,7 @@ from fsd_agent.records.region import (
     DataClass,
     ExportRule,
     FaceRule,
+    Fill,
     LeftClips,
     LocationRule,
     PlateRule,
@@ -61,6 +62,7 @@ class RedactionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     location_grid_deg: Annotated[float, msgspec.Meta(gt=0, le=10)]
     """Also where it is not used: a rule changed to ``coarse`` later has no hidden default."""
     strictness: Strictness = Strictness.STANDARD
+    fill: Fill = Fill.SOLID
 
 
 class PolygonFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="Polygon"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from fsd_agent.records.region import (
     Endpoint,
+    Fill,
     RegionKey,
     RegionPolicy,
     SensitiveZone,
@@ -90,6 +91,8 @@ def _redaction(policy: RegionPolicy) -> Iterator[tuple[str, object]]:
     if rules.strictness is not Strictness.STANDARD:
         # Who knows no other can read what is written without it, and refuses what it could not do
         yield "strictness", rules.strictness
+    if rules.fill is not Fill.SOLID:
+        yield "fill", rules.fill
 
 
 def _zone(zone: SensitiveZone) -> Iterator[tuple[str, object]]:

@@ -19,7 +19,8 @@ from fsd_agent.pipeline.check import sample
 from fsd_agent.pipeline.look import look_at
 from fsd_agent.records.check import Finding
 from fsd_agent.records.region import RedactionRules
-from fsd_agent.rules.privacy.check import black_of, misses
+from fsd_agent.rules.privacy.check import misses
+from fsd_agent.rules.privacy.painted import black_of
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_firmware.codec_pyav import PyAvCodec

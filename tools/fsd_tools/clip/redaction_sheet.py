@@ -1,6 +1,6 @@
 """``fsdctl clip redaction``: what redaction does, on rendered pictures that anyone may see.
 
-A line each for some moments of a generated city drive, by day and by night: the picture as it is, and as each strictness leaves it. The
+A line each for some moments of a generated city drive, by day and by night: the picture as it is, as each strictness leaves it, and pixelated. The
 boxes are the drive's own truth, as perfect firmware would give them; the policy, and the painting, are the agent's.
 """
 
@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules, Strictness
+from fsd_agent.records.region import FaceRule, Fill, LocationRule, PlateRule, RedactionRules, Strictness
 from fsd_agent.rules.privacy.plan import RedactionPlan, plan_redaction
 from fsd_firmware.samples import Detections
 from fsd_tools.clip.sheet import FAINT, GAP_PX, INK, MARGIN_PX, PAPER, font
@@ -25,6 +25,11 @@ WIDTH, HEIGHT = 960, 540
 SHOWN_PX: Final = (480, 270)
 MOMENTS: Final = (("day", 2.0), ("day", 6.5), ("night", 4.0))
 """Light, and seconds into the drive."""
+WAYS: Final = {
+    "strictness standard": (Strictness.STANDARD, Fill.SOLID),
+    "strictness strict": (Strictness.STRICT, Fill.SOLID),
+    "standard, pixelated": (Strictness.STANDARD, Fill.PIXELATE),
+}
 HEADER_PX: Final = 28
 QUALITY: Final = 82
 
@@ -53,7 +58,7 @@ def redaction(*, output: Annotated[Path, Parameter(name=("--output", "-o"))], se
 
 
 def _row(light: str, t_s: float, seed: int) -> list[Picture]:
-    """The picture as it is, then by each strictness. Raises :class:`ToolError` without the optional part."""
+    """The picture as it is, then in each of ``WAYS``. Raises :class:`ToolError` without the optional part."""
     try:
         from fsd_firmware.pyav_frames import frame_from_bgr
         from fsd_tools.drive.generate.camera import lens_of
@@ -69,9 +74,9 @@ def _row(light: str, t_s: float, seed: int) -> list[Picture]:
     bgr, truth = renderer.frame(t_s)
     seen = _detections([int(one.kind) for one in truth], [one.box for one in truth])
     pictures = [np.asarray(bgr, np.uint8)]
-    for strictness in Strictness:
+    for strictness, fill in WAYS.values():
         frame = frame_from_bgr(0, pictures[0])
-        frame.fill(_plan(seen, strictness).at(0))
+        (frame.pixelate if fill is Fill.PIXELATE else frame.fill)(_plan(seen, strictness).at(0))
         pictures.append(frame.bgr())
     return pictures
 
@@ -101,7 +106,7 @@ def _detections(kinds: Sequence[int], boxes: Sequence[tuple[float, float, float,
 
 
 def _draw(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Image.Image:
-    names = ["as the camera sees it", *(f"strictness {one}" for one in Strictness)]
+    names = ["as the camera sees it", *WAYS]
     width, height = SHOWN_PX
     across, down = width + GAP_PX, height + GAP_PX
     sheet = Image.new(

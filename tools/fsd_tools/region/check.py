@@ -2,7 +2,7 @@
 
 The checker's models look at whole pictures and at tiles (``full``); what is painted is found in the pixels. Two questions need the
 record that the clip carries: which rules were applied, of which the region's own policy may ask for more and never for less; and
-which share of a camera's pixels is said to be filled: where the video has less black than that, the record is not of this video.
+which share of a camera's pixels is said to be filled: where less than that is painted, the record is not of this video.
 
 A clip that can't be decoded to its end is not passed: nobody could look at it.
 """
@@ -21,8 +21,9 @@ from fsd_agent.ports.checker import Checker
 from fsd_agent.ports.detector import DetectorError
 from fsd_agent.records.check import Finding, Miss, Verdict
 from fsd_agent.records.redaction import RedactionRecord
-from fsd_agent.records.region import FaceRule, LocationRule, PlateRule, RedactionRules
-from fsd_agent.rules.privacy.check import black_of, misses
+from fsd_agent.records.region import FaceRule, Fill, LocationRule, PlateRule, RedactionRules
+from fsd_agent.rules.privacy.check import PAINTED, misses
+from fsd_agent.rules.privacy.painted import painted_in
 from fsd_agent.wire.clip import ClipContents
 from fsd_agent.wire.clip_messages import ClipMessageError
 from fsd_firmware.codec import CodecError, VideoCodec
@@ -31,8 +32,6 @@ from fsd_tools.errors import ToolError
 
 RECORD = "record"
 """The source of a finding that needs no model."""
-FILLED = 0.8
-"""Of the filled share that the record claims: the codec blurs edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,12 @@ def check_clip(
             for frame in codec.decode(packets):
                 if stopped():
                     return None
-                bgr = frame.bgr()
-                black = black_of(bgr)
-                seen = [one.look(Frame(camera, frame.t_ns, bgr), full=True) for one in checkers]
-                findings += misses(rules, seen, black, camera, frame.t_ns)
-                shares.append(float(black.mean()))
-            findings += _unfilled(record, camera, packets[0].t_ns, shares)
+                painted = painted_in(frame, rules.fill)
+                picture = Frame(camera, frame.t_ns, frame.bgr())
+                seen = [one.look(picture, full=True) for one in checkers]
+                findings += misses(rules, seen, painted, camera, frame.t_ns)
+                shares.append(float(painted.mean()))
+            findings += _unfilled(record, camera, packets[0].t_ns, PAINTED[rules.fill], shares)
             frames += len(shares)
     except (CodecError, DetectorError, ClipMessageError) as error:
         return Looked(Verdict(frames, tuple(findings)), str(error))
@@ -92,7 +91,9 @@ def rules_for(record: RedactionRecord, asked: RedactionRules | None) -> Redactio
     """The rules that the record says were applied, and those of the region's policy where they ask for more."""
     heads = f"faces={FaceRule.NONE}" not in record.rules
     plates = f"plates={PlateRule.NONE}" not in record.rules
+    pixelated = f"fill={Fill.PIXELATE}" in record.rules
     if asked is not None:
+        pixelated = asked.fill is Fill.PIXELATE
         heads = heads or asked.faces is not FaceRule.NONE
         plates = plates or asked.plates is not PlateRule.NONE
     return RedactionRules(
@@ -102,15 +103,18 @@ def rules_for(record: RedactionRecord, asked: RedactionRules | None) -> Redactio
         max_gap_ns=1,
         location=LocationRule.DROP,
         location_grid_deg=1.0,
+        fill=Fill.PIXELATE if pixelated else Fill.SOLID,
     )
 
 
-def _unfilled(record: RedactionRecord, camera: str, t_ns: int, black: Sequence[float]) -> Iterator[Finding]:
-    """A finding where the record claims more than is there; ``black`` is the share of each frame."""
+def _unfilled(
+    record: RedactionRecord, camera: str, t_ns: int, least: float, painted: Sequence[float]
+) -> Iterator[Finding]:
+    """A finding where less than the share ``least`` of what the record claims is there; ``painted`` is the share of each frame."""
     for one in record.cameras:
-        if one.camera == camera and float(np.mean(black)) < FILLED * one.filled_share:
+        if one.camera == camera and float(np.mean(painted)) < least * one.filled_share:
             where = (0.0, 0.0, float(one.width), float(one.height))
-            yield Finding(camera, t_ns, Miss.NOT_BLACK, RECORD, 1.0, where)
+            yield Finding(camera, t_ns, Miss.NOT_PAINTED, RECORD, 1.0, where)
 
 
 def open_checkers(packages: Sequence[Path], threads: int) -> tuple[VideoCodec, tuple[Checker, ...]]:

@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from fsd_agent.records.region import (
     Endpoint,
     FaceRule,
+    Fill,
     LocationRule,
     PlateRule,
     RegionPolicy,
@@ -74,6 +75,7 @@ def init(
     location: LocationRule = LocationRule.COARSE,
     location_grid_deg: float = 0.05,
     strictness: Strictness = Strictness.STANDARD,
+    fill: Fill = Fill.SOLID,
     transfer: TransferProfile = TransferProfile.VEHICLE_TOPICS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -111,12 +113,16 @@ def init(
         Cell size for coarse positions, in degrees.
     strictness
         How much more than what is surely a face or a plate is painted.
+    fill
+        What is painted: solid black, or strong pixelation, which keeps more of the street and hides less surely.
     transfer
         How clips travel: by topics below each vehicle's name, or by the public file convention.
     json
         Print what was made as one JSON object.
     """
-    choice = RedactionChoice(faces, plates, hold_ms, max_gap_ms, location, location_grid_deg, strictness)
+    choice = RedactionChoice(
+        faces, plates, hold_ms, max_gap_ms, location, location_grid_deg, strictness, fill
+    )
     now = dt.datetime.now(dt.UTC)
     where = country or jurisdiction[0]
     addresses = address or ((host,) if _is_address(host) else ())

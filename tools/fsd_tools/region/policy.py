@@ -10,6 +10,7 @@ from fsd_agent.records.region import (
     Endpoint,
     ExportRule,
     FaceRule,
+    Fill,
     LeftClips,
     LocationRule,
     PlateRule,
@@ -40,6 +41,7 @@ class RedactionChoice:
     location_grid_deg: float = 0.05
     """About 5.5 km from north to south."""
     strictness: Strictness = Strictness.STANDARD
+    fill: Fill = Fill.SOLID
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def new_policy(
             location=redaction.location,
             location_grid_deg=redaction.location_grid_deg,
             strictness=redaction.strictness,
+            fill=redaction.fill,
         ),
         zones=(),
         data_classes=DATA_CLASSES,

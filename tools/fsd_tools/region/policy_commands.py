@@ -164,7 +164,7 @@ def _facts(policy: RegionPolicy) -> dict[str, str | int | list[str]]:
         "receipt_keys": _ids(policy.receipt_keys),
         "campaign_keys": _ids(policy.campaign_keys),
         "redaction": [
-            f"faces {rules.faces}, plates {rules.plates}, {rules.strictness}",
+            f"faces {rules.faces}, plates {rules.plates}, {rules.strictness}, {rules.fill}",
             f"location {rules.location}, grid {rules.location_grid_deg:g} deg",
         ],
         "data_classes": sorted(policy.data_classes),

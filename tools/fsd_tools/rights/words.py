@@ -55,6 +55,8 @@ _RULES: Final = {
     "faces=none": "",
     "plates=plate_band": "number plates' part of vehicles painted over",
     "plates=none": "",
+    "fill=solid": "",
+    "fill=pixelate": "what was painted over is a few flat cells, not black",
     "strictness=standard": "",
     "strictness=strict": "more than that where there was doubt",
 }

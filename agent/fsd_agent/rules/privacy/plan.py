@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.reasons import DropReason
-from fsd_agent.records.region import RedactionRules
+from fsd_agent.records.region import Fill, RedactionRules
 from fsd_agent.records.staged import cut_detections
 from fsd_agent.rules.privacy.counted import Shows, counted
 from fsd_agent.rules.privacy.strokes import (
@@ -78,6 +78,8 @@ def paints_video(rules: RedactionRules) -> bool | Refused:
         return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"plates: {rules.plates}")
     if rules.strictness not in SHAPES:
         return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"strictness: {rules.strictness}")
+    if rules.fill not in tuple(Fill):
+        return Refused(DropReason.REDACTION_UNKNOWN_RULE, f"fill: {rules.fill}")
     return heads or plates
 
 
