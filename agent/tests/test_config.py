@@ -29,6 +29,7 @@ def test_a_short_configuration_gets_the_defaults(tmp_path: Path) -> None:
     assert base == tmp_path
     assert config.firmware.speed == "real"
     assert config.perception is None
+    assert config.video.when == "always"
     assert config.firmware.link == "link.json"
     uplink = config.uplink
     assert (uplink.dscp, uplink.cellular_bytes_per_s, uplink.wifi_bytes_per_s) == (1, 500_000, 0)
@@ -75,6 +76,7 @@ quota_files = 7
     ("change", "says"),
     [
         (("[storage]", "[storge]"), "storge"),
+        (("[storage]", '[video]\nwhen = "sometimes"\n[storage]'), r"\$.video.when"),
         (('dir = "data"', "dir = 3"), r"\$.storage.dir"),
         (('dir = "data"', 'dir = "data"\nquota_bytes = 0'), r"\$.storage.quota_bytes"),
         (('dir = "data"', 'dir = "data"\nquota_files = 50_001'), r"\$.storage.quota_files"),

@@ -38,6 +38,7 @@ from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.residence import Belonging
+from fsd_agent.pipeline.video_work import AtAnyTime
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
@@ -342,6 +343,7 @@ class AgentModel(RuleBasedStateMachine):
             clock=self.clock,
             events=self.events,
             power=AlwaysOn(),
+            video=AtAnyTime(),
         )
         self.heads = Heads(self.ledger, self.events)
         self.deliverer = Deliverer(

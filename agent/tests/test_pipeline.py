@@ -35,10 +35,11 @@ from fsd_agent.pipeline.select import Selector, Selects, Unwanted
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.tell import ELSEWHERE, Teller
 from fsd_agent.pipeline.valuing import Valuing
+from fsd_agent.pipeline.video_work import AtAnyTime, VideoWork, WhenParked
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
-from fsd_agent.ports.detector import Detector, DetectorStalledError
+from fsd_agent.ports.detector import Detector, DetectorStalledError, Seen
 from fsd_agent.ports.spool import SpoolError
 from fsd_agent.records.campaign import Budget, Campaign, CampaignSet, CaptureSpec
 from fsd_agent.records.clip import Clip, ClipState, SealedFile
@@ -99,11 +100,13 @@ from fsd_firmware.contract import CameraDescription, FirmwareError, VehicleDescr
 from fsd_firmware.pyav_frames import frame_from_bgr
 from fsd_firmware.samples import (
     Detections,
+    DriveMode,
     EncodedPacket,
     Features,
     Frame,
     GnssFixes,
     Kind,
+    ModeChange,
     SensedBatch,
     Signals,
     empty_gnss,
@@ -195,10 +198,12 @@ class Bench:
         looks_again: Detector | None = None,
         journal: MemoryJournal | None = None,
         ledger: MemoryLedger | None = None,
+        video: VideoWork | None = None,
     ) -> None:
         """``looks_again`` gives features of pictures, for novelty."""
         self.looks_again = looks_again
         self.power = power or AlwaysOn()
+        self.video = video or AtAnyTime()
         self.region = region or sample_region()
         document = sample_document(sample_registration("car-1", jurisdiction))
         self.firmware = ScriptedFirmware(
@@ -268,6 +273,7 @@ class Bench:
             clock=self.clock,
             events=self.events,
             power=self.power,
+            video=self.video,
         )
 
         self.valuing = Valuing(
@@ -314,6 +320,7 @@ class Bench:
             events=self.events,
             new_id=new_id,
             power=self.power,
+            video=self.video,
             no_room=self.no_room.get,
         )
 
@@ -869,6 +876,81 @@ def test_an_unexpected_fault_costs_that_clip_alone_and_only_when_it_stays() -> N
     (told,) = bench.events.of("dropped")
     assert "IndexError: a bug" in str(told["detail"])
     assert not bench.spool.entries()
+
+
+class _Ignition(AlwaysOn):
+    """Goes off and on."""
+
+    phase = Phase.ON
+
+
+def _moded(batches: Sequence[SensedBatch], *modes: tuple[float, DriveMode]) -> list[SensedBatch]:
+    """With changes of the mode, at so many seconds each."""
+    changes = [ModeChange(round(at_s * S), mode) for at_s, mode in modes]
+    out, begin = list[SensedBatch](), 0
+    for batch in batches:
+        now = tuple(one for one in changes if begin <= one.t_ns < batch.until_ns)
+        out.append(replace(batch, modes=now))
+        begin = batch.until_ns
+    return out
+
+
+def test_where_video_waits_for_the_car_to_be_parked_a_clip_stays_captured_until_then() -> None:
+    power, events = _Ignition(), RememberedEvents()
+    batches = _moded(drive(12, (3.0, 8.0)), (0.0, DriveMode.PARKED), (1.0, DriveMode.MANUAL))
+    bench = Bench(batches, power=power, video=(video := WhenParked(power, events)))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.CAPTURED)) == 2
+    video.sensed([ModeChange(13 * S, DriveMode.ASSISTED)])
+    bench.finish()
+    assert len(bench.clips(ClipState.CAPTURED)) == 2
+    video.sensed([ModeChange(14 * S, DriveMode.MANUAL), ModeChange(15 * S, DriveMode.PARKED)])
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 2
+    assert [one["allowed"] for one in events.of("video_work")] == [True, False, True]
+
+
+def test_with_the_ignition_off_video_waits_no_longer() -> None:
+    power = _Ignition()
+    bench = Bench(drive(6, (3.0,)), power=power, video=WhenParked(power, RememberedEvents()))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.CAPTURED)) == 1, "nobody has said that the car is parked"
+    power.phase = Phase.ASLEEP
+    bench.finish()
+    assert len(bench.clips(ClipState.CAPTURED)) == 1
+    power.phase = Phase.DRAINING
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
+
+
+def test_a_clip_that_is_at_work_when_the_car_drives_off_is_left_and_begun_anew() -> None:
+    power = _Ignition()
+    video = WhenParked(power, RememberedEvents())
+
+    class DrivesOff(MarkerDetector):
+        """At its second look."""
+
+        def detect(self, frame: Frame, *, min_score: float, thorough: bool = False) -> Seen:
+            if len(self.looked_at) == 1:
+                video.sensed([ModeChange(20 * S, DriveMode.MANUAL)])
+            return super().detect(frame, min_score=min_score, thorough=thorough)
+
+    detector = DrivesOff()
+    batches = _moded(drive(6, (3.0,)), (0.0, DriveMode.PARKED))
+    bench = Bench(batches, power=power, video=video, looking=[detector])
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert len(bench.clips(ClipState.CAPTURED)) == 1
+    assert len(detector.looked_at) == 2
+    assert not bench.events.of("dropped")
+    video.sensed([ModeChange(30 * S, DriveMode.PARKED)])
+    bench.finish()
+    assert len(bench.clips(ClipState.SEALED)) == 1
 
 
 def test_a_codec_that_stalls_once_costs_no_clip() -> None:

@@ -30,6 +30,7 @@ from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.recover import apply_recovery
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
+from fsd_agent.pipeline.video_work import AtAnyTime
 from fsd_agent.pipeline.whereabouts import RecordedWhereabouts
 from fsd_agent.ports.broker import Message
 from fsd_agent.records.clip import ClipState
@@ -136,6 +137,7 @@ class Life:
             clock=self.clock,
             events=self.events,
             power=AlwaysOn(),
+            video=AtAnyTime(),
         )
 
     def _deliverer(self, spool: SpoolFiles, route_source: Callable[[], Route | Hold]) -> Deliverer:
@@ -188,6 +190,7 @@ class Life:
             events=self.events,
             new_id=new_id,
             power=AlwaysOn(),
+            video=AtAnyTime(),
         )
 
     def collect(self) -> None:

@@ -23,6 +23,7 @@ from fsd_agent.pipeline.finish import Finisher
 from fsd_agent.pipeline.record import Recorder
 from fsd_agent.pipeline.residence import Residence
 from fsd_agent.pipeline.sense import Sense
+from fsd_agent.pipeline.video_work import AtAnyTime
 from fsd_agent.ports.broker import Message
 from fsd_agent.records.campaign import Campaign, CampaignSet
 from fsd_agent.records.clip import ClipRow, ClipState
@@ -205,6 +206,7 @@ class Car:
             events=self.events,
             new_id=new_id,
             power=AlwaysOn(),
+            video=AtAnyTime(),
         )
         finisher = Finisher(
             journal=self.journal,
@@ -221,6 +223,7 @@ class Car:
             clock=clock,
             events=self.events,
             power=AlwaysOn(),
+            video=AtAnyTime(),
         )
         while sense.step():
             while finisher.step():

@@ -42,6 +42,7 @@ from fsd_agent.pipeline.retention import Retention
 from fsd_agent.pipeline.room import Room
 from fsd_agent.pipeline.sense import Sense
 from fsd_agent.pipeline.turns import Turns
+from fsd_agent.pipeline.video_work import AtAnyTime, VideoWork, WhenParked
 from fsd_agent.pipeline.withdrawn import WithdrawnClips
 from fsd_agent.ports.broker import Message
 from fsd_agent.ports.detector import Detector, DetectorError
@@ -119,9 +120,10 @@ def _put_together(
     room, upkeep = open_upkeep(config.storage, data, parts, give_up, lambda: deliverer.sending)
     firings = _firings(parts)
     retention = _retention(parts, give_up)
-    finishing = open_finishing(parts, codec, detectors, policy)
+    video = WhenParked(policy.power, parts.events) if config.video.when == "parked" else AtAnyTime()
+    finishing = open_finishing(parts, codec, detectors, policy, video)
     finisher = finishing.finisher
-    sense = _sense(config, parts, engine, detectors.sensing, room, policy, firings.noted)
+    sense = _sense(config, parts, engine, detectors.sensing, room, policy, video, firings.noted)
     deliverer = _deliverer(
         config,
         parts,
@@ -213,6 +215,7 @@ def _sense(
     detector: Detector | None,
     room: Room,
     policy: LinkPolicy,
+    video: VideoWork,
     noted: Callable[[], None],
 ) -> Sense:
     ring = Ring(
@@ -241,6 +244,7 @@ def _sense(
         events=parts.events,
         new_id=_new_id,
         power=policy.power,
+        video=video,
         no_room=room.refuses,
     )
 

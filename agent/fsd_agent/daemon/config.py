@@ -84,6 +84,13 @@ class PerceptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
+class VideoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Work on the video of clips: to look who is in it, to paint, to encode."""
+
+    when: Literal["always", "parked"] = "always"
+    """``parked``: only while the drive mode is that, or the ignition is off; clips wait until then."""
+
+
 class CheckConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that look at redacted clips before they are sealed; leave the table out for none. Others than those of perception."""
 
@@ -120,6 +127,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sense: SenseConfig = SenseConfig()
     perception: PerceptionConfig | None = None
     check: CheckConfig | None = None
+    video: VideoConfig = VideoConfig()
     uplink: UplinkConfig = UplinkConfig()
 
 

@@ -14,6 +14,7 @@ from fsd_agent.pipeline.keep import Keeper
 from fsd_agent.pipeline.novelty import Novelty
 from fsd_agent.pipeline.select import Selector
 from fsd_agent.pipeline.valuing import Valuing
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_firmware.codec import VideoCodec
 
 
@@ -29,7 +30,7 @@ class Finishing:
 
 
 def open_finishing(
-    parts: Parts, codec: VideoCodec | None, detectors: Detectors, policy: LinkPolicy
+    parts: Parts, codec: VideoCodec | None, detectors: Detectors, policy: LinkPolicy, video: VideoWork
 ) -> Finishing:
     """Nothing is opened here that could fail: detectors and codec are those that the agent was started with."""
     sizes = parts.description.picture_sizes()
@@ -72,5 +73,6 @@ def open_finishing(
         clock=parts.clock,
         events=parts.events,
         power=policy.power,
+        video=video,
     )
     return Finishing(valuing, keeper, selector, novelty, finisher)

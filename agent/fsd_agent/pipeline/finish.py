@@ -19,6 +19,7 @@ One clip at a time, by priority and then age. Each outcome is one journal entry:
     the device's key      -> stays CAPTURED and is tried again: a token may come back
     can't be used
     the agent sleeps       -> left as it is until the ignition is on
+    no work on video now  -> left as it is (``video_work.py``)
     the ledger can't       -> stays CAPTURED and is tried again: what it can't record does not happen
     record it
 
@@ -45,6 +46,7 @@ from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.redact import RedactionStoppedError
 from fsd_agent.pipeline.seal import Sealing
 from fsd_agent.pipeline.select import Selects, Unwanted
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.detector import DetectorStalledError
@@ -92,6 +94,7 @@ class Finisher:
         clock: Clock,
         events: EventSink,
         power: Power,
+        video: VideoWork,
     ) -> None:
         """``keep`` cuts clips, ``select`` says which are not worth their redaction, ``novelty`` which of the others show nothing new."""
         self._means = means
@@ -99,6 +102,7 @@ class Finisher:
         self._select = select
         self._novelty = novelty
         self._power = power
+        self._video = video
         self._journal = journal
         self._staging = staging
         self._spool = spool
@@ -165,7 +169,7 @@ class Finisher:
         return row.purpose not in self._consent.now.given
 
     def _must_stop(self) -> bool:
-        return self._stopping.is_set() or self._power.phase is Phase.ASLEEP
+        return self._stopping.is_set() or self._power.phase is Phase.ASLEEP or not self._video.may()
 
     def _stops(self, row: ClipRow) -> Callable[[], bool]:
         return lambda: self._must_stop() or self._is_withdrawn(row)

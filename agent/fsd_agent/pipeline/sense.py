@@ -25,6 +25,7 @@ from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.power import Loop, Power
 from fsd_agent.pipeline.record import Recorder
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.pipeline.whereabouts import Whereabouts
 from fsd_agent.ports.detector import Detector, DetectorError, Seen
 from fsd_agent.ports.events import EventSink
@@ -65,10 +66,12 @@ class Sense:
         events: EventSink,
         new_id: Callable[[], str],
         power: Power,
+        video: VideoWork,
         no_room: Callable[[int], DropReason | None] = lambda _: None,
     ) -> None:
         """``no_room``: why the disk can't take a firing of this priority now, as ``room.py`` says."""
         self._power = power
+        self._video = video
         self._phase = Phase.ON
         self._firmware = firmware
         table = firmware.describe().signal_table
@@ -131,6 +134,7 @@ class Sense:
         if batch is None:
             self._recorder.close_all()
             return False
+        self._video.sensed(batch.modes)
         self._phase = self._power.phase
         if self._phase is Phase.ASLEEP:
             self._recorder.close_all()

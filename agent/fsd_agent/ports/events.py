@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 EventName = Literal[
     "route", "hold", "policy", "policy_refused", "consent",
     "campaigns", "campaigns_refused",
-    "fired", "captured", "sealed", "dropped", "postponed",
+    "fired", "captured", "sealed", "dropped", "postponed", "video_work",
     "connected", "disconnected", "refused", "publish_refused", "sent", "delivered",
     "disk_full", "disk_failed", "headroom", "damaged", "journal_failed", "detector_failed",
     "ledger_repaired", "ledger_failed", "keys_failed",
