@@ -95,8 +95,8 @@ def test_no_other_purpose_names_a_camera_of_the_cabin(field: str, naming: Campai
     assert found is not None
     assert found[0] == field
     assert found[1] == (
-        "camera 'cabin_driver' looks into the cabin, which is for purpose occupant_monitoring alone; "
-        f"this campaign's is {purpose}: leave the camera out, or make a campaign of that purpose for it"
+        f"camera 'cabin_driver' looks into the cabin, and the purpose is {purpose}: leave the camera out, "
+        "or make a campaign for it whose purpose is occupant_monitoring"
     )
 
 

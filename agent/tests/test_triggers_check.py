@@ -131,7 +131,7 @@ def reads(*nodes: Node) -> Program:
         (
             replace(GOOD, capture=replace(GOOD.capture, cameras=("front", "cabin_driver"))),
             "capture.cameras",
-            "camera 'cabin_driver' looks into the cabin, which is for purpose occupant_monitoring alone",
+            "camera 'cabin_driver' looks into the cabin, and the purpose is safety",
         ),
     ],
 )

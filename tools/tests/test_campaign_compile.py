@@ -142,8 +142,8 @@ def test_the_cabin_is_for_one_purpose_alone(old: str, new: str, field: str) -> N
     with pytest.raises(CampaignError) as caught:
         compile_campaign(text, file="braking.yaml", catalogue=CATALOGUE, cameras=cameras)
     assert str(caught.value) == (
-        f"braking.yaml: {field}: camera 'cabin_driver' looks into the cabin, which is for purpose occupant_monitoring "
-        "alone; this campaign's is safety: leave the camera out, or make a campaign of that purpose for it"
+        f"braking.yaml: {field}: camera 'cabin_driver' looks into the cabin, and the purpose is safety: leave the camera out, "
+        "or make a campaign for it whose purpose is occupant_monitoring"
     )
     about = text.replace("purpose: safety", "purpose: occupant_monitoring")
     assert compile_campaign(about, file="braking.yaml", catalogue=CATALOGUE, cameras=cameras)

@@ -47,8 +47,8 @@ def why_not(campaign: Campaign) -> tuple[str, str] | None:
     for field, camera in _named(campaign):
         if not may_show(camera, campaign.purpose):
             reason = (
-                f"camera {camera!r} looks into the cabin, which is for purpose {Purpose.OCCUPANT_MONITORING} alone; "
-                f"this campaign's is {campaign.purpose}: leave the camera out, or make a campaign of that purpose for it"
+                f"camera {camera!r} looks into the cabin, and the purpose is {campaign.purpose}: leave the camera out, "
+                f"or make a campaign for it whose purpose is {Purpose.OCCUPANT_MONITORING}"
             )
             return field, reason
     return None
