@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,20 @@ def test_a_second_firing_widens_the_open_clip_and_asks_for_what_it_lacks() -> No
     assert [f.firing_id for f in decision.firings] == ["g"]
     assert rest(OpenClip(row, 22), 24) == Window(22, 24, ("front", "rear"), ("a", "b"), lead_in=False)
     assert apply(opened, (decision,), 24) == (OpenClip(row, 24),)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_of_the_cabin_nothing_is_staged_for_other_purposes(purpose: Purpose) -> None:
+    new_id, cameras = ids(), ("front", "cabin_driver")
+    (opening,) = decide((), [kept("f", 20, cameras=cameras, purpose=purpose)], 22, new_id=new_id)
+    assert isinstance(opening, Open)
+    about = purpose is Purpose.OCCUPANT_MONITORING
+    assert opening.row.cameras == opening.window.cameras == (cameras if about else ("front",))
+    wider = kept("g", 23, cameras=("rear", "cabin_rear"), purpose=purpose)
+    (more,) = decide(apply((), (opening,), 22), [wider], 24, new_id=new_id)
+    assert isinstance(more, Extend)
+    assert more.row.cameras == ((*cameras, "rear", "cabin_rear") if about else ("front", "rear"))
+    assert [one.cameras for one in more.backfill] == [("rear", "cabin_rear") if about else ("rear",)]
 
 
 def test_a_clip_closes_when_its_end_is_sensed_and_not_before() -> None:

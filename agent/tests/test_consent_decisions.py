@@ -15,6 +15,7 @@ from fsd_agent.rules.trust.consent import HeardConsent, accept_consent, not_kept
 from fsd_agent.wire.floors import FloorError, decode_consent_floor, encode_consent_floor
 
 SAFETY, DRIVING, DIAGNOSTICS = Purpose.SAFETY, Purpose.AUTOMATED_DRIVING, Purpose.DIAGNOSTICS
+MONITORING = Purpose.OCCUPANT_MONITORING
 FLOOR = ConsentSetting(5, frozenset({SAFETY, DIAGNOSTICS}))
 OTHER = frozenset({SAFETY, DRIVING})
 
@@ -87,10 +88,10 @@ def test_a_withdrawal_takes_keys_and_clips_of_that_purpose_in_every_region() -> 
 def test_several_withdrawals_and_new_purposes_come_sorted() -> None:
     everything = frozenset(Purpose)
     assert consent_acts(everything, frozenset(), clips=(), keys=()) == ConsentActs(
-        (DRIVING, DIAGNOSTICS, SAFETY), (), (), ()
+        (DRIVING, DIAGNOSTICS, MONITORING, SAFETY), (), (), ()
     )
     assert consent_acts(frozenset(), everything, clips=(), keys=()) == ConsentActs(
-        (), (), (), (DRIVING, DIAGNOSTICS, SAFETY)
+        (), (), (), (DRIVING, DIAGNOSTICS, MONITORING, SAFETY)
     )
 
 
@@ -115,7 +116,8 @@ def test_the_floor_as_bytes_has_its_purposes_sorted() -> None:
     assert data == b"\x93\x01\x07\x92\xb1automated_driving\xa6safety"
     assert decode_consent_floor(data) == ConsentSetting(7, OTHER)
     every = encode_consent_floor(ConsentSetting(7, frozenset(Purpose)))
-    assert every == b"\x93\x01\x07\x93\xb1automated_driving\xabdiagnostics\xa6safety"
+    named = b"\xb1automated_driving\xabdiagnostics\xb3occupant_monitoring\xa6safety"
+    assert every == b"\x93\x01\x07\x94" + named
 
 
 def test_the_least_floor_of_consent_is_one() -> None:

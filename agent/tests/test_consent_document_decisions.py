@@ -46,8 +46,11 @@ def test_what_is_written_is_read(revision: int, given: frozenset[Purpose]) -> No
 
 
 def test_the_bytes_are_what_they_were() -> None:
-    assert encode_consent(ConsentSetting(7, frozenset(Purpose))) == TEXT
-    assert decode_consent(TEXT) == ConsentSetting(7, frozenset(Purpose))
+    given = frozenset({SAFETY, DRIVING, DIAGNOSTICS})
+    assert encode_consent(ConsentSetting(7, given)) == TEXT
+    assert decode_consent(TEXT) == ConsentSetting(7, given)
+    every = TEXT.replace(b'    "safety"', b'    "occupant_monitoring",\n    "safety"')
+    assert encode_consent(ConsentSetting(7, frozenset(Purpose))) == every
     assert decode_consent(document(given='["safety", "diagnostics"]')) == ConsentSetting(
         1, frozenset({SAFETY, DIAGNOSTICS})
     )

@@ -157,9 +157,9 @@ def test_a_look_counts_as_one_for_who_asks_afterwards(bench: Bench) -> None:
 
 def test_given_is_kept_and_recorded_by_name(bench: Bench) -> None:
     assert bench.hear(consent_document(*Purpose)) == ALL_PURPOSES
-    assert bench.said() == ["+automated_driving", "+diagnostics", "+safety"]
+    assert bench.said() == ["+automated_driving", "+diagnostics", "+occupant_monitoring", "+safety"]
     assert bench.journal.state == {"consent": encode_consent_floor(ConsentSetting(1, ALL_PURPOSES))}
-    assert bench.told() == [(["automated_driving", "diagnostics", "safety"], "", "")]
+    assert bench.told() == [(["automated_driving", "diagnostics", "occupant_monitoring", "safety"], "", "")]
     assert bench.keeper.trouble == ""
     assert bench.faults() == []
 
@@ -225,7 +225,7 @@ def test_a_withdrawal_is_recorded_and_counted_and_its_keys_are_gone(bench: Bench
     left = consent_document(SAFETY, revision=2)
     assert bench.hear(left) == {SAFETY}
     assert bench.keeper.now == Consented(frozenset({SAFETY}), frozenset({SAFETY}), 1)
-    assert bench.said()[3:] == ["-automated_driving", "-diagnostics"]
+    assert bench.said()[4:] == ["-automated_driving", "-diagnostics", "-occupant_monitoring"]
     assert bench.keys.compartments() == {at("cn", SAFETY), at("eu", SAFETY)}
     assert bench.told()[-1] == (["safety"], "", "")
     assert bench.hear(left) == {SAFETY}

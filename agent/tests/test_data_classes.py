@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsd_agent.pipeline.classes import after_redaction, before_redaction, class_of_camera, rules_of
+from fsd_agent.pipeline.classes import after_redaction, before_redaction, for_purpose, rules_of
 from fsd_agent.pipeline.redact import redact
 from fsd_agent.records.clip import Clip, ClipRow, ClipState, RedactedClip
 from fsd_agent.records.firing import Firing, JudgedFiring
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.region import DataClass, FaceRule, LocationRule, PlateRule, RedactionRules
 from fsd_agent.records.worth import Valued, Worth
+from fsd_agent.rules.cabin import CABIN_CLASSES
+from fsd_agent.testing.regions import sample_region
 from fsd_agent.testing.streams import looks
 from fsd_agent.wire.clip import decode_clip, encode_clip
 from fsd_firmware.catalogue import CatalogueEntry
@@ -30,10 +31,10 @@ CATALOGUE = (
 CAMERAS = ("front", "cabin_driver")
 
 
-def clip() -> Clip:
+def clip(purpose: Purpose = Purpose.SAFETY) -> Clip:
     """Two cameras, one of which looks into the car; signals, one of which tells the place; looks; a fix."""
     paths = tuple(entry.path for entry in CATALOGUE)
-    row = ClipRow("0" * 32, "cn", Purpose.SAFETY, ClipState.CAPTURED, 0, S, S, CAMERAS, paths, 0)
+    row = ClipRow("0" * 32, "cn", purpose, ClipState.CAPTURED, 0, S, S, CAMERAS, paths, 0)
     row = replace(row, worth=Worth(0.5, Valued.VALUED, (("motion", 0.25),)))
     evidence = (("Vehicle.Speed", 50.0), ("detections.front.pedestrian", 1.0))
     firing = Firing("walker", 1, 0, evidence)
@@ -53,8 +54,8 @@ def clip() -> Clip:
     )
 
 
-def finished(allowed: frozenset[DataClass]) -> RedactedClip:
-    outcome = redact(before_redaction(clip(), allowed), rules_of(RULES, allowed), None, (), sizes={})
+def finished(allowed: frozenset[DataClass], purpose: Purpose = Purpose.SAFETY) -> RedactedClip:
+    outcome = redact(before_redaction(clip(purpose), allowed), rules_of(RULES, allowed), None, (), sizes={})
     assert isinstance(outcome, RedactedClip)
     return after_redaction(outcome, allowed)
 
@@ -84,17 +85,29 @@ def test_a_clip_holds_the_classes_that_are_listed_and_no_other(allowed: frozense
         assert told == {"v": 1, "value": 0.0, "why": "withheld", "parts": {}}
 
 
-@pytest.mark.parametrize(
-    ("camera", "expected"),
-    [
-        ("front", DataClass.EXTERIOR_VIDEO),
-        ("left", DataClass.EXTERIOR_VIDEO),
-        ("cabin", DataClass.CABIN_VIDEO),
-        ("cabin_rear", DataClass.CABIN_VIDEO),
-    ],
-)
-def test_a_cameras_class_is_in_its_name(camera: str, expected: DataClass) -> None:
-    assert class_of_camera(camera) is expected
+@settings(max_examples=64, deadline=None)
+@given(listed=st.frozensets(st.sampled_from(DataClass)), purpose=st.sampled_from(Purpose))
+def test_the_cabin_leaves_for_occupant_monitoring_alone_and_the_street_for_any(
+    listed: frozenset[DataClass], purpose: Purpose
+) -> None:
+    route = sample_region().route("car-1")
+    listing = replace(route, policy=replace(route.policy, data_classes=listed))
+    where = for_purpose(listing, purpose)
+    assert where == replace(listing, policy=replace(listing.policy, data_classes=where.policy.data_classes))
+    contents = decode_clip(
+        encode_clip(finished(where.policy.data_classes, purpose), vehicle="car-1", provenance={})
+    )
+    cabin = purpose is Purpose.OCCUPANT_MONITORING and DataClass.CABIN_VIDEO in listed
+    shown = {packet.camera for packet in contents.packets}
+    assert ("cabin_driver" in shown) == cabin
+    assert ("front" in shown) == (DataClass.EXTERIOR_VIDEO in listed)
+    seen = {frame.camera for frame in contents.frames}
+    assert ("cabin_driver" in seen) == (cabin and DataClass.DETECTIONS in listed)
+    assert ("front" in seen) == ({DataClass.EXTERIOR_VIDEO, DataClass.DETECTIONS} <= listed)
+    named = (
+        finished(where.policy.data_classes, purpose).redaction.rules[-1].removeprefix("classes=").split("+")
+    )
+    assert not CABIN_CLASSES.intersection(named) or purpose is Purpose.OCCUPANT_MONITORING
 
 
 def test_painting_still_knows_what_may_not_be_told() -> None:

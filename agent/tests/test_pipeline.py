@@ -199,8 +199,10 @@ class Bench:
         journal: MemoryJournal | None = None,
         ledger: MemoryLedger | None = None,
         video: VideoWork | None = None,
+        cameras: Sequence[str] = ("front",),
     ) -> None:
         """``looks_again`` gives features of pictures, for novelty."""
+        sizes = dict.fromkeys(cameras, (WIDTH, HEIGHT))
         self.looks_again = looks_again
         self.power = power or AlwaysOn()
         self.video = video or AtAnyTime()
@@ -231,7 +233,7 @@ class Bench:
             journal=self.journal,
             events=self.events,
             catalogue=CATALOGUE,
-            cameras=["front"],
+            cameras=cameras,
             horizon_ns=10 * S,
         )
         self.consent = ConsentKeeper(
@@ -245,9 +247,7 @@ class Bench:
         self.where = RecordedWhereabouts(self.residence, self.ledger, self.events)
         self.sense = self._sense(detector)
         codec = codec or PyAvCodec()
-        self.selector = Selector(
-            in_force=self.control.in_force, codec=codec, detectors=(), sizes={"front": (WIDTH, HEIGHT)}
-        )
+        self.selector = Selector(in_force=self.control.in_force, codec=codec, detectors=(), sizes=sizes)
         self.keeper = Keeper(self.control.in_force)
         self.novelty = Novelty(
             in_force=self.control.in_force,
@@ -255,7 +255,7 @@ class Bench:
             keys=self.keys,
             codec=codec,
             detectors=[self.looks_again] if self.looks_again else [],
-            sizes={"front": (WIDTH, HEIGHT)},
+            sizes=sizes,
             events=self.events,
         )
         self.finisher = Finisher(
@@ -265,7 +265,7 @@ class Bench:
             spool=self.spool,
             residence=self.where,
             consent=self.consent,
-            means=Means(codec, looking, (), {"front": (WIDTH, HEIGHT)}),
+            means=Means(codec, looking, (), sizes),
             keep=self.keeper,
             select=select or self.selector,
             novelty=self.novelty,
@@ -282,7 +282,7 @@ class Bench:
             staging=self.staging,
             campaigns=self.control,
             consent=self.consent,
-            sizes={"front": (WIDTH, HEIGHT)},
+            sizes=sizes,
             power=self.power,
             clock=self.clock,
             events=self.events,
@@ -354,7 +354,7 @@ class Bench:
         """The clip as the region reads it."""
         row = self.journal.clip(clip_id)
         assert row is not None
-        sealed = self.spool.region("cn").read(Purpose.SAFETY, clip_id, 0, row.size_bytes)
+        sealed = self.spool.region("cn").read(row.purpose, clip_id, 0, row.size_bytes)
         _, parts = open_sealed(
             io.BytesIO(sealed),
             region_id="cn",
@@ -1400,8 +1400,8 @@ def withdrawn(bench: Bench) -> None:
     bench.clock.advance(LOOK_EVERY_NS)
 
 
-def cleared(bench: Bench, *, copies: int = 1) -> None:
-    """Whoever finishes clips gives up what was withdrawn."""
+def give_up_withdrawn(bench: Bench) -> None:
+    """What whoever finishes clips does about them."""
     WithdrawnClips(
         bench.consent,
         GiveUp(
@@ -1415,6 +1415,11 @@ def cleared(bench: Bench, *, copies: int = 1) -> None:
         clock=bench.clock,
         events=bench.events,
     ).step()
+
+
+def cleared(bench: Bench, *, copies: int = 1) -> None:
+    """Whoever finishes clips gives up what was withdrawn."""
+    give_up_withdrawn(bench)
     assert not bench.staging.entries()
     assert not bench.spool.entries()
     assert bench.keys.compartments() == frozenset()

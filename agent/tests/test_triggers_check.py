@@ -53,6 +53,12 @@ def check(campaign: Campaign) -> None:
     check_campaign(campaign, CATALOGUE, ("front",), "cn", 5 * SECOND_NS)
 
 
+def test_the_cabin_is_open_to_its_own_purpose() -> None:
+    inside = replace(GOOD, capture=replace(GOOD.capture, cameras=("cabin_driver",)))
+    about = replace(inside, purpose=Purpose.OCCUPANT_MONITORING)
+    check_campaign(about, CATALOGUE, ("front", "cabin_driver"), "cn", 5 * SECOND_NS)
+
+
 def test_a_campaign_that_fits_is_taken() -> None:
     check(GOOD)
     check(replace(GOOD, heads=(head("front"),)))
@@ -121,6 +127,11 @@ def reads(*nodes: Node) -> Program:
             replace(GOOD, capture=replace(GOOD.capture, signals=("Car.X",))),
             "capture.signals",
             "unknown signal 'Car.X'",
+        ),
+        (
+            replace(GOOD, capture=replace(GOOD.capture, cameras=("front", "cabin_driver"))),
+            "capture.cameras",
+            "camera 'cabin_driver' looks into the cabin, and the purpose is safety",
         ),
     ],
 )

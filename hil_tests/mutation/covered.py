@@ -14,6 +14,7 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/residency/zones.py": ("test_sensitive_zones", "test_residency_decisions"),
     "rules/residency/egress.py": ("test_residency_egress", "test_residency_decisions"),
     "rules/residency/holds.py": ("test_holds_decisions", "test_holds"),
+    "rules/cabin.py": ("test_cabin",),
     "rules/privacy/account.py": ("test_privacy_account",),
     "rules/privacy/again.py": ("test_privacy_again",),
     "rules/privacy/check.py": ("test_privacy_check",),

@@ -85,7 +85,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("hold: 300ms", "holds: 300ms", "holds", "unknown field `holds`"),
     ("purpose: safety\n", "", "purpose", "missing required field `purpose`"),
     ("description: Brakes.\n", "", "description", "missing required field `description`"),
-    ("purpose: safety", "purpose: Why not.", "purpose", "'Why not.': Invalid enum value 'Why not.': there is automated_driving, safety, diagnostics; what is looked for is for description"),
+    ("purpose: safety", "purpose: Why not.", "purpose", "'Why not.': Invalid enum value 'Why not.': there is automated_driving, safety, diagnostics, occupant_monitoring; what is looked for is for description"),
     ("clips_per_day: 5", "clips_per_day: -5", "budget.clips_per_day", "-5: Expected `int` >= 0"),
     ("clips_per_day: 5", "clips_a_day: 5", "budget", "unknown field `clips_a_day`"),
     ("sample_ratio: 0.5", "sample_ratio: 0", "sample_ratio", "0: Expected `float` > 0"),
@@ -124,6 +124,36 @@ def test_bad_file(old: str, new: str, field: str, reason: str) -> None:
     assert caught.value.field == field
     assert reason in caught.value.reason
     assert str(caught.value).startswith(f"braking.yaml: {field}: ")
+
+
+CABIN_NAMED = [
+    ("cameras: [front]", "cameras: [front, cabin_driver]", "capture.cameras"),
+    ("Vehicle.Acceleration.Longitudinal < -4", 'detections.exists(d, d.camera == "cabin_driver")', "condition"),
+    ("Vehicle.Acceleration.Longitudinal < -4", 'detections.exists(d, d.camera in ["front", "cabin_driver"])', "condition"),
+    ("Vehicle.Acceleration.Longitudinal < -4", 'disagree("front", "cabin_driver")', "condition"),
+    ("condition: Vehicle.Acceleration.Longitudinal < -4", "heads: {h: {source: 'firmware:net', camera: cabin_driver, weights: [{weights: [[1, 2]], biases: [0]}]}}\ncondition: head(\"h\") > 0.0", "heads.h.camera"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "field"), CABIN_NAMED, ids=[row[1][-40:] for row in CABIN_NAMED])
+def test_the_cabin_is_for_one_purpose_alone(old: str, new: str, field: str) -> None:
+    assert old in GOOD
+    text, cameras = GOOD.replace(old, new), (*CAMERAS, "cabin_driver")
+    with pytest.raises(CampaignError) as caught:
+        compile_campaign(text, file="braking.yaml", catalogue=CATALOGUE, cameras=cameras)
+    assert str(caught.value) == (
+        f"braking.yaml: {field}: camera 'cabin_driver' looks into the cabin, and the purpose is safety: leave the camera out, "
+        "or make a campaign for it whose purpose is occupant_monitoring"
+    )
+    about = text.replace("purpose: safety", "purpose: occupant_monitoring")
+    assert compile_campaign(about, file="braking.yaml", catalogue=CATALOGUE, cameras=cameras)
+
+
+def test_a_condition_may_say_that_it_is_not_about_the_cabin() -> None:
+    text = GOOD.replace(
+        "Vehicle.Acceleration.Longitudinal < -4", 'detections.exists(d, d.camera != "cabin_driver")'
+    )
+    assert compile_campaign(text, file="a.yaml", catalogue=CATALOGUE, cameras=(*CAMERAS, "cabin_driver"))
 
 
 def test_a_file_for_another_region_is_refused() -> None:
@@ -179,6 +209,8 @@ def test_what_a_file_says_of_its_clips_value(selection: str, weights: Weights) -
         ("automated_driving", "selection: {novelty: 'off'}", NoveltyMode.OFF),
         ("safety", "selection: {novelty: normal}", NoveltyMode.NORMAL),
         ("safety", "selection: {novelty: strict}", NoveltyMode.STRICT),
+        ("occupant_monitoring", "", NoveltyMode.OFF),
+        ("occupant_monitoring", "selection: {novelty: normal}", NoveltyMode.NORMAL),
     ],
 )
 def test_what_a_file_says_of_novelty(purpose: str, selection: str, mode: NoveltyMode) -> None:

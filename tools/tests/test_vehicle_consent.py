@@ -27,12 +27,18 @@ def test_off_until_given_and_off_again(tmp_path: Path, capsys: pytest.CaptureFix
     assert not any(shown(tmp_path, capsys).values())
     assert not VehicleDir(tmp_path).consent.exists(), "looking writes nothing"
     both = shown(tmp_path, capsys, "--give", "safety", "--give", "diagnostics")
-    assert both == {"automated_driving": False, "safety": True, "diagnostics": True}
+    assert both == {
+        "automated_driving": False,
+        "safety": True,
+        "diagnostics": True,
+        "occupant_monitoring": False,
+    }
     first = decode_consent(VehicleDir(tmp_path).consent.read_bytes())
     assert shown(tmp_path, capsys, "--withdraw", "safety", "--give", "automated_driving") == {
         "automated_driving": True,
         "safety": False,
         "diagnostics": True,
+        "occupant_monitoring": False,
     }
     second = decode_consent(VehicleDir(tmp_path).consent.read_bytes())
     assert second.revision > first.revision
@@ -41,6 +47,7 @@ def test_off_until_given_and_off_again(tmp_path: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "not given" in out
     assert "find faults" in out
+    assert "pictures and sound of the cabin" in " ".join(out.split())
 
 
 def test_a_change_that_is_none_is_no_new_revision(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Data classes: what a region's policy does not list never gets into a clip.
+"""Data classes: what a region's policy does not list, or the clip's purpose has no part in, never gets into a clip.
 
     exterior_video   packets of cameras that look out
-    cabin_video      packets of cameras that look into the car: their names begin with ``cabin``
-    audio            none of our sources gives any
+    cabin_video      packets of cameras that look into the car (``rules.cabin``); in clips of one purpose alone
+    audio            of the cabin, too; none of our sources gives any
     signals          samples of signals, and evidence that names them
     detections       what was seen, and evidence of it; it still tells redaction where to paint. The clip's value is made of
                      detections and signals, and leaves only where both may
@@ -19,16 +19,18 @@ from typing import Final
 
 from fsd_agent.records.clip import Clip, RedactedClip
 from fsd_agent.records.firing import JudgedFiring
-from fsd_agent.records.region import DataClass, LocationRule, RedactionRules
+from fsd_agent.records.purpose import Purpose
+from fsd_agent.records.region import DataClass, LocationRule, RedactionRules, Route
 from fsd_agent.records.worth import Valued, Worth
+from fsd_agent.rules.cabin import class_of_camera, may_hold
 
-CABIN = "cabin"
 WITHHELD: Final = Worth(0.0, Valued.WITHHELD)
 
 
-def class_of_camera(camera: str) -> DataClass:
-    """What the video of the camera of this name is."""
-    return DataClass.CABIN_VIDEO if camera.startswith(CABIN) else DataClass.EXTERIOR_VIDEO
+def for_purpose(where: Route, purpose: Purpose) -> Route:
+    """The route with a policy that lists no more than a clip of this purpose may hold: all that follows goes by it."""
+    classes = may_hold(where.policy.data_classes, purpose)
+    return replace(where, policy=replace(where.policy, data_classes=classes))
 
 
 def before_redaction(clip: Clip, allowed: Collection[DataClass]) -> Clip:

@@ -15,13 +15,13 @@ from typing import Final
 
 import numpy as np
 
-from fsd_agent.pipeline.classes import class_of_camera
 from fsd_agent.pipeline.valuing import speed_of
 from fsd_agent.ports.detector import Detector, DetectorError
 from fsd_agent.records.clip import Clip
 from fsd_agent.records.novelty import MadeCode, Maker
 from fsd_agent.records.region import DataClass
 from fsd_agent.records.staged import cut_detections, join_detections
+from fsd_agent.rules.cabin import class_of_camera
 from fsd_agent.rules.selection.code import BOXES_SOURCE, boxes_code, pictures_code
 from fsd_agent.rules.selection.moving import Speed, motion_of
 from fsd_agent.rules.selection.window import Window

@@ -38,7 +38,7 @@ from collections.abc import Callable, Mapping
 from fsd_agent.pipeline.attempts import FIRST_NS, Attempts
 from fsd_agent.pipeline.book import ClipBook, cause_of
 from fsd_agent.pipeline.check import Means, redact_checked
-from fsd_agent.pipeline.classes import after_redaction, before_redaction, rules_of
+from fsd_agent.pipeline.classes import after_redaction, before_redaction, for_purpose, rules_of
 from fsd_agent.pipeline.consent import Consents
 from fsd_agent.pipeline.keep import Keeps
 from fsd_agent.pipeline.novelty import JudgesNovelty
@@ -193,7 +193,7 @@ class Finisher:
         except SpoolError as error:
             self._try_again(row, DropReason.STAGING_LOST, str(error))
         else:
-            self._redact_and_seal(clip, where)
+            self._redact_and_seal(clip, for_purpose(where, row.purpose))
 
     def _redact_and_seal(self, clip: Clip, where: Route) -> None:
         row, policy = clip.row, where.policy

@@ -19,6 +19,7 @@ Integers are held as doubles and are exact below 2**53; what reaches that is an 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from fsd_agent.records.nodes import (
@@ -132,15 +133,15 @@ def signal_types(program: Program) -> dict[str, ValueType]:
     return types
 
 
-def texts(program: Program, field: str) -> tuple[str, ...]:
-    """Text literals that a text field is compared with, sorted: the kinds or cameras that a condition names."""
+def texts(program: Program, field: str, by: Collection[Op] = EQUALITIES) -> tuple[str, ...]:
+    """Text literals that a text field is compared with (``by`` these), sorted: the kinds or cameras that a condition names."""
     nodes = program.nodes
     return tuple(
         sorted(
             {
                 str(nodes[node.args[1]].value)
                 for node in nodes
-                if node.op in EQUALITIES and nodes[node.args[0]] == Node(Op.FIELD, (), field)
+                if node.op in by and nodes[node.args[0]] == Node(Op.FIELD, (), field)
             }
         )
     )

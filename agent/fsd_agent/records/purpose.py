@@ -16,12 +16,15 @@ class Purpose(StrEnum):
     AUTOMATED_DRIVING = "automated_driving"
     SAFETY = "safety"
     DIAGNOSTICS = "diagnostics"
+    OCCUPANT_MONITORING = "occupant_monitoring"
+    """Alone has pictures and sound of the cabin (``rules.cabin``)."""
 
 
 MEANINGS: Final[dict[Purpose, str]] = {
     Purpose.AUTOMATED_DRIVING: "to develop and check automated driving: perception, prediction, planning",
     Purpose.SAFETY: "to understand dangerous situations and to prevent accidents",
     Purpose.DIAGNOSTICS: "to find faults of the vehicle and of its sensors",
+    Purpose.OCCUPANT_MONITORING: "to understand what people in the vehicle do: pictures and sound of the cabin",
 }
 """What the person is asked, in a line each."""
 

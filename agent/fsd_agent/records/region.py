@@ -98,7 +98,7 @@ class RedactionRules:
 
 
 class DataClass(StrEnum):
-    """A kind of data; only what a policy lists may be in a clip."""
+    """A kind of data; only what a policy lists may be in a clip, and of the cabin not even that (``rules.cabin``)."""
 
     EXTERIOR_VIDEO = "exterior_video"
     CABIN_VIDEO = "cabin_video"

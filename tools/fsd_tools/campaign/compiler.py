@@ -16,6 +16,7 @@ from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.selection_rule import SelectionRule
 from fsd_agent.records.worth import DEFAULT_WEIGHTS, Part, Weights, WeightsError
 from fsd_agent.records.zone import Zone
+from fsd_agent.rules.cabin import why_not
 from fsd_firmware.catalogue import Catalogue
 from fsd_tools.campaign.cel import Environment, did_you_mean
 from fsd_tools.campaign.head import compile_heads
@@ -39,6 +40,7 @@ from fsd_tools.errors import ToolError
 
 UNASSIGNED: Final = "unassigned"
 """Stands for the region of a template that is checked or backtested, never of one that is pushed."""
+_EACH_COUNTS: Final = frozenset({Purpose.SAFETY, Purpose.OCCUPANT_MONITORING})
 _HOLD_WHY: Final = "a condition that must hold longer is a state, not an event"
 _REARM_WHY: Final = "use cooldown for a longer rest"
 _KEEP_WHY: Final = "no window of one firing is longer; leave it out to keep all"
@@ -73,7 +75,7 @@ def compile_campaign(
     try:
         parsed = parse_file(text)
         region = _region(parsed.region, region_id)
-        return _build(parsed, catalogue, tuple(cameras), region, Path(file).parent)
+        return _out_of_the_cabin(_build(parsed, catalogue, tuple(cameras), region, Path(file).parent))
     except FieldError as error:
         raise CampaignError(file, error.field, error.reason) from None
 
@@ -155,6 +157,14 @@ def _build(
     )
 
 
+def _out_of_the_cabin(campaign: Campaign) -> Campaign:
+    """The campaign, unless it names a camera that its purpose has no part in."""
+    refused = why_not(campaign)
+    if refused is not None:
+        raise FieldError(*refused)
+    return campaign
+
+
 def _weights(selection: SelectionFile) -> Weights:
     stated = selection.weights
     if stated is None:
@@ -170,10 +180,10 @@ def _weights(selection: SelectionFile) -> Weights:
 
 
 def _novelty(selection: SelectionFile, purpose: Purpose) -> NoveltyMode:
-    """What is dangerous is not less so the second time: safety wants each clip unless it says otherwise."""
+    """What is dangerous is not less so the second time, and codes never tell what the cabin shows: each clip of these is wanted."""
     wanted = selection.novelty
     if wanted is None:
-        return NoveltyMode.OFF if purpose is Purpose.SAFETY else NoveltyMode.NORMAL
+        return NoveltyMode.OFF if purpose in _EACH_COUNTS else NoveltyMode.NORMAL
     if isinstance(wanted, bool):
         if wanted:
             raise FieldError("selection.novelty", f"'on': there is {', '.join(NoveltyMode)}")

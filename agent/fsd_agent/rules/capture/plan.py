@@ -8,7 +8,8 @@ been sensed. Event time alone decides, so the outcome does not depend on how the
 A joined clip takes the union of windows, cameras and signals, the highest priority and the widest link rule. What it gained for the
 time that was already staged comes from the ring as backfill, as far as the ring still has it.
 
-Region and purpose are fixed when the clip opens: a firing under others never joins it.
+Region and purpose are fixed when the clip opens: a firing under others never joins it. A camera that the purpose has no part in
+(``rules.cabin``) is left out of the row, so that nothing of it is ever staged.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fsd_agent.records.clip import ClipRow, ClipState
 from fsd_agent.records.firing import Firing, JudgedFiring, Telling
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule, wider
 from fsd_agent.records.purpose import Compartment, Purpose
+from fsd_agent.rules.cabin import may_show
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _fresh_row(one: KeptFiring, clip_id: str, region_id: str, wall_minus_mono_ns
         start_ns=one.start_ns,
         end_ns=one.end_ns,
         wall_minus_mono_ns=wall_minus_mono_ns,
-        cameras=_union((), one.capture.cameras),
+        cameras=_union((), _cameras(one)),
         signals=_union((), one.capture.signals),
         priority=one.priority,
         link=one.link,
@@ -197,11 +199,16 @@ def _widened(row: ClipRow, one: KeptFiring) -> ClipRow:
         row,
         start_ns=min(row.start_ns, one.start_ns),
         end_ns=max(row.end_ns, one.end_ns),
-        cameras=_union(row.cameras, one.capture.cameras),
+        cameras=_union(row.cameras, _cameras(one)),
         signals=_union(row.signals, one.capture.signals),
         priority=max(row.priority, one.priority),
         link=wider(row.link, one.link),
     )
+
+
+def _cameras(one: KeptFiring) -> tuple[str, ...]:
+    """What it asks for without what its purpose has no part in: that is not even staged."""
+    return tuple(camera for camera in one.capture.cameras if may_show(camera, one.purpose))
 
 
 def _union(have: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Can this vehicle run this campaign? Asked of every campaign of a set before the set is swapped in.
 
 What the format already guarantees (``wire.campaigns``) is not asked again: a program that exists is well-typed.
-Asked here is what depends on the vehicle: its region, its signals and their types, its cameras, and how far back
-its ring reaches. A zone needs nothing: without a position fix it is unknown. Which models run on the vehicle changes
-without a push, so a source that is not there is no reason to refuse: what it would say is unknown.
+Asked here is whether it keeps out of the cabin (``rules.cabin``), as at publishing, and what depends on the vehicle: its
+region, its signals and their types, its cameras, and how far back its ring reaches. A zone needs nothing: without a
+position fix it is unknown. Which models run on the vehicle changes without a push, so a source that is not there is no
+reason to refuse: what it would say is unknown.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection
 
 from fsd_agent.records.campaign import SECOND_NS, Campaign
 from fsd_agent.records.program import Op, ProgramError, is_source, names, signal_types, texts
+from fsd_agent.rules.cabin import why_not
 from fsd_firmware.catalogue import Catalogue
 
 
@@ -39,6 +41,9 @@ def check_campaign(
     if campaign.region_id != region_id:
         reason = f"is for {campaign.region_id!r}, this vehicle belongs to {region_id!r}"
         raise CampaignRefusedError(campaign.id, "region", reason)
+    refused = why_not(campaign)
+    if refused is not None:
+        raise CampaignRefusedError(campaign.id, *refused)
     _check_condition(campaign, catalogue, cameras)
     capture = campaign.capture
     if capture.before_ns > horizon_ns:
