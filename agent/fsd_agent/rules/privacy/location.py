@@ -4,7 +4,7 @@
 fix that has a position, without height, speed and heading; one, because a second cell would tell the moment at which the vehicle
 crossed the border between them, and with it the exact place. ``drop``: none.
 
-Unless positions are kept, signals that carry one go too, and signals that name the vehicle or a person always do.
+Unless positions are kept, signals that carry one go too; those that name somebody (:mod:`.identity`) always do.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import LocationRule, RedactionRules
+from fsd_agent.rules.privacy.identity import names_somebody
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_firmware.samples import GnssFixes, empty_gnss
 
 _POSITION_BRANCH = "Vehicle.CurrentLocation."
 _POSITION_LEAVES = frozenset({"Latitude", "Longitude"})
-_IDENTITY_BRANCH = "Vehicle.VehicleIdentification."
-_PERSON_BRANCH = ".Identifier."
-"""``Vehicle.Driver.Identifier`` and that of each occupant (VSS 4)."""
 
 
 def locate(rules: RedactionRules, gnss: GnssFixes) -> tuple[GnssFixes, str] | Refused:
@@ -54,11 +52,6 @@ def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
 def may_leave(rules: RedactionRules, path: str) -> bool:
     """Whether the signal at this VSS path may be in a redacted clip."""
     return not names_somebody(path) and (rules.location == LocationRule.KEEP or not tells_position(path))
-
-
-def names_somebody(path: str) -> bool:
-    """Whether the signal at this VSS path names the vehicle or a person."""
-    return path.startswith(_IDENTITY_BRANCH) or _PERSON_BRANCH in path
 
 
 def tells_position(path: str) -> bool:

@@ -22,7 +22,8 @@ from fsd_agent.records.program import signal_types
 from fsd_agent.records.purpose import Purpose
 from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.region import DataClass, Route
-from fsd_agent.rules.privacy.location import names_somebody, tells_position
+from fsd_agent.rules.privacy.identity import names_somebody
+from fsd_agent.rules.privacy.location import tells_position
 
 MAX_EVIDENCE: Final = 16
 """Pairs in one message, in the order of the condition: it stays below a kilobyte."""
