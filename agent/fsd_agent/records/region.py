@@ -85,6 +85,9 @@ class RedactionRules:
     location_grid_deg: float
     """Cell size for ``coarse``."""
     strictness: Strictness = Strictness.STANDARD
+    time_zone: bool = True
+    """Whether a clip may say in which time zone it was made, whatever ``location`` is. No policy says this: it follows from
+    the data classes (``pipeline.classes``)."""
 
 
 class DataClass(StrEnum):

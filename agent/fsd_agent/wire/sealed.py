@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
@@ -137,7 +138,7 @@ def seal_clip(
         device_key_id=device_key_id,
         sealing_key_id=policy.sealing_key_id,
         wrapped_key=HPKE_SUITE.encrypt(key, recipient, info),
-        redaction=redacted.redaction,
+        redaction=replace(redacted.redaction, utc_offset_h=None),  # It is a place; the clip inside says it
     )
     body = msgspec.msgpack.encode(manifest)
     if len(body) > MAX_MANIFEST_BYTES:
