@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fsd_agent.records.clip import RedactedClip, SealedFile
+from fsd_agent.records.clip import ClipFile, RedactedClip, SealedFile
 from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.wire.envelope import key_id_of
@@ -110,7 +110,7 @@ class SealedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def seal_clip(
     redacted: RedactedClip,
-    clip_file: bytes,
+    clip_file: ClipFile,
     *,
     route: Route,
     sign: Callable[[bytes], bytes],
@@ -118,7 +118,7 @@ def seal_clip(
 ) -> SealedFile:
     """The sealed file of a redacted clip in parts of at most 64 KiB and a tag, the header first.
 
-    ``clip_file`` is its encoding (``wire.clip``); ``sign`` gives the device's Ed25519 signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
+    ``clip_file`` is its encoding (``wire.clip``), looked at by ``wire.clip_allowed``; ``sign`` gives the device's Ed25519 signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
     """
     policy, registration, row = route.policy, route.registration, redacted.clip.row
     if row.region_id != policy.region_id:
