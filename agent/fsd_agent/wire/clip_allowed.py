@@ -62,6 +62,8 @@ DROPPED: Final = "dropped"
 
 _HEAD: Final = struct.Struct("<BQ")
 _MESSAGE_INDEX: Final = struct.Struct("<HI")
+_Taker = Callable[[memoryview], object]
+"""Looks at the content of one record; a view, because the file as a whole may be as large as what memory is left."""
 _Record = TypeVar("_Record", bound=McapRecord)
 
 
@@ -89,7 +91,7 @@ class _Look:
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, str] = {}
         self._provenance: list[dict[str, Any]] = []
-        self._in_file: dict[int, Callable[[bytes], object]] = {
+        self._in_file: dict[int, _Taker] = {
             Opcode.HEADER: self._header,
             Opcode.SCHEMA: self._schema,
             Opcode.CHANNEL: self._channel,
@@ -103,7 +105,7 @@ class _Look:
             Opcode.DATA_END: lambda data: _exactly(DataEnd.read, data),
             Opcode.FOOTER: lambda data: _exactly(Footer.read, data),
         }
-        self._in_chunk: dict[int, Callable[[bytes], object]] = {
+        self._in_chunk: dict[int, _Taker] = {
             Opcode.SCHEMA: self._schema,
             Opcode.CHANNEL: self._channel,
             Opcode.MESSAGE: self._message,
@@ -113,19 +115,19 @@ class _Look:
         """Every record, then what concerns several."""
         if not (data.startswith(MAGIC) and data.endswith(MAGIC)):
             raise ClipMessageError("does not begin and end as an MCAP file")
-        _each(data[len(MAGIC) : -len(MAGIC)], self._in_file, "the file")
+        _each(memoryview(data)[len(MAGIC) : -len(MAGIC)], self._in_file, "the file")
         if len(self._provenance) != 1:
             raise ClipMessageError(f"{messages.PROVENANCE}: {len(self._provenance)} messages, not 1")
         located = self._provenance[0].get("redaction", {}).get("location")
         if located == DROPPED and messages.GNSS in self._channels.values():
             raise ClipMessageError(f"{messages.GNSS}: positions, where the record says that they are dropped")
 
-    def _header(self, data: bytes) -> None:
+    def _header(self, data: memoryview) -> None:
         header = _exactly(Header.read, data)
         if header.profile or header.library != messages.LIBRARY:
             raise ClipMessageError("header: another profile or library than ours")
 
-    def _metadata(self, data: bytes) -> None:
+    def _metadata(self, data: memoryview) -> None:
         record = _exactly(Metadata.read, data)
         place, told = f"metadata {shown(record.name)}", record.metadata
         if record.name == messages.META_FOXGLOVE:
@@ -140,12 +142,12 @@ class _Look:
         if not mine:
             raise ClipMessageError(f"{place}: another vehicle, clip or region")
 
-    def _metadata_index(self, data: bytes) -> None:
+    def _metadata_index(self, data: memoryview) -> None:
         name = _exactly(MetadataIndex.read, data).name
         if name not in {messages.META_FOXGLOVE, messages.META_FSD}:
             raise ClipMessageError(f"index of metadata {shown(name)}: no clip has this record")
 
-    def _schema(self, data: bytes) -> None:
+    def _schema(self, data: memoryview) -> None:
         record = _exactly(Schema.read, data)
         if record.name not in schemas.NAMES:
             raise ClipMessageError(f"schema {shown(record.name)}: no clip has it")
@@ -154,7 +156,7 @@ class _Look:
         if self._schemas.setdefault(record.id, record.name) != record.name:
             raise ClipMessageError(f"schema {record.name}: the number of another")
 
-    def _channel(self, data: bytes) -> None:
+    def _channel(self, data: memoryview) -> None:
         record = _exactly(Channel.read, data)
         topic, name = record.topic, self._schemas.get(record.schema_id)
         place = f"topic {shown(topic)}"
@@ -166,18 +168,18 @@ class _Look:
         if self._channels.setdefault(record.id, topic) != topic:
             raise ClipMessageError(f"{place}: the number of another")
 
-    def _chunk(self, data: bytes) -> None:
+    def _chunk(self, data: memoryview) -> None:
         chunk = _exactly(Chunk.read, data)
         if chunk.compression != "zstd":
             raise ClipMessageError("a chunk that is not packed as ours are")
         inside = zstandard.ZstdDecompressor().decompress(chunk.data, allow_extra_data=False)
-        _each(inside, self._in_chunk, "a chunk")
+        _each(memoryview(inside), self._in_chunk, "a chunk")
 
-    def _chunk_index(self, data: bytes) -> None:
+    def _chunk_index(self, data: memoryview) -> None:
         if _exactly(ChunkIndex.read, data).compression != "zstd":
             raise ClipMessageError("an index of a chunk that is not packed as ours are")
 
-    def _message(self, data: bytes) -> None:
+    def _message(self, data: memoryview) -> None:
         channel = int.from_bytes(data[:2], "little")  # Its first field: most messages need no more
         topic = self._channels.get(channel)
         if topic is None:
@@ -218,7 +220,7 @@ def _topics_of(row: ClipRow) -> dict[str, str]:
     return topics | {f"{messages.SIGNALS}{path}": schemas.SIGNAL for path in row.signals}
 
 
-def _each(data: bytes, looks: Mapping[int, Callable[[bytes], object]], where: str) -> None:
+def _each(data: memoryview, looks: Mapping[int, _Taker], where: str) -> None:
     """Every record of ``data``, which is nothing but records."""
     for opcode, content in _records(data):
         look = looks.get(opcode)
@@ -227,7 +229,7 @@ def _each(data: bytes, looks: Mapping[int, Callable[[bytes], object]], where: st
         look(content)
 
 
-def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         opcode, length = _HEAD.unpack_from(data, at)
@@ -238,25 +240,26 @@ def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
-def _exactly(read: Callable[[ReadDataStream], _Record], data: bytes) -> _Record:
+def _exactly(read: Callable[[ReadDataStream], _Record], data: memoryview) -> _Record:
     """The record that ``data`` is, to the byte: bytes behind its fields and a name that is said twice would be lost in reading."""
-    record = read(ReadDataStream(BytesIO(data)))
+    content = data.tobytes()  # Views are compared element by element, which took longer than all the rest
+    record = read(ReadDataStream(BytesIO(content)))
     again = RecordBuilder()
     record.write(again)
     written: bytes = again.end()  # type: ignore[no-untyped-call]  # the library annotates most but not all of it
-    if written[_HEAD.size :] != data:
+    if written[_HEAD.size :] != content:
         raise ClipMessageError(f"a {type(record).__name__} record with more in it than its fields")
     return record
 
 
-def _message_index(data: bytes) -> None:
+def _message_index(data: memoryview) -> None:
     """Numbers, 16 bytes for each message: told by the length, for there are as many as messages."""
     _, length = _MESSAGE_INDEX.unpack_from(data)
     if len(data) != _MESSAGE_INDEX.size + length:
         raise ClipMessageError("a MessageIndex record with more in it than its fields")
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def _json(data: memoryview) -> dict[str, Any]:
     return messages.decode_json(Message.read(ReadDataStream(BytesIO(data)), len(data)).data)
 
 
