@@ -376,8 +376,11 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
 
 
 def test_a_clip_whose_file_holds_what_is_not_listed_is_never_sealed() -> None:
-    bench = Bench(drive(8, (3.0,)))
-    bench.push(campaign(name="w" * 5000))
+    def named(batch: SensedBatch) -> SensedBatch:
+        return replace(batch, detections=tuple(replace(one, source="x" * 5000) for one in batch.detections))
+
+    bench = Bench(map(named, drive(8, (3.0,))))
+    bench.push(campaign())
     bench.drive()
     bench.finish()
     assert not bench.clips(ClipState.SEALED)
