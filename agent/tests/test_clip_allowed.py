@@ -344,6 +344,14 @@ def test_text_is_bounded() -> None:
     refused(data, "topic /signals/Vehicle.Speed: description: 5000")
 
 
+@pytest.mark.parametrize("topic", ["/provenance", "/firing"])
+def test_a_member_that_is_said_twice_is_refused(topic: str) -> None:
+    """A reader keeps the last of them."""
+    first = {"/provenance": b'{"agent":"VIN",', "/firing": b'{"firing":"VIN",'}[topic]
+    refused(edited(topic, lambda data: first + data[1:]), "says more than can be read")
+    refused(edited(topic, lambda data: data + b"  "), "says more than can be read")
+
+
 def test_there_is_one_provenance() -> None:
     refused(rewritten(skip="/provenance"), "/provenance: 0 messages")
 

@@ -260,7 +260,12 @@ def _message_index(data: memoryview) -> None:
 
 
 def _json(data: memoryview) -> dict[str, Any]:
-    return messages.decode_json(Message.read(ReadDataStream(BytesIO(data)), len(data)).data)
+    """The document in a message, which is written as ours are: of a member that is said twice a reader keeps the last."""
+    content = Message.read(ReadDataStream(BytesIO(data)), len(data)).data
+    told = messages.decode_json(content)
+    if messages.encode_json(told) != content:
+        raise ClipMessageError("a JSON document that says more than can be read from it")
+    return told
 
 
 def _only(place: str, told: Mapping[str, str], names: tuple[str, ...]) -> None:
