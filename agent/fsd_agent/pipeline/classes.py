@@ -45,11 +45,8 @@ def before_redaction(clip: Clip, allowed: Collection[DataClass]) -> Clip:
 
 def rules_of(rules: RedactionRules, allowed: Collection[DataClass]) -> RedactionRules:
     """The redaction rules, with positions dropped where they may not be collected, the time zone with them."""
-    return (
-        rules
-        if DataClass.LOCATION in allowed
-        else replace(rules, location=LocationRule.DROP, time_zone=False)
-    )
+    withheld = replace(rules, location=LocationRule.DROP, time_zone=False)
+    return rules if DataClass.LOCATION in allowed else withheld
 
 
 def after_redaction(redacted: RedactedClip, allowed: Collection[DataClass]) -> RedactedClip:
