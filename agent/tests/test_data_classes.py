@@ -72,6 +72,7 @@ def test_a_clip_holds_the_classes_that_are_listed_and_no_other(allowed: frozense
     located = DataClass.LOCATION in allowed
     assert ("Vehicle.CurrentLocation.Latitude" in signals) == (located and DataClass.SIGNALS in allowed)
     assert bool(len(contents.gnss)) == located
+    assert contents.provenance["redaction"]["utc_offset_h"] == (8 if located else None)
     seen = {frame.camera for frame in contents.frames}
     assert seen == (cameras if DataClass.DETECTIONS in allowed else set())
     (firing,) = contents.firings
@@ -126,4 +127,4 @@ def test_nothing_is_taken_from_a_clip_whose_classes_are_all_listed() -> None:
     prepared = before_redaction(before, everything)
     assert (prepared.row, prepared.packets) == (before.row, before.packets)
     assert rules_of(RULES, everything) == RULES
-    assert rules_of(RULES, frozenset()) == replace(RULES, location=LocationRule.DROP)
+    assert rules_of(RULES, frozenset()) == replace(RULES, location=LocationRule.DROP, time_zone=False)

@@ -382,6 +382,22 @@ def test_from_a_walker_to_a_sealed_clip() -> None:
     assert frames[10].bgr()[34:38, 22:30].mean() > 60, "more than the head was painted"
 
 
+def test_a_clip_whose_file_holds_what_is_not_listed_is_never_sealed() -> None:
+    def named(batch: SensedBatch) -> SensedBatch:
+        return replace(batch, detections=tuple(replace(one, source="x" * 5000) for one in batch.detections))
+
+    bench = Bench(map(named, drive(8, (3.0,))))
+    bench.push(campaign())
+    bench.drive()
+    bench.finish()
+    assert not bench.clips(ClipState.SEALED)
+    (clip_id,) = bench.clips(ClipState.DROPPED)
+    row = bench.journal.clip(clip_id)
+    assert row is not None
+    assert row.drop is DropReason.SEAL_FAILED
+    assert "5000 characters" in row.drop_detail
+
+
 def test_a_clip_arrives_with_what_it_is_worth_to_its_campaign() -> None:
     bench = Bench(drive(8, (3.0,)))
     bench.push(campaign(weights=Weights(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)))

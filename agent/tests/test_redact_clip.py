@@ -34,6 +34,7 @@ from fsd_firmware.samples import (
     Kind,
     ModeChange,
     Signals,
+    empty_gnss,
 )
 
 STEP = 50_000_000
@@ -525,3 +526,33 @@ def test_what_the_models_see_of_nobody_on_a_clip_that_fired_on_persons_is_refuse
     assert isinstance(result, Refused)
     assert result.reason == DropReason.REDACTION_FAILED
     assert "fired on persons" in result.detail
+
+
+@given(
+    hours=st.integers(-11, 11),
+    places=st.lists(st.tuples(st.floats(-90, 90), st.floats(-7.4, 7.4)), min_size=2, max_size=2),
+    after=st.lists(st.tuples(st.floats(-90, 90), st.floats(-180, 180)), max_size=3),
+)
+def test_of_a_dropped_position_nothing_but_the_time_zone_can_be_told(
+    hours: int, places: list[tuple[float, float]], after: list[tuple[float, float]]
+) -> None:
+    def made(lat: float, off: float, *more: tuple[float, float]) -> RedactedClip:
+        lats, lons = zip((lat, 15 * hours + off), *more, strict=True)
+        other = np.zeros(len(lats))
+        gnss = GnssFixes(np.arange(len(lats)), np.array(lats), np.array(lons), other, other, other)
+        return done(clip(gnss=gnss, packets=(), row=row(0, FRAMES * STEP, cameras=())), NO_PAINT)
+
+    one, two = made(*places[0]), made(*places[1], *after)
+    assert one.redaction == two.redaction
+    assert one.redaction.utc_offset_h == hours
+    assert not len(one.clip.gnss)
+    assert not len(two.clip.gnss)
+
+
+@pytest.mark.parametrize("location", LocationRule)
+def test_the_time_zone_is_kept_whatever_is_done_to_positions(location: LocationRule) -> None:
+    rules = replace(NO_PAINT, location=location)
+    far_east = GnssFixes(np.array([1]), *(np.array([value]) for value in (31.2, 121.5, 4.0, 0.0, 0.0)))
+    assert done(clip(gnss=far_east), rules).redaction.utc_offset_h == 8
+    assert done(clip(gnss=far_east), replace(rules, time_zone=False)).redaction.utc_offset_h is None
+    assert done(clip(gnss=empty_gnss()), rules).redaction.utc_offset_h is None

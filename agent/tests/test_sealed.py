@@ -131,9 +131,25 @@ GOLDEN_RECORD = bytes.fromhex(
 )
 
 
+GOLDEN_ZONED = b"\x8c" + GOLDEN_RECORD[1:] + b"\xacutc_offset_h" + b"\xfb"
+"""With the time zone that agents add since: -5."""
+
+
 def test_a_record_of_the_second_version_has_one_encoding() -> None:
-    assert msgspec.msgpack.encode(RECORD) == GOLDEN_RECORD
+    zoned = replace(RECORD, utc_offset_h=-5)
+    assert msgspec.msgpack.encode(zoned) == GOLDEN_ZONED
+    assert msgspec.msgpack.decode(GOLDEN_ZONED, type=RedactionRecord) == zoned
+
+
+def test_a_record_from_before_time_zones_says_none() -> None:
     assert msgspec.msgpack.decode(GOLDEN_RECORD, type=RedactionRecord) == RECORD
+    assert RECORD.utc_offset_h is None
+
+
+def test_the_manifest_which_anybody_can_read_tells_no_time_zone() -> None:
+    redacted = replace(sample_redacted_clip(), redaction=replace(RECORD, utc_offset_h=8))
+    file = seal_clip(redacted, b"clip", route=CN.route(), sign=KEYS.sign, device_key_id=KEYS.device_key_id())
+    assert unseal(b"".join(file.chunks))[0].redaction == RECORD
 
 
 def test_the_record_is_signed_and_comes_back_whole() -> None:

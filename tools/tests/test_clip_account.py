@@ -66,6 +66,11 @@ def test_a_record_answers_what_by_what_how_sure_and_what_is_left() -> None:
         assert part in text
 
 
+def test_the_time_zone_is_told_as_what_is_still_in_it() -> None:
+    assert "time zone" not in said(RECORD)
+    assert "0 positions (dropped), the time zone" in said(replace(RECORD, utc_offset_h=0))
+
+
 def test_a_second_look_is_told() -> None:
     assert "a second time, where" not in said(RECORD)
     assert "24 frames a second time, where somebody" in said(replace(RECORD, looked_again=24))

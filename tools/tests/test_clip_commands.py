@@ -34,7 +34,9 @@ WORTH = Worth(0.625, Valued.NO_MOTION, (("begins_to_cross", 0.75), ("rarity", 0.
 VALUED = "value 0.625, no motion: begins_to_cross 0.75, rarity 0.20"
 
 
-def clip_bytes(*, video: bool = True, kept_of: tuple[int, int] | None = None) -> bytes:
+def clip_bytes(
+    *, video: bool = True, kept_of: tuple[int, int] | None = None, zone_h: int | None = None
+) -> bytes:
     """Six seconds at 10 fps; frame n is grey of value 3 n, so that a picture tells its number."""
     frames = [
         frame_from_bgr(n * STEP, np.full((HEIGHT, WIDTH, 3), 20 + 3 * n, np.uint8)) for n in range(FRAMES)
@@ -54,7 +56,9 @@ def clip_bytes(*, video: bool = True, kept_of: tuple[int, int] | None = None) ->
         kept_of=kept_of,
     )
     clip = replace(clip, row=replace(clip.row, worth=WORTH))
-    record = RedactionRecord(("faces=head_zone",), ("firmware",), FRAMES, 120, 0.25, "dropped")
+    record = RedactionRecord(
+        ("faces=head_zone",), ("firmware",), FRAMES, 120, 0.25, "dropped", utc_offset_h=zone_h
+    )
     return encode_clip(RedactedClip(clip, record), vehicle="veh-7", provenance={"agent": "0.1.0"})
 
 
@@ -109,6 +113,37 @@ def test_info_for_people(clip: Path, capsys: pytest.CaptureFixture[str]) -> None
         VALUED,
     ):
         assert part in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("zone_h", "local"),
+    [
+        (8, "2023-11-15 06:13:20.000+08:00"),
+        (-8, "2023-11-14 14:13:20.000-08:00"),
+        (0, "2023-11-14 22:13:20.000+00:00"),
+    ],
+)
+def test_local_time_is_told_beside_utc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], zone_h: int, local: str
+) -> None:
+    path = tmp_path / "clip.mcap"
+    path.write_bytes(clip_bytes(video=False, zone_h=zone_h))
+    assert main(["clip", "info", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["start"], facts["local_start"]) == ("2023-11-14 22:13:20.000Z", local)
+    assert facts["utc_offset_h"] == zone_h
+    assert main(["clip", "info", str(path)]) == 0
+    assert f"local time {local} (nautical" in " ".join(capsys.readouterr().out.split())
+
+
+def test_where_no_zone_is_known_no_local_time_is_told(clip: Path) -> None:
+    contents = decode_clip(clip.read_bytes())
+    facts = facts_of(contents, 1)
+    assert facts["utc_offset_h"] is None
+    assert facts["local_start"] is None
+    record = {name: told for name, told in contents.provenance["redaction"].items() if name != "utc_offset_h"}
+    before = {**contents.provenance, "redaction": record}
+    assert facts_of(replace(contents, provenance=before), 1)["local_start"] is None
 
 
 def test_what_was_kept_of_the_window_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

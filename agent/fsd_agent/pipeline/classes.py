@@ -6,7 +6,7 @@
     signals          samples of signals, and evidence that names them
     detections       what was seen, and evidence of it; it still tells redaction where to paint. The clip's value is made of
                      detections and signals, and leaves only where both may
-    location         positions and signals that tell one, whatever the location rule is
+    location         positions, signals that tell one and the time zone, whatever the location rule is
 
 Packets and signals are taken out before redaction, so that nothing is decoded that may not leave; detections after it.
 """
@@ -46,8 +46,9 @@ def before_redaction(clip: Clip, allowed: Collection[DataClass]) -> Clip:
 
 
 def rules_of(rules: RedactionRules, allowed: Collection[DataClass]) -> RedactionRules:
-    """The redaction rules, with positions dropped where they may not be collected."""
-    return rules if DataClass.LOCATION in allowed else replace(rules, location=LocationRule.DROP)
+    """The redaction rules, with positions dropped where they may not be collected, the time zone with them."""
+    withheld = replace(rules, location=LocationRule.DROP, time_zone=False)
+    return rules if DataClass.LOCATION in allowed else withheld
 
 
 def after_redaction(redacted: RedactedClip, allowed: Collection[DataClass]) -> RedactedClip:

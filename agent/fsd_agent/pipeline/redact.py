@@ -5,7 +5,7 @@ that can't be decoded to its last frame or is not of the size that the vehicle d
 condition that fired on persons while no look found one.
 
 What leaves beside the painted video: samples of the row's signals that the rules allow, of the firings' evidence
-only what those signals and the detections show anyway, positions by the location rule, and the detections that
+only what those signals and the detections show anyway, positions by the location rule, the time zone, and the detections that
 the painting was planned from. The vehicle's modes stay behind.
 """
 
@@ -24,7 +24,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.redaction import VERSION, RedactionRecord
 from fsd_agent.records.region import FaceRule, RedactionRules
 from fsd_agent.rules.privacy.account import sources_of
-from fsd_agent.rules.privacy.location import locate, may_leave
+from fsd_agent.rules.privacy.location import locate, may_leave, utc_offset_h
 from fsd_agent.rules.privacy.plan import Refused, paints_video, persons_claimed
 from fsd_firmware.catalogue import CatalogueEntry
 from fsd_firmware.codec import VideoCodec
@@ -65,12 +65,14 @@ def redact(
             packets=tuple(packet for one in painted for packet in one.packets),
             detections=tuple(looks for one in painted for looks in one.detections),
         )
-    gnss, location = located
+    (gnss, location), zone_h = located, utc_offset_h(rules, clip.gnss)
     catalogue, signals = _leaving_signals(clip, rules)
     firings = tuple(_leaving_firing(judged, catalogue) for judged in clip.firings)
     clean = replace(clip, firings=firings, catalogue=catalogue, signals=signals, gnss=gnss, modes=())
     digests = {one.source: one.digest for one in detectors}
-    return RedactedClip(clean, _record(clean, rules, painted, location, digests))
+    return RedactedClip(
+        clean, replace(_record(clean, rules, painted, location, digests), utc_offset_h=zone_h)
+    )
 
 
 def _video(

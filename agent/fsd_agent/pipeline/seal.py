@@ -1,5 +1,6 @@
 """From a redacted clip to one that counts: encoded, sealed, in the spool, in the ledger, in the journal.
 
+    nothing unlisted is in it        ``wire/clip_allowed.py`` has read it back; ``seal_clip`` takes no other file
     the file is whole at its name    it is nobody's yet: a start removes it
     recorded in the ledger           while the medium works on the file; a start compares the two, and the clip is sealed again where
                                      the file is not that one
@@ -28,6 +29,7 @@ from fsd_agent.records.clip import ClipRow, RedactedClip, SealedClip
 from fsd_agent.records.novelty import MadeCode
 from fsd_agent.records.region import Route
 from fsd_agent.wire.clip import encode_clip
+from fsd_agent.wire.clip_allowed import allowed_file
 from fsd_agent.wire.sealed import seal_clip
 
 
@@ -49,14 +51,15 @@ class Sealing:
         Raises ``ClipFormatError``, ``SealError``, ``VehicleKeyError``, ``SpoolError``, ``LedgerError``, ``JournalError``, and
         :class:`RedactionStoppedError` where there is no consent any more: then it is CAPTURED as before.
         """
-        row = redacted.clip.row
-        data = encode_clip(
-            redacted,
-            vehicle=where.registration.vehicle,
-            provenance={**self._provenance(where, row), **_code(code)},
-        )
+        row, vehicle = redacted.clip.row, where.registration.vehicle
+        provenance = {**self._provenance(where, row), **_code(code)}
+        data = encode_clip(redacted, vehicle=vehicle, provenance=provenance)
         file = seal_clip(
-            redacted, data, route=where, sign=self._keys.sign, device_key_id=self._keys.device_key_id()
+            redacted,
+            allowed_file(data, row, vehicle),
+            route=where,
+            sign=self._keys.sign,
+            device_key_id=self._keys.device_key_id(),
         )
         landing = self._spool.begin(row.compartment, row.clip_id, file)
         try:

@@ -1,6 +1,6 @@
 """A clip on its way: one type a stage, so that a skipped stage is a type error.
 
-Clip --redact--> RedactedClip --seal--> SealedClip --deliver--> Receipt
+Clip --redact--> RedactedClip --encode, look at the file--> ClipFile --seal--> SealedClip --deliver--> Receipt
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.link_rule import SAYS_NOTHING, LinkRule
@@ -111,11 +111,18 @@ class Clip:
 class RedactedClip:
     """A clip whose video, location and signals satisfy the region's rules.
 
-    Made only by ``pipeline.redact``; the only thing that sealing takes.
+    Made only by ``pipeline.redact``; sealing takes it, with its file, and nothing else.
     """
 
     clip: Clip
     redaction: RedactionRecord
+
+
+ClipFile = NewType("ClipFile", bytes)
+"""The MCAP file of a redacted clip, read back and found to hold nothing that is not listed.
+
+Made only by ``wire.clip_allowed``; the only file that sealing takes.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

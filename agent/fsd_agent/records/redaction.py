@@ -85,3 +85,6 @@ class RedactionRecord:
     """None where nobody looked again."""
     looked_again: int = 0
     """Frames that the models looked at a second time before painting, because their stretch may have hidden somebody."""
+    utc_offset_h: int | None = None
+    """The nautical time zone in which the clip was made (``rules.privacy.location``), kept whatever was done to positions; None
+    where no position was known, where a region may have nothing of it, and in records of before it."""

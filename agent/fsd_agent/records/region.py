@@ -95,6 +95,9 @@ class RedactionRules:
     """Cell size for ``coarse``."""
     strictness: Strictness = Strictness.STANDARD
     fill: Fill = Fill.SOLID
+    time_zone: bool = True
+    """Whether a clip may say in which time zone it was made, whatever ``location`` is. No policy says this: it follows from
+    the data classes (``pipeline.classes``)."""
 
 
 class DataClass(StrEnum):

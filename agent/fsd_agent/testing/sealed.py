@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from fsd_agent.ports.vehicle_keys import VehicleKeys
-from fsd_agent.records.clip import SealedFile
+from fsd_agent.records.clip import ClipFile, SealedFile
 from fsd_agent.records.region import Route
 from fsd_agent.testing.regions import sample_redacted_clip
 from fsd_agent.wire.clip import encode_clip
@@ -21,9 +21,9 @@ def sealed_sample(route: Route, keys: VehicleKeys, clip_id: str, *, filler_bytes
 
 
 def seal_bytes(route: Route, keys: VehicleKeys, clip_id: str, content: bytes) -> bytes:
-    """Any content, sealed as the clip of that id."""
-    redacted = sample_redacted_clip(clip_id, route.policy.region_id)
-    file = seal_clip(redacted, content, route=route, sign=keys.sign, device_key_id=keys.device_key_id())
+    """Any content, sealed as the clip of that id; nobody has looked at it."""
+    redacted, unseen = sample_redacted_clip(clip_id, route.policy.region_id), ClipFile(content)
+    file = seal_clip(redacted, unseen, route=route, sign=keys.sign, device_key_id=keys.device_key_id())
     return b"".join(file.chunks)
 
 

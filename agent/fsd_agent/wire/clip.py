@@ -18,7 +18,7 @@ metadata ``fsd``              format, version, clip, region, vehicle, window, cl
 ============================  ===================================================================================
 
 Nothing else of the vehicle is in the file: no raw CAN, no modes, no identity but the pseudonym, and no signal that
-the clip's row does not name.
+the clip's row does not name. Before it is sealed the file is read back and held against a list: ``wire/clip_allowed.py``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from fsd_firmware.drive.format import CAMERA_NAME, CODECS, BadMessage
 
 __all__ = ["ClipContents", "ClipFormatError", "decode_clip", "encode_clip"]
 
-_FOREIGN: Final = (
+FOREIGN: Final = (
     McapError,
     CRCValidationError,
     struct.error,
@@ -70,8 +70,8 @@ def encode_clip(redacted: RedactedClip, *, vehicle: str, provenance: Mapping[str
     _check(clip)
     output = BytesIO()
     book = ClipBook(Writer(output, compression=CompressionType.ZSTD, enable_data_crcs=True), clip)
-    book.writer.start(profile="", library=f"{messages.FORMAT} {messages.VERSION}")
-    book.writer.add_metadata(messages.META_FOXGLOVE, {"deviceId": vehicle, "deviceName": vehicle})
+    book.writer.start(profile="", library=messages.LIBRARY)
+    book.writer.add_metadata(messages.META_FOXGLOVE, dict.fromkeys(messages.FOXGLOVE_NAMES, vehicle))
     book.writer.add_metadata(messages.META_FSD, messages.encode_about(clip.row, vehicle))
     try:
         book.provenance(messages.encode_json({**provenance, **_known(redacted, vehicle)}))
@@ -93,7 +93,7 @@ def decode_clip(source: bytes | IO[bytes], name: str = "clip") -> ClipContents:
     """
     try:
         return read_clip(BytesIO(source) if isinstance(source, bytes) else source)
-    except _FOREIGN as error:
+    except FOREIGN as error:
         reason = str(error) or type(error).__name__
         raise ClipFormatError(f"{name}: damaged, or no clip: {reason}") from error
     except (ClipMessageError, BadMessage) as error:

@@ -8,6 +8,7 @@ from mcap.writer import Writer
 
 from fsd_agent.records.clip import Clip
 from fsd_agent.wire import clip_messages as messages
+from fsd_agent.wire import clip_schemas as schemas
 from fsd_agent.wire.clip_seen import encode_annotations, seen_frames
 from fsd_firmware.drive.format import encode_fix, encode_packet
 
@@ -35,12 +36,12 @@ class ClipBook:
 
     def provenance(self, data: bytes) -> None:
         """The one message that says how the clip came to be."""
-        channel = self._channel(messages.PROVENANCE, "fsd.Provenance")
+        channel = self._channel(messages.PROVENANCE, schemas.PROVENANCE)
         self._add(channel, self._clip.row.start_ns, data)
 
     def firings(self) -> None:
         """Every firing at its moment; one outside of what is kept is logged at the near end, so that viewers show no empty time."""
-        channel, row = self._channel(messages.FIRING, "fsd.Firing"), self._clip.row
+        channel, row = self._channel(messages.FIRING, schemas.FIRING), self._clip.row
         for judged in self._clip.firings:
             t_ns = judged.firing.t_ns
             log_ns = max(min(t_ns, row.end_ns - 1), row.start_ns)
@@ -53,9 +54,7 @@ class ClipBook:
         for packet in self._clip.packets:
             camera = packet.camera
             if camera not in channels:
-                channels[camera] = self._channel(
-                    f"{messages.CAMERA}{camera}{messages.VIDEO}", "foxglove.CompressedVideo"
-                )
+                channels[camera] = self._channel(f"{messages.CAMERA}{camera}{messages.VIDEO}", schemas.VIDEO)
             since_key[camera] = 0 if packet.keyframe else since_key.get(camera, 0) + 1
             data = encode_packet(replace(packet, t_ns=packet.t_ns + self._offset_ns))
             self._add(channels[camera], packet.t_ns, data, sequence=since_key[camera])
@@ -66,7 +65,7 @@ class ClipBook:
         for frame in seen_frames(self._clip.detections):
             if frame.camera not in channels:
                 topic = f"{messages.CAMERA}{frame.camera}{messages.ANNOTATIONS}"
-                channels[frame.camera] = self._channel(topic, "foxglove.ImageAnnotations")
+                channels[frame.camera] = self._channel(topic, schemas.ANNOTATIONS)
             data = encode_annotations(frame, frame.t_ns + self._offset_ns)
             self._add(channels[frame.camera], frame.t_ns, data)
 
@@ -75,7 +74,7 @@ class ClipBook:
         gnss = self._clip.gnss
         if not len(gnss):
             return
-        channel = self._channel(messages.GNSS, "foxglove.LocationFix")
+        channel = self._channel(messages.GNSS, schemas.FIX)
         stamped = replace(gnss, t_ns=gnss.t_ns + self._offset_ns)
         for row in range(len(gnss)):
             self._add(channel, int(gnss.t_ns[row]), encode_fix(stamped, row))
@@ -83,7 +82,7 @@ class ClipBook:
     def signals(self) -> None:
         """Every sample of every signal."""
         channels = [
-            self._channel(f"{messages.SIGNALS}{entry.path}", "fsd.Signal", messages.encode_entry(entry))
+            self._channel(f"{messages.SIGNALS}{entry.path}", schemas.SIGNAL, messages.encode_entry(entry))
             for entry in self._clip.catalogue
         ]
         samples = self._clip.signals
@@ -100,9 +99,9 @@ class ClipBook:
 
     def _channel(self, topic: str, schema: str, metadata: dict[str, str] | None = None) -> int:
         if schema not in self._schemas:
-            encoding, data = messages.schema(schema)
+            encoding, data = schemas.schema(schema)
             self._schemas[schema] = self.writer.register_schema(schema, encoding, data)
-        encoding = "protobuf" if schema in messages.PROTOBUF else "json"
+        encoding = schemas.message_encoding(schema)
         return int(self.writer.register_channel(topic, encoding, self._schemas[schema], metadata or {}))
 
     def _add(

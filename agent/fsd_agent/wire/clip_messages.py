@@ -1,32 +1,31 @@
 """The messages inside a clip, one encoder and one decoder each. The file around them: ``wire/clip.py``.
 
-Protobuf messages are Foxglove's own. JSON messages have the schemas below; numbers are written with the fewest
+Protobuf messages are Foxglove's own. JSON messages have the schemas of ``wire/clip_schemas.py``; numbers are written with the fewest
 digits that read back as the same double, and what is no number is ``null``.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
-from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
-from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
-from foxglove_schemas_protobuf.LocationFix_pb2 import LocationFix
 
 from fsd_agent.records.clip import Clip, ClipRow
 from fsd_agent.records.firing import JudgedFiring
 from fsd_agent.records.worth import Worth
 from fsd_firmware.catalogue import CatalogueEntry, SignalType
-from fsd_firmware.drive.descriptors import descriptor_set
 
 VERSION: Final = 1
 WORTH_VERSION: Final = 1
 """Of the provenance's ``value``, which readers that do not know it pass over."""
 FORMAT: Final = "fsd-clip"
+LIBRARY: Final = f"{FORMAT} {VERSION}"
+"""What the file's header says of who wrote it."""
 META_FOXGLOVE: Final = "foxglove"
+FOXGLOVE_NAMES: Final = ("deviceId", "deviceName")
+"""Both are the vehicle's pseudonym."""
 META_FSD: Final = "fsd"
 
 CAMERA: Final = "/camera/"
@@ -40,58 +39,6 @@ PROVENANCE: Final = "/provenance"
 
 class ClipMessageError(ValueError):
     """A message is not what its schema says; the text names the field."""
-
-
-SIGNAL_SCHEMA: Final = {
-    "title": "fsd.Signal",
-    "type": "object",
-    "properties": {"value": {"type": ["number", "null"]}},
-    "required": ["value"],
-}
-FIRING_SCHEMA: Final = {
-    "title": "fsd.Firing",
-    "type": "object",
-    "properties": {
-        "firing": {"type": "string"},
-        "campaign": {"type": "string"},
-        "version": {"type": "integer"},
-        "t_ns": {"type": "integer"},
-        "wall_ns": {"type": "integer"},
-        "evidence": {"type": "object"},
-    },
-    "required": ["firing", "campaign", "version", "t_ns", "wall_ns", "evidence"],
-}
-PROVENANCE_SCHEMA: Final = {
-    "title": "fsd.Provenance",
-    "type": "object",
-    "properties": {
-        "clip": {"type": "string"},
-        "region": {"type": "string"},
-        "vehicle": {"type": "string"},
-        "campaigns": {"type": "array", "items": {"type": "object"}},
-        "window": {"type": "object"},
-        "kept": {"type": ["object", "null"]},
-        "cut": {"type": "boolean"},
-        "wall_minus_mono_ns": {"type": "integer"},
-        "cameras": {"type": "array", "items": {"type": "string"}},
-        "signals": {"type": "array", "items": {"type": "string"}},
-        "models": {"type": "array", "items": {"type": "string"}},
-        "redaction": {"type": "object"},
-        "value": {"type": "object"},
-    },
-    "required": ["clip", "region", "vehicle", "campaigns", "window", "cut", "redaction"],
-}
-
-PROTOBUF: Final[Mapping[str, Any]] = {
-    "foxglove.CompressedVideo": CompressedVideo,
-    "foxglove.ImageAnnotations": ImageAnnotations,
-    "foxglove.LocationFix": LocationFix,
-}
-_JSON: Final = {
-    "fsd.Signal": SIGNAL_SCHEMA,
-    "fsd.Firing": FIRING_SCHEMA,
-    "fsd.Provenance": PROVENANCE_SCHEMA,
-}
 
 
 def encode_value(value: float) -> bytes:
@@ -170,6 +117,9 @@ class _About(msgspec.Struct, frozen=True):
     cut: bool
 
 
+ABOUT_NAMES: Final = _About.__struct_fields__
+
+
 def encode_about(row: ClipRow, vehicle: str) -> dict[str, str]:
     """The metadata record ``fsd``."""
     return {
@@ -205,6 +155,9 @@ class _Entry(msgspec.Struct, frozen=True):
     description: str
 
 
+ENTRY_NAMES: Final = _Entry.__struct_fields__
+
+
 def encode_entry(entry: CatalogueEntry) -> dict[str, str]:
     """The metadata of a signal's channel."""
     return {
@@ -223,10 +176,3 @@ def decode_entry(path: str, metadata: Mapping[str, str]) -> CatalogueEntry:
     except msgspec.ValidationError as error:
         raise ClipMessageError(f"{SIGNALS}{path}: {error}") from None
     return CatalogueEntry(path, raw.type, raw.unit, raw.minimum, raw.maximum, raw.description)
-
-
-def schema(name: str) -> tuple[str, bytes]:
-    """MCAP's schema encoding and data for a message type of this module."""
-    if name in PROTOBUF:
-        return "protobuf", descriptor_set(PROTOBUF[name].DESCRIPTOR.file)
-    return "jsonschema", json.dumps(_JSON[name], sort_keys=True).encode()

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
@@ -32,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fsd_agent.records.clip import RedactedClip, SealedFile
+from fsd_agent.records.clip import ClipFile, RedactedClip, SealedFile
 from fsd_agent.records.redaction import RedactionRecord
 from fsd_agent.records.region import Route
 from fsd_agent.wire.envelope import key_id_of
@@ -109,7 +110,7 @@ class SealedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def seal_clip(
     redacted: RedactedClip,
-    clip_file: bytes,
+    clip_file: ClipFile,
     *,
     route: Route,
     sign: Callable[[bytes], bytes],
@@ -117,7 +118,7 @@ def seal_clip(
 ) -> SealedFile:
     """The sealed file of a redacted clip in parts of at most 64 KiB and a tag, the header first.
 
-    ``clip_file`` is its encoding (``wire.clip``); ``sign`` gives the device's Ed25519 signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
+    ``clip_file`` is its encoding (``wire.clip``), looked at by ``wire.clip_allowed``; ``sign`` gives the device's Ed25519 signature. Raises :class:`SealError` at once when the clip is bound to another region than the route's.
     """
     policy, registration, row = route.policy, route.registration, redacted.clip.row
     if row.region_id != policy.region_id:
@@ -137,7 +138,7 @@ def seal_clip(
         device_key_id=device_key_id,
         sealing_key_id=policy.sealing_key_id,
         wrapped_key=HPKE_SUITE.encrypt(key, recipient, info),
-        redaction=redacted.redaction,
+        redaction=replace(redacted.redaction, utc_offset_h=None),  # It is a place; the clip inside says it
     )
     body = msgspec.msgpack.encode(manifest)
     if len(body) > MAX_MANIFEST_BYTES:

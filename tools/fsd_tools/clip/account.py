@@ -83,3 +83,5 @@ def _left(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{sum(facts['annotations']['boxes'].values())} detections in {facts['annotations']['frames']} frames"
     yield f"{len(facts['firings'])} firings with what they saw"
     yield f"{facts['fixes']} positions ({facts['redaction']['location']})"
+    if facts["redaction"].get("utc_offset_h") is not None:
+        yield "the time zone"

@@ -57,6 +57,8 @@ def facts_of(clip: ClipContents, size_bytes: int) -> dict[str, Any]:
         "vehicle": clip.vehicle,
         "size_bytes": size_bytes,
         "start": utc(clip.start_ns + clip.wall_minus_mono_ns),
+        "utc_offset_h": record.get("utc_offset_h"),
+        "local_start": local(clip.start_ns + clip.wall_minus_mono_ns, record.get("utc_offset_h")),
         "seconds": (clip.end_ns - clip.start_ns) / 1e9,
         "cut": clip.cut,
         "kept": clip.provenance.get("kept"),
@@ -113,6 +115,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "from, to", f"{facts['vehicle']}, {facts['region']}"
     whole = "cut short" if facts["cut"] else "whole"
     yield "window", f"{facts['start']}, {facts['seconds']:.2f} s, {whole}, {facts['size_bytes']:,} bytes"
+    if facts["local_start"] is not None:
+        yield "local time", f"{facts['local_start']} (nautical zone, not the legal one)"
     if facts["kept"] is not None:
         yield "kept", _kept(facts["kept"])
     for firing in facts["firings"]:
@@ -151,3 +155,11 @@ def utc(wall_ns: int) -> str:
     """Unix time in nanoseconds for people."""
     at = dt.datetime.fromtimestamp(wall_ns / 1e9, dt.UTC)
     return at.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(wall_ns: int, utc_offset_h: int | None) -> str | None:
+    """The same moment in the nautical time zone that the clip says; None where it says none."""
+    if utc_offset_h is None:
+        return None
+    zone = dt.timezone(dt.timedelta(hours=utc_offset_h))
+    return dt.datetime.fromtimestamp(wall_ns / 1e9, zone).isoformat(sep=" ", timespec="milliseconds")

@@ -4,6 +4,10 @@
 fix that has a position, without height, speed and heading; one, because a second cell would tell the moment at which the vehicle
 crossed the border between them, and with it the exact place. ``drop``: none.
 
+Whatever the rule is, the clip says in which nautical time zone it was made, so that local time and light can be told: a band of 15 degrees
+of longitude around a multiple of 15. The legal zone would need a map of the world's borders on the car, kept current, and would often
+name the country.
+
 Unless positions are kept, signals that carry one go too; those that name somebody (:mod:`.identity`) always do.
 """
 
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,8 @@ from fsd_agent.rules.privacy.identity import names_somebody
 from fsd_agent.rules.privacy.plan import Refused
 from fsd_firmware.samples import GnssFixes, empty_gnss
 
+ZONE_DEG: Final = 15
+"""The sun moves over so many degrees of longitude in an hour."""
 _POSITION_BRANCH = "Vehicle.CurrentLocation."
 _POSITION_LEAVES = frozenset({"Latitude", "Longitude"})
 
@@ -47,6 +54,17 @@ def coarse(gnss: GnssFixes, grid_deg: float) -> GnssFixes:
         unknown,
         unknown,
     )
+
+
+def utc_offset_h(rules: RedactionRules, gnss: GnssFixes) -> int | None:
+    """Hours from UTC to nautical time, -12 to 12, at the first fix with a position; None where there is none, or it may not be told.
+
+    A longitude beyond 180 degrees is no position. Of the fix nothing but its zone counts, and of the clip no other fix.
+    """
+    if not rules.time_zone:
+        return None
+    known = np.flatnonzero(np.isfinite(gnss.lat_deg) & (np.abs(gnss.lon_deg) <= 180.0))
+    return round(float(gnss.lon_deg[known[0]]) / ZONE_DEG) if known.size else None
 
 
 def may_leave(rules: RedactionRules, path: str) -> bool:
