@@ -21,6 +21,8 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "rules/privacy/counted.py": ("test_privacy_counted",),
     "rules/privacy/plan.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
     "rules/privacy/strokes.py": ("test_privacy_plan", "test_privacy_counted", "test_privacy_decisions"),
+    "rules/privacy/identity.py": ("test_privacy_identity",),
+    "rules/privacy/painted.py": ("test_privacy_check",),
     "rules/privacy/location.py": (
         "test_privacy_plan",
         "test_privacy_decisions",
