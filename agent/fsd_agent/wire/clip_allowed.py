@@ -118,7 +118,8 @@ class _Look:
         _each(memoryview(data)[len(MAGIC) : -len(MAGIC)], self._in_file, "the file")
         if len(self._provenance) != 1:
             raise ClipMessageError(f"{messages.PROVENANCE}: {len(self._provenance)} messages, not 1")
-        located = self._provenance[0].get("redaction", {}).get("location")
+        (told,) = self._provenance
+        located = told.get("redaction", {}).get("location")
         if located == DROPPED and messages.GNSS in self._channels.values():
             raise ClipMessageError(f"{messages.GNSS}: positions, where the record says that they are dropped")
 
