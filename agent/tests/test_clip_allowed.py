@@ -446,9 +446,12 @@ def test_a_record_at_the_end_is_looked_at_like_any_other() -> None:
     refused(appended(MetadataIndex(0, 0, "vin")), "index of metadata vin")
     refused(appended(ChunkIndex(0, 0, "vin", 0, 0, 0, {}, 0, 0)), "an index of a chunk")
     refused(valid()[:-8] + struct.pack("<BQHI", 7, 9, 0, 0) + b"VIN" + valid()[-8:], "a MessageIndex record")
-    packed = zstandard.compress(b"")
+    known = RecordBuilder()
+    Channel(numbers()[0]["/firing"], "/firing", "json", {}, numbers()[1][schemas.FIRING]).write(known)
+    packed = zstandard.compress(known.end())
     assert accepted(appended(replace(chunk, data=packed)))
     refused(appended(replace(chunk, data=packed + b"VIN")), "can't be read back")
+    refused(appended(replace(chunk, data=zstandard.compress(b"") + b"VIN")), "nothing in it")
 
 
 def test_a_number_is_given_once() -> None:

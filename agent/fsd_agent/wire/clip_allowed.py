@@ -174,6 +174,8 @@ class _Look:
         if chunk.compression != "zstd":
             raise ClipMessageError("a chunk that is not packed as ours are")
         inside = zstandard.ZstdDecompressor().decompress(chunk.data, allow_extra_data=False)
+        if not inside:  # The decompressor asks for nothing behind a frame of nothing
+            raise ClipMessageError("a chunk with nothing in it")
         _each(memoryview(inside), self._in_chunk, "a chunk")
 
     def _chunk_index(self, data: memoryview) -> None:
