@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
+from mcap.records import Channel, Chunk, ChunkIndex, McapRecord, MetadataIndex, Schema
 from mcap.writer import CompressionType, Writer
 
 from fsd_agent.records.clip import Clip, RedactedClip
@@ -29,10 +32,11 @@ from fsd_agent.records.redaction import (
 from fsd_agent.records.worth import Part, Valued, Worth
 from fsd_agent.testing.regions import sample_redacted_clip
 from fsd_agent.testing.streams import looks, row
+from fsd_agent.wire import clip_schemas as schemas
 from fsd_agent.wire.clip import ClipFormatError, decode_clip, encode_clip
 from fsd_agent.wire.clip_allowed import allowed_file
 from fsd_firmware.catalogue import CatalogueEntry
-from fsd_firmware.samples import EncodedPacket, GnssFixes, Kind, Signals
+from fsd_firmware.samples import EncodedPacket, GnssFixes, Kind, Signals, empty_gnss
 
 S = 1_000_000_000
 CAR = "car-1"
@@ -192,7 +196,7 @@ def test_a_metadata_record_of_another_name_is_refused(name: str, told: dict[str,
 def test_a_metadata_name_that_is_not_listed_is_refused(record: str, name: str) -> None:
     told = {one.name: one.metadata for one in make_reader(BytesIO(valid())).iter_metadata()}[record]
     assume(name not in told)
-    refused(edited(f"metadata {record}", lambda value: {**value, name: "x"}), f"metadata {record}: ")
+    refused(edited(f"metadata {record}", lambda value: {**value, name: CAR}), "is not listed")
 
 
 @pytest.mark.parametrize(
@@ -372,8 +376,9 @@ def test_no_position_is_in_a_clip_that_says_they_are_dropped() -> None:
 def test_what_readers_pass_over_is_refused() -> None:
     data, magic = valid(), 8
     private = struct.pack("<BQ", 0x80, 3) + b"VIN"
-    refused(data[:-magic] + private + data[-magic:], "kind 0x80")
+    refused(data[:-magic] + private + data[-magic:], "kind 0x80 in the file, where")
     refused(data + b"VIN", "does not begin and end")
+    refused(b"VIN" + data, "does not begin and end")
     refused(data[:-magic] + b"\x02" + data[-magic:], "can't be read back")
     refused(data[:-magic] + struct.pack("<BQ", 0x80, 9) + data[-magic:], "cut off")
     length = int.from_bytes(data[magic + 1 : magic + 9], "little")
@@ -420,3 +425,88 @@ def test_a_name_is_told_on_one_line_and_shortly(told: str) -> None:
         allowed_file(rewritten(more=lambda writer, _: writer.add_metadata(told, {})), ROW, CAR)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 200
+
+
+def appended(record: McapRecord) -> bytes:
+    """The valid clip with one more record at its end, which its indexes do not know."""
+    builder = RecordBuilder()
+    record.write(builder)
+    return valid()[:-8] + builder.end() + valid()[-8:]
+
+
+def numbers() -> tuple[dict[str, int], dict[str, int]]:
+    summary = make_reader(BytesIO(valid())).get_summary()
+    assert summary is not None
+    topics = {channel.topic: channel.id for channel in summary.channels.values()}
+    return topics, {schema.name: schema.id for schema in summary.schemas.values()}
+
+
+def test_a_record_at_the_end_is_looked_at_like_any_other() -> None:
+    chunk = Chunk("zstd", b"", 0, 0, 0, 0)
+    refused(appended(MetadataIndex(0, 0, "vin")), "index of metadata vin")
+    refused(appended(ChunkIndex(0, 0, "vin", 0, 0, 0, {}, 0, 0)), "an index of a chunk")
+    refused(valid()[:-8] + struct.pack("<BQHI", 7, 9, 0, 0) + b"VIN" + valid()[-8:], "a MessageIndex record")
+    known = RecordBuilder()
+    Channel(numbers()[0]["/firing"], "/firing", "json", {}, numbers()[1][schemas.FIRING]).write(known)
+    packed = zstandard.compress(known.end())
+    assert accepted(appended(replace(chunk, data=packed)))
+    refused(appended(replace(chunk, data=packed + b"VIN")), "can't be read back")
+    refused(appended(replace(chunk, data=zstandard.compress(b"") + b"VIN")), "nothing in it")
+
+
+def test_a_number_is_given_once() -> None:
+    """A reader that goes by the last would show what was looked at as something else."""
+    topics, known = numbers()
+    video, firing = topics["/camera/front/video"], schemas.FIRING
+    assert accepted(appended(Channel(topics["/firing"], "/firing", "json", {}, known[firing])))
+    refused(appended(Channel(video, "/firing", "json", {}, known[firing])), "/firing: the number of another")
+    encoding, data = schemas.schema(firing)
+    refused(
+        appended(Schema(known[schemas.VIDEO], data, encoding, firing)), "fsd.Firing: the number of another"
+    )
+
+
+def test_what_describes_a_signal_describes_nothing_else() -> None:
+    data = edited("channel /gnss", lambda told: (*told[:3], {"description": "VIN"}))
+    refused(data, "topic /gnss: description is not listed")
+
+
+def test_a_message_is_known_by_the_whole_number_of_its_channel() -> None:
+    (first, *_) = numbers()[0].values()
+    refused(rewritten(more=lambda writer, _: writer.add_message(first + 256, 0, b"{}", 0)), "no channel")
+    assert accepted(rewritten(more=lambda writer, _: writer.add_message(numbers()[0]["/gnss"], 9, b"", 9, 1)))
+
+
+def test_a_clip_whose_positions_are_dropped_has_no_topic_for_them() -> None:
+    bare = replace(redacted(gnss=empty_gnss()), redaction=replace(RECORD, location="dropped"))
+    assert accepted(encode_clip(bare, vehicle=CAR, provenance={}))
+
+
+@pytest.mark.parametrize(("length", "passes"), [(4096, True), (4097, False)])
+def test_how_long_text_may_be(length: int, passes: bool) -> None:
+    data = document("/provenance", lambda told: told.update(agent="x" * length))
+    if passes:
+        assert accepted(data)
+    else:
+        refused(data, "/provenance.agent: 4097 characters, at most 4096")
+
+
+@pytest.mark.parametrize("value", [1, 1.5, None, "near"])
+def test_what_evidence_may_be(value: object) -> None:
+    assert accepted(document("/firing", lambda told: told.update(evidence={"detections.car": value})))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("x" * 80, "x" * 80),
+        ("x" * 81, "'" + "x" * 79),
+        ("a\nb", "'a\\nb'"),
+        ("\u2028" * 80, "'" + "\\u2028" * 13 + "\\"),
+    ],
+)
+def test_how_a_name_is_told(name: str, told: str) -> None:
+    refused(rewritten(more=lambda writer, _: writer.add_metadata(name, {})), f"metadata {told}: no clip")
+    data = rewritten(more=lambda writer, known: writer.register_channel(name, "json", known["fsd.Firing"]))
+    refused(data, f"topic {told}: no clip")
+    refused(document("/firing", lambda one: one.update(evidence={name: []})), f"/firing.evidence.{told}: not")

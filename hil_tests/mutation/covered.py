@@ -66,8 +66,6 @@ _TESTS: Mapping[str, tuple[str, ...]] = {
     "pipeline/whereabouts.py": ("test_whereabouts_decisions",),
     "pipeline/left.py": ("test_left_decisions",),
     "wire/box_counts.py": ("test_box_counts",),
-    "wire/clip_allowed.py": ("test_clip_allowed",),
-    "wire/clip_listed.py": ("test_clip_allowed",),
     "wire/spent.py": ("test_uplink_budget",),
     "wire/floors.py": ("test_trust_decisions", "test_consent_decisions"),
     "wire/curve.py": ("test_curve", "test_wire_decisions"),

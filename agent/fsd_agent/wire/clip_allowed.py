@@ -118,7 +118,8 @@ class _Look:
         _each(memoryview(data)[len(MAGIC) : -len(MAGIC)], self._in_file, "the file")
         if len(self._provenance) != 1:
             raise ClipMessageError(f"{messages.PROVENANCE}: {len(self._provenance)} messages, not 1")
-        located = self._provenance[0].get("redaction", {}).get("location")
+        (told,) = self._provenance
+        located = told.get("redaction", {}).get("location")
         if located == DROPPED and messages.GNSS in self._channels.values():
             raise ClipMessageError(f"{messages.GNSS}: positions, where the record says that they are dropped")
 
@@ -173,6 +174,8 @@ class _Look:
         if chunk.compression != "zstd":
             raise ClipMessageError("a chunk that is not packed as ours are")
         inside = zstandard.ZstdDecompressor().decompress(chunk.data, allow_extra_data=False)
+        if not inside:  # The decompressor asks for nothing behind a frame of nothing
+            raise ClipMessageError("a chunk with nothing in it")
         _each(memoryview(inside), self._in_chunk, "a chunk")
 
     def _chunk_index(self, data: memoryview) -> None:
