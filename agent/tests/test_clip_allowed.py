@@ -343,9 +343,18 @@ def test_text_is_bounded() -> None:
         document("/firing", lambda told: told["evidence"].update({f"detections.{long}": 1})),
         "/firing.evidence: 5011",
     )
-    description = CatalogueEntry("Vehicle.Speed", "double", "m/s", 0.0, 90.0, long)
-    data = encode_clip(redacted(catalogue=(description,)), vehicle=CAR, provenance={})
+    data = edited(
+        "channel /signals/Vehicle.Speed", lambda told: (*told[:3], {**told[3], "description": long})
+    )
     refused(data, "topic /signals/Vehicle.Speed: description: 5000")
+
+
+def test_a_long_description_of_a_signal_is_cut_and_costs_no_clip() -> None:
+    entry = CatalogueEntry("Vehicle.Speed", "double", "m/s", 0.0, 90.0, "x" * 5000)
+    data = encode_clip(redacted(catalogue=(entry,)), vehicle=CAR, provenance={})
+    assert allowed_file(data, redacted().clip.row, CAR) == data
+    (kept,) = decode_clip(data).catalogue
+    assert kept.description == "x" * 1000
 
 
 @pytest.mark.parametrize("topic", ["/provenance", "/firing"])

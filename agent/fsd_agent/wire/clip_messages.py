@@ -35,6 +35,8 @@ GNSS: Final = "/gnss"
 SIGNALS: Final = "/signals/"
 FIRING: Final = "/firing"
 PROVENANCE: Final = "/provenance"
+DESCRIPTION_CHARS: Final = 1000
+"""So much of a signal's description is in a clip: a catalogue may say more, and a file holds no longer text than ``wire/clip_listed.py`` says."""
 
 
 class ClipMessageError(ValueError):
@@ -165,7 +167,7 @@ def encode_entry(entry: CatalogueEntry) -> dict[str, str]:
         "unit": entry.unit,
         "minimum": repr(entry.minimum),
         "maximum": repr(entry.maximum),
-        "description": entry.description,
+        "description": entry.description[:DESCRIPTION_CHARS],
     }
 
 
