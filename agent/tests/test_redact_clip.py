@@ -126,7 +126,13 @@ def test_heads_and_plates_are_black_and_the_rest_is_untouched() -> None:
 def test_the_record_counts_what_was_done() -> None:
     redacted = done(clip())
     record = redacted.redaction
-    assert record.rules == ("faces=head_zone", "plates=plate_band", "strictness=standard", "location=drop")
+    assert record.rules == (
+        "faces=head_zone",
+        "plates=plate_band",
+        "strictness=standard",
+        "fill=solid",
+        "location=drop",
+    )
     assert record.sources == ("firmware",)
     assert record.frames == FRAMES
     assert record.boxes >= 2 * FRAMES
