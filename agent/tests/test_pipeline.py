@@ -926,6 +926,11 @@ def test_where_video_waits_for_the_car_to_be_parked_a_clip_stays_captured_until_
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
     assert [one["allowed"] for one in events.of("video_work")] == [True, False, True]
+    begun = RememberedEvents()
+    WhenParked(power, begun).sensed([ModeChange(0, DriveMode.MANUAL)])
+    assert [one["allowed"] for one in begun.of("video_work")] == [False], (
+        "whoever waits for clips is told why"
+    )
 
 
 def test_with_the_ignition_off_video_waits_no_longer() -> None:

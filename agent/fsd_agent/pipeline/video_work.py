@@ -55,7 +55,7 @@ class WhenParked:
         if not modes or modes[-1].mode is self._mode:
             return
         before, self._mode = self._mode, modes[-1].mode
-        if DriveMode.PARKED in {before, self._mode}:
+        if before is DriveMode.UNKNOWN or DriveMode.PARKED in {before, self._mode}:
             self._events.emit("video_work", allowed=self._mode is DriveMode.PARKED)
 
     def may(self) -> bool:
