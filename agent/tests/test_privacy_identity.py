@@ -59,6 +59,22 @@ def test_each_word_and_pair_counts_however_it_is_written(words: tuple[str, ...])
         assert names_somebody(f"Vehicle.Private.{leaf}"), leaf
 
 
+def test_these_are_all() -> None:
+    """Whoever takes one away lets something leave."""
+    assert {
+        *("vin", "fob", "phone", "msisdn", "imei", "imeisv", "imsi", "iccid", "eid", "meid"),
+        *("ssid", "bssid", "mac", "uuid", "email", "username"),
+    } == WORDS
+    assert {
+        *(("key", one) for one in ("id", "number", "serial", "code")),
+        *((one, "plate") for one in ("license", "licence")),
+        *((one, "number") for one in ("registration", "serial")),
+        *((one, "id") for one in ("device", "user", "driver")),
+        *((one, "name") for one in ("device", "network", "user", "driver")),
+        ("ip", "address"),
+    } == PAIRS
+
+
 def test_of_the_standards_branches_that_matter_to_driving_none_is_held_back() -> None:
     """Else a word would take away what campaigns are made for."""
     known = Path(__file__).parents[2] / "tools" / "fsd_tools" / "catalogue" / "vss_6_0.vspec"

@@ -1,7 +1,7 @@
 """Which signals name the vehicle, a person or what they carry: no rule and no consent lets one leave.
 
 By the branches of VSS that are there for it, and by the words of a path, for makers name signals of their own: a path is split at dots,
-underscores and capitals (``Vehicle.Private.PairedPhoneNumber``: vehicle, private, paired, phone, number). A word of :data:`WORDS` is
+underscores, numbers and capitals (``Vehicle.Private.PairedPhoneNumber``: vehicle, private, paired, phone, number). A word of :data:`WORDS` is
 enough, or two of :data:`PAIRS` next to each other. That some signal which only sounds so stays behind is accepted.
 """
 
@@ -35,7 +35,7 @@ PAIRS: Final = frozenset(
         ("user", "id"), ("user", "name"), ("driver", "id"), ("driver", "name"), ("ip", "address"),
     }
 )  # fmt: skip
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 @cache

@@ -54,7 +54,7 @@ def cells_of(luma: Picture, most: int = FLAT_MOST) -> Painted:
         return cells
     high, low = _over(luma, np.maximum), _over(luma, np.minimum)
     middle = (high.astype(np.int16) + low) // 2
-    off = np.abs((middle + STEP // 2) % STEP - STEP // 2)
+    off = np.minimum(middle % STEP, -middle % STEP)
     flat = (high - low <= most) & (off <= OFF)
     height, width = flat.shape
     for down in range(SIDE):
@@ -67,9 +67,9 @@ def _over(picture: Picture, extreme: Extreme) -> Picture:
     """The extreme of each square of ``SIDE``, (height - SIDE + 1, width - SIDE + 1)."""
     height, width = (side - SIDE + 1 for side in picture.shape)
     rows = picture[:height]
-    for down in range(1, SIDE):
+    for down in range(SIDE):
         rows = extreme(rows, picture[down : down + height])
     square = rows[:, :width]
-    for across in range(1, SIDE):
+    for across in range(SIDE):
         square = extreme(square, rows[:, across : across + width])
     return square
