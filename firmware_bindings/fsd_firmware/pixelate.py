@@ -1,6 +1,6 @@
 """Strong pixelation: a rectangle becomes a few flat cells, each of its mean, and means are rounded.
 
-At most ``CELLS`` cells from side to side and from top to bottom, none smaller than ``SMALLEST_PX``: where the rectangle is a head and a way
+At most ``CELLS`` cells from side to side and from top to bottom, of some ``SMALLEST_PX`` and more where the rectangle has as many: where the rectangle is a head and a way
 around it, a face is some two cells wide. Rounding takes what many frames, in which the cells lie elsewhere on the face, could be put together to.
 Of rectangles that overlap the larger one comes later, and is made of what the smaller one left.
 

@@ -30,8 +30,10 @@ CODEC = "vp9"
 """As ``foxglove.CompressedVideo.format`` has it."""
 SPEED = 9
 """The quickest that libvpx has for VP9."""
-RATE_BITS_PX = 4
-"""The rate that is asked for, a pixel. Streets take a third of a bit, noise takes two."""
+RATE_BITS_PX = 8
+"""The rate that is asked for, a pixel. Streets take a third of a bit, noise takes four."""
+RATE_MOST = 2**31 - 1
+"""Bits a second: FFmpeg's limit of the option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _opened(
     context.width, context.height, context.pix_fmt = picture.width, picture.height, PIXEL_FORMAT
     context.framerate, context.time_base = frame_rate, 1 / frame_rate
     context.thread_count = 1
-    rate = round(RATE_BITS_PX * picture.width * picture.height * fps)
+    rate = min(round(RATE_BITS_PX * picture.width * picture.height * fps), RATE_MOST)
     options: dict[str, object] = {
         "deadline": "realtime",
         "speed": SPEED,

@@ -227,6 +227,13 @@ def test_pictures_of_any_size_are_encoded_and_painted_to_their_edges(width: int,
     assert max(int(one.max()) for one in found[2:]) <= 20
 
 
+def test_a_large_picture_at_a_high_rate_is_encoded() -> None:
+    """The rate that is asked for would not fit into FFmpeg's 32 bits."""
+    picture = frame_from_bgr(0, np.full((2160, 3840, 3), 90, np.uint8))
+    (packet,) = PyAvCodec().encode("front", [picture], fps=120, keyframe_every=120)
+    assert packet.keyframe
+
+
 @pytest.mark.parametrize("every", [1, 2, 7])
 def test_key_frames_come_as_often_as_asked_for_and_not_at_cuts(every: int) -> None:
     """Pictures of noise, of which none resembles the one before: a cut at each, and more bytes than any street."""

@@ -48,7 +48,6 @@ class _Parts:
     look: float
     paint: float
     encode: float
-
     whole: float
     """As the agent redacts the clip, with its own share of looks and of looking again."""
 
