@@ -403,7 +403,7 @@ def test_one_pixel_of_another_brightness_is_enough_to_be_no_cell() -> None:
             assert not cells_of(luma).any(), (row, column)
 
 
-@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (2, 9), (9, 1), (5, 5), (0, 7)])
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (3, 9), (9, 3), (5, 5), (0, 7)])
 def test_nothing_smaller_than_a_cell_is_one(shape: tuple[int, int]) -> None:
     assert cells_of(np.full(shape, 128, np.uint8)).sum() == (25 if shape == (5, 5) else 0)
 
