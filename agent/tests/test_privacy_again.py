@@ -20,17 +20,34 @@ WIDTH, HEIGHT = 1000, 500
 MIDDLE = (480.0, 200.0, 520.0, 300.0)
 
 
+def doubtful(*seen: tuple[float, tuple[float, ...]]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Those without anybody, and those of broken tracks, in looks."""
+    t_ns = np.array([round(at * STEP) for at, _ in seen], np.int64)
+    found = look_again(LOOKS, sightings(t_ns, np.array([box for _, box in seen], np.float32)), WIDTH, HEIGHT)
+    empty, broken = (
+        [(one.start_ns // STEP, one.end_ns // STEP) for one in kind] for kind in (found.empty, found.broken)
+    )
+    return empty, broken
+
+
 def stretches(
     *seen: tuple[float, tuple[float, ...]],
     looks: np.ndarray = LOOKS,
     width: int = WIDTH,
     height: int = HEIGHT,
 ) -> list[tuple[float, float]]:
-    """In looks, for persons at the looks of ``seen``."""
+    """All of them together, in looks, for persons at the looks of ``seen``."""
     t_ns = np.array([round(at * STEP) for at, _ in seen], np.int64)
     persons = sightings(t_ns, np.array([box for _, box in seen], np.float32).reshape(-1, 4))
     found = look_again(looks, persons, width, height)
-    return [(one.start_ns / STEP, one.end_ns / STEP) for one in found]
+    parts = sorted((one.start_ns / STEP, one.end_ns / STEP) for one in (*found.empty, *found.broken))
+    joined: list[tuple[float, float]] = []
+    for start, end in parts:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def throughout(
@@ -133,6 +150,16 @@ def test_whom_others_saw_between_the_looks_was_there() -> None:
     """Firmware sees the person between the models' looks: neither a stretch without anybody nor a gap."""
     slow = LOOKS[::3]
     assert stretches(*((at + 0.5, MIDDLE) for at in range(18)), (0, MIDDLE), (18, MIDDLE), looks=slow) == []
+
+
+def test_an_empty_stretch_is_told_from_a_broken_track() -> None:
+    other = throughout((200.0, 200.0, 240.0, 300.0))
+    gap = [one for one in throughout() if one[0] not in {8, 9}]
+    assert doubtful(*other, *gap) == ([], [(7, 10)])
+    assert doubtful(*gap) == ([(7, 10)], [(7, 10)])
+    assert doubtful(*throughout(end=4)) == ([(4, 20)], [(4, 9)])
+    assert doubtful(*throughout(end=4), *throughout(begin=18)) == ([(4, 18)], [(4, 9), (13, 18)])
+    assert doubtful((10, MIDDLE)) == ([(0, 20)], [])
 
 
 def test_stretches_that_touch_are_one() -> None:

@@ -169,7 +169,7 @@ def test_the_record_tells_cameras_and_packages_apart() -> None:
 def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() -> None:
     detector = MarkerDetector()
     redacted = done(clip(detections=()), detectors=[detector])
-    assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 9, 12, 15, 18, 19]
+    assert [t // STEP for _, t in detector.looked_at] == [0, 6, 12, 18, 19]
     for t_ns, now in pictures(redacted.clip.packets).items():
         x = 20 + 2 * (t_ns // STEP + LEAD)
         assert not now[30:44, x : x + 16].any()
@@ -179,7 +179,7 @@ def test_a_detector_alone_covers_them_too_and_its_boxes_stay_as_annotations() ->
 
 
 def test_a_slow_camera_is_looked_at_often_enough_for_the_rules() -> None:
-    """Every third of its frames would be further apart than the rules allow, and no clip would ever leave."""
+    """Every sixth of its frames would be further apart than the rules allow, and no clip would ever leave."""
     detector = MarkerDetector()
     done(clip(detections=()), replace(RULES, max_gap_ns=2 * STEP), detectors=[detector])
     assert [t // STEP for _, t in detector.looked_at] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19]
@@ -200,7 +200,7 @@ def test_the_frames_around_a_pause_of_the_camera_are_looked_at() -> None:
     redacted = done(
         clip(packets=packets, detections=()), replace(RULES, max_gap_ns=4 * STEP), detectors=[detector]
     )
-    assert [t // STEP for _, t in detector.looked_at] == [0, 3, 6, 7, 16, 19]
+    assert [t // STEP for _, t in detector.looked_at] == [0, 4, 7, 16, 19]
     assert len(redacted.clip.packets) == 12
 
 
@@ -423,13 +423,13 @@ def heads_open(redacted: RedactedClip) -> list[int]:
 
 
 def test_a_stretch_that_has_nobody_is_looked_at_again_at_every_frame() -> None:
-    """Without the second look the frames 7 to 11 would show the head: the looks at 6, 9 and 12 are the nearest."""
-    detector = BlinkingDetector([9])
+    """Without the second look the frames 7 to 17 would show the head: the looks at 6, 12 and 18 are the nearest."""
+    detector = BlinkingDetector([12])
     redacted = done(clip(detections=()), SHORT_HOLD, detectors=[detector])
     looked = [t // STEP for _, t in detector.looked_at]
-    assert looked == [0, 3, 6, 9, 12, 15, 18, 19, 6, 7, 8, 9, 10, 11, 12]
-    assert detector.thorough == [False] * 8 + [True] * 7
-    assert redacted.redaction.looked_again == 7
+    assert looked == [0, 6, 12, 18, 19, *range(6, 19)]
+    assert detector.thorough == [False] * 5 + [True] * 13
+    assert redacted.redaction.looked_again == 13
     assert heads_open(redacted) == []
     (kept,) = redacted.clip.detections
     assert kept.frame_t_ns.tolist() == sorted({t * STEP for t in looked})
@@ -439,13 +439,13 @@ def test_where_nobody_was_missed_no_frame_is_looked_at_twice() -> None:
     detector = MarkerDetector()
     redacted = done(clip(detections=()), detectors=[detector])
     assert redacted.redaction.looked_again == 0
-    assert len(detector.looked_at) == 8
+    assert len(detector.looked_at) == 5
 
 
 def test_whoever_goes_missing_in_mid_picture_is_looked_for_behind_it() -> None:
     detector = BlinkingDetector(range(12, 20))
     redacted = done(clip(detections=()), SHORT_HOLD, detectors=[detector])
-    assert [t // STEP for _, t in detector.looked_at[8:]] == list(range(9, 20))
+    assert [t // STEP for _, t in detector.looked_at[5:]] == [*range(6, 18), 19]
     assert heads_open(redacted) == []
 
 
@@ -464,13 +464,13 @@ class CountingCodec(PictureCodec):
 
 
 def test_to_look_a_video_is_decoded_as_far_as_it_is_looked_at() -> None:
-    """Key frames at -3, 5 and 13; looks at 0, 3, 6 ... 18, 19, and again at 6 to 12."""
+    """Key frames at -3, 5 and 13; looks at 0, 6, 12, 18, 19, and again at 6 to 18."""
     codec = CountingCodec()
-    done(clip(detections=()), SHORT_HOLD, codec, detectors=[BlinkingDetector([9])])
+    done(clip(detections=()), SHORT_HOLD, codec, detectors=[BlinkingDetector([12])])
     size, first, again, painting = codec.streams
     assert size == [-3]
-    assert first == [*range(-3, 4), *range(5, 13), *range(13, 20)]
-    assert again == list(range(5, 13))
+    assert first == [*range(-3, 1), *range(5, 13), *range(13, 20)]
+    assert again == list(range(5, 19))
     assert painting == list(range(-3, 20))
 
 
@@ -494,13 +494,13 @@ def test_what_is_decoded_for_some_frames_shows_them_as_the_whole_video_does(
 
 def test_rules_without_faces_look_once() -> None:
     rules = replace(RULES, faces=FaceRule.NONE)
-    detector = BlinkingDetector([9])
+    detector = BlinkingDetector([12])
     assert done(clip(detections=()), rules, detectors=[detector]).redaction.looked_again == 0
 
 
 def test_a_second_look_that_fails_refuses_the_clip() -> None:
-    detector = BlinkingDetector([9])
-    broken = FailsLater(detector, after=8)
+    detector = BlinkingDetector([12])
+    broken = FailsLater(detector, after=5)
     result = redact(clip(detections=()), SHORT_HOLD, PictureCodec(), [broken], sizes=SIZES)
     assert isinstance(result, Refused)
     assert result.reason == DropReason.REDACTION_FAILED

@@ -98,8 +98,8 @@ def bench_redact(rounds: int, progress: Progress) -> BenchResult:
     name); figures are of the other half, and "set on" tells the first. Peers in the same run: NanoDet in one pass with
     what a campaign would trust, through the same policy; and a face detector alone (YuNet, in steps of 640 pixels), whose
     boxes are painted as they are. Times are of one thread, in turns on the same six pictures, detectors and policy, without
-    decoding and encoding; those who set the limit measured 18.4 ms a pass. In time: two videos, at which the agent looks six times a second and again at stretches that may have
-    hidden somebody; against it the tracks of a pass over every frame. Video end to end: of both videos at 1280x720 and thirty frames a second, one
+    decoding and encoding; those who set the limit measured 18.4 ms a pass. In time: two videos, each as clips that begin at every frame before the second look, at which the agent looks three times a second and
+    again at stretches that may have hidden somebody; against it the tracks of a pass over every frame. Video end to end: of both videos at 1280x720 and thirty frames a second, one
     of a street by somebody who walks, one of a yard by a camera that stands. Memory is what a process of its own takes on when it opens the second model and looks once.
     """
     pictures = read_street(data_dir() / "street_eval")

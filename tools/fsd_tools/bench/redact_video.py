@@ -29,8 +29,8 @@ from fsd_firmware.samples import Detections, EncodedPacket, Frame, empty_gnss, e
 from fsd_tools.bench.frame import Figure, Goal, figure, interleaved
 from fsd_tools.errors import ToolError
 
-FRAMES = 33
-"""Of each video: enough for a key frame and what follows it."""
+FRAMES = 60
+"""Of each video: two groups of pictures, so that key frames are as frequent as in a longer clip."""
 WIDTH, HEIGHT = 1280, 720
 FPS = 30.0
 LOOKED = 4
@@ -107,7 +107,7 @@ def _frames(video: Path) -> list[PyAvFrame]:
 def _often(rules: RedactionRules) -> float:
     """Share of the frames of a clip of a minute that are looked at."""
     times = (np.arange(round(60 * FPS)) * 1e9 / FPS).astype(np.int64)
-    return len(look_times(times, rules.max_gap_ns)) / times.size
+    return len(look_times(rules, times)) / times.size
 
 
 def _timed(
@@ -120,7 +120,7 @@ def _timed(
     decoded = list(codec.decode(packets))
     looked = decoded[:: len(decoded) // LOOKED][:LOOKED]
     frame_t_ns = np.array([frame.t_ns for frame in decoded], np.int64)
-    at_ns = frozenset(look_times(frame_t_ns, rules.max_gap_ns))
+    at_ns = frozenset(look_times(rules, frame_t_ns))
     seen = [one for frame in decoded if frame.t_ns in at_ns for one in _look(frame, detectors, rules)]
     width, height = decoded[0].width, decoded[0].height
 

@@ -137,6 +137,11 @@ def heads_of(persons: NDArray[np.float64]) -> Boxes:
     return _part(persons, _HEAD)
 
 
+def plate_bands_of(cars: NDArray[np.float64]) -> Boxes:
+    """Plate bands (n, 4) of cars' boxes (n, 4)."""
+    return _part(cars, _PLATE)
+
+
 def _picture(path: Path, half: int, rows: Sequence[tuple[str, list[float]]]) -> StreetPicture:
     persons = np.array([box for name, box in rows if name != "Car"]).reshape(-1, 4)
     cars = np.array([box for name, box in rows if name == "Car"]).reshape(-1, 4)
@@ -145,7 +150,7 @@ def _picture(path: Path, half: int, rows: Sequence[tuple[str, list[float]]]) -> 
         half,
         heads=heads_of(persons),
         head_of_px=persons[:, 3] - persons[:, 1],
-        plates=_part(cars, _PLATE),
+        plates=plate_bands_of(cars),
         plate_of_px=cars[:, 3] - cars[:, 1],
     )
 

@@ -2,10 +2,9 @@
 
 Only where a look saw a person; of a clip without any, the condition that fired says whether that can be (``pipeline/redact``). Then
 
-* each stretch of looks without anybody, nor seen by others between the looks beside it: from the look with somebody before it to the one after it, or to the video's end;
-* each such gap of a track;
-* each end of a track that is not at the picture's edge and not at the video's: ``AROUND_NS`` from there on, and each beginning
-  likewise before it. Somebody does not come out of nothing.
+* empty: each stretch of looks without anybody, nor seen by others between the looks beside it: from the look with somebody before it to the one after it, or to the video's end;
+* broken: each such gap of a track, and each end of one that is not at the picture's edge and not at the video's: ``AROUND_NS`` from
+  there on, and each beginning likewise before it. Somebody does not come out of nothing.
 
 A track is one of at least ``MIN_LOOKS`` looks; for a box that was seen once the stretch without anybody is enough.
 """
@@ -34,23 +33,31 @@ class Stretch:
     end_ns: int
 
 
-def look_again(
-    look_t_ns: NDArray[np.int64], persons: Sightings, width: int, height: int
-) -> tuple[Stretch, ...]:
-    """Stretches, by time, apart from each other, of the video from its first to its last look.
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Where somebody may have been missed, of the video from its first to its last look; each by time, apart from each other."""
+
+    empty: tuple[Stretch, ...] = ()
+    """Nobody is there: whoever was missed was missed altogether, and is there as long as people are."""
+    broken: tuple[Stretch, ...] = ()
+    """Somebody is there now and then: who is missed may be missed for a frame. Some of it may be empty as well."""
+
+
+def look_again(look_t_ns: NDArray[np.int64], persons: Sightings, width: int, height: int) -> Doubtful:
+    """What is to be looked at again.
 
     ``look_t_ns`` (k,), increasing, are the times at which those looked who can look again; ``persons`` are whom anybody saw at any time.
     """
     if not persons.t_ns.size:
-        return ()
-    found = _without(look_t_ns, persons.t_ns)
+        return Doubtful()
+    broken = []
     for track in follow(persons):
         times = np.unique(track.t_ns)
         if times.size >= MIN_LOOKS:
             during = look_t_ns[(look_t_ns >= times[0]) & (look_t_ns <= times[-1])]
-            found += _without(during, times)
-            found += _ends(look_t_ns, track, width, height)
-    return _joined(found)
+            broken += _without(during, times)
+            broken += _ends(look_t_ns, track, width, height)
+    return Doubtful(_joined(_without(look_t_ns, persons.t_ns)), _joined(broken))
 
 
 def within(stretches: Sequence[Stretch], t_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
