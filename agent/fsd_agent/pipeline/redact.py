@@ -44,9 +44,10 @@ def redact(
 ) -> RedactedClip | Refused:
     """The clip without what ``rules`` forbid, or why that is impossible.
 
-    Each of ``detectors`` looks three times a second (``strict``: six times), or as often as the rules allow no less, and always at
-    the last frame; what they see joins what the clip holds already. Without any the clip's own detections must do. ``sizes`` are each camera's width and height in pixels, as
-    the vehicle describes it. Where nothing has to be painted, packets pass unchanged, lead-in included.
+    Each of ``detectors`` looks three times a second (``strict``: six times), more often where the rules ask for it, and always at
+    the last frame; what they see joins what the clip holds already. Without any the clip's own detections must do. ``sizes`` are
+    each camera's width and height in pixels, as the vehicle describes it. Where nothing has to be painted, packets pass unchanged,
+    lead-in included.
 
     Raises :class:`RedactionStoppedError` soon after ``stopped`` has become true.
     """
