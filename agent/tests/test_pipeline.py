@@ -919,12 +919,15 @@ def test_where_video_waits_for_the_car_to_be_parked_a_clip_stays_captured_until_
     bench.drive()
     bench.finish()
     assert len(bench.clips(ClipState.CAPTURED)) == 2
+    status = teller_of(bench).status(bench.region.route("car-1"))
+    assert (status.spool["captured"].clips, status.until_parked) == (2, True)
     video.sensed([ModeChange(13 * S, DriveMode.ASSISTED)])
     bench.finish()
     assert len(bench.clips(ClipState.CAPTURED)) == 2
     video.sensed([ModeChange(14 * S, DriveMode.MANUAL), ModeChange(15 * S, DriveMode.PARKED)])
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
+    assert not teller_of(bench).status(bench.region.route("car-1")).until_parked
     assert [one["allowed"] for one in events.of("video_work")] == [True, False, True]
     begun = RememberedEvents()
     WhenParked(power, begun).sensed([ModeChange(0, DriveMode.MANUAL)])
@@ -1135,6 +1138,7 @@ def teller_of(bench: Bench, trouble: str = "") -> Teller:
         ),
         models=("nanodet@1",),
         every_s=5.0,
+        video=bench.video,
         unjudged=bench.selector.missed,
         kept=bench.keeper.counted,
     )

@@ -13,6 +13,7 @@ from fsd_agent.adapters.status_file import STATUS_FILE, StatusFile, boot_id, rea
 from fsd_agent.pipeline.faults import FaultLog
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.tell_locally import LocalTeller
+from fsd_agent.pipeline.video_work import WhenParked
 from fsd_agent.ports.local_status import StatusStore, StatusStoreError
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.local_status import LocalStatus
@@ -23,6 +24,7 @@ from fsd_agent.testing.journal import MemoryJournal
 from fsd_agent.testing.ledger import MemoryLedger
 from fsd_agent.testing.local_status import MemoryStatusStore
 from fsd_agent.testing.regions import sample_region
+from fsd_agent.testing.unlimited import AlwaysOn
 from fsd_agent.testing.vehicle_keys import MemoryVehicleKeys
 from fsd_agent.wire.ledger import decode_head
 from fsd_agent.wire.local_status import (
@@ -49,6 +51,7 @@ class Bench:
         )  # fmt: skip
         self.journal = MemoryJournal()
         self.faults = FaultLog(self.events, self.clock)
+        self.video = WhenParked(AlwaysOn(), self.events)
         self.teller = LocalTeller(
             store=self.store,
             known=cast("Any", self),
@@ -64,6 +67,7 @@ class Bench:
             faults=self.faults.all,
             models=("nanodet@1",),
             events=self.events,
+            video=self.video,
         )
 
     @property
@@ -93,6 +97,7 @@ def test_a_route_and_everything_about_it() -> None:
     assert (told.uplink.failures, told.uplink.refused, told.uplink.delivered_clips) == (2, 1, 3)
     assert told.uplink.waits == {"roaming": 2}
     assert told.trouble == "broker: refused"
+    assert told.until_parked
     assert decode_head(told.ledger_head).value.size == 0
     assert told.ended == ""
     assert bench.tell("stopped").ended == "stopped"

@@ -196,6 +196,25 @@ def test_clips_that_wait_by_region_and_how_long(vehicle: Path, capsys: pytest.Ca
     )
 
 
+@pytest.mark.parametrize("until_parked", [True, False])
+def test_captured_clips_that_wait_for_the_car_to_be_parked(
+    vehicle: Path, capsys: pytest.CaptureFixture[str], *, until_parked: bool
+) -> None:
+    told = "not painted and encoded before the car is parked: 1 captured"
+    put(vehicle, until_parked=until_parked)
+    assert "parked" not in show(vehicle, capsys)[1], "nothing is captured"
+    journal = SqliteJournal(vehicle / "data" / "journal.db")
+    try:
+        row = ClipRow("0" * 32, "cn", Purpose.SAFETY, ClipState.STAGED, 0, 1, 0, (), (), 0)
+        journal.accept((), [row])
+        journal.captured(row.clip_id, cut=False)
+    finally:
+        journal.close()
+    assert (told in show(vehicle, capsys)[1]) is until_parked
+    put(vehicle, until_parked=until_parked, ended="stopped")
+    assert told not in show(vehicle, capsys)[1], "that was the word of an agent that runs no more"
+
+
 def test_a_refused_policy_and_a_journal_that_can_not_be_read(
     vehicle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

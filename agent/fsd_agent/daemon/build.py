@@ -166,9 +166,10 @@ def _put_together(
             trouble,
             faults,
             models,
+            video,
         ),
         local=open_local_teller(
-            config, data, parts, deliverer, holds, trouble, faults, models, finishing.valuing
+            config, data, parts, deliverer, holds, trouble, faults, models, finishing.valuing, video
         ),
         journal=parts.journal,
         ledger=parts.ledger,

@@ -18,6 +18,7 @@ from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
 from fsd_agent.pipeline.valuing import Valuing
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.rules.triggers.engine import TriggerEngine
 
 
@@ -33,6 +34,7 @@ def open_teller(
     trouble: Callable[[], str],
     faults: FaultLog,
     models: tuple[str, ...],
+    video: VideoWork,
 ) -> Teller:
     """Of the status that a region gets."""
 
@@ -59,6 +61,7 @@ def open_teller(
         sent=lambda: deliverer.stats().sent,
         models=models,
         every_s=config.uplink.status_every_s,
+        video=video,
     )
 
 
@@ -72,6 +75,7 @@ def open_local_teller(
     faults: FaultLog,
     models: tuple[str, ...],
     valuing: Valuing,
+    video: VideoWork,
 ) -> LocalTeller:
     """Of the status that stays on the vehicle."""
     return LocalTeller(
@@ -89,5 +93,6 @@ def open_local_teller(
         faults=faults.all,
         models=models,
         valued=lambda: valuing.counts,
+        video=video,
         events=parts.events,
     )

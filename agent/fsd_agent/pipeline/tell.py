@@ -14,6 +14,7 @@ from typing import Protocol
 
 from fsd_agent import __version__
 from fsd_agent.pipeline.control import Control
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import CampaignTotals, Journal, Level
 from fsd_agent.records.delivery import BytesSent
@@ -54,6 +55,7 @@ class Teller:
         sent: Callable[[], tuple[BytesSent, ...]],
         models: tuple[str, ...],
         every_s: float,
+        video: VideoWork,
         waits: Callable[[str], Mapping[str, int]] = lambda _region_id: {},
         unjudged: Callable[[str], Mapping[str, dict[str, int]]] = lambda _region_id: {},
         kept: Callable[[str], Mapping[str, dict[str, int]]] = lambda _region_id: {},
@@ -78,6 +80,7 @@ class Teller:
         self._sent = sent
         self._models = models
         self._every_s = every_s
+        self._video = video
         self._waits = waits
         self._unjudged = unjudged
         self._kept = kept
@@ -121,6 +124,7 @@ class Teller:
             waits=dict(self._waits(region_id)),
             unjudged=dict(self._unjudged(region_id)),
             kept=dict(self._kept(region_id)),
+            until_parked=not self._video.may(),
         )
 
     def _told(self, trouble: str, region_id: str, others: Collection[str]) -> str:

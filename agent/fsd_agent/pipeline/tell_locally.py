@@ -14,6 +14,7 @@ from typing import Protocol
 from fsd_agent import __version__
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.tell import spool_levels
+from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.events import EventSink
 from fsd_agent.ports.journal import Journal, JournalError
@@ -64,6 +65,7 @@ class LocalTeller:
         faults: Callable[[], tuple[Fault, ...]],
         models: tuple[str, ...],
         events: EventSink,
+        video: VideoWork,
         valued: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """``valued`` counts clips by how valuing them went."""
@@ -81,6 +83,7 @@ class LocalTeller:
         self._faults = faults
         self._models = models
         self._events = events
+        self._video = video
         self._valued = valued
         before = store.newest()
         self._last_connected_ns = before.uplink.last_connected_wall_ns if before is not None else 0
@@ -111,6 +114,7 @@ class LocalTeller:
             dropped=dropped,
             faults=self._faults(),
             models=self._models,
+            until_parked=not self._video.may(),
             valued=dict(self._valued()),
         )
         try:

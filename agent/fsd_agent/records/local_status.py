@@ -74,5 +74,7 @@ class LocalStatus:
     """The newest, the newest last."""
     models: tuple[str, ...] = ()
     """Model packages in use, ``name@version``."""
+    until_parked: bool = False
+    """Captured clips are not looked at, painted and encoded before the car is parked (``pipeline.video_work``)."""
     valued: dict[str, int] = field(default_factory=dict)
     """Clips valued by this run, by :class:`~fsd_agent.records.worth.Valued`."""

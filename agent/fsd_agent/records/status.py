@@ -130,3 +130,5 @@ class Status:
     kept: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of campaigns that keep no more than some seconds of a clip: this run's clips, by campaign and what became of them
     (``pipeline.keep.Outcome``)."""
+    until_parked: bool = False
+    """Captured clips are not looked at, painted and encoded before the car is parked (``pipeline.video_work``)."""

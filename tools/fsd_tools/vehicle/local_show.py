@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.local_status import Belongs
 from fsd_agent.records.status import Fault, HoldSpan, SpoolLevel
 from fsd_agent.wire.moments import NS_PER_S, show_moment
@@ -56,6 +57,12 @@ def wait_lines(waits: Mapping[str, int]) -> Iterator[str]:
     if waits:
         shown = sorted(waits.items(), key=lambda each: (-each[1], each[0]))
         yield f"not sent now: {', '.join(f'{count} {reason}' for reason, count in shown)}"
+
+
+def parked_lines(captured: int, *, until_parked: bool) -> Iterator[str]:
+    """Why clips that are captured stay that, if there are any."""
+    if captured and until_parked:
+        yield f"not painted and encoded before the car is parked: {captured} captured"
 
 
 def fault_lines(faults: tuple[Fault, ...]) -> Iterator[str]:
@@ -123,6 +130,9 @@ def _waiting(found: VehicleStatus) -> Iterator[str]:
         oldest = "not noted yet" if one.oldest_s is None else duration(one.oldest_s)
         may = f"of {one.retention_days} d" if one.retention_days is not None else "without a policy in force"
         yield f"clips for region {region_id}: {counts}; the oldest has waited {oldest} {may}"
+    if found.told is not None and found.agent is Agent.RUNNING:
+        captured = sum(one.clips.get(ClipState.CAPTURED, 0) for one in found.waiting.values())
+        yield from parked_lines(captured, until_parked=found.told.until_parked)
 
 
 def _uplink(found: VehicleStatus) -> Iterator[str]:

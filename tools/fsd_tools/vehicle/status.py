@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fsd_agent.adapters.system_clock import SystemClock
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.status import CampaignStatus, Status
 from fsd_agent.rules.trust.certificates import CertificateState, certificate_life
 from fsd_agent.wire.ledger import LedgerFormatError, decode_head
@@ -26,7 +27,15 @@ from fsd_agent.wire.transfer import status_subscription
 from fsd_tools.errors import ToolError, UsageError
 from fsd_tools.region.layout import RegionDir
 from fsd_tools.region.operator import load_policy, read_retained
-from fsd_tools.vehicle.local_show import facts, fault_lines, hold_lines, level_line, lines, wait_lines
+from fsd_tools.vehicle.local_show import (
+    facts,
+    fault_lines,
+    hold_lines,
+    level_line,
+    lines,
+    parked_lines,
+    wait_lines,
+)
 from fsd_tools.vehicle.local_status import vehicle_status
 
 
@@ -155,7 +164,8 @@ def _show(one: Status, console: Console) -> None:
     waiting = "; ".join(level_line(state, level) for state, level in sorted(one.spool.items())) or "none"
     lost = ", ".join(f"{count} {name}" for name, count in sorted(one.lost.items()) if count) or "none"
     console.print(f"  clips under way: {waiting}; input lost: {lost}", highlight=False)
-    for line in wait_lines(one.waits):
+    captured = one.spool[ClipState.CAPTURED].clips if ClipState.CAPTURED in one.spool else 0
+    for line in (*parked_lines(captured, until_parked=one.until_parked), *wait_lines(one.waits)):
         console.print(f"  {line}", highlight=False)
     console.print(f"  models: {', '.join(one.models) or 'none'}; formats: {_formats(one)}", highlight=False)
     for line in fault_lines(one.faults):

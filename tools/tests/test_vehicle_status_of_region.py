@@ -1,13 +1,14 @@
-"""What an operator reads of a vehicle's certificate."""
+"""What an operator of a region reads of a vehicle's status: certificate, campaigns, what waits."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from fsd_agent.records.status import CampaignStatus, ProcessUse, Status
+from fsd_agent.records.status import CampaignStatus, ProcessUse, SpoolLevel, Status
 from fsd_tools.vehicle.status import _show
 
 DAY_NS = 86_400 * 10**9
@@ -72,3 +73,18 @@ def test_what_became_of_clips_that_are_cut_is_shown() -> None:
     _show(said, console)
     text = console.export_text()
     assert "cut to the best seconds: crossing: 3 short enough, 12 shortened, 1 undecided" in text
+
+
+def test_a_region_reads_that_captured_clips_wait_for_the_car_to_be_parked() -> None:
+    use, spool = ProcessUse(0.0, 0, 0), {"captured": SpoolLevel(3, 0, 1)}
+    said = Status("car-1", "cn", 1, 1, 0, "0", 0, (), {}, "", "", spool, {}, use, "", until_parked=True)
+    for one, shown in (
+        (said, True),
+        (replace(said, until_parked=False), False),
+        (replace(said, spool={}), False),
+    ):
+        console = Console(record=True, width=120)
+        _show(one, console)
+        assert (
+            "not painted and encoded before the car is parked: 3 captured" in console.export_text()
+        ) is shown
