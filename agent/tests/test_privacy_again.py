@@ -167,6 +167,15 @@ def test_stretches_that_touch_are_one() -> None:
     assert stretches(*away) == [(7, 11)]
 
 
+def test_of_broken_tracks_each_stretch_is_named_once() -> None:
+    """Beside an earlier one: two that touch, and one that lies within another's."""
+    other, third = throughout((100.0, 200.0, 140.0, 300.0)), throughout((800.0, 200.0, 840.0, 300.0), end=8)
+    touching = [one for one in throughout() if one[0] not in {3, 8, 10}]
+    assert doubtful(*other, *touching) == ([], [(2, 4), (7, 11)])
+    inside = [one for one in throughout() if one[0] not in {3, 10}]
+    assert doubtful(*other, *third, *inside) == ([], [(2, 4), (8, 13)])
+
+
 def test_within_takes_both_ends() -> None:
     parts = (Stretch(10, 20), Stretch(40, 40))
     t_ns = np.array([9, 10, 15, 20, 21, 39, 40, 41])

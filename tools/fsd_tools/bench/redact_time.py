@@ -107,7 +107,7 @@ def in_time_figures(
         (
             "plate bands that are left open",
             f"% of {twice.bands:.0f}",
-            lambda one: one.open_bands / one.bands,
+            lambda one: one.open_bands / one.bands if one.bands else 0.0,
             None,
         ),
         ("looks of each model", "% of the frames", lambda one: one.looks / one.frames, None),
