@@ -9,7 +9,6 @@ from dataclasses import replace
 from random import Random
 
 from fsd_agent.ports.journal import (
-    MAX_UNTOLD,
     CampaignTotals,
     IllegalMoveError,
     JournalError,
@@ -26,6 +25,7 @@ from fsd_agent.records.reasons import DropReason
 from fsd_agent.records.worth import Worth
 from fsd_agent.rules.spool.evict import EVICTABLE
 from fsd_agent.rules.spool.lifecycle import LIVE, refuse_move, widen
+from fsd_agent.testing.journal_firings import MemoryFirings
 
 
 class MemoryJournal:
@@ -42,11 +42,7 @@ class MemoryJournal:
         self._clips: dict[str, ClipRow] = {}
         self._afloat: dict[str, ClipRow] = {}
         """Rows as they were before moves that a power cut may take back."""
-        self._firings: dict[str, JudgedFiring] = {}
-        self._region_of: dict[str, str] = {}
-        """By firing."""
-        self._untold: dict[str, UntoldFiring] = {}
-        self._never_told: Counter[str] = Counter()
+        self._firings = MemoryFirings()
         self.state: dict[str, bytes] = {}
         self.state_writes: list[str] = []
         """Its keys as they were written, each time anew."""
@@ -60,24 +56,9 @@ class MemoryJournal:
             after = dict(self._clips)
             for clip in clips:
                 _put_staged(after, clip)
-            new: dict[str, JudgedFiring] = {}
-            for firing in firings:
-                _check_firing(firing, after)
-                if firing.firing_id in self._firings or firing.firing_id in new:
-                    raise JournalError(f"firing {firing.firing_id}: already journalled")
-                new[firing.firing_id] = firing
+            self._firings.check(firings, after)
             self._clips = after
-            for firing_id, judged in new.items():
-                region_id = judged.region_id if judged.clip_id is None else after[judged.clip_id].region_id
-                self._firings[firing_id] = replace(judged, region_id="", telling=None)
-                self._region_of[firing_id] = region_id
-                if judged.telling is not None:
-                    self._untold[firing_id] = UntoldFiring(
-                        self._firings[firing_id], region_id, judged.telling
-                    )
-            while len(self._untold) > MAX_UNTOLD:
-                gone = self._untold.pop(next(iter(self._untold)))
-                self._never_told[gone.region_id] += 1
+            self._firings.add(firings, after)
 
     def captured(self, clip_id: str, *, cut: bool) -> None:
         """See the port."""
@@ -210,44 +191,31 @@ class MemoryJournal:
         """See the port."""
         with self._lock:
             self._open()
-            found = [judged for judged in self._firings.values() if judged.clip_id == clip_id]
-            return tuple(sorted(found, key=lambda judged: judged.firing.t_ns))
+            return self._firings.of_clip(clip_id)
 
     def usage(self, region_id: str, campaign_id: str, *, since_wall_ns: int) -> tuple[int, int]:
         """See the port."""
         with self._lock:
             self._open()
-            kept = [
-                judged.clip_id
-                for judged in self._of(campaign_id)
-                if judged.clip_id is not None
-                and self._region_of[judged.firing_id] == region_id
-                and judged.wall_ns >= since_wall_ns
-            ]
-            return len(kept), sum(self._clips[clip_id].size_bytes for clip_id in set(kept))
+            return self._firings.usage(region_id, campaign_id, since_wall_ns, self._clips)
 
     def totals(self) -> tuple[CampaignTotals, ...]:
         """See the port."""
         with self._lock:
             self._open()
-            ids = {
-                (self._region_of[judged.firing_id], judged.firing.campaign_id)
-                for judged in self._firings.values()
-            }
-            return tuple(self._total(*of) for of in sorted(ids))
+            return self._firings.totals(self._clips)
 
     def untold(self, region_id: str, *, limit: int) -> tuple[UntoldFiring, ...]:
         """See the port."""
         with self._lock:
             self._open()
-            return tuple(one for one in self._untold.values() if one.region_id == region_id)[:limit]
+            return self._firings.untold(region_id, limit)
 
     def told(self, firing_ids: Collection[str]) -> None:
         """See the port."""
         with self._lock:
             self._writable()
-            for firing_id in firing_ids:
-                self._untold.pop(firing_id, None)
+            self._firings.told(firing_ids)
 
     def untell(self, *, purposes: Collection[Purpose] = (), region_ids: Collection[str] = ()) -> None:
         """See the port; room is kept for it, so it works on a full disk."""
@@ -255,15 +223,13 @@ class MemoryJournal:
             self._open()
             if self.read_only:
                 raise StorageFailedError("memory journal: read-only")
-            for firing_id, one in tuple(self._untold.items()):
-                if one.telling.purpose in purposes or one.region_id in region_ids:
-                    del self._untold[firing_id]
+            self._firings.untell(purposes, region_ids)
 
     def never_told(self, region_id: str) -> int:
         """See the port."""
         with self._lock:
             self._open()
-            return self._never_told[region_id]
+            return self._firings.never_told(region_id)
 
     def get_state(self, key: str) -> bytes | None:
         """See the port."""
@@ -281,41 +247,6 @@ class MemoryJournal:
     def close(self) -> None:
         """See the port."""
         self._closed = True
-
-    def _of(self, campaign_id: str) -> list[JudgedFiring]:
-        """Every firing of one campaign."""
-        return [judged for judged in self._firings.values() if judged.firing.campaign_id == campaign_id]
-
-    def _total(self, region_id: str, campaign_id: str) -> CampaignTotals:
-        """Counted anew from the rows each time: the adapter's running counts are checked against this."""
-        in_progress = staged = captured = delivered = 0
-        dropped: Counter[DropReason] = Counter()
-        arrived: set[str] = set()
-        firings = [one for one in self._of(campaign_id) if self._region_of[one.firing_id] == region_id]
-        for judged in firings:
-            row = self._clips[judged.clip_id] if judged.clip_id is not None else None
-            reason = judged.drop if row is None else row.drop
-            if reason is not None:
-                dropped[reason] += 1
-            elif row is not None and row.state in LIVE:
-                in_progress += 1
-                staged += row.state is ClipState.STAGED
-                captured += row.state is ClipState.CAPTURED
-            elif row is not None:
-                delivered += 1
-                arrived.add(row.clip_id)
-        return CampaignTotals(
-            region_id=region_id,
-            campaign_id=campaign_id,
-            fired=len(firings),
-            in_progress=in_progress,
-            staged=staged,
-            captured=captured,
-            delivered=delivered,
-            dropped=tuple(sorted(dropped.items())),
-            delivered_clips=len(arrived),
-            delivered_bytes=sum(self._clips[clip_id].size_bytes for clip_id in arrived),
-        )
 
     def _movable(self, clip_id: str, after: ClipState) -> ClipRow:
         self._writable(durable=after is not ClipState.SEALED)
@@ -362,15 +293,3 @@ def _put_staged(after: dict[str, ClipRow], clip: ClipRow) -> None:
         after[clip.clip_id] = clip if known is None else widen(known, clip)
     except ValueError as error:
         raise JournalError(f"memory journal: {error}") from error
-
-
-def _check_firing(judged: JudgedFiring, clips: dict[str, ClipRow]) -> None:
-    """Exactly one of clip and drop; the clip is there and its window is open."""
-    if (judged.clip_id is None) == (judged.drop is None):
-        raise JournalError(f"firing {judged.firing_id}: needs exactly one of clip_id and drop")
-    if judged.clip_id is None:
-        return
-    row = clips.get(judged.clip_id)
-    if row is None or row.state is not ClipState.STAGED:
-        state = "unknown" if row is None else row.state
-        raise IllegalMoveError(f"firing {judged.firing_id}: its clip {judged.clip_id} is {state}, not staged")
