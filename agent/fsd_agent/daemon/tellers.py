@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fsd_agent.adapters.process_use import process_use
@@ -17,29 +18,35 @@ from fsd_agent.pipeline.heads import Heads
 from fsd_agent.pipeline.holds import Holds
 from fsd_agent.pipeline.tell import Teller
 from fsd_agent.pipeline.tell_locally import LocalTeller
-from fsd_agent.pipeline.valuing import Valuing
 from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.rules.triggers.engine import TriggerEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What both statuses tell of."""
+
+    deliverer: Deliverer
+    finishing: Finishing
+    holds: Holds
+    trouble: Callable[[], str]
+    faults: FaultLog
+    models: tuple[str, ...]
+    video: VideoWork
 
 
 def open_teller(
     config: AgentConfig,
     parts: Parts,
-    lost: Callable[[], Mapping[str, int]],
-    engine: TriggerEngine,
-    finishing: Finishing,
-    deliverer: Deliverer,
+    told: Told,
     heads: Heads,
-    holds: Holds,
-    trouble: Callable[[], str],
-    faults: FaultLog,
-    models: tuple[str, ...],
-    video: VideoWork,
+    engine: TriggerEngine,
+    lost: Callable[[], Mapping[str, int]],
 ) -> Teller:
     """Of the status that a region gets."""
 
     def waits(region_id: str) -> Mapping[str, int]:
-        stats = deliverer.stats()
+        stats = told.deliverer.stats()
         return stats.waits if stats.region_id == region_id else {}
 
     return Teller(
@@ -50,49 +57,38 @@ def open_teller(
         lost=lost,
         suspended=engine.suspended,
         use=process_use,
-        trouble=trouble,
+        trouble=told.trouble,
         head=heads.tell,
-        holds=holds.look,
+        holds=told.holds.look,
         certificate_until_ns=CertificateWatch(parts.keys, parts.clock, parts.events).look,
         waits=waits,
-        unjudged=finishing.selector.missed,
-        kept=finishing.keeper.counted,
-        faults=faults,
-        sent=lambda: deliverer.stats().sent,
-        models=models,
+        unjudged=told.finishing.selector.missed,
+        kept=told.finishing.keeper.counted,
+        faults=told.faults,
+        sent=lambda: told.deliverer.stats().sent,
+        models=told.models,
         every_s=config.uplink.status_every_s,
-        video=video,
+        video=told.video,
     )
 
 
-def open_local_teller(
-    config: AgentConfig,
-    data: Path,
-    parts: Parts,
-    deliverer: Deliverer,
-    holds: Holds,
-    trouble: Callable[[], str],
-    faults: FaultLog,
-    models: tuple[str, ...],
-    valuing: Valuing,
-    video: VideoWork,
-) -> LocalTeller:
+def open_local_teller(config: AgentConfig, data: Path, parts: Parts, told: Told) -> LocalTeller:
     """Of the status that stays on the vehicle."""
     return LocalTeller(
         store=StatusFile(data / STATUS_FILE),
         known=parts.residence,
-        holds=holds,
+        holds=told.holds,
         journal=parts.journal,
         ledger=parts.ledger,
-        stats=deliverer.stats,
-        trouble=trouble,
+        stats=told.deliverer.stats,
+        trouble=told.trouble,
         use=process_use,
         clock=parts.clock,
         boot_id=boot_id(),
         every_s=config.uplink.status_every_s,
-        faults=faults.all,
-        models=models,
-        valued=lambda: valuing.counts,
-        video=video,
+        faults=told.faults.all,
+        models=told.models,
+        valued=lambda: told.finishing.valuing.counts,
+        video=told.video,
         events=parts.events,
     )
