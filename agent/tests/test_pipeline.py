@@ -916,9 +916,13 @@ def test_where_video_waits_for_the_car_to_be_parked_a_clip_stays_captured_until_
     batches = _moded(drive(12, (3.0, 8.0)), (0.0, DriveMode.PARKED), (1.0, DriveMode.MANUAL))
     bench = Bench(batches, power=power, video=(video := WhenParked(power, events)))
     bench.push(campaign())
+    video.sensed([ModeChange(0, DriveMode.MANUAL)])
+    assert not teller_of(bench).status(bench.region.route("car-1")).until_parked, "no clip waits for it"
     bench.drive()
     bench.finish()
     assert len(bench.clips(ClipState.CAPTURED)) == 2
+    elsewhere = teller_of(bench).status(sample_region("eu", ("DE",)).route("car-1"))
+    assert not elsewhere.until_parked, "no clip of that region waits for it"
     status = teller_of(bench).status(bench.region.route("car-1"))
     assert (status.spool["captured"].clips, status.until_parked) == (2, True)
     video.sensed([ModeChange(13 * S, DriveMode.ASSISTED)])
@@ -928,7 +932,7 @@ def test_where_video_waits_for_the_car_to_be_parked_a_clip_stays_captured_until_
     bench.finish()
     assert len(bench.clips(ClipState.SEALED)) == 2
     assert not teller_of(bench).status(bench.region.route("car-1")).until_parked
-    assert [one["allowed"] for one in events.of("video_work")] == [True, False, True]
+    assert [one["allowed"] for one in events.of("video_work")] == [False, True, False, True]
     begun = RememberedEvents()
     WhenParked(power, begun).sensed([ModeChange(0, DriveMode.MANUAL)])
     assert [one["allowed"] for one in begun.of("video_work")] == [False], (

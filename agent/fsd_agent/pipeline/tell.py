@@ -17,6 +17,7 @@ from fsd_agent.pipeline.control import Control
 from fsd_agent.pipeline.video_work import VideoWork
 from fsd_agent.ports.clock import Clock
 from fsd_agent.ports.journal import CampaignTotals, Journal, Level
+from fsd_agent.records.clip import ClipState
 from fsd_agent.records.delivery import BytesSent
 from fsd_agent.records.region import Route
 from fsd_agent.records.status import CampaignStatus, Fault, HoldSpan, ProcessUse, SpoolLevel, Status
@@ -124,8 +125,13 @@ class Teller:
             waits=dict(self._waits(region_id)),
             unjudged=dict(self._unjudged(region_id)),
             kept=dict(self._kept(region_id)),
-            until_parked=not self._video.may(),
+            until_parked=self._until_parked(levels),
         )
+
+    def _until_parked(self, levels: Iterable[Level]) -> bool:
+        """Of a region's own clips alone: where none waits for it, whether somebody drives is not the region's to know."""
+        captured = any(one.state is ClipState.CAPTURED and one.clips for one in levels)
+        return captured and not self._video.may()
 
     def _told(self, trouble: str, region_id: str, others: Collection[str]) -> str:
         """The trouble as this region may know it; ``others`` have clips on board."""

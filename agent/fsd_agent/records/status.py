@@ -131,4 +131,5 @@ class Status:
     """Of campaigns that keep no more than some seconds of a clip: this run's clips, by campaign and what became of them
     (``pipeline.keep.Outcome``)."""
     until_parked: bool = False
-    """Captured clips are not looked at, painted and encoded before the car is parked (``pipeline.video_work``)."""
+    """There are captured clips of this region, which are not looked at, painted and encoded before the car is parked
+    (``pipeline.video_work``). Without one it is false, whether somebody drives or not."""
